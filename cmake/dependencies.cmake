@@ -1,0 +1,5 @@
+# Third-party libraries (docs/adr/0003-dependencies.md). Only what cannot be missing is linked;
+# libxgboost (training) is opened at run time, so a machine without it still serves.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Model packages: what `phoenix train` writes and every verb opens.
+ *
+ * A package is a folder with `model.yaml` and the files that it names, or a bare model file, whose
+ * signature is then taken from the file itself. Layout of model.yaml (docs/api/package.md):
+ *
+ *     phoenix: 1                      # layout version
+ *     name: bank
+ *     model: model.ubj                # beside this file
+ *     rounds: best                    # all | best (which trees of an early-stopped model count)
+ *     task: binary                    # regression | binary | multiclass | ranking
+ *     target: y
+ *     output: predictions             # name of the output tensor
+ *     labels: ["no", "yes"]           # classes in score order
+ *     features:
+ *       - {name: age, type: number}
+ *       - {name: job, type: category, categories: [admin., technician], other: 1}
+ *     golden: golden.csv              # raw rows and the scores they must get
+ *     reference: reference.csv        # sample of the training rows, raw
+ *     training: {...}                 # how it was made; free form, kept as it is
+ *
+ * An unknown key is an error with the nearest match. Paths stay inside the folder.
+ */
+#ifndef PX_APPLICATION_LIFECYCLE_PACKAGE_H
+#define PX_APPLICATION_LIFECYCLE_PACKAGE_H
+
+#include "domain/forest/forest.h"
+#include "domain/inference/signature.h"
+
+enum {
+    PX_PACKAGE_MODEL_MAX = 1 << 30, /* bytes of a model file */
+    PX_PACKAGE_YAML_MAX = 16 << 20,
+};
+
+struct px_package {
+    struct px_arena arena;
+    struct px_str name;       /* from model.yaml, or the file's or folder's name without extension */
+    struct px_str path;       /* as opened */
+    struct px_str model_path; /* of the model file */
+    size_t model_size;        /* its bytes */
+    uint64_t model_hash;      /* px_hash_content of its bytes */
+    bool bare;                /* a model file without model.yaml */
+    struct px_str target;     /* empty when unknown */
+    struct px_str golden_path, reference_path; /* empty when absent */
+    struct px_forest *forest;
+    struct px_signature signature;
+};
+
+/*
+ * Opens a package folder or a bare model file. Errors name the file and the place. `options` may be
+ * NULL; its `rounds` is the default where model.yaml says nothing.
+ */
+PX_MUST_USE enum px_code px_package_open(const char *path, const struct px_forest_options *options,
+                                         struct px_package **ret, struct px_err *err);
+void px_package_close(struct px_package *package); /* NULL is fine */
+
+/* Text of model.yaml for a package that is being written. `training` is YAML of a mapping's body or empty. */
+struct px_package_description {
+    struct px_str name, model_file, rounds, target, golden_file, reference_file;
+    const struct px_signature *signature;
+    struct px_str training; /* lines indented by two blanks */
+};
+void px_package_describe(const struct px_package_description *description, struct px_buf *yaml);
+
+#endif

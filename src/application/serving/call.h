@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * px_call: one inference request on its way through the pipeline, whatever protocol brought it.
+ *
+ * Life (design: "A request")
+ *   1. the interface zeroes a call, fills the "asked" part and calls px_call_open:
+ *      identify -> admit -> route; now `model` is known.
+ *   2. the interface decodes the rows into px_call_rows(call, n) with the model's signature, and calls
+ *      px_call_submit: enrich -> cache -> batch; the call is parked in the loop's wave.
+ *   3. px_serving_wave (end of the loop's wake-up) scores every parked call, model by model, in as few engine
+ *      calls as the batch limit allows: engine -> finish -> observe, and calls `done`.
+ * If a step fails, the call is answered with `code` and `err`: px_call_open and px_call_submit return it,
+ * and the interface answers at once; `done` is only called for calls that were parked.
+ * An interface that finds bad input itself calls px_call_fail, so that it is counted.
+ *
+ * Ownership: the call and everything that it points to live in the exchange's arena. Threads: one loop.
+ */
+#ifndef PX_APPLICATION_SERVING_CALL_H
+#define PX_APPLICATION_SERVING_CALL_H
+
+#include "application/ports/engine.h"
+#include "domain/inference/signature.h"
+
+struct px_model;
+struct px_serving;
+
+struct px_call {
+    /* asked, by the interface */
+    struct px_str model_name;
+    struct px_str version; /* empty = the latest that is ready */
+    unsigned loop;         /* the loop's number */
+    uint64_t received_ns;  /* monotonic */
+    struct px_arena *arena;
+    unsigned score_flags; /* px_score_flags */
+    void (*done)(struct px_call *call);
+    void *owner; /* the interface's */
+
+    /* answered */
+    struct px_model *model;  /* after route */
+    struct px_matrix rows;   /* after decoding */
+    struct px_matrix scores; /* when done with PX_OK; dense */
+    size_t batch_rows;       /* rows of the engine call that scored this one */
+    enum px_code code;
+    struct px_err err;
+
+    /* private to the pipeline */
+    struct px_call *next;
+};
+
+PX_MUST_USE enum px_code px_call_open(struct px_serving *serving, struct px_call *call);
+
+/*
+ * Memory for `n_rows` rows of the model, every value missing (NaN); NULL when the request is too large for its arena
+ * (the call's error is set).
+ */
+PX_MUST_USE struct px_matrix *px_call_rows(struct px_call *call, size_t n_rows);
+
+PX_MUST_USE enum px_code px_call_submit(struct px_serving *serving, struct px_call *call);
+
+/* Counts and keeps an error that the interface found; returns its code. */
+enum px_code px_call_fail(struct px_serving *serving, struct px_call *call,
+                          const struct px_err *err);
+
+#endif

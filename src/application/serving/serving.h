@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The serving core: the models of this process, and the machinery that answers calls.
+ *
+ * Concepts
+ * - A model version is LOADING, READY or FAILED (with a reason); a bad one never stops the others.
+ * - The set of models is an immutable snapshot behind an atomic pointer; loops read it without a lock.
+ * - Each loop has a wave (calls parked until the end of its wake-up), scratch memory for engines, and a
+ *   metric shard per model.
+ *
+ * Threads: create, load and destroy on the control thread; open/submit/wave on the loop named in the call;
+ * the read-only functions anywhere.
+ */
+#ifndef PX_APPLICATION_SERVING_SERVING_H
+#define PX_APPLICATION_SERVING_SERVING_H
+
+#include "application/serving/call.h"
+#include "application/telemetry/metrics.h"
+#include "domain/forest/forest.h"
+
+struct px_package;
+
+struct px_serving_limits {
+    size_t request_rows_max; /* rows of one request */
+    size_t batch_rows_max;   /* rows of one engine call */
+};
+
+enum px_model_state { PX_MODEL_LOADING = 1, PX_MODEL_READY, PX_MODEL_FAILED };
+
+/* One version of one model. Fields are fixed once it is in the snapshot. */
+struct px_model {
+    struct px_str name, version;
+    enum px_model_state state;
+    struct px_err reason;          /* when FAILED */
+    struct px_package *package;    /* NULL when FAILED */
+    const struct px_signature *signature;
+    const struct px_forest_info *forest;
+    struct px_engine *engine;
+    uint64_t loaded_ns;            /* wall clock */
+    struct px_str sample_json;     /* an example instance {"age":58,...} with the real feature names */
+    double score_min, score_max;   /* range of the score histogram */
+    struct px_model_metrics *metrics; /* [n_loops] */
+    size_t index;                  /* in the snapshot */
+};
+
+struct px_model_set {
+    struct px_model *const *models; /* sorted by name, then version (numbers numerically) */
+    size_t n_models;
+};
+
+struct px_serving;
+
+PX_MUST_USE enum px_code px_serving_create(unsigned n_loops, const struct px_serving_limits *limits,
+                                           struct px_serving **ret, struct px_err *err);
+void px_serving_destroy(struct px_serving *serving);
+
+/*
+ * Adds what one command-line argument names: MODEL, NAME=MODEL, or a folder <model>/<version>/file. A model that cannot be
+ * loaded is added as FAILED with its reason; the return is not PX_OK only when the argument itself is wrong.
+ */
+PX_MUST_USE enum px_code px_serving_add(struct px_serving *serving, const char *argument,
+                                        struct px_err *err);
+
+const struct px_model_set *px_serving_models(struct px_serving *serving);
+
+/* The version asked for, or the latest READY one when `version` is empty. NULL and `err`
+ * (NOT_FOUND with the nearest name, UNAVAILABLE with the reason of the failed load). */
+struct px_model *px_serving_find(struct px_serving *serving, struct px_str name,
+                                 struct px_str version, struct px_err *err);
+
+/* Scores every call parked on the loop and completes them. */
+void px_serving_wave(struct px_serving *serving, unsigned loop);
+
+/* Draining: ready turns false, calls are still answered. */
+void px_serving_drain(struct px_serving *serving);
+bool px_serving_is_draining(const struct px_serving *serving);
+/* Is it not draining, with at least one model, all of them READY? Else `err` says what is missing. */
+bool px_serving_is_ready(struct px_serving *serving, struct px_err *err);
+
+struct px_loop_metrics *px_serving_loop_metrics(struct px_serving *serving, unsigned loop);
+unsigned px_serving_n_loops(const struct px_serving *serving);
+uint64_t px_serving_started_ns(const struct px_serving *serving); /* wall clock */
+const struct px_serving_limits *px_serving_limits(const struct px_serving *serving);
+
+#endif

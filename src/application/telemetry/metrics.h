@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Metrics: counters and histograms that loops write without sharing a cache line and anybody reads.
+ *
+ * Concepts. Each loop owns one shard (its index is the loop's number) and is its only writer, with
+ * relaxed atomic stores; a reader merges the shards. So counting costs a plain add, and a sum that is
+ * read while loops run may be a few events old but never torn. Errors are counted by code and model.
+ */
+#ifndef PX_APPLICATION_TELEMETRY_METRICS_H
+#define PX_APPLICATION_TELEMETRY_METRICS_H
+
+#include "shared/buf.h"
+#include "shared/histogram.h"
+
+enum {
+    PX_SCORE_BINS = 20,  /* equal bins of [0, 1], or of the range seen at load for other scores */
+    PX_BATCH_BINS = 14,  /* 1, 2, 3-4, 5-8, ... 4097 and more rows */
+    PX_METRIC_CODES = 80, /* enum px_code values are below this */
+};
+
+/* One model version's numbers in one loop. */
+struct px_model_metrics {
+#define PX_MODEL_COUNTER(field, name, help) _Atomic uint64_t field;
+#define PX_SERVER_COUNTER(field, name, help)
+#include "application/telemetry/metrics.def"
+#undef PX_MODEL_COUNTER
+#undef PX_SERVER_COUNTER
+    _Atomic uint64_t errors[PX_METRIC_CODES];
+    _Atomic uint64_t batch_bins[PX_BATCH_BINS];
+    _Atomic uint64_t score_bins[PX_SCORE_BINS];
+    struct px_histogram latency_ns; /* request read to response ready */
+    struct px_histogram engine_ns;  /* one engine call */
+};
+
+/* The process's numbers in one loop. */
+struct px_loop_metrics {
+#define PX_MODEL_COUNTER(field, name, help)
+#define PX_SERVER_COUNTER(field, name, help) _Atomic uint64_t field;
+#include "application/telemetry/metrics.def"
+#undef PX_MODEL_COUNTER
+#undef PX_SERVER_COUNTER
+    _Atomic uint64_t errors[PX_METRIC_CODES]; /* that belong to no model */
+    struct px_histogram busy_ns;              /* one wake-up: how long other events had to wait */
+};
+
+/* Adds to a cell of which this thread is the only writer. */
+static inline void px_metric_add(_Atomic uint64_t *cell, uint64_t n)
+{
+    atomic_store_explicit(cell, atomic_load_explicit(cell, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+
+static inline uint64_t px_metric_get(const _Atomic uint64_t *cell)
+{
+    return atomic_load_explicit(cell, memory_order_relaxed);
+}
+
+/* Bin of a batch of n >= 1 rows, and the largest batch of a bin (UINT64_MAX for the last). */
+unsigned px_batch_bin(size_t n_rows);
+uint64_t px_batch_bin_max(unsigned bin);
+
+#endif

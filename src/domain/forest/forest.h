@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tree ensembles: model files in, exact scores out. The face of src/domain/forest.
+ *
+ * Concepts
+ * - A forest is read from bytes (XGBoost JSON or UBJSON, LightGBM text; the format is detected by
+ *   content) into one internal form (ir.h), checked so that kernels need no checks, and compiled for the
+ *   kernels that can score it.
+ * - A margin is the sum of the leaves and the base score; a score is the margin after the objective's
+ *   transform. Both are what the training library's CPU predictor returns, bit for bit: 32-bit sums in
+ *   tree order for XGBoost, 64-bit ones for LightGBM.
+ * - The planner picks a kernel per batch size; the reference walker scores anything and is the oracle.
+ *
+ * Ownership: create/destroy on the heap; no pointer into the file's bytes is kept. Threads: a forest is
+ * immutable after creation; any number of threads may predict, each with its own scratch.
+ */
+#ifndef PX_DOMAIN_FOREST_FOREST_H
+#define PX_DOMAIN_FOREST_FOREST_H
+
+#include "domain/inference/tensor.h"
+#include "shared/buf.h"
+
+struct px_forest;
+
+enum px_forest_format {
+    PX_FOREST_UNKNOWN = 0,
+    PX_FOREST_XGBOOST_JSON,
+    PX_FOREST_XGBOOST_UBJSON,
+    PX_FOREST_LIGHTGBM_TEXT,
+};
+
+const char *px_forest_format_name(enum px_forest_format format); /* "xgboost-json" ... */
+
+/* The format by content; on PX_FOREST_UNKNOWN `err` (may be NULL) says what the bytes look like and
+ * what to do (old XGBoost binary, pickle, CatBoost, PMML, ONNX, LightGBM dump...). */
+enum px_forest_format px_forest_detect(struct px_str bytes, struct px_err *err);
+
+/* Which trees of an early-stopped XGBoost model count (its own predict() uses all). */
+enum px_forest_rounds { PX_ROUNDS_ALL = 0, PX_ROUNDS_BEST };
+
+struct px_forest_options {
+    enum px_forest_rounds rounds;
+    const char *kernel; /* NULL: the planner picks; else "walker" or "branchless", for tests */
+};
+
+/*
+ * Reads, checks and compiles a model. PX_E_CORRUPT (place and reason), PX_E_UNSUPPORTED (what, by
+ * name), PX_E_TOO_LARGE, PX_E_NO_MEMORY. `options` may be NULL.
+ */
+PX_MUST_USE enum px_code px_forest_create(struct px_str bytes,
+                                          const struct px_forest_options *options,
+                                          struct px_forest **ret, struct px_err *err);
+void px_forest_destroy(struct px_forest *forest);
+
+struct px_forest_info {
+    enum px_forest_format format;
+    struct px_str library_version; /* "1.7.4"; "v4" for LightGBM */
+    struct px_str objective;       /* "binary:logistic" */
+    enum px_datatype feature_type; /* PX_TYPE_FP32 or PX_TYPE_FP64: the element type of rows */
+    enum px_datatype score_type;   /* of scores and margins: FP32 for XGBoost, FP64 for LightGBM */
+    size_t n_features;
+    const struct px_str *feature_names; /* [n_features], or NULL when the file has none */
+    const bool *categorical;            /* [n_features]: a split of it tests category codes */
+    size_t n_outputs; /* scores per row after the transform (1 for multi:softmax) */
+    size_t n_margins; /* margins per row */
+    size_t n_classes; /* 2 for binary, K for multi-class, 0 otherwise */
+    bool score_is_probability; /* each score is a class probability */
+    size_t n_trees, n_nodes, n_leaves, depth_max;
+    size_t n_rounds, best_round; /* best_round == n_rounds - 1 unless the file says otherwise */
+    size_t bytes;                /* memory of the compiled model */
+    const char *kernel_one, *kernel_many; /* the planner's choice for one row and for batches */
+    const struct px_str *warnings;        /* what a user should know before serving it */
+    size_t n_warnings;
+    const struct px_str *class_labels; /* [n_classes] or NULL, where the file has them */
+};
+
+const struct px_forest_info *px_forest_info(const struct px_forest *forest);
+
+/* Categories that the file itself names for a feature (pandas_categorical, cats); NULL when none. */
+const struct px_str *px_forest_categories(const struct px_forest *forest, size_t feature,
+                                          size_t *ret_n);
+
+/* Bytes of scratch that predicting at most `rows_max` rows at a time needs; aligned to a cache line. */
+size_t px_forest_scratch_size(const struct px_forest *forest, size_t rows_max);
+
+enum px_forest_flags { PX_FOREST_MARGIN = 1 };
+
+/*
+ * Scores `rows` ([n, n_features] of feature_type) into `out` ([n, n_outputs], or [n, n_margins] with
+ * PX_FOREST_MARGIN, of score_type, dense). No allocation, no failure: the shapes are asserted.
+ * `scratch` has px_forest_scratch_size(forest, n) bytes.
+ */
+void px_forest_predict(const struct px_forest *forest, const struct px_matrix *rows, void *out,
+                       void *scratch, unsigned flags);
+
+/* The leaf (0-based number within its tree, in file order) that each tree reaches: out [n, n_trees].
+ * For tests and explanations; walks the reference form. */
+void px_forest_leaves(const struct px_forest *forest, const struct px_matrix *rows, uint32_t *out);
+
+/*
+ * Compares every kernel with the reference walker on `n_rows` seeded random rows that sit on and around
+ * the model's own thresholds. PX_E_INTERNAL names the kernel and the row that differ.
+ */
+PX_MUST_USE enum px_code px_forest_self_test(const struct px_forest *forest, size_t n_rows,
+                                             uint64_t seed, struct px_err *err);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The HTTP server: listeners, one event loop per thread, HTTP/1.1 connections.
+ *
+ * Each loop has its own SO_REUSEPORT listener, so the kernel spreads connections and loops share
+ * nothing. See application/ports/http.h for what a handler may do.
+ */
+#ifndef PX_INFRASTRUCTURE_NET_SERVER_H
+#define PX_INFRASTRUCTURE_NET_SERVER_H
+
+#include "application/ports/http.h"
+
+struct px_net_config {
+    const char *host; /* "127.0.0.1", "::", "localhost", ... */
+    uint16_t port;    /* 0 = any free one; see px_net_port */
+    unsigned n_loops;
+    size_t header_bytes_max; /* request line and headers */
+    size_t body_bytes_max;
+    size_t arena_bytes_max;        /* of one exchange */
+    unsigned connections_max;      /* per loop; more are refused with 503 */
+    unsigned header_timeout_ms;    /* from the first byte to the end of the headers */
+    unsigned body_timeout_ms;      /* without progress of the body */
+    unsigned idle_timeout_ms;      /* between requests */
+    unsigned write_timeout_ms;     /* without progress of the response */
+};
+
+struct px_net;
+
+/* Binds and listens; nothing is accepted before px_net_start. PX_E_IO says which address and why. */
+PX_MUST_USE enum px_code px_net_create(const struct px_net_config *config,
+                                       const struct px_http_handler *handler, struct px_net **ret,
+                                       struct px_err *err);
+uint16_t px_net_port(const struct px_net *net);
+
+/* Starts the loops' threads. */
+PX_MUST_USE enum px_code px_net_start(struct px_net *net, struct px_err *err);
+
+/*
+ * Graceful end: stop accepting, answer what is in flight with "Connection: close", close idle
+ * connections; returns when all are gone or after `timeout_ms`. True when nothing was cut off.
+ */
+bool px_net_stop(struct px_net *net, unsigned timeout_ms);
+void px_net_destroy(struct px_net *net);
+
+/* Open connections over all loops. */
+size_t px_net_connections(const struct px_net *net);
+
+#endif

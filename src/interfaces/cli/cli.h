@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The command line: `phoenix VERB [options] [arguments]`.
+ *
+ * A verb is a row: name, one-line summary, arguments, table of options, and a function. Parsing, --help,
+ * the error for an unknown option (with the nearest match), completion and the list of verbs come from
+ * the rows. A verb translates between the terminal and the application; it decides nothing.
+ *
+ * Exit status: 0 success, 1 the work failed, 2 the command line was wrong, 130 interrupted.
+ * Results go to standard output, everything else to standard error.
+ */
+#ifndef PX_INTERFACES_CLI_CLI_H
+#define PX_INTERFACES_CLI_CLI_H
+
+#include "application/config/config.h"
+#include "application/ports/http.h"
+#include "application/ports/trainer.h"
+
+#include <stdio.h>
+
+enum { PX_EXIT_OK = 0, PX_EXIT_FAILED = 1, PX_EXIT_USAGE = 2, PX_EXIT_INTERRUPTED = 130 };
+
+struct px_serving;
+
+/* What the composition root lends to verbs, so that they need no adapter. */
+struct px_cli_services {
+    /* A trainer for this machine; the caller destroys it. */
+    enum px_code (*open_trainer)(struct px_trainer **ret, struct px_err *err);
+    /*
+     * Serves until SIGTERM or SIGINT and drains. `announce` is called once when connections are
+     * accepted. Returns when everything has ended.
+     */
+    enum px_code (*serve)(const struct px_config *config, struct px_serving *serving,
+                          void (*announce)(void *context, uint16_t port), void *context,
+                          struct px_err *err);
+};
+
+enum px_option_type { PX_OPTION_FLAG = 1, PX_OPTION_TEXT, PX_OPTION_INT, PX_OPTION_REAL };
+
+struct px_option {
+    const char *name;  /* "port": given as --port N or --port=N */
+    char letter;       /* 'p': -p N; 0 = none */
+    enum px_option_type type;
+    const char *value; /* name of the value in help, "N"; NULL for flags */
+    const char *help;
+    const char *def;   /* default as text; NULL = none */
+};
+
+enum { PX_CLI_OPTIONS_MAX = 48, PX_CLI_ARGUMENTS_MAX = 1024 };
+
+struct px_cli {
+    const struct px_cli_services *services;
+    const struct px_verb *verb;
+    FILE *out, *err;
+    /* parsed */
+    struct px_str values[PX_CLI_OPTIONS_MAX]; /* per option row; ptr == NULL when not given and no default */
+    const char *arguments[PX_CLI_ARGUMENTS_MAX];
+    size_t n_arguments;
+};
+
+struct px_verb {
+    const char *name, *summary;
+    const char *arguments; /* "MODEL | NAME=MODEL... | DIR" */
+    const char *details;   /* paragraphs and examples for --help */
+    const struct px_option *options; /* ended by a row without a name */
+    size_t arguments_min, arguments_max;
+    int (*run)(struct px_cli *cli); /* returns an exit status */
+};
+
+/* Values of options by name; the name must be in the verb's table (asserted). */
+bool px_cli_given(const struct px_cli *cli, const char *option);
+bool px_cli_flag(const struct px_cli *cli, const char *option);
+struct px_str px_cli_text(const struct px_cli *cli, const char *option); /* {NULL,0} when absent */
+/* Checked while parsing, so these cannot fail. The option must be given or have a default. */
+int64_t px_cli_int(const struct px_cli *cli, const char *option);
+double px_cli_real(const struct px_cli *cli, const char *option);
+
+/* Prints "phoenix VERB: message" and the hint to standard error; returns PX_EXIT_FAILED. */
+int px_cli_fail(struct px_cli *cli, const struct px_err *err);
+
+/* Runs a command line; the whole program but for the services. */
+int px_cli_main(int argc, char **argv, const struct px_cli_services *services);
+
+/* All verbs; each lives in a file of its own, listed in verbs.c. */
+extern const struct px_verb *const px_verbs[]; /* ended by NULL */
+
+/*
+ * A progress bar on standard error when it is a terminal, nothing otherwise. `total` 0 = unknown.
+ */
+struct px_progress {
+    FILE *out;
+    const char *label;
+    uint64_t total, started_ns, drawn_ns;
+    bool shown;
+};
+struct px_progress px_progress(FILE *out, const char *label, uint64_t total);
+void px_progress_update(struct px_progress *p, uint64_t done, const char *note);
+void px_progress_end(struct px_progress *p);
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * REST: every HTTP route of Phoenix over the serving core. Fills a px_http_handler for the transport.
+ *
+ * The routes are a table (routes.def). Open Inference (/v2), V1 (/v1/models/M:predict), operations
+ * (/metrics, /healthz, /readyz, /api/v1/...) and the dashboard's files each have a file here.
+ */
+#ifndef PX_INTERFACES_REST_REST_H
+#define PX_INTERFACES_REST_REST_H
+
+#include "application/ports/http.h"
+#include "application/serving/serving.h"
+
+struct px_rest;
+
+PX_MUST_USE enum px_code px_rest_create(struct px_serving *serving, struct px_rest **ret,
+                                        struct px_err *err);
+void px_rest_destroy(struct px_rest *rest);
+
+/* The handler for the transport; valid until px_rest_destroy. */
+struct px_http_handler px_rest_handler(struct px_rest *rest);
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * CSV, RFC 4180 with what files in the wild add: LF, CRLF or CR line ends, a UTF-8 byte order mark,
+ * any one-byte separator, and blank lines, which are passed over. A quoted field may hold separators,
+ * line breaks and doubled quotes.
+ *
+ * The reader is sans-I/O and streaming: the caller feeds chunks, the reader hands out one record at a
+ * time and asks for more. Memory is one record, with a limit.
+ *
+ *     px_csv_init(&csv, ',', limits);
+ *     for (;;) {
+ *         switch (px_csv_next(&csv, &record, &err)) {
+ *         case PX_CSV_RECORD: use(record); break;
+ *         case PX_CSV_MORE:   n = read(...); px_csv_feed(&csv, bytes, n); break;   // n == 0: the end
+ *         case PX_CSV_BAD:    report(record.line, &err); break;                  // goes on with the next record
+ *         case PX_CSV_END:    return;
+ *         }
+ *     }
+ */
+#ifndef PX_SHARED_CSV_H
+#define PX_SHARED_CSV_H
+
+#include "shared/buf.h"
+#include "shared/vec.h"
+
+enum px_csv_event {
+    PX_CSV_RECORD,
+    PX_CSV_MORE, /* feed more bytes; feeding 0 bytes says that the text has ended */
+    PX_CSV_BAD,  /* this record is broken (stray quote, too long, too many fields); err says how */
+    PX_CSV_END,
+};
+
+struct px_csv_field {
+    struct px_str text; /* unquoted; valid until the next call of px_csv_next or px_csv_feed */
+    bool quoted;        /* "" is an empty text, an empty unquoted field is a missing value */
+};
+
+struct px_csv_record {
+    const struct px_csv_field *fields;
+    size_t n_fields;
+    uint64_t line; /* where the record starts, 1-based */
+};
+
+enum {
+    PX_CSV_FIELDS_MAX = 1 << 16,
+    PX_CSV_RECORD_MAX = 1 << 24, /* bytes */
+};
+
+struct px_csv {
+    char separator;
+    /* private */
+    struct px_buf pending; /* bytes fed and not yet handed out */
+    size_t at;             /* start of the next record in `pending` */
+    size_t scanned;        /* how far the search for the record's end has come */
+    bool in_quotes;        /* state at `scanned` */
+    bool ended, started;
+    uint64_t line;
+    PX_VEC(struct px_csv_field) fields;
+};
+
+void px_csv_init(struct px_csv *csv, char separator);
+void px_csv_deinit(struct px_csv *csv);
+
+/* Adds bytes (copied). len == 0: no more will come. */
+PX_MUST_USE enum px_code px_csv_feed(struct px_csv *csv, const void *bytes, size_t len,
+                                     struct px_err *err);
+
+enum px_csv_event px_csv_next(struct px_csv *csv, struct px_csv_record *ret, struct px_err *err);
+
+/* The separator that splits the first line of `sample` best among , ; tab and |. */
+char px_csv_guess_separator(struct px_str sample);
+
+/* Appends one field, quoted when it must be. */
+void px_csv_put(struct px_buf *buf, struct px_str field, char separator);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whole files. Domain code does not include this header: it is given bytes.
+ * Errors name the path and what the system said.
+ */
+#ifndef PX_SHARED_FILE_H
+#define PX_SHARED_FILE_H
+
+#include "shared/buf.h"
+
+/* Bytes of a file, mapped read-only. A zeroed struct is closed. */
+struct px_file_map {
+    struct px_str bytes;
+};
+
+/* Maps a regular file of at most `max` bytes. PX_E_NOT_FOUND, PX_E_TOO_LARGE, PX_E_IO. */
+PX_MUST_USE enum px_code px_file_map(struct px_file_map *map, const char *path, size_t max,
+                                     struct px_err *err);
+void px_file_unmap(struct px_file_map *map);
+
+/* Reads all of a file (or pipe) into `buf`, within its maximum. */
+PX_MUST_USE enum px_code px_file_read(const char *path, struct px_buf *buf, struct px_err *err);
+
+/* Writes a file so that a reader sees the old or the new one, never half: temporary, fsync, rename. */
+PX_MUST_USE enum px_code px_file_write(const char *path, struct px_str bytes, struct px_err *err);
+
+/* Creates a folder and its parents; fine when it is there. */
+PX_MUST_USE enum px_code px_file_mkdirs(const char *path, struct px_err *err);
+
+enum px_file_kind { PX_FILE_ABSENT, PX_FILE_REGULAR, PX_FILE_FOLDER, PX_FILE_OTHER };
+enum px_file_kind px_file_kind(const char *path);
+
+#endif
