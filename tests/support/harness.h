@@ -104,7 +104,7 @@ __attribute__((noreturn)) static inline void px_test_fail(const char *file, int 
 
 static inline int px_test_run_all(const struct px_test *tests, size_t n, const char *only)
 {
-    int failed = 0;
+    volatile int failed = 0; /* survives longjmp */
     for (size_t i = 0; i < n; i++) {
         if (only && strcmp(only, tests[i].name) != 0)
             continue;
