@@ -38,12 +38,12 @@ struct px_cli_services {
 enum px_option_type { PX_OPTION_FLAG = 1, PX_OPTION_TEXT, PX_OPTION_INT, PX_OPTION_REAL };
 
 struct px_option {
-    const char *name;  /* "port": given as --port N or --port=N */
-    char letter;       /* 'p': -p N; 0 = none */
+    const char *name; /* "port": given as --port N or --port=N */
+    char letter;      /* 'p': -p N; 0 = none */
     enum px_option_type type;
     const char *value; /* name of the value in help, "N"; NULL for flags */
     const char *help;
-    const char *def;   /* default as text; NULL = none */
+    const char *def; /* default as text; NULL = none */
 };
 
 enum { PX_CLI_OPTIONS_MAX = 48, PX_CLI_ARGUMENTS_MAX = 1024 };
@@ -53,15 +53,17 @@ struct px_cli {
     const struct px_verb *verb;
     FILE *out, *err;
     /* parsed */
-    struct px_str values[PX_CLI_OPTIONS_MAX]; /* per option row; ptr == NULL when not given and no default */
+    struct px_str
+        values[PX_CLI_OPTIONS_MAX]; /* per option row; ptr == NULL when not given and no default */
+    bool given[PX_CLI_OPTIONS_MAX]; /* on the command line, not by default */
     const char *arguments[PX_CLI_ARGUMENTS_MAX];
     size_t n_arguments;
 };
 
 struct px_verb {
     const char *name, *summary;
-    const char *arguments; /* "MODEL | NAME=MODEL... | DIR" */
-    const char *details;   /* paragraphs and examples for --help */
+    const char *arguments;           /* "MODEL | NAME=MODEL... | DIR" */
+    const char *details;             /* paragraphs and examples for --help */
     const struct px_option *options; /* ended by a row without a name */
     size_t arguments_min, arguments_max;
     int (*run)(struct px_cli *cli); /* returns an exit status */
@@ -78,10 +80,14 @@ double px_cli_real(const struct px_cli *cli, const char *option);
 /* Prints "phoenix VERB: message" and the hint to standard error; returns PX_EXIT_FAILED. */
 int px_cli_fail(struct px_cli *cli, const struct px_err *err);
 
+/* The same for a wrong command line that the option table cannot express, and where to read on;
+ * returns PX_EXIT_USAGE. */
+int px_cli_usage(struct px_cli *cli, const struct px_err *err);
+
 /* Runs a command line; the whole program but for the services. */
 int px_cli_main(int argc, char **argv, const struct px_cli_services *services);
 
-/* All verbs; each lives in a file of its own, listed in verbs.c. */
+/* All verbs; each lives in a file of its own, declared in verbs.h and listed in verbs.c. */
 extern const struct px_verb *const px_verbs[]; /* ended by NULL */
 
 /*
