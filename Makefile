@@ -1,6 +1,64 @@
-# Thin front of CMake; `make help` lists the targets.
-all: build
-.PHONY: all build
-build:
-	cmake --preset release >/dev/null
-	cmake --build build
+# SPDX-License-Identifier: Apache-2.0
+# Thin front of CMake and tools/; `make help` lists the targets.
+#
+#   PORT=8080              port of `make run`
+#   DATA=F.csv TARGET=col  `make run` on a file of yours instead of the simulated card payments
+#   SECONDS_EACH=60        length of `make fuzz`, per target
+#   SOAK_SECONDS=300       length of `make soak`
+#   QUICK=1                `make bench` in short rounds: does it work, not how fast is it
+.DEFAULT_GOAL := build
+.PHONY: build run test bench asan tsan fuzz soak lint coverage docs format clean help
+
+build: ## Build build/phoenix (installs what the build needs)
+	@tools/setup build
+	@tools/build release
+
+run: build ## Make data, train, check and serve a model on PORT, with a trickle of traffic
+	@tools/setup run
+	@tools/run $(if $(DATA),--data '$(DATA)') $(if $(TARGET),--target '$(TARGET)') $(if $(PORT),--port '$(PORT)')
+
+test: ## Every test: release, address and undefined sanitizers, parity, conformance, end to end
+	@tools/setup build test
+	@tools/test all
+
+asan: ## Every test under the address and undefined-behaviour sanitizers
+	@tools/setup build test
+	@tools/test asan
+
+tsan: ## Every test under the thread sanitizer
+	@tools/setup build test
+	@tools/test tsan
+
+fuzz: ## Run every fuzz target for SECONDS_EACH seconds
+	@tools/setup build test
+	@tools/fuzz $(or $(SECONDS_EACH),60)
+
+soak: build ## Serve good and bad requests for SOAK_SECONDS; memory and descriptors must not grow
+	@tools/setup test
+	@.venv/bin/python tools/soak --seconds $(or $(SOAK_SECONDS),300)
+
+bench: build ## Benchmarks side by side with their peers; results in benchmarks/results
+	@tools/setup run bench
+	@.venv/bin/python benchmarks/run $(if $(QUICK),--quick)
+
+lint: ## Layers, format, clang-tidy, sizes of functions and files
+	@tools/setup build lint
+	@tools/lint
+
+coverage: ## Line coverage of domain and application; at least 85 %
+	@tools/setup build test lint
+	@tools/coverage
+
+docs: build ## Rewrite the generated reference pages and check every link
+	@tools/docs --write
+
+format: ## Format the C sources in place
+	@tools/setup lint
+	@git ls-files -co --exclude-standard '*.[ch]' | xargs clang-format-14 -i
+
+clean: ## Remove every build folder (keeps .venv and demo)
+	rm -rf build build-*
+
+help: ## This list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^#   /  /p' $(MAKEFILE_LIST)
