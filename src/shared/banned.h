@@ -12,6 +12,10 @@
 #include <string.h>
 #include <time.h>
 
+/* glibc defines these two as macros for clang under _FORTIFY_SOURCE. */
+#undef sprintf
+#undef vsprintf
+
 #pragma GCC poison strcpy strcat sprintf vsprintf strtok strncpy strncat mktemp tmpnam
 #pragma GCC poison gmtime localtime ctime asctime atoi atol atoll atof rand srand
 

@@ -7,7 +7,7 @@
 
 struct px_rng px_rng(uint64_t seed)
 {
-    struct px_rng rng;
+    struct px_rng rng = {{0}};
     for (int i = 0; i < 4; i++) { /* splitmix64 */
         uint64_t z = (seed += 0x9E3779B97F4A7C15u);
         z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
