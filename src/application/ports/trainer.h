@@ -37,12 +37,15 @@ struct px_train_params {
 };
 
 struct px_train_progress {
-    int round, rounds_max;
+    int round, rounds_max;             /* rounds done so far, and at most */
     double train_metric, valid_metric; /* of `metric_name`; NaN when not evaluated */
     const char *metric_name;           /* "logloss", "mlogloss", "rmse" */
 };
 
-/* Called after each round; returning false cancels (PX_E_CANCELLED). */
+/*
+ * Called after each round, and a few times a second while a round lasts (with the last numbers), so
+ * that a long round can be cancelled too. Returning false cancels (PX_E_CANCELLED).
+ */
 typedef bool px_train_progress_fn(void *context, const struct px_train_progress *progress);
 
 struct px_train_job {
@@ -54,9 +57,9 @@ struct px_train_job {
 };
 
 struct px_train_result {
-    struct px_buf model; /* the model file's bytes; owned by the caller after success */
-    int best_round;      /* 0-based */
-    int rounds;          /* trained */
+    struct px_buf model;   /* the model file's bytes; owned by the caller after success */
+    int best_round;        /* 0-based; the model holds the rounds up to this one and no more */
+    int rounds;            /* trained, those that early stopping threw away included */
     const char *file_name; /* "model.ubj", static */
 };
 
