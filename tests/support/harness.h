@@ -102,19 +102,24 @@ __attribute__((noreturn)) static inline void px_test_fail(const char *file, int 
         }                                                                                          \
     } while (0)
 
+/* A function of its own: longjmp would clobber locals of a loop around setjmp. */
+__attribute__((noinline)) static bool px_test_passes(const struct px_test *test)
+{
+    if (setjmp(px_test_escape) != 0)
+        return false;
+    test->run();
+    return true;
+}
+
 static inline int px_test_run_all(const struct px_test *tests, size_t n, const char *only)
 {
-    volatile int failed = 0; /* survives longjmp */
+    int failed = 0;
     for (size_t i = 0; i < n; i++) {
         if (only && strcmp(only, tests[i].name) != 0)
             continue;
-        if (setjmp(px_test_escape) == 0) {
-            tests[i].run();
-            printf("ok   %s\n", tests[i].name);
-        } else {
-            printf("FAIL %s\n", tests[i].name);
-            failed++;
-        }
+        bool passed = px_test_passes(&tests[i]);
+        printf("%s %s\n", passed ? "ok  " : "FAIL", tests[i].name);
+        failed += !passed;
     }
     return failed ? 1 : 0;
 }
