@@ -2,9 +2,9 @@
 /*
  * Numbers to text and back, correctly rounded, without the locale.
  *
- * Parsing takes the JSON number grammar (RFC 8259) with, when `lenient` forms are asked for, a leading
- * '+', leading or trailing '.', and "nan", "inf", "infinity" in any case. The result is the nearest
- * float or double to the decimal text (ties to even): a float is parsed as a float, never as a double
+ * Parsing takes the JSON number grammar (RFC 8259) and, where lenient forms are allowed, also a leading
+ * '+', leading zeros, a leading or trailing '.', and "nan", "inf", "infinity" in any case. The result
+ * is the float or double nearest to the decimal text (ties to even): a float is parsed as a float, never as a double
  * that is then rounded again. Printing gives the shortest text that parses back to the same value
  * of the same type (as Ryu and Schubfach do).
  */
@@ -16,8 +16,9 @@
 enum { PX_NUMBER_TEXT_MAX = 32 };
 
 /*
- * Parse a number at the start of [at, end). Return the first byte after it, or NULL when there is no
- * number there. Values beyond the type's range become infinities, tiny ones zero, as strtod does.
+ * Parse a number at the start of [at, end), in JSON's grammar. Return the first byte after it, or NULL
+ * when there is none or it breaks off ("1.", "1e"). Values beyond the type's range become infinities,
+ * tiny ones zero, as strtod does.
  */
 const char *px_number_parse_f32(const char *at, const char *end, float *ret);
 const char *px_number_parse_f64(const char *at, const char *end, double *ret);
@@ -28,8 +29,9 @@ bool px_str_to_f64(struct px_str s, double *ret);
 
 /*
  * Shortest round-trip text; returns the length (no NUL is written). `out` has PX_NUMBER_TEXT_MAX bytes.
- * Whole numbers below 2^53 print without exponent and keep ".0" (1 prints as 1.0), so that the JSON value stays a
- * float for typed readers. NaN and infinities print as NaN, Infinity, -Infinity.
+ * From 0.0001 to below 10^16 there is no exponent, and whole numbers keep ".0" (1 prints as 1.0), so that
+ * the JSON value stays a float for typed readers; the others look like 1e-07. NaN and infinities print as
+ * NaN, Infinity, -Infinity.
  */
 size_t px_number_print_f32(float value, char *out);
 size_t px_number_print_f64(double value, char *out);
