@@ -39,7 +39,7 @@ enum px_json_flags {
 
 enum {
     PX_JSON_DEPTH_MAX = 64,
-    PX_JSON_STRING_MAX = 1 << 16, /* bytes in one string or key */
+    PX_JSON_STRING_MAX = 1 << 16, /* bytes in one string or key that is read (not of one skipped) */
 };
 
 struct px_json {
@@ -56,7 +56,10 @@ struct px_json {
     char reason[160];      /* "expected ',' or '}', got 'x'" */
 };
 
-/* `arena` receives strings that need decoding and must outlive them. `flags` of px_json_flags. */
+/*
+ * `arena` receives strings that need decoding and must outlive them; it may be NULL when the caller reads
+ * no strings and keys with escapes (they fail then). `flags` of px_json_flags.
+ */
 void px_json_init(struct px_json *json, struct px_str text, struct px_arena *arena, unsigned flags);
 
 /* The type of the next value, without consuming it. */
@@ -87,7 +90,10 @@ struct px_str px_json_raw(struct px_json *json);
 void px_json_fail(struct px_json *json, const char *format, ...) PX_PRINTF(2, 3);
 bool px_json_failed(const struct px_json *json);
 
-/* PX_OK, or PX_E_INVALID "JSON line 3 column 14: expected ..., got ...". */
+/*
+ * PX_OK, or PX_E_INVALID "JSON line 3 column 14: expected ..., got ..."; PX_E_TOO_LARGE when the arena is
+ * full. Columns count characters.
+ */
 PX_MUST_USE enum px_code px_json_check(const struct px_json *json, struct px_err *err);
 /* The same, and nothing but white space may follow. */
 PX_MUST_USE enum px_code px_json_finish(struct px_json *json, struct px_err *err);

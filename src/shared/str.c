@@ -122,14 +122,25 @@ static size_t utf8_sequence(const unsigned char *p, size_t left)
 
 bool px_str_is_utf8(struct px_str s)
 {
+    return px_str_utf8_prefix(s) == s.len;
+}
+
+size_t px_str_utf8_prefix(struct px_str s)
+{
     const unsigned char *p = (const unsigned char *)s.ptr;
-    for (size_t i = 0; i < s.len;) {
+    size_t i = 0;
+    while (i < s.len) {
         size_t n = utf8_sequence(p + i, s.len - i);
         if (n == 0)
-            return false;
+            break;
         i += n;
     }
-    return true;
+    return i;
+}
+
+size_t px_str_utf8_char(struct px_str s)
+{
+    return s.len ? utf8_sequence((const unsigned char *)s.ptr, s.len) : 0;
 }
 
 enum { NEAREST_WORD_MAX = 64 };
@@ -152,8 +163,7 @@ static size_t edit_distance(struct px_str a, struct px_str b)
         for (size_t j = 1; j <= b.len; j++) {
             char x = lower(a.ptr[i - 1]), y = lower(b.ptr[j - 1]);
             now[j] = min3(last[j] + 1, now[j - 1] + 1, last[j - 1] + (x != y));
-            bool swapped =
-                i > 1 && j > 1 && x == lower(b.ptr[j - 2]) && lower(a.ptr[i - 2]) == y;
+            bool swapped = i > 1 && j > 1 && x == lower(b.ptr[j - 2]) && lower(a.ptr[i - 2]) == y;
             if (swapped && before[j - 2] + 1 < now[j])
                 now[j] = before[j - 2] + 1;
         }

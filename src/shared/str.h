@@ -72,6 +72,10 @@ bool px_str_to_u64(struct px_str s, uint64_t *ret);
 
 /* Is `s` well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates)? */
 bool px_str_is_utf8(struct px_str s);
+/* Bytes of the longest prefix that is. */
+size_t px_str_utf8_prefix(struct px_str s);
+/* Bytes of the first character; 0 when it is not well-formed, or `s` is empty. */
+size_t px_str_utf8_char(struct px_str s);
 
 /*
  * The candidate nearest to `word` (Damerau-Levenshtein distance, case ignored), for "did you mean".

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shared/file.h"
+
+#include "shared/alloc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* What the system said about `verb` on `path`. */
+static enum px_code fail_errno(struct px_err *err, const char *verb, const char *path)
+{
+    int number = errno;
+    bool absent = number == ENOENT || number == ENOTDIR;
+    return px_err_set(err, absent ? PX_E_NOT_FOUND : PX_E_IO, "cannot %s '%s': %s", verb, path,
+                      strerror(number));
+}
+
+static void close_quietly(int fd)
+{
+    int saved = errno;
+    close(fd);
+    errno = saved;
+}
+
+/* ---- mapping ---- */
+
+static enum px_code map_open(struct px_file_map *map, int fd, const char *path, size_t max,
+                             struct px_err *err)
+{
+    struct stat info;
+    if (fstat(fd, &info) != 0)
+        return fail_errno(err, "look at", path);
+    if (!S_ISREG(info.st_mode))
+        return px_err_set(err, PX_E_INVALID, "expected a file, got %s '%s'",
+                          S_ISDIR(info.st_mode) ? "the folder" : "a device or pipe at", path);
+    size_t size = (size_t)info.st_size;
+    if (size > max)
+        return px_err_set(err, PX_E_TOO_LARGE, "'%s' has %zu bytes; the limit is %zu", path, size,
+                          max);
+    *map = (struct px_file_map){.bytes = {"", 0}};
+    if (size == 0) /* an empty mapping is an error to the kernel, not to us */
+        return PX_OK;
+    void *bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (bytes == MAP_FAILED)
+        return fail_errno(err, "map", path);
+    map->bytes = px_str_n(bytes, size);
+    return PX_OK;
+}
+
+enum px_code px_file_map(struct px_file_map *map, const char *path, size_t max, struct px_err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return fail_errno(err, "open", path);
+    enum px_code code = map_open(map, fd, path, max, err);
+    close_quietly(fd);
+    return code;
+}
+
+void px_file_unmap(struct px_file_map *map)
+{
+    union {
+        const char *bytes;
+        void *address;
+    } start = {map->bytes.ptr}; /* munmap wants the const cast away */
+    if (map->bytes.len)
+        munmap(start.address, map->bytes.len);
+    *map = (struct px_file_map){0};
+}
+
+/* ---- reading ---- */
+
+enum { READ_CHUNK = 64 * 1024 };
+
+static enum px_code read_open(int fd, const char *path, struct px_buf *buf, struct px_err *err)
+{
+    for (;;) {
+        /* One byte is asked for even when the buffer is full, to tell a full buffer from a long file. */
+        size_t room = buf->max - buf->len;
+        char extra;
+        char *to = room ? px_buf_reserve(buf, room < READ_CHUNK ? room : READ_CHUNK) : &extra;
+        if (!to)
+            return px_err_set(err, PX_E_NO_MEMORY, "no memory to read '%s'", path);
+        size_t wanted = room == 0 ? 1 : room < READ_CHUNK ? room : READ_CHUNK;
+        ssize_t n = read(fd, to, wanted);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail_errno(err, "read", path);
+        if (n == 0)
+            break;
+        if (room == 0)
+            return px_err_set(err, PX_E_TOO_LARGE, "'%s' is longer than %zu bytes", path, buf->max);
+        buf->len += (size_t)n;
+    }
+    px_buf_append(buf, "", 0); /* the NUL after the contents */
+    return PX_OK;
+}
+
+enum px_code px_file_read(const char *path, struct px_buf *buf, struct px_err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return fail_errno(err, "open", path);
+    enum px_code code = read_open(fd, path, buf, err);
+    close_quietly(fd);
+    return code;
+}
+
+/* ---- writing ---- */
+
+static bool write_all(int fd, struct px_str bytes)
+{
+    while (bytes.len) {
+        ssize_t n = write(fd, bytes.ptr, bytes.len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return false;
+        bytes = px_str_n(bytes.ptr + n, bytes.len - (size_t)n);
+    }
+    return true;
+}
+
+/* Length of the folder part of `path`, without the last slash unless it is the root. */
+static size_t folder_length(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash)
+        return 0;
+    return slash == path ? 1 : (size_t)(slash - path);
+}
+
+/* Makes a rename in the folder of `path` durable. Some file systems cannot sync folders: fine. */
+static enum px_code sync_folder(const char *path, struct px_err *err)
+{
+    char folder[PATH_MAX];
+    size_t len = folder_length(path);
+    snprintf(folder, sizeof folder, "%.*s", len ? (int)len : 1, len ? path : ".");
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return fail_errno(err, "open", folder);
+    bool synced = fsync(fd) == 0 || errno == EINVAL;
+    close_quietly(fd);
+    return synced ? PX_OK : fail_errno(err, "sync", folder);
+}
+
+/* Opens a fresh file beside `path`; its name goes to `temporary`. */
+static int open_temporary(const char *path, char temporary[PATH_MAX])
+{
+    static _Atomic unsigned serial;
+    for (int attempt = 0; attempt < 100; attempt++) {
+        unsigned n = atomic_fetch_add_explicit(&serial, 1, memory_order_relaxed);
+        int len = snprintf(temporary, PATH_MAX, "%s.tmp-%ld-%u", path, (long)getpid(), n);
+        if (len >= PATH_MAX) {
+            errno = ENAMETOOLONG;
+            return -1;
+        }
+        int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd >= 0 || errno != EEXIST)
+            return fd;
+    }
+    return -1;
+}
+
+enum px_code px_file_write(const char *path, struct px_str bytes, struct px_err *err)
+{
+    char temporary[PATH_MAX];
+    int fd = open_temporary(path, temporary);
+    if (fd < 0)
+        return fail_errno(err, "create", path);
+    bool written = write_all(fd, bytes) && fsync(fd) == 0;
+    if (written)
+        written = close(fd) == 0;
+    else
+        close_quietly(fd);
+    if (!written || rename(temporary, path) != 0) {
+        enum px_code code = fail_errno(err, "write", path);
+        unlink(temporary);
+        return code;
+    }
+    return sync_folder(path, err);
+}
+
+/* ---- folders ---- */
+
+static enum px_code make_folder(const char *path, struct px_err *err)
+{
+    if (mkdir(path, 0777) == 0)
+        return PX_OK;
+    int number = errno; /* EROFS and EACCES also come for folders that are there */
+    if (px_file_kind(path) == PX_FILE_FOLDER)
+        return PX_OK;
+    errno = number;
+    return fail_errno(err, "create the folder", path);
+}
+
+enum px_code px_file_mkdirs(const char *path, struct px_err *err)
+{
+    char partial[PATH_MAX];
+    size_t len = strlen(path);
+    if (len == 0 || len >= sizeof partial)
+        return px_err_set(err, PX_E_INVALID, "expected a folder of 1 to %zu bytes, got %zu",
+                          sizeof partial - 1, len);
+    memcpy(partial, path, len + 1);
+    for (size_t i = 1; i < len; i++) {
+        if (partial[i] != '/' || partial[i - 1] == '/')
+            continue;
+        partial[i] = '\0';
+        enum px_code code = make_folder(partial, err);
+        if (code != PX_OK)
+            return code;
+        partial[i] = '/';
+    }
+    return make_folder(path, err);
+}
+
+enum px_file_kind px_file_kind(const char *path)
+{
+    struct stat info;
+    if (stat(path, &info) != 0)
+        return PX_FILE_ABSENT;
+    if (S_ISREG(info.st_mode))
+        return PX_FILE_REGULAR;
+    return S_ISDIR(info.st_mode) ? PX_FILE_FOLDER : PX_FILE_OTHER;
+}

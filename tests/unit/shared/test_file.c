@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "harness.h"
+#include "shared/file.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char folder[64];
+
+static const char *path_of(const char *name)
+{
+    static char path[256];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+static size_t files_in_folder(void)
+{
+    size_t n = 0;
+    DIR *dir = opendir(folder);
+    CHECK(dir);
+    for (struct dirent *entry; (entry = readdir(dir));)
+        n += entry->d_type == DT_REG;
+    closedir(dir);
+    return n;
+}
+
+PX_TEST(writes_reads_and_maps)
+{
+    struct px_err err;
+    CHECK_OK(px_file_write(path_of("a"), px_str("hello"), &err));
+    CHECK_OK(px_file_write(path_of("a"), px_str("hello again"), &err));
+    CHECK_INT(files_in_folder(), 1); /* no temporary is left */
+
+    struct px_buf buf = px_buf(100);
+    CHECK_OK(px_file_read(path_of("a"), &buf, &err));
+    CHECK_STR(px_buf_view(&buf), "hello again");
+    CHECK_STR(px_str(px_buf_cstr(&buf)), "hello again");
+    px_buf_deinit(&buf);
+
+    struct px_file_map map;
+    CHECK_OK(px_file_map(&map, path_of("a"), 11, &err));
+    CHECK_STR(map.bytes, "hello again");
+    px_file_unmap(&map);
+    px_file_unmap(&map);
+    CHECK_INT(map.bytes.len, 0);
+    unlink(path_of("a"));
+}
+
+PX_TEST(empty_files_are_fine)
+{
+    CHECK_OK(px_file_write(path_of("empty"), px_str(""), NULL));
+    struct px_file_map map;
+    CHECK_OK(px_file_map(&map, path_of("empty"), 0, NULL));
+    CHECK_INT(map.bytes.len, 0);
+    CHECK(map.bytes.ptr != NULL);
+    px_file_unmap(&map);
+    struct px_buf buf = px_buf(0);
+    CHECK_OK(px_file_read(path_of("empty"), &buf, NULL));
+    CHECK_INT(buf.len, 0);
+    px_buf_deinit(&buf);
+    unlink(path_of("empty"));
+}
+
+PX_TEST(limits_are_named)
+{
+    struct px_err err;
+    struct px_file_map map = {0};
+    struct px_buf buf = px_buf(4), exact = px_buf(5);
+    CHECK_OK(px_file_write(path_of("five"), px_str("12345"), &err));
+    CHECK_INT(px_file_map(&map, path_of("five"), 4, &err), PX_E_TOO_LARGE);
+    CHECK_CONTAINS(err.message, "has 5 bytes; the limit is 4");
+    CHECK_INT(px_file_read(path_of("five"), &buf, &err), PX_E_TOO_LARGE);
+    CHECK_CONTAINS(err.message, "longer than 4 bytes");
+    CHECK_OK(px_file_read(path_of("five"), &exact, &err));
+    CHECK_STR(px_buf_view(&exact), "12345");
+    px_buf_deinit(&buf);
+    px_buf_deinit(&exact);
+    unlink(path_of("five"));
+}
+
+PX_TEST(errors_name_the_path_and_the_reason)
+{
+    struct px_err err;
+    struct px_file_map map = {0};
+    struct px_buf buf = px_buf(10);
+    CHECK_INT(px_file_map(&map, path_of("absent"), 10, &err), PX_E_NOT_FOUND);
+    CHECK_CONTAINS(err.message, "/absent': No such file");
+    CHECK_INT(px_file_read(path_of("absent"), &buf, &err), PX_E_NOT_FOUND);
+    CHECK_INT(px_file_map(&map, folder, 10, &err), PX_E_INVALID);
+    CHECK_CONTAINS(err.message, "the folder");
+    CHECK_INT(px_file_map(&map, "/dev/null", 10, &err), PX_E_INVALID);
+    CHECK_INT(px_file_read(folder, &buf, &err), PX_E_IO);
+    CHECK_INT(px_file_write(path_of("no/such/file"), px_str("x"), &err), PX_E_NOT_FOUND);
+    CHECK_INT(px_file_write(folder, px_str("x"), &err), PX_E_IO); /* rename onto a folder */
+    CHECK_INT(files_in_folder(), 0);
+    CHECK_CONTAINS(err.message, "cannot write");
+    px_buf_deinit(&buf);
+}
+
+PX_TEST(reads_pipes)
+{
+    struct px_buf buf = px_buf(1 << 20);
+    int ends[2];
+    char path[64];
+    CHECK(pipe(ends) == 0);
+    CHECK(write(ends[1], "through a pipe", 14) == 14);
+    close(ends[1]);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", ends[0]);
+    CHECK_OK(px_file_read(path, &buf, NULL));
+    close(ends[0]);
+    CHECK_STR(px_buf_view(&buf), "through a pipe");
+    px_buf_deinit(&buf);
+}
+
+PX_TEST(makes_folders)
+{
+    struct px_err err;
+    CHECK_OK(px_file_mkdirs(path_of("x/y//z/"), &err));
+    CHECK_INT(px_file_kind(path_of("x/y/z")), PX_FILE_FOLDER);
+    CHECK_OK(px_file_mkdirs(path_of("x/y"), &err));
+    CHECK_OK(px_file_mkdirs("/", &err));
+    CHECK_OK(px_file_mkdirs(".", &err));
+    CHECK_INT(px_file_mkdirs("", &err), PX_E_INVALID);
+    CHECK_OK(px_file_write(path_of("x/file"), px_str(""), &err));
+    CHECK_INT(px_file_kind(path_of("x/file")), PX_FILE_REGULAR);
+    CHECK(px_file_mkdirs(path_of("x/file"), &err) != PX_OK);
+    CHECK(px_file_mkdirs(path_of("x/file/deeper"), &err) != PX_OK);
+    CHECK_INT(px_file_kind(path_of("x/none")), PX_FILE_ABSENT);
+    CHECK_INT(px_file_kind("/dev/null"), PX_FILE_OTHER);
+    unlink(path_of("x/file"));
+    rmdir(path_of("x/y/z"));
+    rmdir(path_of("x/y"));
+    rmdir(path_of("x"));
+}
+
+static const struct px_test tests[] = {T(writes_reads_and_maps) T(empty_files_are_fine) T(
+    limits_are_named) T(errors_name_the_path_and_the_reason) T(reads_pipes) T(makes_folders)};
+
+int main(int argc, char **argv)
+{
+    const char *base = getenv("TMPDIR");
+    snprintf(folder, sizeof folder, "%s/px-file-XXXXXX", base ? base : "/tmp");
+    if (!mkdtemp(folder))
+        return 1;
+    int rc = px_test_run_all(tests, sizeof tests / sizeof tests[0], argc > 1 ? argv[1] : NULL);
+    rmdir(folder);
+    return rc;
+}
