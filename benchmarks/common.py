@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the benchmarks share: the model and its rows, processes, rounds, ratios, the machine.
+
+A benchmark runs Phoenix and its peer in turns (A B A B ...), at least five times each, on the same
+machine and the same input, and gives the ratio of each pair of turns: its median, least and most.
+"""
+import json
+import os
+import pathlib
+import platform
+import signal
+import socket
+import statistics
+import subprocess
+import time
+
+import numpy as np
+import xgboost
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+PHOENIX = pathlib.Path(os.environ.get("PHOENIX", ROOT / "build" / "phoenix"))
+N_FEATURES, N_TREES, DEPTH = 30, 100, 6
+
+
+def make_model(folder):
+    """Trains the model that every benchmark uses; returns the path of its file."""
+    random = np.random.default_rng(7)
+    rows = random.normal(size=(20_000, N_FEATURES)).astype(np.float32)
+    latent = rows[:, :8].sum(axis=1) + rows[:, 8] * rows[:, 9] + random.normal(size=len(rows))
+    labels = (latent > 0).astype(np.float32)
+    booster = xgboost.train(
+        {"objective": "binary:logistic", "max_depth": DEPTH, "eta": 0.1, "seed": 7, "nthread": 2},
+        xgboost.DMatrix(rows, labels), num_boost_round=N_TREES)
+    path = folder / "model.json"
+    booster.save_model(path)
+    return path
+
+
+def make_rows(n, seed=11):
+    return np.random.default_rng(seed).normal(size=(n, N_FEATURES)).astype(np.float32)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def get(port, path):
+    """One GET without a client library, for polling; the status code, or 0 when nobody answers."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1) as link:
+            link.sendall(f"GET {path} HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n".encode())
+            return int(link.recv(64).split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+class Server:
+    """A server process; ready when `path` answers 200. Ends with the block it is opened in."""
+
+    def __init__(self, command, port, path):
+        self.command, self.port, self.path = [str(word) for word in command], port, path
+
+    def __enter__(self):
+        started = time.perf_counter()
+        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL, start_new_session=True)
+        while get(self.port, self.path) != 200:
+            if self.process.poll() is not None or time.perf_counter() - started > 30:
+                self.__exit__()
+                raise SystemExit(f"did not become ready: {' '.join(self.command)}")
+        self.ready_seconds = time.perf_counter() - started
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+
+    def resident_bytes(self):
+        """Resident memory of the process and its children."""
+        children = subprocess.run(["pgrep", "-g", str(self.process.pid)], capture_output=True,
+                                  text=True, check=False).stdout.split()
+        return sum(resident_bytes(int(pid)) for pid in children)
+
+
+def resident_bytes(pid):
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def phoenix_server(model, folder, port):
+    config = folder / "phoenix.yaml"
+    config.write_text("server:\n  drain_delay_ms: 0\n")
+    return Server([PHOENIX, "serve", f"m={model}", "--port", port, "--config", config], port,
+                  "/readyz")
+
+
+def nginx_server(folder, port, body):
+    """nginx that returns `body` to everything: the least that any HTTP server could do."""
+    config = folder / "nginx.conf"
+    quoted = body.replace("\\", "\\\\").replace("'", "\\'")
+    config.write_text(f"""
+daemon off; worker_processes 2; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off; keepalive_requests 100000000; default_type application/json;
+    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    server {{ listen 127.0.0.1:{port} reuseport; location / {{ return 200 '{quoted}'; }} }}
+}}
+""")
+    binary = next((path for path in ("/usr/sbin/nginx", "/usr/bin/nginx")
+                   if os.path.exists(path)), "nginx")
+    return Server([binary, "-p", folder, "-c", config], port, "/")
+
+
+def spread(values):
+    """Median, least and most."""
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def show(value, digits=3):
+    """`1.02 (0.98..1.05)` for a spread, three significant digits."""
+    def one(number):
+        text = f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.{digits}g}"
+        return text
+    if isinstance(value, dict):
+        return f"{one(value['median'])} ({one(value['min'])}..{one(value['max'])})"
+    return one(value)
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def first_match(path, key):
+    try:
+        for line in pathlib.Path(path).read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == key:
+                return value.strip()
+    except OSError:
+        pass
+    return "unknown"
+
+
+def output_of(*command):
+    try:
+        return subprocess.run(command, capture_output=True, text=True, cwd=ROOT,
+                              check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def describe_machine():
+    """What a reader needs to judge the numbers; nothing that names a particular computer."""
+    os_release = dict(line.partition("=")[::2] for line in
+                      pathlib.Path("/etc/os-release").read_text().splitlines() if "=" in line)
+    memory_kb = first_match("/proc/meminfo", "MemTotal").split()[0]
+    return {
+        "cpu": first_match("/proc/cpuinfo", "model name"),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(int(memory_kb) / 2**20, 1) if memory_kb.isdigit() else None,
+        "system": os_release.get("PRETTY_NAME", "unknown").strip('"'),
+        "kernel": platform.release().split("-")[0],
+        "compiler": output_of("cc", "--version").split("\n", 1)[0],
+        "load_before": os.getloadavg()[0],
+        "commit": output_of("git", "rev-parse", "--short", "HEAD"),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+    }
+
+
+def write_json(path, value):
+    path.write_text(json.dumps(value, indent=2) + "\n")

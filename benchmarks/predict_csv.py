@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`phoenix predict` on a million rows, against pandas + XGBoost doing the same in Python.
+
+Phoenix is timed as a whole process. The peer is timed without its imports (about a second), which
+is in its favour. Both read the same file, from the page cache, and write one score a line; the
+scores are compared.
+"""
+import io
+import resource
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+import common
+
+
+def write_csv(path, n_rows):
+    """`n_rows` rows of which 50,000 are distinct: formatting floats in Python is slow."""
+    distinct = common.make_rows(min(n_rows, 50_000))
+    block = io.StringIO()
+    np.savetxt(block, distinct, fmt="%.6g", delimiter=",")
+    with open(path, "w", encoding="ascii") as file:
+        file.write(",".join(f"f{i}" for i in range(common.N_FEATURES)) + "\n")
+        for _ in range(n_rows // len(distinct)):
+            file.write(block.getvalue())
+
+
+def time_phoenix(model, source, target):
+    started = time.perf_counter()
+    subprocess.run([common.PHOENIX, "predict", model, "--input", source, "--output", target],
+                   check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - started
+
+
+def time_peer(model, source, target):
+    script = common.ROOT / "benchmarks" / "predict_csv_peer.py"
+    done = subprocess.run([sys.executable, script, model, source, target], check=True,
+                          capture_output=True, text=True)
+    return float(done.stdout)
+
+
+def read_scores(path):
+    with open(path, encoding="ascii") as file:
+        head = next(file).strip()
+        if head != "score":
+            raise SystemExit(f"predict_csv: expected the column 'score', got '{head}'")
+        return np.array(file.read().split(), dtype=np.float32)
+
+
+def run(folder, quick):
+    n_rows, rounds = (50_000, 2) if quick else (1_000_000, 5)
+    model, source = common.make_model(folder), folder / "rows.csv"
+    write_csv(source, n_rows)
+    megabytes = source.stat().st_size / 1e6
+    ours, theirs = folder / "phoenix.csv", folder / "peer.csv"
+    time_phoenix(model, source, ours)  # warms the page cache for both
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    turns = [(time_peer(model, source, theirs), time_phoenix(model, source, ours))
+             for _ in range(rounds)]
+    a, b = read_scores(ours), read_scores(theirs)
+    if len(a) != n_rows or len(b) != n_rows:
+        raise SystemExit(f"predict_csv: {n_rows} rows in, {len(a)} and {len(b)} scores out")
+    result = {"rows": n_rows, "megabytes": megabytes, "rounds": rounds,
+              "ratio": common.spread([peer / phoenix for peer, phoenix in turns]),
+              "phoenix_peak_bytes": peak * 1024,
+              "rows_with_another_score": int((a != b).sum()),
+              "largest_difference": float(np.abs(a - b).max())}
+    for at, name in enumerate(("peer", "phoenix")):
+        result[name] = {
+            "seconds": common.spread([turn[at] for turn in turns]),
+            "rows_per_s": common.spread([n_rows / turn[at] for turn in turns]),
+            "megabytes_per_s": common.spread([megabytes / turn[at] for turn in turns])}
+    print(f"  {common.show(result['ratio'])}x pandas + xgboost", flush=True)
+    return result
+
+
+def report(result):
+    rows = [[name, *[common.show(result[key][measure])
+                     for measure in ("seconds", "rows_per_s", "megabytes_per_s")], ratio]
+            for key, name, ratio in (("phoenix", "phoenix predict", common.show(result["ratio"])),
+                                     ("peer", "pandas + xgboost", "1"))]
+    return (f"{result['rows']:,} rows × {common.N_FEATURES} columns "
+            f"({result['megabytes']:.0f} MB of CSV in the page cache), {common.N_TREES} trees of "
+            f"depth {common.DEPTH}, {result['rounds']} rounds in turns; the peer's imports are not "
+            f"counted. {result['rows_with_another_score']} rows got another score (pandas' reader "
+            f"rounds some decimals differently; largest difference "
+            f"{result['largest_difference']:.2g}). Phoenix's peak memory: "
+            f"{result['phoenix_peak_bytes'] / 2**20:.0f} MiB.\n\n"
+            + common.table(["program", "seconds", "rows/s", "MB/s", "ratio"], rows))
