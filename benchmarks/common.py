@@ -96,10 +96,8 @@ def resident_bytes(pid):
     return 0
 
 
-def phoenix_server(model, folder, port):
-    config = folder / "phoenix.yaml"
-    config.write_text("server:\n  drain_delay_ms: 0\n")
-    return Server([PHOENIX, "serve", f"m={model}", "--port", port, "--config", config], port,
+def phoenix_server(model, port):
+    return Server([PHOENIX, "serve", f"m={model}", "--port", port, "--drain-delay-ms", 0], port,
                   "/readyz")
 
 

@@ -29,7 +29,7 @@ def run(folder, quick):
         "model_bytes": model.stat().st_size,
         "binary_bytes": common.PHOENIX.stat().st_size,
         "stripped_bytes": stripped.stat().st_size,
-        "phoenix": measure(lambda port: common.phoenix_server(model, folder, port), rounds),
+        "phoenix": measure(lambda port: common.phoenix_server(model, port), rounds),
         "nginx": measure(lambda port: common.nginx_server(folder, port, "{}"), rounds),
     }
     print(f"  ready in {common.show(result['phoenix']['ready_ms'])} ms", flush=True)

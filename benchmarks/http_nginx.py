@@ -47,7 +47,7 @@ def run(folder, quick):
     bodies.write_text("\n".join(requests) + "\n")
     model = common.make_model(folder)
     results = []
-    with common.phoenix_server(model, folder, common.free_port()) as phoenix:
+    with common.phoenix_server(model, common.free_port()) as phoenix:
         reply = post(phoenix.port, requests[0])
         with common.nginx_server(folder, common.free_port(), reply) as nginx:
             for connections in CONNECTIONS:
