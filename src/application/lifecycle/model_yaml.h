@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * model.yaml as a struct: what the file says, before it meets the model file. Private to lifecycle.
+ *
+ * Absent texts are {NULL, 0}. Everything lives in the arena given at parsing.
+ */
+#ifndef PX_APPLICATION_LIFECYCLE_MODEL_YAML_H
+#define PX_APPLICATION_LIFECYCLE_MODEL_YAML_H
+
+#include "domain/inference/signature.h"
+
+enum {
+    PX_MODEL_YAML_LAYOUT = 1, /* the value of `phoenix:` that is understood */
+    PX_MODEL_NAME_MAX = 128,
+};
+
+struct px_model_yaml {
+    struct px_str name, model, rounds, target, output, golden, reference;
+    enum px_task task;           /* 0 when absent */
+    const struct px_str *labels; /* NULL when absent */
+    size_t n_labels;
+    struct px_feature *features; /* NULL when absent */
+    size_t n_features;
+};
+
+/* PX_E_INVALID, PX_E_UNKNOWN_OPTION (nearest key), PX_E_UNSUPPORTED (a newer layout), with the line. */
+PX_MUST_USE enum px_code px_model_yaml_parse(struct px_str text, struct px_arena *arena,
+                                             struct px_model_yaml *ret, struct px_err *err);
+
+/* May this be a model's name: letters, digits, '.', '_' and '-', not beginning with '.' or '-'. */
+bool px_model_name_is_valid(struct px_str name);
+
+#endif

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opening a package happens in one order: find the files, read model.yaml (when there is one), read the
+ * model file, then build the signature from both.
+ *
+ * Invariants
+ * 1. The model file decides what it can decide: the number of features, which of them are categories,
+ *    the number of classes. model.yaml adds names and meanings and is refused where it contradicts.
+ * 2. The same feature names in another order are refused: the scores would be plausible and wrong.
+ * 3. A file named in model.yaml must lie inside the folder after links are resolved, so that a package
+ *    from a stranger cannot make the server read the machine's files.
+ */
+#include "application/lifecycle/package.h"
+
+#include "application/lifecycle/model_yaml.h"
+#include "shared/alloc.h"
+#include "shared/file.h"
+#include "shared/hash.h"
+
+#include <limits.h>
+
+enum { PACKAGE_MEMORY_MAX = 512 << 20 };
+
+static const char yaml_name[] = "model.yaml";
+
+struct opening {
+    struct px_package *package;
+    struct px_model_yaml yaml; /* zeroed for a bare file */
+    struct px_str folder;      /* of model.yaml; {NULL, 0} for a bare file */
+    struct px_forest_options options;
+};
+
+static struct px_str base_name(struct px_str path)
+{
+    while (path.len > 1 && path.ptr[path.len - 1] == '/')
+        path.len--;
+    for (size_t i = path.len; i > 0; i--) {
+        if (path.ptr[i - 1] == '/' && path.len > 1)
+            return px_str_n(path.ptr + i, path.len - i);
+    }
+    return path;
+}
+
+static struct px_str without_extension(struct px_str name)
+{
+    for (size_t i = name.len; i > 1; i--) {
+        if (name.ptr[i - 1] == '.')
+            return px_str_n(name.ptr, i - 1);
+    }
+    return name;
+}
+
+/* A model's name from a file's or folder's: what a name must not hold becomes '-'. */
+static struct px_str name_from_path(struct px_arena *arena, struct px_str path, bool is_file)
+{
+    char resolved[PATH_MAX];
+    struct px_str base = base_name(path);
+    if ((px_str_is(base, ".") || px_str_is(base, "..")) && realpath(path.ptr, resolved))
+        base = base_name(px_str(resolved));
+    if (is_file)
+        base = without_extension(base);
+    if (base.len > PX_MODEL_NAME_MAX)
+        base.len = PX_MODEL_NAME_MAX;
+    char *name = px_arena_cstr(arena, base);
+    for (size_t i = 0; name && i < base.len; i++) {
+        if (!px_model_name_is_valid(px_str_n(name + i, 1)) && !(i > 0 && strchr(".-", name[i])))
+            name[i] = '_';
+    }
+    return name ? px_str_n(name, base.len) : (struct px_str){0};
+}
+
+/* "folder/file" in the package's arena; {NULL, 0} without memory. */
+static struct px_str join(struct px_arena *arena, struct px_str folder, struct px_str file)
+{
+    char *path = px_arena_alloc(arena, folder.len + file.len + 2, 1);
+    if (!path)
+        return (struct px_str){0};
+    memcpy(path, folder.ptr, folder.len);
+    path[folder.len] = '/';
+    memcpy(path + folder.len + 1, file.ptr, file.len);
+    path[folder.len + 1 + file.len] = '\0';
+    return px_str_n(path, folder.len + 1 + file.len);
+}
+
+static bool is_plain_relative(struct px_str path)
+{
+    if (path.len == 0 || path.ptr[0] == '/' || memchr(path.ptr, '\0', path.len))
+        return false;
+    while (path.ptr) {
+        if (px_str_is(px_str_cut(&path, '/'), ".."))
+            return false;
+    }
+    return true;
+}
+
+/* Does `path` lie in `folder` once links are followed? False as well when one of them is not there. */
+static bool resolves_inside(const char *folder, const char *path)
+{
+    char outer[PATH_MAX], inner[PATH_MAX];
+    if (!realpath(folder, outer) || !realpath(path, inner))
+        return false;
+    size_t n = strlen(outer);
+    return strncmp(inner, outer, n) == 0 && (inner[n] == '/' || n == 1);
+}
+
+/* The path of a file that model.yaml names with `key`. */
+static enum px_code locate(struct opening *o, const char *key, struct px_str file,
+                           struct px_str *ret, struct px_err *err)
+{
+    if (!is_plain_relative(file))
+        return px_err_set(err, PX_E_INVALID,
+                          "%s: '%.*s' must be a path inside the package's folder", key,
+                          PX_STR_ARG(file));
+    *ret = join(&o->package->arena, o->folder, file);
+    if (!ret->ptr)
+        return px_arena_check(&o->package->arena, "the package", err);
+    if (px_file_kind(ret->ptr) != PX_FILE_REGULAR)
+        return px_err_set(err, PX_E_NOT_FOUND, "%s: there is no file '%.*s'", key,
+                          PX_STR_ARG(*ret));
+    if (!resolves_inside(o->folder.ptr, ret->ptr))
+        return px_err_set(err, PX_E_INVALID, "%s: '%.*s' links to a file outside the package", key,
+                          PX_STR_ARG(file));
+    return PX_OK;
+}
+
+static enum px_code read_yaml(struct opening *o, struct px_err *err)
+{
+    struct px_package *p = o->package;
+    struct px_buf text = px_buf(PX_PACKAGE_YAML_MAX);
+    struct px_str path = join(&p->arena, o->folder, px_str(yaml_name));
+    if (!path.ptr)
+        return px_arena_check(&p->arena, "the package", err);
+    enum px_code code = px_file_read(path.ptr, &text, err);
+    if (code == PX_OK) {
+        code = px_model_yaml_parse(px_buf_view(&text), &p->arena, &o->yaml, err);
+        if (code == PX_OK)
+            code = locate(o, "model", o->yaml.model, &p->model_path, err);
+        if (code == PX_OK && o->yaml.golden.ptr)
+            code = locate(o, "golden", o->yaml.golden, &p->golden_path, err);
+        if (code == PX_OK && o->yaml.reference.ptr)
+            code = locate(o, "reference", o->yaml.reference, &p->reference_path, err);
+        if (code != PX_OK)
+            px_err_wrap(err, "%s", path.ptr);
+    }
+    px_buf_deinit(&text);
+    return code;
+}
+
+/* Decides between a folder, its model.yaml, and a bare file, and sets the paths. */
+static enum px_code find_files(struct opening *o, const char *path, struct px_err *err)
+{
+    struct px_package *p = o->package;
+    struct px_str given = px_str(path);
+    p->path = px_arena_str(&p->arena, given);
+    if (!p->path.ptr)
+        return px_arena_check(&p->arena, "the package", err);
+    enum px_file_kind kind = px_file_kind(path);
+    if (kind == PX_FILE_ABSENT)
+        return px_err_set(err, PX_E_NOT_FOUND, "there is no file or folder '%s'", path);
+    bool is_yaml = kind == PX_FILE_REGULAR && px_str_is(base_name(given), yaml_name);
+    p->bare = kind != PX_FILE_FOLDER && !is_yaml;
+    if (p->bare) {
+        p->model_path = p->path;
+        return PX_OK;
+    }
+    o->folder = p->path;
+    if (is_yaml)
+        o->folder =
+            given.len == strlen(yaml_name)
+                ? (struct px_str)PX_STR(".")
+                : px_arena_str(&p->arena, px_str_n(path, given.len - strlen(yaml_name) - 1));
+    while (o->folder.len > 1 && o->folder.ptr[o->folder.len - 1] == '/')
+        o->folder.len--;
+    struct px_str yaml = join(&p->arena, o->folder, px_str(yaml_name));
+    if (yaml.ptr && px_file_kind(yaml.ptr) == PX_FILE_REGULAR)
+        return PX_OK;
+    px_err_set(err, PX_E_NOT_FOUND, "folder '%s' has no model.yaml", path);
+    return px_err_hint(err, "name the model file itself, or a folder that 'phoenix train' wrote");
+}
+
+static enum px_code read_model(struct opening *o, struct px_err *err)
+{
+    struct px_package *p = o->package;
+    struct px_file_map map = {0};
+    enum px_code code = px_file_map(&map, p->model_path.ptr, PX_PACKAGE_MODEL_MAX, err);
+    if (code != PX_OK)
+        return code;
+    p->model_size = map.bytes.len;
+    p->model_hash = px_hash_content(map.bytes.ptr, map.bytes.len);
+    if (o->yaml.rounds.ptr)
+        o->options.rounds = px_str_is(o->yaml.rounds, "best") ? PX_ROUNDS_BEST : PX_ROUNDS_ALL;
+    code = px_forest_create(map.bytes, &o->options, &p->forest, err);
+    px_file_unmap(&map);
+    return code == PX_OK ? PX_OK : px_err_wrap(err, "%s", p->model_path.ptr);
+}
+
+/* Features as the model file alone describes them. */
+static enum px_code features_from_model(struct opening *o, struct px_err *err)
+{
+    struct px_package *p = o->package;
+    const struct px_forest_info *info = px_forest_info(p->forest);
+    struct px_feature *features =
+        px_arena_zalloc(&p->arena, info->n_features + 1, sizeof *features);
+    for (size_t i = 0; features && i < info->n_features; i++) {
+        struct px_feature *f = &features[i];
+        char number[32];
+        snprintf(number, sizeof number, "f%zu", i);
+        f->name =
+            px_arena_str(&p->arena, info->feature_names ? info->feature_names[i] : px_str(number));
+        f->categories = px_forest_categories(p->forest, i, &f->n_categories);
+        if (!f->categories)
+            f->n_categories = 0;
+        f->kind = f->categories || info->categorical[i] ? PX_FEATURE_CATEGORY : PX_FEATURE_NUMBER;
+        f->other = -1;
+    }
+    p->signature.features = features;
+    p->signature.n_features = info->n_features;
+    p->signature.named = info->feature_names != NULL;
+    return px_arena_check(&p->arena, "the model's features", err);
+}
+
+static enum px_code check_order(const struct px_model_yaml *yaml, const struct px_forest_info *info,
+                                struct px_err *err)
+{
+    for (size_t i = 0; info->feature_names && i < info->n_features; i++) {
+        struct px_str name = yaml->features[i].name;
+        if (px_str_eq(name, info->feature_names[i]))
+            continue;
+        for (size_t k = 0; k < info->n_features; k++) {
+            if (px_str_eq(name, info->feature_names[k]))
+                return px_err_set(
+                    err, PX_E_CONFLICT,
+                    "feature %zu is '%.*s' in model.yaml and '%.*s' in the model file", i,
+                    PX_STR_ARG(name), PX_STR_ARG(info->feature_names[i]));
+        }
+    }
+    return PX_OK;
+}
+
+static enum px_code check_categorical(const struct px_model_yaml *yaml,
+                                      const struct px_forest_info *info, struct px_err *err)
+{
+    for (size_t i = 0; i < info->n_features; i++) {
+        enum px_feature_kind kind = yaml->features[i].kind;
+        if (info->categorical[i] && kind != PX_FEATURE_CATEGORY && kind != PX_FEATURE_BOOLEAN)
+            return px_err_set(
+                err, PX_E_CONFLICT,
+                "feature '%.*s' is a %s in model.yaml, but the model tests its category",
+                PX_STR_ARG(yaml->features[i].name), px_feature_kind_name(kind));
+    }
+    return PX_OK;
+}
+
+static enum px_code features_from_yaml(struct opening *o, struct px_err *err)
+{
+    const struct px_forest_info *info = px_forest_info(o->package->forest);
+    struct px_signature *s = &o->package->signature;
+    if (o->yaml.n_features != info->n_features)
+        return px_err_set(err, PX_E_CONFLICT,
+                          "model.yaml lists %zu features, the model file has %zu",
+                          o->yaml.n_features, info->n_features);
+    enum px_code code = check_order(&o->yaml, info, err);
+    if (code == PX_OK)
+        code = check_categorical(&o->yaml, info, err);
+    if (code != PX_OK)
+        return code;
+    s->features = o->yaml.features;
+    s->n_features = o->yaml.n_features;
+    s->named = true;
+    return PX_OK;
+}
+
+static bool is_ranking(struct px_str objective)
+{
+    return px_str_starts(objective, "rank:") || px_str_starts(objective, "lambdarank") ||
+           px_str_starts(objective, "rank_");
+}
+
+static enum px_task task_from_model(const struct px_forest_info *info)
+{
+    if (is_ranking(info->objective))
+        return PX_TASK_RANKING;
+    if (info->n_classes == 0)
+        return PX_TASK_REGRESSION;
+    return info->n_classes == 2 ? PX_TASK_BINARY : PX_TASK_MULTICLASS;
+}
+
+static enum px_code set_labels(struct opening *o, struct px_err *err)
+{
+    const struct px_forest_info *info = px_forest_info(o->package->forest);
+    struct px_signature *s = &o->package->signature;
+    size_t n_classes = info->n_classes;
+    if (n_classes == 0 && s->task == PX_TASK_BINARY)
+        n_classes = 2;
+    s->labels = info->class_labels;
+    s->n_labels = info->class_labels ? info->n_classes : 0;
+    if (!o->yaml.labels)
+        return PX_OK;
+    if (o->yaml.n_labels != n_classes)
+        return px_err_set(err, PX_E_CONFLICT,
+                          "model.yaml lists %zu labels, the model has %zu classes",
+                          o->yaml.n_labels, n_classes);
+    s->labels = o->yaml.labels;
+    s->n_labels = o->yaml.n_labels;
+    return PX_OK;
+}
+
+static enum px_code build_signature(struct opening *o, struct px_err *err)
+{
+    struct px_package *p = o->package;
+    struct px_signature *s = &p->signature;
+    s->task = o->yaml.task ? o->yaml.task : task_from_model(px_forest_info(p->forest));
+    s->output_name = o->yaml.output.ptr ? o->yaml.output : (struct px_str)PX_STR("predictions");
+    p->target = o->yaml.target;
+    enum px_code code = o->yaml.features ? features_from_yaml(o, err) : features_from_model(o, err);
+    if (code == PX_OK)
+        code = set_labels(o, err);
+    if (code == PX_OK)
+        code = px_signature_finish(s, err);
+    return code == PX_OK ? PX_OK : px_err_wrap(err, "%s", p->path.ptr);
+}
+
+static enum px_code set_name(struct opening *o, struct px_err *err)
+{
+    struct px_package *p = o->package;
+    p->name = o->yaml.name;
+    if (!p->name.ptr)
+        p->name = name_from_path(&p->arena, p->bare ? p->path : o->folder, p->bare);
+    return px_arena_check(&p->arena, "the package", err);
+}
+
+enum px_code px_package_open(const char *path, const struct px_forest_options *options,
+                             struct px_package **ret, struct px_err *err)
+{
+    struct opening o = {.package = px_alloc(1, sizeof *o.package)};
+    if (!o.package)
+        return px_err_set(err, PX_E_NO_MEMORY, "no memory for a package");
+    if (options)
+        o.options = *options;
+    o.package->arena = px_arena(PACKAGE_MEMORY_MAX);
+    enum px_code code = find_files(&o, path, err);
+    if (code == PX_OK && !o.package->bare)
+        code = read_yaml(&o, err);
+    if (code == PX_OK)
+        code = set_name(&o, err);
+    if (code == PX_OK)
+        code = read_model(&o, err);
+    if (code == PX_OK)
+        code = build_signature(&o, err);
+    if (code != PX_OK) {
+        px_package_close(o.package);
+        return code;
+    }
+    *ret = o.package;
+    return PX_OK;
+}
+
+void px_package_close(struct px_package *package)
+{
+    if (!package)
+        return;
+    px_signature_deinit(&package->signature);
+    px_forest_destroy(package->forest);
+    px_arena_deinit(&package->arena);
+    px_free(package);
+}
