@@ -2,8 +2,8 @@
 /* Composition root: builds the adapters, lends them to the verbs, runs the command line. */
 #include "interfaces/cli/cli.h"
 
-int main(void)
+int main(int argc, char **argv)
 {
-    puts("phoenix " PX_VERSION);
-    return PX_EXIT_OK;
+    static const struct px_cli_services services = {0};
+    return px_cli_main(argc, argv, &services);
 }

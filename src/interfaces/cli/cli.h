@@ -15,6 +15,7 @@
 #include "application/config/config.h"
 #include "application/ports/http.h"
 #include "application/ports/trainer.h"
+#include "domain/forest/forest.h"
 
 #include <stdio.h>
 
@@ -76,6 +77,10 @@ struct px_str px_cli_text(const struct px_cli *cli, const char *option); /* {NUL
 /* Checked while parsing, so these cannot fail. The option must be given or have a default. */
 int64_t px_cli_int(const struct px_cli *cli, const char *option);
 double px_cli_real(const struct px_cli *cli, const char *option);
+
+/* The value of an option "rounds" that a verb has: all or best. */
+PX_MUST_USE enum px_code px_cli_rounds(const struct px_cli *cli, enum px_forest_rounds *ret,
+                                       struct px_err *err);
 
 /* Prints "phoenix VERB: message" and the hint to standard error; returns PX_EXIT_FAILED. */
 int px_cli_fail(struct px_cli *cli, const struct px_err *err);

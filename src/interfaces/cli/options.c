@@ -221,3 +221,13 @@ double px_cli_real(const struct px_cli *cli, const char *option)
     PX_ASSERT(real);
     return value;
 }
+
+enum px_code px_cli_rounds(const struct px_cli *cli, enum px_forest_rounds *ret, struct px_err *err)
+{
+    struct px_str text = px_cli_text(cli, "rounds");
+    if (!px_str_is(text, "all") && !px_str_is(text, "best"))
+        return px_err_set(err, PX_E_INVALID, "--rounds must be all or best, got '%.*s'",
+                          PX_STR_ARG(text));
+    *ret = px_str_is(text, "best") ? PX_ROUNDS_BEST : PX_ROUNDS_ALL;
+    return PX_OK;
+}

@@ -5,7 +5,7 @@ enum { VERBS_MAX = 64 };
 
 /* In the order of `phoenix help`: what one does first comes first. */
 const struct px_verb *const px_verbs[] = {
-    &px_verb_config, &px_verb_completion, &px_verb_version, &px_verb_help, NULL,
+    &px_verb_completion, &px_verb_version, &px_verb_help, NULL,
 };
 
 const struct px_verb *px_verbs_find(struct px_str name, struct px_err *err)

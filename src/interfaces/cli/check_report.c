@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "interfaces/cli/check_report.h"
+
+#include "application/batch/scores.h"
+#include "shared/json.h"
+
+enum {
+    FEATURES_SHOWN = 40,
+    CATEGORIES_SHOWN = 4,
+    NAME_COLUMN_MAX = 32,
+    JSON_MAX = 256 << 20,
+};
+
+static const char *format_bytes(size_t bytes, char *out, size_t cap)
+{
+    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB"};
+    double value = (double)bytes;
+    size_t unit = 0;
+    for (; value >= 1024 && unit + 1 < PX_ARRAY_LEN(units); unit++)
+        value /= 1024;
+    snprintf(out, cap, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+    return out;
+}
+
+static void print_label(FILE *out, const char *label)
+{
+    fprintf(out, "  %-11s", label);
+}
+
+static void print_model(FILE *out, const struct px_package *p)
+{
+    const struct px_forest_info *info = px_forest_info(p->forest);
+    char size[32];
+    fprintf(out, "%.*s\n", PX_STR_ARG(p->name));
+    print_label(out, "file");
+    fprintf(out, "%s, %s\n", p->model_path.ptr, format_bytes(p->model_size, size, sizeof size));
+    print_label(out, "format");
+    fprintf(out, "%s, version %.*s\n", px_forest_format_name(info->format),
+            PX_STR_ARG(info->library_version));
+    print_label(out, "objective");
+    fprintf(out, "%.*s\n", PX_STR_ARG(info->objective));
+    print_label(out, "task");
+    fputs(px_task_name(p->signature.task), out);
+    if (p->target.len)
+        fprintf(out, ", target %.*s", PX_STR_ARG(p->target));
+    fputc('\n', out);
+}
+
+static void print_size(FILE *out, const struct px_package *p)
+{
+    const struct px_forest_info *info = px_forest_info(p->forest);
+    char memory[32];
+    print_label(out, "trees");
+    fprintf(out, "%zu, depth %zu, %zu nodes, %zu leaves\n", info->n_trees, info->depth_max,
+            info->n_nodes, info->n_leaves);
+    print_label(out, "rounds");
+    fprintf(out, "%zu", info->n_rounds);
+    if (info->best_round + 1 != info->n_rounds)
+        fprintf(out, ", the best is number %zu", info->best_round + 1);
+    fputc('\n', out);
+    print_label(out, "memory");
+    fprintf(out, "%s\n", format_bytes(info->bytes, memory, sizeof memory));
+    print_label(out, "kernels");
+    fprintf(out, "%s for one row, %s for batches\n", info->kernel_one, info->kernel_many);
+}
+
+static void print_scores(FILE *out, const struct px_package *p)
+{
+    const struct px_forest_info *info = px_forest_info(p->forest);
+    struct px_buf names = px_buf(JSON_MAX);
+    for (size_t i = 0; i < info->n_outputs && i < FEATURES_SHOWN; i++) {
+        px_buf_text(&names, i ? ", " : "");
+        px_score_name(&p->signature, info->n_outputs, i, &names);
+    }
+    print_label(out, "scores");
+    fprintf(out, "%s%s, %s%s\n", px_buf_cstr(&names),
+            info->n_outputs > FEATURES_SHOWN ? ", ..." : "", px_datatype_name(info->score_type),
+            info->score_is_probability ? ", probabilities" : "");
+    px_buf_deinit(&names);
+    if (p->signature.n_labels == 0)
+        return;
+    print_label(out, "classes");
+    for (size_t i = 0; i < p->signature.n_labels && i < FEATURES_SHOWN; i++)
+        fprintf(out, "%s%.*s", i ? ", " : "", PX_STR_ARG(p->signature.labels[i]));
+    fputs(p->signature.n_labels > FEATURES_SHOWN ? ", ...\n" : "\n", out);
+}
+
+static void print_categories(FILE *out, const struct px_feature *f)
+{
+    if (f->n_categories == 0) {
+        fputs("  by code 0, 1, 2, ...", out);
+        return;
+    }
+    fprintf(out, "  %zu: ", f->n_categories);
+    for (size_t i = 0; i < f->n_categories && i < CATEGORIES_SHOWN; i++)
+        fprintf(out, "%s%.*s", i ? ", " : "", PX_STR_ARG(f->categories[i]));
+    if (f->n_categories > CATEGORIES_SHOWN)
+        fputs(", ...", out);
+    if (f->other >= 0)
+        fputs("; others together", out);
+}
+
+static int name_width(const struct px_signature *s)
+{
+    size_t width = 4;
+    for (size_t i = 0; i < s->n_features && i < FEATURES_SHOWN; i++) {
+        if (s->features[i].name.len > width)
+            width = s->features[i].name.len;
+    }
+    return (int)(width < NAME_COLUMN_MAX ? width : NAME_COLUMN_MAX);
+}
+
+static void print_features(FILE *out, const struct px_package *p)
+{
+    const struct px_signature *s = &p->signature;
+    int width = name_width(s);
+    print_label(out, "features");
+    fprintf(out, "%zu%s\n", s->n_features, s->named ? "" : ", without names: matched by position");
+    for (size_t i = 0; i < s->n_features && i < FEATURES_SHOWN; i++) {
+        const struct px_feature *f = &s->features[i];
+        fprintf(out, "  %9zu  %-*.*s  %s", i, width, PX_STR_ARG(f->name),
+                px_feature_kind_name(f->kind));
+        if (f->kind == PX_FEATURE_CATEGORY)
+            print_categories(out, f);
+        fputc('\n', out);
+    }
+    if (s->n_features > FEATURES_SHOWN)
+        fprintf(out, "             and %zu more; --json lists all\n",
+                s->n_features - FEATURES_SHOWN);
+}
+
+static void print_checks(FILE *out, const struct px_package *p,
+                         const struct px_check_report *report)
+{
+    const struct px_forest_info *info = px_forest_info(p->forest);
+    for (size_t i = 0; i < info->n_warnings; i++) {
+        print_label(out, i ? "" : "warnings");
+        fprintf(out, "%.*s\n", PX_STR_ARG(info->warnings[i]));
+    }
+    print_label(out, "self-test");
+    if (report->self_test_passed)
+        fprintf(out, "passed: every kernel agrees on %d rows\n", PX_CHECK_SELF_TEST_ROWS);
+    else
+        fprintf(out, "failed: %s\n", report->self_test_error.message);
+    print_label(out, "golden");
+    if (!report->has_golden)
+        fputs("none\n", out);
+    else if (report->golden_passed)
+        fprintf(out, "passed: %zu rows score exactly as expected\n", report->golden.n_rows);
+    else
+        fputs("failed\n", out);
+}
+
+void px_check_print_text(FILE *out, const struct px_package *package,
+                         const struct px_check_report *report, const struct px_err *failure)
+{
+    print_model(out, package);
+    print_size(out, package);
+    print_scores(out, package);
+    print_features(out, package);
+    print_checks(out, package, report);
+    print_label(out, "verdict");
+    if (failure)
+        fputs("would not be served\n", out);
+    else
+        fprintf(out, "would be served: phoenix serve %s\n", package->path.ptr);
+}
+
+static void put_str(struct px_json_writer *w, const char *key, struct px_str value)
+{
+    px_json_key(w, key);
+    px_json_put_str(w, value);
+}
+
+static void put_text(struct px_json_writer *w, const char *key, const char *value)
+{
+    put_str(w, key, px_str(value));
+}
+
+static void put_u64(struct px_json_writer *w, const char *key, uint64_t value)
+{
+    px_json_key(w, key);
+    px_json_put_u64(w, value);
+}
+
+static void put_bool(struct px_json_writer *w, const char *key, bool value)
+{
+    px_json_key(w, key);
+    px_json_put_bool(w, value);
+}
+
+static void put_list(struct px_json_writer *w, const char *key, const struct px_str *texts,
+                     size_t n)
+{
+    px_json_key(w, key);
+    px_json_begin_array(w);
+    for (size_t i = 0; i < n; i++)
+        px_json_put_str(w, texts[i]);
+    px_json_end_array(w);
+}
+
+static void put_feature(struct px_json_writer *w, const struct px_feature *f)
+{
+    px_json_begin_object(w);
+    put_str(w, "name", f->name);
+    put_text(w, "type", px_feature_kind_name(f->kind));
+    if (f->n_categories)
+        put_list(w, "categories", f->categories, f->n_categories);
+    if (f->other >= 0)
+        put_u64(w, "other", (uint64_t)f->other);
+    px_json_end_object(w);
+}
+
+static void put_package(struct px_json_writer *w, const struct px_package *p)
+{
+    const struct px_forest_info *info = px_forest_info(p->forest);
+    char hash[32];
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)p->model_hash);
+    put_str(w, "name", p->name);
+    put_str(w, "file", p->model_path);
+    put_u64(w, "file_bytes", p->model_size);
+    put_text(w, "file_hash_xxh3", hash);
+    put_text(w, "format", px_forest_format_name(info->format));
+    put_str(w, "library_version", info->library_version);
+    put_str(w, "objective", info->objective);
+    put_text(w, "task", px_task_name(p->signature.task));
+    if (p->target.len)
+        put_str(w, "target", p->target);
+    put_u64(w, "trees", info->n_trees);
+    put_u64(w, "depth", info->depth_max);
+    put_u64(w, "nodes", info->n_nodes);
+    put_u64(w, "leaves", info->n_leaves);
+    put_u64(w, "rounds", info->n_rounds);
+    put_u64(w, "best_round", info->best_round);
+    put_u64(w, "memory_bytes", info->bytes);
+    put_text(w, "kernel_one_row", info->kernel_one);
+    put_text(w, "kernel_batches", info->kernel_many);
+}
+
+static void put_interface(struct px_json_writer *w, const struct px_package *p)
+{
+    const struct px_forest_info *info = px_forest_info(p->forest);
+    const struct px_signature *s = &p->signature;
+    put_text(w, "score_type", px_datatype_name(info->score_type));
+    put_u64(w, "scores_per_row", info->n_outputs);
+    put_bool(w, "score_is_probability", info->score_is_probability);
+    put_u64(w, "classes", info->n_classes);
+    put_list(w, "labels", s->labels, s->n_labels);
+    put_bool(w, "features_named", s->named);
+    px_json_key(w, "features");
+    px_json_begin_array(w);
+    for (size_t i = 0; i < s->n_features; i++)
+        put_feature(w, &s->features[i]);
+    px_json_end_array(w);
+    put_list(w, "warnings", info->warnings, info->n_warnings);
+}
+
+static void put_golden(struct px_json_writer *w, const struct px_check_report *report,
+                       enum px_datatype type)
+{
+    const struct px_golden_report *g = &report->golden;
+    const double pair[2] = {g->worst_expected, g->worst_got};
+    static const char *const names[2] = {"expected", "got"};
+    px_json_key(w, "golden");
+    px_json_begin_object(w);
+    put_bool(w, "passed", report->golden_passed);
+    put_u64(w, "rows", g->n_rows);
+    put_u64(w, "different", g->n_different);
+    if (g->n_different) {
+        px_json_key(w, "worst");
+        px_json_begin_object(w);
+        put_u64(w, "line", g->worst_line);
+        put_text(w, "column", g->worst_column);
+        for (size_t i = 0; i < 2; i++) {
+            px_json_key(w, names[i]);
+            if (type == PX_TYPE_FP32)
+                px_json_put_f32(w, (float)pair[i], false);
+            else
+                px_json_put_f64(w, pair[i], false);
+        }
+        px_json_end_object(w);
+    }
+    px_json_end_object(w);
+}
+
+static void put_failure(struct px_json_writer *w, const struct px_err *failure)
+{
+    px_json_key(w, "error");
+    px_json_begin_object(w);
+    put_text(w, "code", px_code_name(failure->code));
+    put_text(w, "message", failure->message);
+    if (failure->hint[0])
+        put_text(w, "hint", failure->hint);
+    px_json_end_object(w);
+}
+
+void px_check_print_json(FILE *out, const struct px_package *package,
+                         const struct px_check_report *report, const struct px_err *failure)
+{
+    struct px_buf text = px_buf(JSON_MAX);
+    struct px_json_writer w = px_json_writer(&text);
+    px_json_begin_object(&w);
+    put_bool(&w, "ok", failure == NULL);
+    if (failure)
+        put_failure(&w, failure);
+    if (package) {
+        put_package(&w, package);
+        put_interface(&w, package);
+        put_bool(&w, "self_test_passed", report->self_test_passed);
+        if (report->has_golden)
+            put_golden(&w, report, px_forest_info(package->forest)->score_type);
+    }
+    px_json_end_object(&w);
+    fprintf(out, "%s\n", px_buf_cstr(&text));
+    px_buf_deinit(&text);
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "application/batch/predict.h"
+#include "interfaces/cli/stream.h"
+#include "interfaces/cli/verbs.h"
+#include "shared/clock.h"
+
+#include <inttypes.h>
+#include <unistd.h>
+
+enum { BAD_ROWS_SHOWN = 20 };
+
+struct session {
+    struct px_cli *cli;
+    struct px_package *package;
+    struct px_input input;
+    struct px_output output;
+    struct px_progress bar;
+    struct px_batch_options options;
+    struct px_batch_progress done;
+    uint64_t started_ns;
+};
+
+static enum px_code read_input(void *context, char *out, size_t cap, size_t *ret_n,
+                               struct px_err *err)
+{
+    struct session *s = context;
+    return px_input_read(&s->input, out, cap, ret_n, err);
+}
+
+static enum px_code write_output(void *context, struct px_str bytes, struct px_err *err)
+{
+    struct session *s = context;
+    return px_output_write(&s->output, bytes, err);
+}
+
+static void show_bad_row(void *context, uint64_t line, const struct px_err *why)
+{
+    struct session *s = context;
+    if (s->done.rows_bad > BAD_ROWS_SHOWN)
+        return;
+    if (s->bar.shown)
+        fputs("\r\033[K", s->cli->err);
+    fprintf(s->cli->err, "line %" PRIu64 ": %s\n", line, why->message);
+    if (s->done.rows_bad == BAD_ROWS_SHOWN)
+        fputs("further bad rows are counted, not shown\n", s->cli->err);
+}
+
+static double seconds_since(uint64_t started_ns)
+{
+    return (double)(px_clock_monotonic_ns() - started_ns) / (double)PX_NS_PER_S;
+}
+
+static void show_progress(void *context, const struct px_batch_progress *done)
+{
+    struct session *s = context;
+    char note[96];
+    double seconds = seconds_since(s->started_ns);
+    uint64_t rows = done->rows_scored + done->rows_bad;
+    if (!s->bar.shown)
+        return;
+    snprintf(note, sizeof note, "%" PRIu64 " rows, %.0f rows/s,", rows,
+             seconds > 0 ? (double)rows / seconds : 0.0);
+    px_progress_update(&s->bar, done->bytes_read, note);
+}
+
+/* "," or "tab", "\t": one byte that cannot be part of the syntax. */
+static enum px_code parse_separator(struct px_str text, char *ret, struct px_err *err)
+{
+    if (px_str_is(text, "tab") || px_str_is(text, "\\t"))
+        text = px_str("\t");
+    if (text.len != 1 || strchr("\"\r\n", text.ptr[0]))
+        return px_err_set(err, PX_E_INVALID,
+                          "--separator must be one character or 'tab', got '%.*s'",
+                          PX_STR_ARG(text));
+    *ret = text.ptr[0];
+    return PX_OK;
+}
+
+static enum px_code read_options(struct session *s, struct px_err *err)
+{
+    struct px_cli *cli = s->cli;
+    struct px_str on_error = px_cli_text(cli, "on-error");
+    s->options = (struct px_batch_options){
+        .rows = {.by_position = px_cli_flag(cli, "by-position"),
+                 .no_header = px_cli_flag(cli, "no-header")},
+        .margin = px_cli_flag(cli, "margin"),
+        .json = px_cli_flag(cli, "json"),
+        .fail_on_error = px_str_is(on_error, "fail"),
+    };
+    if (!s->options.fail_on_error && !px_str_is(on_error, "skip"))
+        return px_err_set(err, PX_E_INVALID, "--on-error must be skip or fail, got '%.*s'",
+                          PX_STR_ARG(on_error));
+    if (!px_cli_given(cli, "input") && isatty(STDIN_FILENO))
+        return px_err_set(err, PX_E_INVALID,
+                          "no rows: give --input FILE, or rows on standard input");
+    if (px_cli_given(cli, "separator"))
+        return parse_separator(px_cli_text(cli, "separator"), &s->options.rows.separator, err);
+    return PX_OK;
+}
+
+static enum px_code predict(struct session *s, struct px_err *err)
+{
+    const struct px_batch_io io = {
+        .read = read_input,
+        .write = write_output,
+        .bad_row = show_bad_row,
+        .progress = show_progress,
+        .context = s,
+    };
+    enum px_code code = px_output_open(&s->output, px_cli_text(s->cli, "output").ptr, err);
+    if (code != PX_OK)
+        return code;
+    s->bar = px_progress(s->cli->err, "predict", s->input.size);
+    s->started_ns = px_clock_monotonic_ns();
+    code = px_batch_predict(s->package, &s->options, &io, &s->done, err);
+    px_progress_end(&s->bar);
+    if (code == PX_OK)
+        code = px_output_commit(&s->output, err);
+    else if (code == PX_E_INVALID)
+        px_err_wrap(err, "%s", s->input.name);
+    px_output_close(&s->output);
+    return code;
+}
+
+/* What a person at a terminal wants to know, and what nobody should miss. */
+static void print_summary(const struct session *s)
+{
+    const struct px_batch_progress *done = &s->done;
+    double seconds = seconds_since(s->started_ns);
+    if (!done->rows_bad && !isatty(STDERR_FILENO))
+        return;
+    fprintf(s->cli->err, "%" PRIu64 " rows scored in %.1f s (%.0f rows/s)", done->rows_scored,
+            seconds, seconds > 0 ? (double)done->rows_scored / seconds : 0.0);
+    if (done->rows_bad)
+        fprintf(s->cli->err, ", %" PRIu64 " bad rows skipped", done->rows_bad);
+    fputc('\n', s->cli->err);
+}
+
+static int finish(struct session *s, enum px_code code, struct px_err *err)
+{
+    if (code == PX_E_CANCELLED) {
+        (void)px_cli_fail(s->cli, err);
+        return PX_EXIT_INTERRUPTED;
+    }
+    if (code == PX_E_INVALID && s->options.fail_on_error && s->done.rows_bad)
+        px_err_hint(err, "--on-error skip leaves bad rows out and goes on");
+    if (code != PX_OK)
+        return px_cli_fail(s->cli, err);
+    print_summary(s);
+    if (s->done.rows_bad && !s->done.rows_scored) {
+        px_err_set(err, PX_E_INVALID, "none of the %" PRIu64 " rows could be scored",
+                   s->done.rows_bad);
+        return px_cli_fail(s->cli, err);
+    }
+    return PX_EXIT_OK;
+}
+
+static int run_predict(struct px_cli *cli)
+{
+    struct session s = {.cli = cli};
+    struct px_err err = {0};
+    struct px_forest_options forest = {0};
+    if (read_options(&s, &err) != PX_OK || px_cli_rounds(cli, &forest.rounds, &err) != PX_OK)
+        return px_cli_usage(cli, &err);
+    px_interrupts_guard();
+    enum px_code code = px_package_open(cli->arguments[0], &forest, &s.package, &err);
+    if (code == PX_OK)
+        code = px_input_open(&s.input, px_cli_text(cli, "input").ptr, &err);
+    if (code == PX_OK) {
+        code = predict(&s, &err);
+        px_input_close(&s.input);
+    }
+    px_package_close(s.package);
+    return finish(&s, code, &err);
+}
+
+static const struct px_option options[] = {
+    {"input", 'i', PX_OPTION_TEXT, "FILE", "Rows as CSV; - is standard input.", "-"},
+    {"output", 'o', PX_OPTION_TEXT, "FILE",
+     "Where the scores go; - is standard output. A file appears when it is complete.", "-"},
+    {"margin", 'm', PX_OPTION_FLAG, NULL, "Print raw margins instead of scores.", NULL},
+    {"json", 0, PX_OPTION_FLAG, NULL,
+     "Print JSON lines {\"line\":2,\"score\":0.93}; line is where the row begins in the input.",
+     NULL},
+    {"on-error", 0, PX_OPTION_TEXT, "skip|fail",
+     "What a bad row does: skip it with a message, or end the work with nothing written.", "fail"},
+    {"by-position", 0, PX_OPTION_FLAG, NULL,
+     "Match columns by their order instead of by name. A column with the target's name is left "
+     "out.",
+     NULL},
+    {"no-header", 0, PX_OPTION_FLAG, NULL, "The first line is a row; implies --by-position.", NULL},
+    {"separator", 's', PX_OPTION_TEXT, "CHAR",
+     "Character between fields, or 'tab'. Without it the first line decides among , ; tab and |.",
+     NULL},
+    {"rounds", 0, PX_OPTION_TEXT, "all|best",
+     "Which trees of an early-stopped model count, unless the package's model.yaml says so.",
+     "all"},
+    {0},
+};
+
+const struct px_verb px_verb_predict = {
+    .name = "predict",
+    .summary = "Score the rows of a CSV file.",
+    .arguments = "MODEL",
+    .details = "MODEL is a package folder or a bare model file (XGBoost JSON or UBJSON, LightGBM "
+               "text). The "
+               "input may have any size; memory stays bounded and the order of rows is kept. "
+               "Columns that are "
+               "no feature, such as the target, are ignored.\n"
+               "\n"
+               "The output has one column 'score', or 'score_<class>' for each class. An empty "
+               "field, NA, NaN, "
+               "null, None and ? mean missing. Bad rows (a field that is no number, a wrong count "
+               "of fields) "
+               "are reported with their line numbers; a skipped row has no output row.\n"
+               "\n"
+               "    phoenix predict bank --input rows.csv --output scores.csv\n"
+               "    zcat rows.csv.gz | phoenix predict model.json --json | head",
+    .options = options,
+    .arguments_min = 1,
+    .arguments_max = 1,
+    .run = run_predict,
+};
