@@ -4,6 +4,8 @@
  *
  * The routes are a table (routes.def). Open Inference (/v2), V1 (/v1/models/M:predict), operations
  * (/metrics, /healthz, /readyz, /api/v1/...) and the dashboard's files each have a file here.
+ *
+ * Threads: create, destroy and px_rest_watch_connections on the control thread; the handler on the loops.
  */
 #ifndef PX_INTERFACES_REST_REST_H
 #define PX_INTERFACES_REST_REST_H
@@ -19,5 +21,11 @@ void px_rest_destroy(struct px_rest *rest);
 
 /* The handler for the transport; valid until px_rest_destroy. */
 struct px_http_handler px_rest_handler(struct px_rest *rest);
+
+/*
+ * Lends the transport's count of open connections to /metrics and /api/v1/stats, which leave the number
+ * out otherwise. Call it before the loops start; `count` runs on any loop.
+ */
+void px_rest_watch_connections(struct px_rest *rest, size_t (*count)(void *context), void *context);
 
 #endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Private to interfaces/rest: what the answers under /api/v1 have in common. */
+#ifndef PX_INTERFACES_REST_API_H
+#define PX_INTERFACES_REST_API_H
+
+#include "interfaces/rest/handlers.h"
+#include "shared/json.h"
+
+/* "name", "version" and "state" of a model version. */
+void px_put_model_head(struct px_json_writer *w, const struct px_model *model);
+/* "key": "2026-01-31T12:00:00.123Z" */
+void px_put_time(struct px_json_writer *w, const char *key, uint64_t wall_ns);
+
+#endif

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The dashboard's files, straight from the binary.
+ *
+ * The page may load nothing but its own files and talk to nobody but this server (Content-Security-Policy), so
+ * it works without a network and a hostile model name cannot become a script. A file's entity tag is the
+ * hash of its bytes: browsers ask each time and are answered 304.
+ */
+#include "interfaces/dashboard/assets.h"
+#include "interfaces/rest/handlers.h"
+#include "interfaces/rest/reply.h"
+#include "shared/alloc.h"
+#include "shared/hash.h"
+
+#define SECURITY_HEADERS                                                                           \
+    "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; "           \
+    "img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; "                 \
+    "form-action 'none'; frame-ancestors 'none'\r\n"                                               \
+    "X-Content-Type-Options: nosniff\r\n"                                                          \
+    "Referrer-Policy: no-referrer\r\n"                                                             \
+    "Cross-Origin-Opener-Policy: same-origin\r\n"                                                  \
+    "Cache-Control: no-cache\r\n"
+
+enum { TAG_MAX = 24, HEADERS_MAX = sizeof SECURITY_HEADERS + TAG_MAX + 16 };
+
+struct px_rest_asset {
+    struct px_str name;
+    struct px_str bytes;
+    const char *content_type;
+    char tag[TAG_MAX]; /* quoted */
+    char headers[HEADERS_MAX];
+};
+
+static const struct {
+    const char *extension, *content_type;
+} content_types[] = {
+    {".html", "text/html; charset=utf-8"},
+    {".css", "text/css; charset=utf-8"},
+    {".js", "text/javascript; charset=utf-8"},
+    {".mjs", "text/javascript; charset=utf-8"},
+    {".svg", "image/svg+xml"},
+    {".png", "image/png"},
+    {".ico", "image/x-icon"},
+    {".json", "application/json"},
+    {".woff2", "font/woff2"},
+    {".txt", "text/plain; charset=utf-8"},
+};
+
+static const char *content_type_of(struct px_str name)
+{
+    for (size_t i = 0; i < PX_ARRAY_LEN(content_types); i++) {
+        if (px_str_ends(name, content_types[i].extension))
+            return content_types[i].content_type;
+    }
+    return "application/octet-stream";
+}
+
+static void init_asset(struct px_rest_asset *asset, const struct px_asset *file)
+{
+    asset->name = px_str(file->name);
+    asset->bytes = px_str_n((const char *)file->begin, (size_t)(file->end - file->begin));
+    asset->content_type = content_type_of(asset->name);
+    snprintf(asset->tag, sizeof asset->tag, "\"%016llx\"",
+             (unsigned long long)px_hash_content(asset->bytes.ptr, asset->bytes.len));
+    snprintf(asset->headers, sizeof asset->headers, SECURITY_HEADERS "ETag: %s\r\n", asset->tag);
+}
+
+enum px_code px_rest_assets_init(struct px_rest *rest, struct px_err *err)
+{
+    size_t n = 0;
+    while (px_dashboard_assets[n].name)
+        n++;
+    if (n == 0)
+        return PX_OK;
+    rest->assets = px_alloc(n, sizeof *rest->assets);
+    if (!rest->assets)
+        return px_err_set(err, PX_E_NO_MEMORY, "no memory for the dashboard's %zu files", n);
+    for (size_t i = 0; i < n; i++)
+        init_asset(&rest->assets[i], &px_dashboard_assets[i]);
+    rest->n_assets = n;
+    return PX_OK;
+}
+
+void px_rest_assets_deinit(struct px_rest *rest)
+{
+    px_free(rest->assets);
+    rest->assets = NULL;
+    rest->n_assets = 0;
+}
+
+/* If-None-Match: "a", W/"b", or *. A weak tag of ours is what a compressing proxy made of it. */
+static bool is_cached(const struct px_http_request *request, const struct px_rest_asset *asset)
+{
+    struct px_str rest = px_http_header(request, "If-None-Match");
+    while (rest.ptr) {
+        struct px_str tag = px_str_trim(px_str_cut(&rest, ','));
+        if (px_str_starts(tag, "W/"))
+            tag = px_str_n(tag.ptr + 2, tag.len - 2);
+        if (px_str_is(tag, asset->tag) || px_str_is(tag, "*"))
+            return true;
+    }
+    return false;
+}
+
+static const struct px_rest_asset *find_asset(const struct px_rest *rest, struct px_str name)
+{
+    static const struct px_str front = PX_STR("index.html");
+    for (size_t i = 0; i < rest->n_assets; i++) {
+        if (px_str_eq(rest->assets[i].name, name.len ? name : front))
+            return &rest->assets[i];
+    }
+    return NULL;
+}
+
+bool px_rest_has_asset(const struct px_rest *rest, struct px_str name)
+{
+    return find_asset(rest, name) != NULL;
+}
+
+void px_handle_asset(struct px_rest_request *request)
+{
+    struct px_http_exchange *exchange = request->exchange;
+    const struct px_rest_asset *asset = find_asset(request->rest, request->args[0]);
+    if (!asset) {
+        struct px_err err;
+        px_err_set(&err, PX_E_NOT_FOUND, "no such path: '%.*s'",
+                   PX_STR_ARG(exchange->request.path));
+        px_rest_fail(request, &err);
+        return;
+    }
+    exchange->extra_headers = asset->headers;
+    if (is_cached(&exchange->request, asset)) {
+        px_reply_finish(exchange, 304, NULL);
+        return;
+    }
+    exchange->static_body = asset->bytes;
+    px_reply_finish(exchange, 200, asset->content_type);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Private to interfaces/rest: the room's own object, one request on its way, and the handlers of routes.def.
+ *
+ * A handler fills the exchange's response and finishes it, or parks an inference (infer.h) that is
+ * finished by the wave. Everything that it allocates is in the exchange's arena.
+ */
+#ifndef PX_INTERFACES_REST_HANDLERS_H
+#define PX_INTERFACES_REST_HANDLERS_H
+
+#include "interfaces/rest/rest.h"
+#include "interfaces/rest/router.h"
+#include "shared/csv.h"
+
+/* What one loop keeps between requests, so that it need not allocate again. */
+struct px_rest_loop {
+    struct px_csv csv;
+} __attribute__((aligned(PX_CACHE_LINE)));
+
+struct px_rest_asset; /* assets.c */
+
+struct px_rest {
+    struct px_serving *serving;
+    struct px_rest_loop *loops; /* [n_loops] */
+    unsigned n_loops;
+    struct px_rest_asset *assets;
+    size_t n_assets;
+    size_t (*count_connections)(void *context); /* NULL when nobody tells */
+    void *count_context;
+};
+
+struct px_rest_request {
+    struct px_rest *rest;
+    struct px_http_exchange *exchange;
+    struct px_str
+        args[PX_ROUTE_ARGS_MAX]; /* decoded {segments}, in pattern order: model, version */
+};
+
+#define PX_ROUTE(method, pattern, handler, summary)                                                \
+    void px_handle_##handler(struct px_rest_request *request);
+#include "interfaces/rest/routes.def"
+#undef PX_ROUTE
+
+/* Counts an error that concerns no model, and answers with it. */
+void px_rest_fail(struct px_rest_request *request, const struct px_err *err);
+
+/* The dashboard's files with their headers, made once (assets.c). */
+PX_MUST_USE enum px_code px_rest_assets_init(struct px_rest *rest, struct px_err *err);
+void px_rest_assets_deinit(struct px_rest *rest);
+/* Is there a file of this name? The empty name is the front page. */
+bool px_rest_has_asset(const struct px_rest *rest, struct px_str name);
+
+#endif

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * GET /metrics: the numbers of every loop, summed, in Prometheus text format 0.0.4.
+ *
+ * The counters come from metrics.def; histograms keep nanoseconds with 6 % resolution and are cut into the
+ * buckets below, so a bucket's count is right to that resolution. Counters of a model are labelled with
+ * its name and version. Nothing is locked: see application/telemetry/metrics.h for what a sum means.
+ */
+#include "interfaces/rest/handlers.h"
+#include "interfaces/rest/process.h"
+#include "interfaces/rest/reply.h"
+#include "interfaces/rest/sums.h"
+#include "shared/alloc.h"
+#include "shared/clock.h"
+#include "shared/number.h"
+
+static const uint64_t latency_bounds_us[] = {10,     25,     50,     100,     250,     500,
+                                             1000,   2500,   5000,   10000,   25000,   50000,
+                                             100000, 250000, 500000, 1000000, 2500000, 10000000};
+
+struct page {
+    struct px_rest *rest;
+    const struct px_model_set *set;
+    struct px_buf *out;
+};
+
+/* ---- lines ---- */
+
+static void put_head(struct px_buf *out, const char *name, const char *type, const char *help)
+{
+    px_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void put_label_text(struct px_buf *out, struct px_str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        if (c == '\\' || c == '"')
+            px_buf_byte(out, '\\');
+        if (c == '\n')
+            px_buf_text(out, "\\n");
+        else
+            px_buf_byte(out, c);
+    }
+}
+
+/* name{model="m",version="1" -- and leaves the braces open for more labels */
+static void put_model_name(struct px_buf *out, const char *name, const char *suffix,
+                           const struct px_model *model)
+{
+    px_buf_printf(out, "%s%s{model=\"", name, suffix);
+    put_label_text(out, model->name);
+    px_buf_text(out, "\",version=\"");
+    put_label_text(out, model->version);
+    px_buf_byte(out, '"');
+}
+
+static void put_double(struct px_buf *out, double value)
+{
+    char text[PX_NUMBER_TEXT_MAX];
+    px_buf_append(out, text, px_number_print_f64(value, text));
+}
+
+static void put_value(struct px_buf *out, uint64_t value)
+{
+    px_buf_byte(out, ' ');
+    px_buf_u64(out, value);
+    px_buf_byte(out, '\n');
+}
+
+static void put_plain(struct px_buf *out, const char *name, uint64_t value)
+{
+    px_buf_text(out, name);
+    put_value(out, value);
+}
+
+/* ---- histograms; `model` is NULL for the process ---- */
+
+static void put_bucket(struct px_buf *out, const char *name, const struct px_model *model,
+                       const char *bound, uint64_t count)
+{
+    if (model)
+        put_model_name(out, name, "_bucket", model);
+    else
+        px_buf_printf(out, "%s_bucket{", name);
+    px_buf_printf(out, "%sle=\"%s\"}", model ? "," : "", bound);
+    put_value(out, count);
+}
+
+static void put_sum_and_count(struct px_buf *out, const char *name, const struct px_model *model,
+                              double sum, uint64_t count)
+{
+    if (model) {
+        put_model_name(out, name, "_sum", model);
+        px_buf_byte(out, '}');
+    } else {
+        px_buf_printf(out, "%s_sum", name);
+    }
+    px_buf_byte(out, ' ');
+    put_double(out, sum);
+    px_buf_byte(out, '\n');
+    if (model) {
+        put_model_name(out, name, "_count", model);
+        px_buf_byte(out, '}');
+    } else {
+        px_buf_printf(out, "%s_count", name);
+    }
+    put_value(out, count);
+}
+
+static void put_seconds(struct px_buf *out, const char *name, const struct px_model *model,
+                        const struct px_histogram_view *view)
+{
+    char bound[PX_NUMBER_TEXT_MAX + 1];
+    for (size_t i = 0; i < PX_ARRAY_LEN(latency_bounds_us); i++) {
+        size_t n = px_number_print_f64((double)latency_bounds_us[i] / 1e6, bound);
+        bound[n] = '\0';
+        put_bucket(out, name, model, bound,
+                   px_histogram_count_below(view, latency_bounds_us[i] * PX_NS_PER_US));
+    }
+    put_bucket(out, name, model, "+Inf", view->count);
+    put_sum_and_count(out, name, model, (double)view->sum / (double)PX_NS_PER_S, view->count);
+}
+
+/* ---- per model ---- */
+
+static void put_model_counters(const struct page *page)
+{
+#define PX_MODEL_COUNTER(field, name, help)                                                        \
+    put_head(page->out, name, "counter", help);                                                    \
+    for (size_t i = 0; i < page->set->n_models; i++) {                                             \
+        const struct px_model *model = page->set->models[i];                                       \
+        if (!model->metrics)                                                                       \
+            continue;                                                                              \
+        put_model_name(page->out, name, "", model);                                                \
+        px_buf_byte(page->out, '}');                                                               \
+        put_value(page->out,                                                                       \
+                  px_sum_model(page->rest, model, offsetof(struct px_model_metrics, field)));      \
+    }
+#define PX_SERVER_COUNTER(field, name, help)
+#include "application/telemetry/metrics.def"
+#undef PX_MODEL_COUNTER
+#undef PX_SERVER_COUNTER
+}
+
+static void put_model_histogram(const struct page *page, const char *name, const char *help,
+                                size_t offset)
+{
+    put_head(page->out, name, "histogram", help);
+    for (size_t i = 0; i < page->set->n_models; i++) {
+        struct px_histogram_view view = {0};
+        if (!page->set->models[i]->metrics)
+            continue;
+        px_sum_model_histogram(page->rest, page->set->models[i], offset, &view);
+        put_seconds(page->out, name, page->set->models[i], &view);
+    }
+}
+
+static void put_batch_sizes(const struct page *page)
+{
+    static const char name[] = "phoenix_batch_rows";
+    put_head(page->out, name, "histogram", "Rows of one engine call.");
+    for (size_t i = 0; i < page->set->n_models; i++) {
+        const struct px_model *model = page->set->models[i];
+        uint64_t count = 0;
+        if (!model->metrics)
+            continue;
+        for (unsigned bin = 0; bin < PX_BATCH_BINS; bin++) {
+            char bound[24] = "+Inf";
+            count += px_sum_model(page->rest, model, PX_BATCH_BIN_OFFSET(bin));
+            if (bin + 1 < PX_BATCH_BINS)
+                snprintf(bound, sizeof bound, "%llu", (unsigned long long)px_batch_bin_max(bin));
+            put_bucket(page->out, name, model, bound, count);
+        }
+        uint64_t rows = px_sum_model(page->rest, model, offsetof(struct px_model_metrics, rows));
+        put_sum_and_count(page->out, name, model, (double)rows, count);
+    }
+}
+
+static void put_model_errors(const struct page *page)
+{
+    static const char name[] = "phoenix_request_errors_total";
+    put_head(page->out, name, "counter",
+             "Failed requests by reason; without a model when none was found.");
+    for (int code = 1; code < PX_METRIC_CODES; code++) {
+        uint64_t n = px_sum_loop(page->rest, PX_LOOP_ERROR_OFFSET(code));
+        if (n) {
+            px_buf_printf(page->out, "%s{model=\"\",version=\"\",reason=\"%s\"}", name,
+                          px_code_name((enum px_code)code));
+            put_value(page->out, n);
+        }
+        for (size_t i = 0; i < page->set->n_models; i++) {
+            const struct px_model *model = page->set->models[i];
+            n = model->metrics ? px_sum_model(page->rest, model, PX_MODEL_ERROR_OFFSET(code)) : 0;
+            if (!n)
+                continue;
+            put_model_name(page->out, name, "", model);
+            px_buf_printf(page->out, ",reason=\"%s\"}", px_code_name((enum px_code)code));
+            put_value(page->out, n);
+        }
+    }
+}
+
+static void put_model_states(const struct page *page)
+{
+    put_head(page->out, "phoenix_model_ready", "gauge",
+             "1 when the model version answers requests.");
+    for (size_t i = 0; i < page->set->n_models; i++) {
+        const struct px_model *model = page->set->models[i];
+        put_model_name(page->out, "phoenix_model_ready", "", model);
+        px_buf_byte(page->out, '}');
+        put_value(page->out, model->state == PX_MODEL_READY);
+    }
+    put_head(page->out, "phoenix_model_info", "gauge", "What the model version is; always 1.");
+    for (size_t i = 0; i < page->set->n_models; i++) {
+        const struct px_model *model = page->set->models[i];
+        if (model->state != PX_MODEL_READY)
+            continue;
+        put_model_name(page->out, "phoenix_model_info", "", model);
+        px_buf_printf(page->out, ",format=\"%s\",objective=\"",
+                      px_forest_format_name(model->forest->format));
+        put_label_text(page->out, model->forest->objective);
+        px_buf_printf(page->out, "\",engine=\"%s\"}", model->engine->ops->name);
+        put_value(page->out, 1);
+    }
+}
+
+/* ---- the process ---- */
+
+static void put_server_counters(const struct page *page)
+{
+#define PX_MODEL_COUNTER(field, name, help)
+#define PX_SERVER_COUNTER(field, name, help)                                                       \
+    put_head(page->out, name, "counter", help);                                                    \
+    put_plain(page->out, name, px_sum_loop(page->rest, offsetof(struct px_loop_metrics, field)));
+#include "application/telemetry/metrics.def"
+#undef PX_MODEL_COUNTER
+#undef PX_SERVER_COUNTER
+}
+
+static void put_loop_busy(const struct page *page)
+{
+    static const char name[] = "phoenix_loop_busy_seconds";
+    struct px_histogram_view view = {0};
+    put_head(page->out, name, "histogram",
+             "How long an event loop was busy in one wake-up: the lag of what arrived meanwhile.");
+    for (unsigned i = 0; i < page->rest->n_loops; i++)
+        px_histogram_merge(&view, &px_serving_loop_metrics(page->rest->serving, i)->busy_ns);
+    put_seconds(page->out, name, NULL, &view);
+}
+
+static void put_gauge(struct px_buf *out, const char *name, const char *help, double value)
+{
+    put_head(out, name, "gauge", help);
+    px_buf_printf(out, "%s ", name);
+    put_double(out, value);
+    px_buf_byte(out, '\n');
+}
+
+static void put_process(const struct page *page)
+{
+    struct px_rest *rest = page->rest;
+    struct px_buf *out = page->out;
+    uint64_t started_ns = px_serving_started_ns(rest->serving);
+    put_head(out, "phoenix_build_info", "gauge", "Version of this binary; always 1.");
+    px_buf_text(out,
+                "phoenix_build_info{version=\"" PX_VERSION "\",compiler=\"" __VERSION__ "\"} 1\n");
+    put_gauge(out, "phoenix_ready", "1 when traffic is welcome.",
+              px_serving_is_ready(rest->serving, NULL) ? 1 : 0);
+    put_gauge(out, "phoenix_uptime_seconds", "Since the start of the server.",
+              (double)(px_clock_wall_ns() - started_ns) / (double)PX_NS_PER_S);
+    if (rest->count_connections)
+        put_gauge(out, "phoenix_connections", "Open connections.",
+                  (double)rest->count_connections(rest->count_context));
+    put_head(out, "phoenix_heap_allocations_total", "counter",
+             "Heap allocations; predictions add none once the server is warm.");
+    put_plain(out, "phoenix_heap_allocations_total", px_alloc_count());
+    put_gauge(out, "process_resident_memory_bytes", "Resident memory.",
+              (double)px_process_resident_bytes());
+    put_gauge(out, "process_start_time_seconds", "Start of the server, Unix time.",
+              (double)started_ns / (double)PX_NS_PER_S);
+    put_head(out, "process_cpu_seconds_total", "counter", "User and system time.");
+    px_buf_text(out, "process_cpu_seconds_total ");
+    put_double(out, px_process_cpu_seconds());
+    px_buf_byte(out, '\n');
+}
+
+void px_handle_metrics(struct px_rest_request *request)
+{
+    struct page page = {
+        .rest = request->rest,
+        .set = px_serving_models(request->rest->serving),
+        .out = request->exchange->body,
+    };
+    put_model_counters(&page);
+    put_model_histogram(&page, "phoenix_request_duration_seconds",
+                        "From the request read to its answer ready.",
+                        offsetof(struct px_model_metrics, latency_ns));
+    put_model_histogram(&page, "phoenix_engine_duration_seconds", "One engine call.",
+                        offsetof(struct px_model_metrics, engine_ns));
+    put_batch_sizes(&page);
+    put_model_errors(&page);
+    put_model_states(&page);
+    put_server_counters(&page);
+    put_loop_busy(&page);
+    put_process(&page);
+    px_reply_finish(request->exchange, 200, "text/plain; version=0.0.4; charset=utf-8");
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "interfaces/rest/reply.h"
+
+enum family { FAMILY_V2, FAMILY_V1, FAMILY_OWN };
+
+/* By the raw path, so that a request whose path could not be decoded is answered in its form too. */
+static enum family family_of(struct px_str path)
+{
+    if (px_str_is(path, "/v2") || px_str_starts(path, "/v2/"))
+        return FAMILY_V2;
+    return px_str_starts(path, "/v1/") ? FAMILY_V1 : FAMILY_OWN;
+}
+
+static void put_error_text(struct px_json_writer *w, const struct px_err *err)
+{
+    char text[PX_ERR_MESSAGE_MAX + PX_ERR_HINT_MAX + 4];
+    px_json_key(w, "error");
+    px_json_put_text(w, px_err_text(err, text, sizeof text));
+}
+
+/* "urn:phoenix:error:not-found" */
+static void put_problem_type(struct px_json_writer *w, enum px_code code)
+{
+    char type[64];
+    size_t n = (size_t)snprintf(type, sizeof type, "urn:phoenix:error:%s", px_code_name(code));
+    for (size_t i = sizeof "urn:phoenix:error:" - 1; i < n && i < sizeof type; i++)
+        type[i] = (char)(type[i] == '_' ? '-' : type[i] | 0x20);
+    px_json_key(w, "type");
+    px_json_put_text(w, type);
+}
+
+static void put_problem(struct px_json_writer *w, const struct px_err *err)
+{
+    put_problem_type(w, err->code);
+    px_json_key(w, "title");
+    px_json_put_text(w, px_code_text(err->code));
+    px_json_key(w, "status");
+    px_json_put_i64(w, px_code_http(err->code));
+    px_json_key(w, "detail");
+    px_json_put_text(w, err->message);
+    px_json_key(w, "code");
+    px_json_put_text(w, px_code_name(err->code));
+    if (err->hint[0]) {
+        px_json_key(w, "hint");
+        px_json_put_text(w, err->hint);
+    }
+}
+
+void px_reply_error(struct px_http_exchange *exchange, const struct px_err *err)
+{
+    enum family family = family_of(exchange->request.path);
+    px_buf_clear(exchange->body);
+    struct px_json_writer w = px_json_writer(exchange->body);
+    px_json_begin_object(&w);
+    if (family != FAMILY_V2)
+        put_problem(&w, err);
+    if (family != FAMILY_OWN)
+        put_error_text(&w, err);
+    px_json_end_object(&w);
+    exchange->status = px_code_http(err->code);
+    if (exchange->status == 503 && px_code_retryable(err->code) && !exchange->extra_headers)
+        exchange->extra_headers = "Retry-After: 1\r\n";
+    if (exchange->body->failed) /* no memory even for this: the status says enough */
+        px_buf_clear(exchange->body);
+    exchange->content_type = family == FAMILY_V2 ? "application/json" : "application/problem+json";
+    px_http_finish(exchange);
+}
+
+void px_reply_finish(struct px_http_exchange *exchange, int status, const char *content_type)
+{
+    struct px_err err;
+    if (px_buf_check(exchange->body, "the response", &err) != PX_OK) {
+        px_reply_error(exchange, &err);
+        return;
+    }
+    exchange->status = status;
+    exchange->content_type = content_type;
+    px_http_finish(exchange);
+}
+
+void px_reply_json(struct px_http_exchange *exchange, int status)
+{
+    px_reply_finish(exchange, status, "application/json");
+}

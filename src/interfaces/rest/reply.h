@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Private to interfaces/rest: how a response is finished, and the two forms of an error.
+ *
+ * /v2 answers {"error": "..."} whatever went wrong, because its clients read nothing else. Every other path
+ * answers RFC 9457 problem details; on /v1 they carry the member `error` as well, which V1 clients read.
+ */
+#ifndef PX_INTERFACES_REST_REPLY_H
+#define PX_INTERFACES_REST_REPLY_H
+
+#include "application/ports/http.h"
+#include "shared/json.h"
+
+/* Finishes with the body written so far; one that grew past its limit becomes an error. */
+void px_reply_finish(struct px_http_exchange *exchange, int status, const char *content_type);
+void px_reply_json(struct px_http_exchange *exchange, int status);
+
+/* Finishes with the error in the form that the path asks for; what was written is dropped. */
+void px_reply_error(struct px_http_exchange *exchange, const struct px_err *err);
+
+#endif

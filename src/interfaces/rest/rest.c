@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The handler: counts, routes, and answers what no route answers.
+ *
+ * Nothing here decides about models; a handler translates between HTTP and the serving core. A failed
+ * inference is counted by the core, every other error here, in the loop's own shard.
+ */
+#include "interfaces/rest/rest.h"
+
+#include "interfaces/rest/handlers.h"
+#include "interfaces/rest/reply.h"
+#include "shared/alloc.h"
+
+static void count_error(struct px_rest *rest, unsigned loop, enum px_code code)
+{
+    struct px_loop_metrics *metrics = px_serving_loop_metrics(rest->serving, loop);
+    px_metric_add(&metrics->errors[code], 1);
+}
+
+void px_rest_fail(struct px_rest_request *request, const struct px_err *err)
+{
+    count_error(request->rest, request->exchange->loop, err->code);
+    px_reply_error(request->exchange, err);
+}
+
+/* A path of one segment fits the dashboard's row: without such a file it is just unknown. */
+static bool is_unknown_file(const struct px_rest *rest, const struct px_route_match *match)
+{
+    return match->near && match->near->handle == px_handle_asset &&
+           !px_rest_has_asset(rest, match->args[0]);
+}
+
+static void answer_unrouted(struct px_rest_request *request, const struct px_route_match *match,
+                            struct px_err *err)
+{
+    struct px_http_exchange *exchange = request->exchange;
+    if (is_unknown_file(request->rest, match))
+        px_err_set(err, PX_E_NOT_FOUND, "no such path: '%.*s'", PX_STR_ARG(exchange->request.path));
+    else if (match->allowed)
+        exchange->extra_headers = px_route_allow_header(match->allowed, exchange->arena);
+    px_rest_fail(request, err);
+}
+
+static void handle(void *context, struct px_http_exchange *exchange)
+{
+    struct px_rest *rest = context;
+    struct px_rest_request request = {.rest = rest, .exchange = exchange};
+    struct px_route_match match;
+    struct px_err err;
+    px_metric_add(&px_serving_loop_metrics(rest->serving, exchange->loop)->http_requests, 1);
+    if (px_route_find(exchange->request.method, exchange->request.path, exchange->arena, &match,
+                      &err) != PX_OK) {
+        answer_unrouted(&request, &match, &err);
+        return;
+    }
+    if (!match.route) { /* OPTIONS */
+        exchange->extra_headers = px_route_allow_header(match.allowed, exchange->arena);
+        px_reply_finish(exchange, 204, NULL);
+        return;
+    }
+    memcpy(request.args, match.args, sizeof request.args);
+    match.route->handle(&request);
+}
+
+static void wave(void *context, unsigned loop)
+{
+    struct px_rest *rest = context;
+    px_serving_wave(rest->serving, loop);
+}
+
+static void refuse(void *context, struct px_http_exchange *exchange, const struct px_err *err)
+{
+    struct px_rest *rest = context;
+    count_error(rest, exchange->loop, err->code);
+    px_reply_error(exchange, err);
+}
+
+static void loop_busy(void *context, unsigned loop, uint64_t busy_ns)
+{
+    struct px_rest *rest = context;
+    struct px_loop_metrics *metrics = px_serving_loop_metrics(rest->serving, loop);
+    px_metric_add(&metrics->loop_wakeups, 1);
+    px_histogram_add(&metrics->busy_ns, busy_ns);
+}
+
+enum px_code px_rest_create(struct px_serving *serving, struct px_rest **ret, struct px_err *err)
+{
+    unsigned n_loops = px_serving_n_loops(serving);
+    struct px_rest *rest = px_alloc(1, sizeof *rest);
+    if (!rest)
+        return px_err_set(err, PX_E_NO_MEMORY, "no memory for the REST interface");
+    rest->serving = serving;
+    rest->n_loops = n_loops;
+    rest->loops = px_alloc_aligned(PX_CACHE_LINE, n_loops, sizeof *rest->loops);
+    enum px_code code = rest->loops
+                            ? px_rest_assets_init(rest, err)
+                            : px_err_set(err, PX_E_NO_MEMORY,
+                                         "no memory for the REST interface of %u loops", n_loops);
+    if (code != PX_OK) {
+        px_rest_destroy(rest);
+        return code;
+    }
+    for (unsigned i = 0; i < n_loops; i++)
+        px_csv_init(&rest->loops[i].csv, ',');
+    *ret = rest;
+    return PX_OK;
+}
+
+void px_rest_destroy(struct px_rest *rest)
+{
+    if (!rest)
+        return;
+    for (unsigned i = 0; rest->loops && i < rest->n_loops; i++)
+        px_csv_deinit(&rest->loops[i].csv);
+    px_rest_assets_deinit(rest);
+    px_free(rest->loops);
+    px_free(rest);
+}
+
+struct px_http_handler px_rest_handler(struct px_rest *rest)
+{
+    return (struct px_http_handler){
+        .context = rest,
+        .handle = handle,
+        .wave = wave,
+        .refuse = refuse,
+        .loop_busy = loop_busy,
+    };
+}
+
+void px_rest_watch_connections(struct px_rest *rest, size_t (*count)(void *context), void *context)
+{
+    rest->count_connections = count;
+    rest->count_context = context;
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * V1 CSV bodies and replies.
+ *
+ * Header or not: `Content-Type: text/csv; header=present|absent` (RFC 4180) decides. Without it the first
+ * record is a header when one of its fields names a feature, or when none of them is a number; else it is a
+ * row. With a header columns are matched by name and every feature needs one, because a
+ * misspelt column would silently be missing; columns that are no feature are passed over. Without a header
+ * the fields are the features in order.
+ */
+#include "interfaces/rest/v1.h"
+
+#include "interfaces/rest/reply.h"
+#include "shared/number.h"
+
+enum { CHUNK = 1 << 16 };
+
+enum header { HEADER_GUESS, HEADER_PRESENT, HEADER_ABSENT };
+
+struct table {
+    struct px_infer *infer;
+    const struct px_signature *signature;
+    struct px_csv *csv;
+    struct px_str left; /* of the body, not yet fed */
+    enum header header;
+    bool started;
+    bool by_name;
+    struct px_column_binding binding; /* when by_name */
+    struct px_row_growth growth;
+    size_t used; /* bytes of the records so far */
+    struct px_err *err;
+};
+
+static enum header header_parameter(const struct px_http_request *request)
+{
+    struct px_str rest = px_http_header(request, "Content-Type");
+    while (rest.ptr) {
+        struct px_str value = px_str_trim(px_str_cut(&rest, ';'));
+        struct px_str name = px_str_trim(px_str_cut(&value, '='));
+        if (!px_str_eq_nocase(name, (struct px_str)PX_STR("header")))
+            continue;
+        if (px_str_eq_nocase(px_str_trim(value), (struct px_str)PX_STR("present")))
+            return HEADER_PRESENT;
+        return HEADER_ABSENT;
+    }
+    return HEADER_GUESS;
+}
+
+static bool looks_like_header(const struct table *t, const struct px_csv_record *record)
+{
+    bool any_number = false;
+    double number;
+    for (size_t i = 0; i < record->n_fields; i++) {
+        struct px_str text = px_str_trim(record->fields[i].text);
+        if (px_signature_find(t->signature, text) >= 0)
+            return true;
+        any_number = any_number || px_str_to_f64(text, &number);
+    }
+    return !any_number;
+}
+
+static enum px_code bind_header(struct table *t, const struct px_csv_record *record)
+{
+    struct px_arena *arena = t->infer->call.arena;
+    struct px_str *names = px_arena_alloc(arena, record->n_fields + 1, sizeof *names);
+    if (!names)
+        return px_arena_check(arena, "the header", t->err);
+    for (size_t i = 0; i < record->n_fields; i++)
+        names[i] = px_str_trim(record->fields[i].text);
+    t->by_name = true;
+    enum px_code code =
+        px_signature_bind(t->signature, names, record->n_fields, false, arena, &t->binding, t->err);
+    if (code != PX_OK)
+        px_err_wrap(t->err, "CSV header");
+    return code;
+}
+
+static enum px_code read_field(struct table *t, const struct px_csv_field *field, long feature,
+                               size_t row)
+{
+    double value;
+    enum px_code code =
+        px_feature_encode_text(&t->signature->features[feature], field->text, &value, t->err);
+    if (code == PX_OK)
+        px_matrix_set(&t->infer->call.rows, row, (size_t)feature, value);
+    return code;
+}
+
+static enum px_code read_fields(struct table *t, const struct px_csv_record *record, size_t row)
+{
+    size_t wanted = t->by_name ? t->binding.n_columns : t->signature->n_features;
+    if (record->n_fields != wanted)
+        return px_err_set(t->err, PX_E_INVALID, "expected %zu fields, got %zu", wanted,
+                          record->n_fields);
+    for (size_t i = 0; i < record->n_fields; i++) {
+        long feature = t->by_name ? t->binding.feature_of[i] : (long)i;
+        enum px_code code = feature < 0 ? PX_OK : read_field(t, &record->fields[i], feature, row);
+        if (code != PX_OK)
+            return code;
+        t->used += record->fields[i].text.len + 1;
+    }
+    return PX_OK;
+}
+
+static enum px_code read_record(struct table *t, const struct px_csv_record *record)
+{
+    size_t row, body_len = t->infer->exchange->request.body.len;
+    bool first = !t->started;
+    t->started = true;
+    if (first && (t->header == HEADER_PRESENT ||
+                  (t->header == HEADER_GUESS && looks_like_header(t, record))))
+        return bind_header(t, record);
+    size_t left = t->used < body_len ? body_len - t->used : 0;
+    enum px_code code = px_rows_add(&t->growth, t->used, left, &row);
+    if (code == PX_OK)
+        code = read_fields(t, record, row);
+    if (code == PX_OK)
+        return PX_OK;
+    px_err_wrap(t->err, "CSV line %llu", (unsigned long long)record->line);
+    if (first && !t->err->hint[0])
+        px_err_hint(t->err,
+                    "the first line names no feature of the model, so it was read as a row");
+    return code;
+}
+
+static enum px_code feed(struct table *t)
+{
+    size_t n = t->left.len < CHUNK ? t->left.len : CHUNK;
+    const char *bytes = t->left.ptr;
+    t->left = px_str_n(bytes + n, t->left.len - n);
+    return px_csv_feed(t->csv, bytes, n, t->err);
+}
+
+static enum px_code read_table(struct table *t)
+{
+    struct px_csv_record record;
+    for (;;) {
+        enum px_code code = PX_OK;
+        switch (px_csv_next(t->csv, &record, t->err)) {
+        case PX_CSV_RECORD:
+            code = read_record(t, &record);
+            break;
+        case PX_CSV_MORE:
+            code = feed(t);
+            break;
+        case PX_CSV_BAD:
+            code = px_err_wrap(t->err, "CSV line %llu", (unsigned long long)record.line);
+            break;
+        case PX_CSV_END:
+            return px_rows_end(&t->growth);
+        }
+        if (code != PX_OK)
+            return code;
+    }
+}
+
+enum px_code px_v1_read_csv(struct px_infer *infer)
+{
+    const struct px_http_request *request = &infer->exchange->request;
+    struct table t = {
+        .infer = infer,
+        .signature = infer->call.model->signature,
+        .csv = &infer->rest->loops[infer->call.loop].csv,
+        .left = request->body.len ? request->body : px_str(""),
+        .header = header_parameter(request),
+        .growth.infer = infer,
+        .err = &infer->call.err,
+    };
+    px_csv_deinit(t.csv);
+    px_csv_init(t.csv, ',');
+    return read_table(&t);
+}
+
+/* ---- the reply: one column `score`, or one per class or output ---- */
+
+static void put_column_name(struct px_buf *out, const struct px_infer *infer, size_t col)
+{
+    const struct px_signature *signature = infer->call.model->signature;
+    const char *what = infer->outputs[0] == PX_OUTPUT_MARGINS ? "margin" : "score";
+    char name[256];
+    if (infer->call.scores.n_cols == 1)
+        snprintf(name, sizeof name, "%s", what);
+    else if (signature->labels && col < signature->n_labels)
+        snprintf(name, sizeof name, "%s_%.*s", what, PX_STR_ARG(signature->labels[col]));
+    else
+        snprintf(name, sizeof name, "%s_%zu", what, col);
+    px_csv_put(out, px_str(name), ',');
+}
+
+static void put_header(struct px_buf *out, const struct px_infer *infer)
+{
+    if (infer->outputs[0] == PX_OUTPUT_LABELS) {
+        px_buf_text(out, "label\n");
+        return;
+    }
+    for (size_t col = 0; col < infer->call.scores.n_cols; col++) {
+        if (col)
+            px_buf_byte(out, ',');
+        put_column_name(out, infer, col);
+    }
+    px_buf_byte(out, '\n');
+}
+
+static void put_row(struct px_buf *out, const struct px_infer *infer, size_t row)
+{
+    const struct px_matrix *scores = &infer->call.scores;
+    char scratch[PX_LABEL_TEXT_MAX], number[PX_NUMBER_TEXT_MAX];
+    if (infer->outputs[0] == PX_OUTPUT_LABELS)
+        px_csv_put(out, px_infer_label(infer, row, scratch), ',');
+    for (size_t col = 0; infer->outputs[0] != PX_OUTPUT_LABELS && col < scores->n_cols; col++) {
+        double value = px_matrix_get(scores, row, col);
+        size_t n = scores->type == PX_TYPE_FP32 ? px_number_print_f32((float)value, number)
+                                                : px_number_print_f64(value, number);
+        if (col)
+            px_buf_byte(out, ',');
+        px_buf_append(out, number, n);
+    }
+    px_buf_byte(out, '\n');
+}
+
+void px_v1_reply_csv(struct px_infer *infer)
+{
+    struct px_buf *out = infer->exchange->body;
+    put_header(out, infer);
+    for (size_t row = 0; row < infer->call.scores.n_rows; row++)
+        put_row(out, infer, row);
+    px_reply_finish(infer->exchange, 200, "text/csv; charset=utf-8");
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * V1 model status: KServe's {"name", "ready"} and TensorFlow Serving's model_version_status in one object.
+ */
+#include "interfaces/rest/handlers.h"
+#include "interfaces/rest/reply.h"
+
+static const char *state_name(enum px_model_state state)
+{
+    return state == PX_MODEL_READY ? "AVAILABLE" : state == PX_MODEL_FAILED ? "END" : "LOADING";
+}
+
+static void put_version(struct px_json_writer *w, const struct px_model *model)
+{
+    bool failed = model->state == PX_MODEL_FAILED;
+    px_json_begin_object(w);
+    px_json_key(w, "version");
+    px_json_put_str(w, model->version);
+    px_json_key(w, "state");
+    px_json_put_text(w, state_name(model->state));
+    px_json_key(w, "status");
+    px_json_begin_object(w);
+    px_json_key(w, "error_code");
+    px_json_put_text(w, failed ? px_code_name(model->reason.code) : "OK");
+    px_json_key(w, "error_message");
+    px_json_put_text(w, failed ? model->reason.message : "");
+    px_json_end_object(w);
+    px_json_end_object(w);
+}
+
+static bool is_asked(const struct px_rest_request *request, const struct px_model *model)
+{
+    return px_str_eq(model->name, request->args[0]) &&
+           (request->args[1].len == 0 || px_str_eq(model->version, request->args[1]));
+}
+
+void px_handle_v1_status(struct px_rest_request *request)
+{
+    struct px_serving *serving = request->rest->serving;
+    const struct px_model_set *set = px_serving_models(serving);
+    struct px_err err;
+    bool ready = px_serving_find(serving, request->args[0], request->args[1], &err) != NULL;
+    if (!ready && err.code == PX_E_NOT_FOUND) {
+        px_rest_fail(request, &err);
+        return;
+    }
+    struct px_json_writer w = px_json_writer(request->exchange->body);
+    px_json_begin_object(&w);
+    px_json_key(&w, "name");
+    px_json_put_str(&w, request->args[0]);
+    px_json_key(&w, "ready");
+    px_json_put_bool(&w, ready);
+    px_json_key(&w, "model_version_status");
+    px_json_begin_array(&w);
+    for (size_t i = 0; i < set->n_models; i++) {
+        if (is_asked(request, set->models[i]))
+            put_version(&w, set->models[i]);
+    }
+    px_json_end_array(&w);
+    px_json_end_object(&w);
+    px_reply_json(request->exchange, ready ? 200 : 503);
+}
+
+void px_handle_v1_models(struct px_rest_request *request)
+{
+    const struct px_model_set *set = px_serving_models(request->rest->serving);
+    struct px_json_writer w = px_json_writer(request->exchange->body);
+    px_json_begin_object(&w);
+    px_json_key(&w, "models");
+    px_json_begin_array(&w);
+    for (size_t i = 0; i < set->n_models; i++) {
+        bool repeated = i > 0 && px_str_eq(set->models[i]->name, set->models[i - 1]->name);
+        if (!repeated)
+            px_json_put_str(&w, set->models[i]->name);
+    }
+    px_json_end_array(&w);
+    px_json_end_object(&w);
+    px_reply_json(request->exchange, 200);
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One element of an Open Inference tensor: its text read as its datatype, then encoded for its feature.
+ *
+ * Half and brain floats are not in the protocol's JSON, yet clients send them: they are rounded to nearest
+ * even as a binary tensor would hold them. Integers outside their datatype are refused, not wrapped.
+ */
+#include "interfaces/rest/v2.h"
+
+#include <math.h>
+
+static double round_to_half(double value)
+{
+    /* 11 bits of significand, exponents -14..15, subnormal steps of 2^-24. */
+    int exponent;
+    if (value == 0 || !isfinite(value))
+        return value;
+    (void)frexp(value, &exponent);
+    int step = exponent - 11 < -24 ? -24 : exponent - 11;
+    double rounded = ldexp(nearbyint(ldexp(value, -step)), step);
+    return fabs(rounded) > 65504.0 ? copysign(INFINITY, value) : rounded;
+}
+
+static double round_to_bfloat(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    if (isfinite(value))
+        bits += 0x7FFFu + (bits >> 16 & 1u);
+    bits &= 0xFFFF0000u;
+    memcpy(&value, &bits, sizeof value);
+    return (double)value;
+}
+
+static double read_integer(struct px_json *json, enum px_datatype type)
+{
+    unsigned bits = (unsigned)px_datatype_size(type) * 8;
+    if (type >= PX_TYPE_UINT8 && type <= PX_TYPE_UINT64) {
+        uint64_t value = px_json_u64(json);
+        if (bits < 64 && value >> bits)
+            px_json_fail(json, "%llu does not fit in %s", (unsigned long long)value,
+                         px_datatype_name(type));
+        return (double)value;
+    }
+    int64_t value = px_json_i64(json);
+    int64_t limit = bits < 64 ? (int64_t)1 << (bits - 1) : 0;
+    if (limit && (value >= limit || value < -limit))
+        px_json_fail(json, "%lld does not fit in %s", (long long)value, px_datatype_name(type));
+    return (double)value;
+}
+
+static double read_number(struct px_json *json, enum px_datatype type)
+{
+    switch (type) { // clang-format off
+    case PX_TYPE_FP32: return (double)px_json_f32(json);
+    case PX_TYPE_FP64: return px_json_f64(json);
+    case PX_TYPE_FP16: return round_to_half(px_json_f64(json));
+    case PX_TYPE_BF16: return round_to_bfloat(px_json_f32(json));
+    case PX_TYPE_UINT8: case PX_TYPE_UINT16: case PX_TYPE_UINT32: case PX_TYPE_UINT64:
+    case PX_TYPE_INT8: case PX_TYPE_INT16: case PX_TYPE_INT32: case PX_TYPE_INT64:
+        return read_integer(json, type);
+    case PX_TYPE_NONE: case PX_TYPE_BOOL: case PX_TYPE_BYTES: case PX_TYPE_COUNT: break;
+    } // clang-format on
+    PX_ASSERT(!"a number's datatype");
+    return 0;
+}
+
+enum px_code px_v2_read_element(struct px_json *json, enum px_datatype type,
+                                const struct px_feature *feature, double *ret, struct px_err *err)
+{
+    *ret = NAN;
+    if (px_json_null(json))
+        return PX_OK;
+    if (type == PX_TYPE_BOOL) {
+        bool value = px_json_bool(json);
+        return px_feature_encode_bool(feature, value, ret, err);
+    }
+    if (type == PX_TYPE_BYTES) {
+        struct px_str text = px_json_str(json);
+        if (px_json_failed(json))
+            return PX_OK;
+        if (feature->kind == PX_FEATURE_NUMBER)
+            return px_err_set(err, PX_E_INVALID,
+                              "feature '%.*s': expected a number datatype, got BYTES",
+                              PX_STR_ARG(feature->name));
+        return px_feature_encode_text(feature, text, ret, err);
+    }
+    double number = read_number(json, type);
+    return px_feature_encode_number(feature, number, ret, err);
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Open Inference: server and model metadata, health.
+ *
+ * A model whose features are all numbers advertises one tensor "input" [-1, features], which is what
+ * tritonclient users fill from a numpy array. A model with named categories or dates advertises one
+ * tensor per feature, because one array cannot hold text and numbers. Both kinds accept both forms.
+ * `outputs` lists what comes when a request names none; `properties` lists what may be asked for besides.
+ */
+#include "interfaces/rest/reply.h"
+#include "interfaces/rest/v2.h"
+
+static bool takes_text(const struct px_feature *feature)
+{
+    return feature->kind == PX_FEATURE_DATETIME ||
+           (feature->kind == PX_FEATURE_CATEGORY && feature->n_categories > 0);
+}
+
+bool px_v2_by_columns(const struct px_signature *signature)
+{
+    for (size_t i = 0; i < signature->n_features; i++) {
+        if (takes_text(&signature->features[i]))
+            return true;
+    }
+    return false;
+}
+
+static const char *feature_datatype(const struct px_feature *feature, enum px_datatype number)
+{
+    if (takes_text(feature))
+        return "BYTES";
+    if (feature->kind == PX_FEATURE_BOOLEAN)
+        return "BOOL";
+    return feature->kind == PX_FEATURE_CATEGORY ? "INT64" : px_datatype_name(number);
+}
+
+static void put_tensor(struct px_json_writer *w, struct px_str name, const char *datatype, size_t n)
+{
+    px_json_begin_object(w);
+    px_json_key(w, "name");
+    px_json_put_str(w, name);
+    px_json_key(w, "datatype");
+    px_json_put_text(w, datatype);
+    px_json_key(w, "shape");
+    px_json_begin_array(w);
+    px_json_put_i64(w, -1);
+    px_json_put_u64(w, n);
+    px_json_end_array(w);
+    px_json_end_object(w);
+}
+
+static void put_inputs(struct px_json_writer *w, const struct px_model *model)
+{
+    const struct px_signature *signature = model->signature;
+    enum px_datatype number = model->engine->feature_type;
+    px_json_key(w, "inputs");
+    px_json_begin_array(w);
+    if (!px_v2_by_columns(signature)) {
+        put_tensor(w, px_str(PX_V2_INPUT_NAME), px_datatype_name(number), signature->n_features);
+    } else {
+        for (size_t i = 0; i < signature->n_features; i++)
+            put_tensor(w, signature->features[i].name,
+                       feature_datatype(&signature->features[i], number), 1);
+    }
+    px_json_end_array(w);
+}
+
+static void put_outputs(struct px_json_writer *w, const struct px_model *model)
+{
+    px_json_key(w, "outputs");
+    px_json_begin_array(w);
+    put_tensor(w, model->signature->output_name, px_datatype_name(model->engine->score_type),
+               model->engine->n_outputs);
+    px_json_end_array(w);
+    px_json_key(w, "properties");
+    px_json_begin_object(w);
+    px_json_key(w, "task");
+    px_json_put_text(w, px_task_name(model->signature->task));
+    px_json_key(w, "optional_outputs");
+    px_json_put_text(w, px_model_has_labels(model) && px_model_has_margins(model) ? "labels,margins"
+                        : px_model_has_labels(model)                              ? "labels"
+                        : px_model_has_margins(model)                             ? "margins"
+                                                                                  : "");
+    px_json_end_object(w);
+}
+
+/* Without a version in the path: every version that is ready. */
+static void put_versions(struct px_json_writer *w, struct px_rest_request *request,
+                         const struct px_model *model)
+{
+    const struct px_model_set *set = px_serving_models(request->rest->serving);
+    px_json_key(w, "versions");
+    px_json_begin_array(w);
+    for (size_t i = 0; i < set->n_models; i++) {
+        const struct px_model *other = set->models[i];
+        bool wanted = request->args[1].len ? other == model : other->state == PX_MODEL_READY;
+        if (wanted && px_str_eq(other->name, model->name))
+            px_json_put_str(w, other->version);
+    }
+    px_json_end_array(w);
+}
+
+static struct px_model *find_model(struct px_rest_request *request, struct px_err *err)
+{
+    return px_serving_find(request->rest->serving, request->args[0], request->args[1], err);
+}
+
+void px_handle_v2_model(struct px_rest_request *request)
+{
+    struct px_err err;
+    const struct px_model *model = find_model(request, &err);
+    if (!model) {
+        px_rest_fail(request, &err);
+        return;
+    }
+    struct px_json_writer w = px_json_writer(request->exchange->body);
+    px_json_begin_object(&w);
+    px_json_key(&w, "name");
+    px_json_put_str(&w, model->name);
+    put_versions(&w, request, model);
+    px_json_key(&w, "platform");
+    px_json_put_text(&w, px_forest_format_name(model->forest->format));
+    put_inputs(&w, model);
+    put_outputs(&w, model);
+    px_json_end_object(&w);
+    px_reply_json(request->exchange, 200);
+}
+
+void px_handle_v2_server(struct px_rest_request *request)
+{
+    struct px_json_writer w = px_json_writer(request->exchange->body);
+    px_json_begin_object(&w);
+    px_json_key(&w, "name");
+    px_json_put_text(&w, "phoenix");
+    px_json_key(&w, "version");
+    px_json_put_text(&w, PX_VERSION);
+    px_json_key(&w, "extensions");
+    px_json_begin_array(&w);
+    px_json_put_text(&w, "parameters");
+    px_json_end_array(&w);
+    px_json_end_object(&w);
+    px_reply_json(request->exchange, 200);
+}
+
+void px_handle_v2_live(struct px_rest_request *request)
+{
+    px_buf_text(request->exchange->body, "{\"live\":true}");
+    px_reply_json(request->exchange, 200);
+}
+
+/* {"name":"m","ready":true}, or 503 with `error` when `err` says why not. */
+static void reply_ready(struct px_http_exchange *exchange, struct px_str name,
+                        const struct px_err *err)
+{
+    char text[PX_ERR_MESSAGE_MAX + PX_ERR_HINT_MAX + 4];
+    struct px_json_writer w = px_json_writer(exchange->body);
+    px_json_begin_object(&w);
+    if (name.len) {
+        px_json_key(&w, "name");
+        px_json_put_str(&w, name);
+    }
+    px_json_key(&w, "ready");
+    px_json_put_bool(&w, err == NULL);
+    if (err) {
+        px_json_key(&w, "error");
+        px_json_put_text(&w, px_err_text(err, text, sizeof text));
+    }
+    px_json_end_object(&w);
+    px_reply_json(exchange, err ? 503 : 200);
+}
+
+void px_handle_v2_ready(struct px_rest_request *request)
+{
+    struct px_err err;
+    bool ready = px_serving_is_ready(request->rest->serving, &err);
+    reply_ready(request->exchange, (struct px_str){0}, ready ? NULL : &err);
+}
+
+void px_handle_v2_model_ready(struct px_rest_request *request)
+{
+    struct px_err err;
+    const struct px_model *model = find_model(request, &err);
+    if (model)
+        reply_ready(request->exchange, model->name, NULL);
+    else if (err.code == PX_E_UNAVAILABLE)
+        reply_ready(request->exchange, request->args[0], &err);
+    else
+        px_rest_fail(request, &err);
+}
