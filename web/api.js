@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// The three calls that the page makes.
+
+const POLL_TIMEOUT_MS = 5000;
+const PREDICT_TIMEOUT_MS = 30000;
+
+/** An answer of the server that is not a success; `status` is 0 when none came, `hint` may be undefined. */
+export class ApiError extends Error {
+  constructor(message, status, hint) {
+    super(message);
+    this.status = status;
+    this.hint = hint;
+  }
+}
+
+async function send(path, options, timeoutMs) {
+  let response, text;
+  try {
+    response = await fetch(path, { ...options, signal: AbortSignal.timeout(timeoutMs) });
+    text = await response.text();
+  } catch (cause) {
+    const late = cause.name === 'TimeoutError';
+    throw new ApiError(late ? `no answer within ${timeoutMs / 1000} s` : 'no connection', 0);
+  }
+  let body;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    body = null;
+  }
+  if (!response.ok) {
+    const message = body?.detail ?? body?.error ?? response.statusText; // problem details, or the inference protocol's form
+    throw new ApiError(message || `HTTP ${response.status}`, response.status, body?.hint);
+  }
+  if (body === null) throw new ApiError('the answer is not JSON', response.status);
+  return body;
+}
+
+export function fetchModels() {
+  return send('/api/v1/models', {}, POLL_TIMEOUT_MS).then((body) => body.models);
+}
+
+export function fetchStats() {
+  return send('/api/v1/stats', {}, POLL_TIMEOUT_MS);
+}
+
+export function predictPath(model) {
+  const part = encodeURIComponent;
+  return `/v1/models/${part(model.name)}/versions/${part(model.version)}:predict`;
+}
+
+/** Resolves to the first prediction: a number, or an array of them. `body` is JSON text. */
+export async function predict(model, body) {
+  const headers = { 'content-type': 'application/json' };
+  const reply = await send(predictPath(model), { method: 'POST', headers, body }, PREDICT_TIMEOUT_MS);
+  return reply.predictions[0];
+}
