@@ -2,17 +2,19 @@
 /*
  * CSV, RFC 4180 with what files in the wild add: LF, CRLF or CR line ends, a UTF-8 byte order mark,
  * any one-byte separator, and blank lines, which are passed over. A quoted field may hold separators,
- * line breaks and doubled quotes.
+ * line breaks and doubled quotes. A quote inside an unquoted field, text after a closing quote, or a quote
+ * that is never closed (or not within PX_CSV_RECORD_MAX) breaks the record; reading goes on with the line
+ * after the one where the record starts, so a stray quote does not swallow a file.
  *
  * The reader is sans-I/O and streaming: the caller feeds chunks, the reader hands out one record at a
  * time and asks for more. Memory is one record, with a limit.
  *
- *     px_csv_init(&csv, ',', limits);
+ *     px_csv_init(&csv, ',');
  *     for (;;) {
  *         switch (px_csv_next(&csv, &record, &err)) {
  *         case PX_CSV_RECORD: use(record); break;
- *         case PX_CSV_MORE:   n = read(...); px_csv_feed(&csv, bytes, n); break;   // n == 0: the end
- *         case PX_CSV_BAD:    report(record.line, &err); break;                  // goes on with the next record
+ *         case PX_CSV_MORE:   n = read(...); px_csv_feed(&csv, bytes, n, &err); break; // n == 0: the end
+ *         case PX_CSV_BAD:    report(record.line, &err); break;
  *         case PX_CSV_END:    return;
  *         }
  *     }
@@ -26,7 +28,7 @@
 enum px_csv_event {
     PX_CSV_RECORD,
     PX_CSV_MORE, /* feed more bytes; feeding 0 bytes says that the text has ended */
-    PX_CSV_BAD,  /* this record is broken (stray quote, too long, too many fields); err says how */
+    PX_CSV_BAD,  /* this record is broken; err says how, ret->line where, the next call goes on */
     PX_CSV_END,
 };
 
@@ -53,15 +55,19 @@ struct px_csv {
     size_t at;             /* start of the next record in `pending` */
     size_t scanned;        /* how far the search for the record's end has come */
     bool in_quotes;        /* state at `scanned` */
+    bool has_quotes;       /* somewhere between `at` and `scanned` */
     bool ended, started;
+    bool after_cr;   /* a LF that comes next belongs to the line end before it */
+    bool discarding; /* passing over the rest of a line that is given up */
     uint64_t line;
     PX_VEC(struct px_csv_field) fields;
 };
 
+/* `separator` is any byte but a quote, CR or LF. */
 void px_csv_init(struct px_csv *csv, char separator);
 void px_csv_deinit(struct px_csv *csv);
 
-/* Adds bytes (copied). len == 0: no more will come. */
+/* Adds bytes (copied). len == 0: no more will come. PX_E_NO_MEMORY when short; nothing is lost then. */
 PX_MUST_USE enum px_code px_csv_feed(struct px_csv *csv, const void *bytes, size_t len,
                                      struct px_err *err);
 
@@ -70,7 +76,7 @@ enum px_csv_event px_csv_next(struct px_csv *csv, struct px_csv_record *ret, str
 /* The separator that splits the first line of `sample` best among , ; tab and |. */
 char px_csv_guess_separator(struct px_str sample);
 
-/* Appends one field, quoted when it must be. */
+/* Appends one field, quoted when it must be. An empty field is written as nothing: a missing value. */
 void px_csv_put(struct px_buf *buf, struct px_str field, char separator);
 
 #endif

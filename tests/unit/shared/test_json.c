@@ -183,8 +183,7 @@ PX_TEST(refuses_invalid_texts)
         "[1]]",
         "{}{}",
         "/**/1",
-        "\xEF\xBB\xBF"
-        "1",
+        "\xEF\xBB\xBF[]",
         "\"\\",
         "{\"\\q\":1}",
         "{\"a",

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A record is handled in two steps. The first looks for its end and can stop at any byte when the text
+ * runs out, so it keeps only a position and whether that is within quotes. The second splits the whole
+ * record into fields and removes doubled quotes in place; it alone judges the form of the fields.
+ *
+ *   pending:  [ handed out | record ........ scanned | not looked at yet ]
+ *                          ^ at
+ *
+ *   1. A quote opens a field only right after a separator or at the record's start, and closes it only
+ *      right before a separator or a line end. Any other quote breaks the record at once, and reading
+ *      goes on with the next line. A record that ran over many lines before it broke is thus read
+ *      again, but only once: seen from its second line, all that was within quotes is outside, so
+ *      every line end there ends a record. The work stays linear for any text.
+ *   2. `at` stops before the line end of the last record; the next call passes over it and over blank
+ *      lines. The fields handed out therefore stay untouched until then.
+ *   3. `pending` never holds more than one record within its limit plus what was fed last.
+ */
+#include "shared/csv.h"
+
+void px_csv_init(struct px_csv *csv, char separator)
+{
+    PX_ASSERT(separator != '"' && separator != '\n' && separator != '\r');
+    *csv = (struct px_csv){.separator = separator, .line = 1, .pending = px_buf(SIZE_MAX / 2)};
+}
+
+void px_csv_deinit(struct px_csv *csv)
+{
+    px_buf_deinit(&csv->pending);
+    px_vec_free(&csv->fields);
+}
+
+enum px_code px_csv_feed(struct px_csv *csv, const void *bytes, size_t len, struct px_err *err)
+{
+    PX_ASSERT(!csv->ended || len == 0);
+    csv->ended = len == 0;
+    px_buf_consume(&csv->pending, csv->at);
+    csv->scanned -= csv->at;
+    csv->at = 0;
+    px_buf_append(&csv->pending, bytes, len);
+    if (!csv->pending.failed)
+        return PX_OK;
+    csv->pending.failed = false;
+    return px_err_set(err, PX_E_NO_MEMORY, "no memory for %zu bytes of CSV", len);
+}
+
+/* Passes over a byte order mark; false when more bytes are needed to tell. */
+static bool start_text(struct px_csv *csv)
+{
+    if (csv->started)
+        return true;
+    if (csv->pending.len < 3 && !csv->ended)
+        return false;
+    csv->started = true;
+    if (px_str_starts(px_buf_view(&csv->pending), "\xEF\xBB\xBF"))
+        csv->at = csv->scanned = 3;
+    return true;
+}
+
+static bool is_line_end(char c)
+{
+    return c == '\n' || c == '\r';
+}
+
+/* Moves `at` to the next byte that is not a line end, and counts the lines. */
+static void pass_line_ends(struct px_csv *csv)
+{
+    const char *text = csv->pending.ptr;
+    for (; csv->at < csv->pending.len && is_line_end(text[csv->at]); csv->at++) {
+        if (text[csv->at] == '\r')
+            csv->line++;
+        else if (!csv->after_cr)
+            csv->line++;
+        csv->after_cr = text[csv->at] == '\r';
+    }
+    if (csv->at < csv->pending.len)
+        csv->after_cr = false;
+    csv->scanned = csv->at;
+}
+
+/* Moves `at` to the end of the line that is given up, or of the text. */
+static void pass_line(struct px_csv *csv)
+{
+    const char *text = csv->pending.ptr;
+    while (csv->at < csv->pending.len && !is_line_end(text[csv->at]))
+        csv->at++;
+    csv->discarding = csv->at == csv->pending.len;
+    csv->scanned = csv->at;
+}
+
+/* The first quote, CR or LF, looking at eight bytes at a time; `end` when there is none. */
+static const char *find_special(const char *at, const char *end)
+{
+    const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
+    while (end - at >= 8) {
+        uint64_t word;
+        memcpy(&word, at, 8);
+        uint64_t quote = word ^ (ones * '"'), cr = word ^ (ones * '\r'), lf = word ^ (ones * '\n');
+        uint64_t zeros = ((quote - ones) & ~quote) | ((cr - ones) & ~cr) | ((lf - ones) & ~lf);
+        if (zeros & tops)
+            break;
+        at += 8;
+    }
+    while (at < end && *at != '"' && !is_line_end(*at))
+        at++;
+    return at;
+}
+
+enum search { SEARCH_FOUND, SEARCH_MORE, SEARCH_STRAY_QUOTE };
+
+/* Handles the quote at `at`, within or outside of quotes, and returns where to go on; NULL: stray. */
+static const char *pass_quote(struct px_csv *csv, const char *at, const char *end)
+{
+    if (!csv->in_quotes) {
+        bool opens = at == csv->pending.ptr + csv->at || at[-1] == csv->separator;
+        csv->has_quotes = csv->in_quotes = true;
+        return opens ? at + 1 : NULL;
+    }
+    if (at + 1 < end && at[1] == '"')
+        return at + 2;
+    csv->in_quotes = false;
+    bool closes = at + 1 == end || at[1] == csv->separator || is_line_end(at[1]);
+    return closes ? at + 1 : NULL;
+}
+
+/* Searches on from `scanned`, which moves to the record's end or as far as the text goes. */
+static enum search find_end(struct px_csv *csv)
+{
+    const char *text = csv->pending.ptr, *end = text + csv->pending.len, *at = text + csv->scanned;
+    enum search result = csv->ended ? SEARCH_FOUND : SEARCH_MORE;
+    while (at < end) {
+        const char *stop =
+            csv->in_quotes ? memchr(at, '"', (size_t)(end - at)) : find_special(at, end);
+        at = stop ? stop : end;
+        if (at == end)
+            break;
+        if (!csv->in_quotes && *at != '"') {
+            result = SEARCH_FOUND;
+            break;
+        }
+        if (csv->in_quotes && at + 1 == end && !csv->ended)
+            break; /* the byte after a quote says whether it closes */
+        const char *after = pass_quote(csv, at, end);
+        if (!after) {
+            result = SEARCH_STRAY_QUOTE;
+            break;
+        }
+        at = after;
+    }
+    csv->scanned = (size_t)(at - text);
+    return result;
+}
+
+/* ---- fields ---- */
+
+static enum px_code add_field(struct px_csv *csv, struct px_str text, bool quoted,
+                              struct px_err *err)
+{
+    if (csv->fields.len == PX_CSV_FIELDS_MAX)
+        return px_err_set(err, PX_E_INVALID, "expected at most %d fields", PX_CSV_FIELDS_MAX);
+    struct px_csv_field *field = px_vec_push(&csv->fields);
+    if (!field)
+        return px_err_set(err, PX_E_NO_MEMORY, "no memory for %zu fields", csv->fields.len + 1);
+    *field = (struct px_csv_field){text, quoted};
+    return PX_OK;
+}
+
+/* The quoted field at *at (a quote), undoubled in place; *at moves behind it. */
+static struct px_str split_quoted(char **at, const char *end)
+{
+    char *in = *at + 1, *out = in;
+    const char *start = in;
+    while (in < end && !(*in == '"' && (in + 1 == end || in[1] != '"'))) {
+        in += *in == '"';
+        *out++ = *in++;
+    }
+    *at = in + 1; /* behind the closing quote, which find_end has seen */
+    return px_str_n(start, (size_t)(out - start));
+}
+
+static struct px_str split_plain(char **at, const char *end, char separator)
+{
+    char *start = *at, *to = start;
+    while (to < end && *to != separator)
+        to++;
+    *at = to;
+    return px_str_n(start, (size_t)(to - start));
+}
+
+/* Splits [at, end) into csv->fields. */
+static enum px_code split(struct px_csv *csv, char *at, const char *end, struct px_err *err)
+{
+    csv->fields.len = 0;
+    for (;;) {
+        bool quoted = at < end && *at == '"';
+        struct px_str text =
+            quoted ? split_quoted(&at, end) : split_plain(&at, end, csv->separator);
+        enum px_code code = add_field(csv, text, quoted, err);
+        if (code != PX_OK || at == end)
+            return code;
+        at++; /* the separator; another field follows, if only an empty one */
+    }
+}
+
+static uint64_t count_lines(const char *at, const char *end)
+{
+    uint64_t lines = 0;
+    for (; at < end; at++)
+        lines += *at == '\n' || (*at == '\r' && !(at + 1 < end && at[1] == '\n'));
+    return lines;
+}
+
+/* ---- records ---- */
+
+/* Gives up the line where the record starts. */
+static enum px_csv_event give_up_line(struct px_csv *csv)
+{
+    csv->discarding = true;
+    csv->in_quotes = csv->has_quotes = false;
+    return PX_CSV_BAD;
+}
+
+/* 1-based number of the field that holds the stray quote at `fault`. */
+static size_t field_number(const struct px_csv *csv, const char *fault)
+{
+    size_t n = 1;
+    bool in_quotes = false;
+    for (const char *at = csv->pending.ptr + csv->at; at < fault; at++) {
+        in_quotes ^= *at == '"';
+        n += !in_quotes && *at == csv->separator;
+    }
+    return n;
+}
+
+static void explain_stray_quote(const struct px_csv *csv, struct px_err *err)
+{
+    size_t field = field_number(csv, csv->pending.ptr + csv->scanned);
+    px_err_set(err, PX_E_INVALID,
+               csv->in_quotes ? "field %zu has a quote inside, but does not start with one"
+                              : "field %zu goes on after its closing quote",
+               field);
+    px_err_hint(err, "put the whole field in quotes and double the quotes within");
+}
+
+/* The record from `at` to `scanned`. */
+static enum px_csv_event take_record(struct px_csv *csv, struct px_csv_record *ret,
+                                     struct px_err *err)
+{
+    char *start = csv->pending.ptr + csv->at, *end = csv->pending.ptr + csv->scanned;
+    if (csv->has_quotes)
+        csv->line += count_lines(start, end);
+    enum px_code code = split(csv, start, end, err);
+    csv->at = csv->scanned;
+    csv->has_quotes = false;
+    if (code != PX_OK)
+        return PX_CSV_BAD;
+    ret->fields = csv->fields.items;
+    ret->n_fields = csv->fields.len;
+    return PX_CSV_RECORD;
+}
+
+enum px_csv_event px_csv_next(struct px_csv *csv, struct px_csv_record *ret, struct px_err *err)
+{
+    *ret = (struct px_csv_record){.line = csv->line};
+    if (!start_text(csv))
+        return PX_CSV_MORE;
+    if (csv->discarding)
+        pass_line(csv);
+    if (csv->scanned == csv->at)
+        pass_line_ends(csv);
+    ret->line = csv->line;
+    if (csv->at == csv->pending.len)
+        return csv->ended ? PX_CSV_END : PX_CSV_MORE;
+    enum search search = find_end(csv);
+    if (csv->scanned - csv->at > PX_CSV_RECORD_MAX) {
+        px_err_set(err, PX_E_TOO_LARGE, "expected a record of at most %d bytes", PX_CSV_RECORD_MAX);
+        px_err_hint(err, "look for a quote that is never closed");
+        return give_up_line(csv);
+    }
+    if (search == SEARCH_MORE)
+        return PX_CSV_MORE;
+    if (search == SEARCH_FOUND && !csv->in_quotes)
+        return take_record(csv, ret, err);
+    if (search == SEARCH_FOUND)
+        px_err_set(err, PX_E_INVALID, "a quote in this record is never closed");
+    else
+        explain_stray_quote(csv, err);
+    return give_up_line(csv);
+}
+
+char px_csv_guess_separator(struct px_str sample)
+{
+    static const char candidates[] = ",;\t|";
+    size_t counts[sizeof candidates - 1] = {0}, best = 0;
+    bool in_quotes = false;
+    for (size_t i = 0; i < sample.len; i++) {
+        char c = sample.ptr[i];
+        in_quotes ^= c == '"';
+        if (in_quotes)
+            continue;
+        if (is_line_end(c))
+            break;
+        const char *candidate = c ? strchr(candidates, c) : NULL;
+        if (candidate)
+            counts[candidate - candidates]++;
+    }
+    for (size_t i = 1; i < PX_ARRAY_LEN(counts); i++) {
+        if (counts[i] > counts[best])
+            best = i;
+    }
+    return candidates[best];
+}
+
+void px_csv_put(struct px_buf *buf, struct px_str field, char separator)
+{
+    bool plain = true;
+    for (size_t i = 0; i < field.len && plain; i++) {
+        char c = field.ptr[i];
+        plain = c != separator && c != '"' && !is_line_end(c);
+    }
+    if (plain) {
+        px_buf_str(buf, field);
+        return;
+    }
+    px_buf_byte(buf, '"');
+    for (struct px_str rest = field; rest.ptr;) {
+        struct px_str part = px_str_cut(&rest, '"');
+        px_buf_str(buf, part);
+        if (rest.ptr)
+            px_buf_text(buf, "\"\"");
+    }
+    px_buf_byte(buf, '"');
+}
