@@ -5,9 +5,14 @@
 
 #include "interfaces/cli/cli.h"
 
+extern const struct px_verb px_verb_check;
 extern const struct px_verb px_verb_completion;
 extern const struct px_verb px_verb_config;
+extern const struct px_verb px_verb_demo;
 extern const struct px_verb px_verb_help;
+extern const struct px_verb px_verb_predict;
+extern const struct px_verb px_verb_serve;
+extern const struct px_verb px_verb_train;
 extern const struct px_verb px_verb_version;
 
 /* The verb of this name, or NULL and an error with the nearest match. */

@@ -146,8 +146,8 @@ PX_TEST(help_wins_over_what_follows)
 }
 
 PX_TEST_MAIN(T(defaults_hold_until_an_option_is_given) T(every_form_of_a_value_is_read)
-                 T(an_equals_sign_may_be_part_of_the_value)
-                     T(the_last_of_a_repeated_option_counts) T(arguments_and_options_may_be_mixed)
+                 T(an_equals_sign_may_be_part_of_the_value) T(the_last_of_a_repeated_option_counts)
+                     T(arguments_and_options_may_be_mixed)
                          T(two_dashes_end_the_options_and_one_is_an_argument)
                              T(an_unknown_option_names_the_nearest)
                                  T(a_value_of_the_wrong_type_is_refused)

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""phoenix config: explain, defaults, check, reference."""
+
+import json
+
+import pytest
+from command import ROOT, fail, succeed
+
+
+def test_explain_one_setting():
+    text = succeed("config", "explain", "server.port")
+    assert "8080" in text
+    assert "0 to 65535" in text
+    about = json.loads(succeed("config", "explain", "server.port", "--json"))
+    assert about[0]["name"] == "server.port"
+    assert about[0]["max"] == 65535
+
+
+def test_explain_all_settings():
+    names = [key["name"] for key in json.loads(succeed("config", "explain", "--json"))]
+    assert "server.host" in names and "log.level" in names
+    text = succeed("config", "explain")
+    assert all(name in text for name in names)
+
+
+def test_explain_an_unknown_setting_names_the_nearest():
+    message = fail("config", "explain", "server.prot")
+    assert "unknown setting 'server.prot'" in message
+    assert "did you mean 'server.port'?" in message
+
+
+def test_the_defaults_are_a_valid_file(tmp_path):
+    path = tmp_path / "phoenix.yaml"
+    path.write_text(succeed("config", "defaults"))
+    assert "ok" in succeed("config", "check", path)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("server:\n  port: 99999\n", "line 2: server.port must be from 0 to 65535"),
+        ("server:\n  prot: 1\n", "did you mean 'server.port'?"),
+        ("log:\n  level: loud\n", "one of debug|info|warn|error"),
+        ("server: [1\n", "line"),
+        ("server:\n  port: 1\n  port: 2\n", "port"),
+        ("a: &x 1\nb: *x\n", "line 1"),
+        ("\x00\x01", "phoenix.yaml"),
+        ("- 1\n", "phoenix.yaml"),
+    ],
+)
+def test_a_wrong_file_says_where(tmp_path, text, expected):
+    path = tmp_path / "phoenix.yaml"
+    path.write_text(text)
+    message = fail("config", "check", path)
+    assert expected in message
+    assert str(path) in message
+
+
+def test_check_of_an_absent_file():
+    assert "/nowhere/phoenix.yaml" in fail("config", "check", "/nowhere/phoenix.yaml")
+
+
+def test_an_unknown_action_names_the_nearest():
+    assert "did you mean 'explain'?" in fail("config", "expalin", status=2)
+    assert "check needs a file" in fail("config", "check", status=2)
+
+
+def test_the_reference_of_settings_is_current():
+    current = (ROOT / "docs/api/configuration.md").read_text()
+    assert succeed("config", "reference") == current, (
+        "run: build/phoenix config reference > docs/api/configuration.md"
+    )
