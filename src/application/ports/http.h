@@ -38,7 +38,7 @@ struct px_http_header {
 
 struct px_http_request {
     enum px_http_method method;
-    struct px_str path;  /* still percent-encoded, without the query, begins with '/' */
+    struct px_str path;  /* still percent-encoded, without the query; begins with '/', or is "*" */
     struct px_str query; /* without '?', {NULL, 0} when absent */
     const struct px_http_header *headers;
     size_t n_headers;
@@ -81,11 +81,12 @@ struct px_http_handler {
     /* End of a wake-up of loop `loop`: finish everything that was parked. */
     void (*wave)(void *context, unsigned loop);
     /*
-     * A request that never became one (malformed, too large, timed out): fill the response for
-     * `err`. `request` holds what was parsed so far, possibly only the path, possibly nothing.
+     * A request that never became one (malformed, too large, timed out, too many connections): fill
+     * the response for `err`; px_http_finish is optional. `request` holds what was parsed so far,
+     * possibly only the path, possibly nothing. The connection closes afterwards. Not part of a wave.
      */
     void (*refuse)(void *context, struct px_http_exchange *exchange, const struct px_err *err);
-    /* How long the loop was busy in one wake-up, for the loop-lag metric. */
+    /* How long the loop was busy in one wake-up, for the loop-lag metric; may be NULL. */
     void (*loop_busy)(void *context, unsigned loop, uint64_t busy_ns);
 };
 

@@ -16,12 +16,12 @@ struct px_net_config {
     unsigned n_loops;
     size_t header_bytes_max; /* request line and headers */
     size_t body_bytes_max;
-    size_t arena_bytes_max;        /* of one exchange */
-    unsigned connections_max;      /* per loop; more are refused with 503 */
-    unsigned header_timeout_ms;    /* from the first byte to the end of the headers */
-    unsigned body_timeout_ms;      /* without progress of the body */
-    unsigned idle_timeout_ms;      /* between requests */
-    unsigned write_timeout_ms;     /* without progress of the response */
+    size_t arena_bytes_max;     /* of one exchange */
+    unsigned connections_max;   /* per loop; more are refused with 503 */
+    unsigned header_timeout_ms; /* from the first byte to the end of the headers */
+    unsigned body_timeout_ms;   /* without progress of the body */
+    unsigned idle_timeout_ms;   /* between requests */
+    unsigned write_timeout_ms;  /* without progress of the response */
 };
 
 struct px_net;

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What one request needs while it is read, answered and sent: buffers, parser, arena; and the pool
+ * that lends it.
+ *
+ * A connection borrows an exchange when bytes arrive and gives it back when everything that arrived
+ * has been answered. So thousands of idle connections cost only their small struct, and a busy loop
+ * works in the same few warm buffers. The pool keeps the memory of what is given back up to
+ * PX_EXCHANGE_KEPT_BYTES_MAX, so that after warm-up a request allocates nothing, and a burst of large
+ * requests does not stay in memory for ever.
+ *
+ * Threads: a pool belongs to one loop.
+ */
+#ifndef PX_INFRASTRUCTURE_NET_EXCHANGE_H
+#define PX_INFRASTRUCTURE_NET_EXCHANGE_H
+
+#include "infrastructure/net/http1.h"
+
+enum {
+    PX_EXCHANGE_INPUT_FIRST = 16383,       /* bytes that one recv may bring to an empty buffer */
+    PX_EXCHANGE_INPUT_STEP_MAX = 1 << 20,  /* and to one with a large body */
+    PX_EXCHANGE_HEAD_MAX = 1 << 16,        /* of a response's head, with a small body */
+    PX_EXCHANGE_RESPONSE_MAX = 1 << 30,    /* of a response's body */
+    PX_EXCHANGE_KEPT_BYTES_MAX = 16 << 20, /* memory of unused exchanges, per pool */
+    PX_EXCHANGE_KEPT_MAX = 256,            /* unused exchanges, per pool */
+};
+
+struct px_net_exchange {
+    struct px_http_exchange http;
+    struct px_http1 parser;
+    struct px_arena arena;
+
+    struct px_buf input;
+    size_t input_at;      /* the current request begins here */
+    size_t input_charged; /* what it adds to the pool's input_bytes */
+    uint64_t read_ns;     /* when the newest byte was read */
+    bool sent_continue;   /* "100 Continue" for the current request */
+
+    struct px_buf head; /* of the response, and its body when that is small */
+    struct px_buf body;
+    struct px_str payload; /* what follows the head: `body` or static, may be empty */
+    size_t sent;           /* bytes of head and payload that the socket took */
+
+    /* private to the pool */
+    struct px_net_exchange *next;
+    size_t kept_bytes; /* estimate of the memory behind the buffers and the arena */
+};
+
+struct px_exchange_pool {
+    struct px_http1_limits limits;
+    size_t arena_bytes_max;
+    size_t input_bytes_max; /* of all requests that are being read, together */
+    /* private */
+    size_t input_bytes;
+    struct px_net_exchange *unused;
+    size_t n_unused, kept_bytes;
+};
+
+/* NULL when memory is short. */
+struct px_net_exchange *px_exchange_take(struct px_exchange_pool *pool);
+void px_exchange_give(struct px_exchange_pool *pool, struct px_net_exchange *exchange);
+void px_exchange_pool_deinit(struct px_exchange_pool *pool);
+
+/* Forgets the request that was answered; the next one begins behind it. */
+void px_exchange_next_request(struct px_net_exchange *exchange);
+
+/*
+ * Room for what the socket brings next, sized by what the request still misses: *room bytes behind
+ * the input's end. NULL when memory is short or the loop's input_bytes_max is reached; `err` says so.
+ */
+char *px_exchange_input_room(struct px_exchange_pool *pool, struct px_net_exchange *exchange,
+                             size_t *room, struct px_err *err);
+
+#endif

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Design note.
+ *
+ * Every loop has its own SO_REUSEPORT socket, so the kernel spreads connections without a lock. But
+ * that option also lets a second server of the same user take a part of the connections unnoticed.
+ * Therefore the first socket of an address is bound without it, which fails when anybody listens
+ * there; the option is set after the bind, and the other loops' sockets join.
+ */
+#include "infrastructure/net/listener.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    BACKLOG = 4096,
+    PORT_ATTEMPTS = 8, /* a port that is free on one address may be taken on the next */
+};
+
+static bool set_option(int fd, int level, int name, int value)
+{
+    return setsockopt(fd, level, name, &value, sizeof value) == 0;
+}
+
+static void set_port(struct sockaddr *address, uint16_t port)
+{
+    if (address->sa_family == AF_INET6)
+        ((struct sockaddr_in6 *)(void *)address)->sin6_port = htons(port);
+    else
+        ((struct sockaddr_in *)(void *)address)->sin_port = htons(port);
+}
+
+static bool read_port(int fd, uint16_t *ret)
+{
+    struct sockaddr_storage address;
+    socklen_t len = sizeof address;
+    if (getsockname(fd, (struct sockaddr *)&address, &len) != 0)
+        return false;
+    if (address.ss_family == AF_INET6)
+        *ret = ntohs(((struct sockaddr_in6 *)(void *)&address)->sin6_port);
+    else
+        *ret = ntohs(((struct sockaddr_in *)(void *)&address)->sin_port);
+    return true;
+}
+
+/* Returns the descriptor, or -1 with errno. Accepted sockets inherit TCP_NODELAY. */
+static int open_bound(const struct addrinfo *address, bool is_first)
+{
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    bool ok = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) &&
+              set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) &&
+              (is_first || set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1));
+    if (ok && address->ai_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const void *)address->ai_addr;
+        bool every_address = IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr);
+        ok = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !every_address);
+    }
+    ok = ok && bind(fd, address->ai_addr, address->ai_addrlen) == 0 &&
+         (!is_first || set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1));
+    if (ok)
+        return fd;
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return -1;
+}
+
+/* Opens the socket of one address in every set. False with errno when one fails. */
+static bool open_address(const struct addrinfo *address, uint16_t *port, struct px_listeners *sets,
+                         size_t n_sets)
+{
+    for (size_t i = 0; i < n_sets; i++) {
+        set_port(address->ai_addr, *port);
+        int fd = open_bound(address, i == 0);
+        if (fd < 0)
+            return false;
+        sets[i].fds[sets[i].n++] = fd;
+        if (!read_port(fd, port))
+            return false;
+    }
+    return true;
+}
+
+static bool listen_all(const struct px_listeners *sets, size_t n_sets)
+{
+    for (size_t i = 0; i < n_sets; i++) {
+        for (size_t k = 0; k < sets[i].n; k++) {
+            if (listen(sets[i].fds[k], BACKLOG) != 0)
+                return false;
+        }
+    }
+    return true;
+}
+
+static bool is_missing_family(int error)
+{
+    return error == EAFNOSUPPORT || error == EADDRNOTAVAIL || error == EPROTONOSUPPORT;
+}
+
+static enum px_code refuse_address(const char *host, uint16_t port, int error, struct px_err *err)
+{
+    px_err_set(err, PX_E_IO, "listen on %s port %u: %s", host, (unsigned)port, strerror(error));
+    if (error == EADDRINUSE)
+        px_err_hint(err, "another program listens there; choose another port, or 0 for any");
+    else if (error == EACCES)
+        px_err_hint(err, "ports below 1024 need a privilege; choose a higher one");
+    else if (error == EADDRNOTAVAIL)
+        px_err_hint(err, "the address belongs to no interface of this machine");
+    return PX_E_IO;
+}
+
+static enum px_code open_all(const struct addrinfo *addresses, const char *host, uint16_t *port,
+                             struct px_listeners *sets, size_t n_sets, struct px_err *err)
+{
+    int error = EADDRNOTAVAIL;
+    for (const struct addrinfo *a = addresses; a; a = a->ai_next) {
+        if (sets[0].n == PX_LISTENER_ADDRESSES_MAX)
+            break;
+        if (open_address(a, port, sets, n_sets))
+            continue;
+        error = errno;
+        /* A machine without IPv6 may still resolve a name to an IPv6 address. */
+        if (!is_missing_family(error))
+            return refuse_address(host, *port, error, err);
+    }
+    if (sets[0].n == 0)
+        return refuse_address(host, *port, error, err);
+    return listen_all(sets, n_sets) ? PX_OK : refuse_address(host, *port, errno, err);
+}
+
+enum px_code px_listeners_open(const char *host, uint16_t *port, struct px_listeners *sets,
+                               size_t n_sets, struct px_err *err)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    struct addrinfo *addresses = NULL;
+    uint16_t wanted = *port;
+    memset(sets, 0, n_sets * sizeof *sets);
+    int rc = getaddrinfo(host, "0", &hints, &addresses);
+    if (rc != 0) {
+        px_err_set(err, PX_E_IO, "listen on %s: %s", host,
+                   rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
+        return px_err_hint(err, "give an address of this machine, as 127.0.0.1, 0.0.0.0 or ::");
+    }
+    enum px_code code = PX_E_IO;
+    for (int i = 0; i < PORT_ATTEMPTS && code != PX_OK; i++) {
+        *port = wanted;
+        code = open_all(addresses, host, port, sets, n_sets, err);
+        for (size_t k = 0; code != PX_OK && k < n_sets; k++)
+            px_listeners_close(&sets[k]);
+        if (wanted != 0)
+            break;
+    }
+    freeaddrinfo(addresses);
+    return code;
+}
+
+void px_listeners_close(struct px_listeners *set)
+{
+    for (size_t i = 0; i < set->n; i++)
+        close(set->fds[i]);
+    set->n = 0;
+}

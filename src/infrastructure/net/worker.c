@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Design note.
+ *
+ * Per request the worker makes three system calls at most (epoll_wait, recv, send), and under load one
+ * epoll_wait serves many. Rounds are bounded so that a client that pipelines without end cannot keep
+ * the others waiting: after ROUNDS_MAX the loop polls, without waiting, for everybody again.
+ *
+ * Running out of descriptors (EMFILE) would make a level-triggered listener ready for ever. The worker
+ * stops watching its listeners for a moment instead; clients wait in the kernel's queue.
+ */
+#include "infrastructure/net/connection.h"
+
+#include "shared/alloc.h"
+#include "shared/clock.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    ACCEPTS_MAX = 64, /* per listener and wake-up */
+    DRAIN_ACCEPTS_MAX = 4096,
+    ROUNDS_MAX = 16,  /* per wake-up */
+    REFUSED_MAX = 64, /* connections over the limit that are answered; more are dropped */
+    ACCEPT_PAUSE_MS = 100,
+    LINGER_MS = 2000,
+    INPUT_BODIES_MAX = 4, /* largest bodies that may be in memory together, per loop */
+    INPUT_BYTES_MIN = 64 << 20,
+};
+
+static void watch_listeners(struct px_worker *worker, bool on)
+{
+    for (size_t i = 0; i < worker->listeners.n; i++)
+        px_loop_change(&worker->loop, &worker->acceptors[i].source, on ? EPOLLIN : 0);
+}
+
+static void resume_accepting(struct px_deadline *deadline)
+{
+    watch_listeners(PX_CONTAINER_OF(deadline, struct px_worker, pause), true);
+}
+
+static void pause_accepting(struct px_worker *worker)
+{
+    watch_listeners(worker, false);
+    px_deadline_arm(&worker->pause, &worker->pauses, worker->loop.now_ns);
+}
+
+/* Errors of accept that say something about this process and not about one client. */
+static bool is_out_of_resources(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+static void welcome(struct px_worker *worker, int fd)
+{
+    size_t n = atomic_load_explicit(&worker->n_connections, memory_order_relaxed);
+    unsigned max = worker->config.connections_max;
+    if (n < max) {
+        px_connection_open(worker, fd, NULL);
+    } else if (n < (size_t)max + REFUSED_MAX) {
+        struct px_err *err = &worker->err;
+        px_err_set(err, PX_E_OVERLOADED, "more than %u connections per event loop", max);
+        px_err_hint(err, "reuse connections, or raise server.connections_max");
+        px_connection_open(worker, fd, err);
+    } else {
+        close(fd);
+    }
+}
+
+/* Accepts one connection; false when there is none or no means to hold it. */
+static bool accept_one(struct px_worker *worker, int listener)
+{
+    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+        welcome(worker, fd);
+        return true;
+    }
+    if (is_out_of_resources(errno)) {
+        pause_accepting(worker);
+        return false;
+    }
+    return errno != EAGAIN; /* anything else concerns a client that has gone again */
+}
+
+static void accept_some(struct px_loop_source *source, uint32_t events)
+{
+    const struct px_acceptor *acceptor = PX_CONTAINER_OF(source, struct px_acceptor, source);
+    (void)events;
+    for (int i = 0; i < ACCEPTS_MAX; i++) {
+        if (!accept_one(acceptor->worker, source->fd))
+            return;
+    }
+}
+
+/* The end of a round: the handler finishes what it parked, and the responses go out. */
+static void finish_round(struct px_worker *worker)
+{
+    if (worker->wave_due) {
+        worker->wave_due = false;
+        worker->handler.wave(worker->handler.context, worker->index);
+    }
+    struct px_connection *c;
+    while ((c = px_connection_queue_pop(&worker->round)))
+        px_connection_respond(c);
+}
+
+static void serve_rounds(struct px_worker *worker)
+{
+    finish_round(worker);
+    for (int i = 1; i < ROUNDS_MAX && worker->again.first; i++) {
+        struct px_connection_queue again = worker->again;
+        worker->again = (struct px_connection_queue){0};
+        struct px_connection *c;
+        while ((c = px_connection_queue_pop(&again))) {
+            c->is_queued = false;
+            px_connection_advance(c);
+        }
+        finish_round(worker);
+    }
+}
+
+static void stop_accepting(struct px_worker *worker)
+{
+    px_deadline_disarm(&worker->pause);
+    for (size_t i = 0; i < worker->listeners.n; i++)
+        px_loop_remove(&worker->loop, &worker->acceptors[i].source);
+    px_listeners_close(&worker->listeners);
+}
+
+/* Takes in what clients have sent by now, then closes the listeners and what is idle. */
+static void begin_draining(struct px_worker *worker)
+{
+    for (size_t i = 0; i < worker->listeners.n; i++) {
+        for (int k = 0; k < DRAIN_ACCEPTS_MAX; k++) {
+            if (!accept_one(worker, worker->listeners.fds[i]))
+                break;
+        }
+    }
+    stop_accepting(worker);
+    struct px_deadline *first;
+    while ((first = px_deadline_first(&worker->waits[PX_WAIT_IDLE]))) {
+        struct px_connection *c = PX_CONTAINER_OF(first, struct px_connection, deadline);
+        px_connection_read(c);
+        if (px_deadline_first(&worker->waits[PX_WAIT_IDLE]) == first)
+            px_connection_close(c);
+    }
+    serve_rounds(worker);
+}
+
+static void close_all(struct px_worker *worker)
+{
+    struct px_connection *c;
+    while ((c = px_connection_queue_pop(&worker->again))) {
+        worker->has_cut = true;
+        px_connection_close(c);
+    }
+    for (int wait = 0; wait < PX_WAITS; wait++) {
+        struct px_deadline *first;
+        while ((first = px_deadline_first(&worker->waits[wait]))) {
+            worker->has_cut |= wait != PX_WAIT_IDLE && wait != PX_WAIT_LINGER;
+            px_connection_close(PX_CONTAINER_OF(first, struct px_connection, deadline));
+        }
+    }
+}
+
+static bool is_drained(const struct px_worker *worker)
+{
+    return worker->listeners.n == 0 &&
+           atomic_load_explicit(&worker->n_connections, memory_order_relaxed) ==
+               worker->n_lingering;
+}
+
+static void wake_up(struct px_worker *worker)
+{
+    px_loop_poll(&worker->loop, worker->again.first != NULL);
+    px_response_update_date(&worker->date, worker->loop.now_ns);
+    serve_rounds(worker);
+    px_loop_expire(&worker->loop);
+    if (worker->handler.loop_busy)
+        worker->handler.loop_busy(worker->handler.context, worker->index,
+                                  px_clock_monotonic_ns() - worker->loop.now_ns);
+}
+
+void px_worker_run(struct px_worker *worker)
+{
+    for (;;) {
+        enum px_worker_phase phase = px_worker_phase(worker);
+        if (phase == PX_WORKER_DRAINING && worker->listeners.n)
+            begin_draining(worker);
+        if (phase == PX_WORKER_CUTTING || is_drained(worker))
+            break;
+        wake_up(worker);
+    }
+    close_all(worker);
+}
+
+void px_worker_set_phase(struct px_worker *worker, enum px_worker_phase phase)
+{
+    atomic_store_explicit(&worker->phase, phase, memory_order_release); /* see px_worker_phase */
+    px_loop_wake(&worker->loop);
+}
+
+static void init_waits(struct px_worker *worker)
+{
+    const struct px_net_config *config = &worker->config;
+    const unsigned timeouts_ms[PX_WAITS] = {
+        [PX_WAIT_IDLE] = config->idle_timeout_ms,
+        [PX_WAIT_HEAD] = config->header_timeout_ms,
+        [PX_WAIT_BODY] = config->body_timeout_ms,
+        [PX_WAIT_WRITE] = config->write_timeout_ms,
+        [PX_WAIT_LINGER] = LINGER_MS,
+    };
+    for (int wait = 0; wait < PX_WAITS; wait++) {
+        px_deadline_list_init(&worker->waits[wait], timeouts_ms[wait] * PX_NS_PER_MS,
+                              px_connection_expired);
+        px_loop_add_list(&worker->loop, &worker->waits[wait]);
+    }
+    px_deadline_list_init(&worker->pauses, ACCEPT_PAUSE_MS * PX_NS_PER_MS, resume_accepting);
+    px_loop_add_list(&worker->loop, &worker->pauses);
+}
+
+static struct px_exchange_pool make_pool(const struct px_net_config *config)
+{
+    size_t input_max = config->body_bytes_max * INPUT_BODIES_MAX;
+    return (struct px_exchange_pool){
+        .limits = {config->header_bytes_max, config->body_bytes_max},
+        .arena_bytes_max = config->arena_bytes_max,
+        .input_bytes_max = input_max > INPUT_BYTES_MIN ? input_max : INPUT_BYTES_MIN,
+    };
+}
+
+enum px_code px_worker_init(struct px_worker *worker, unsigned index,
+                            const struct px_net_config *config,
+                            const struct px_http_handler *handler, struct px_listeners *listeners,
+                            struct px_err *err)
+{
+    *worker = (struct px_worker){.index = index, .config = *config, .handler = *handler};
+    worker->listeners = *listeners;
+    *listeners = (struct px_listeners){0};
+    enum px_code code = px_loop_init(&worker->loop, err);
+    if (code != PX_OK)
+        return code;
+    init_waits(worker);
+    worker->exchanges = make_pool(config);
+    px_response_update_date(&worker->date, worker->loop.now_ns);
+    for (size_t i = 0; i < worker->listeners.n && code == PX_OK; i++) {
+        struct px_acceptor *acceptor = &worker->acceptors[i];
+        acceptor->source = (struct px_loop_source){worker->listeners.fds[i], accept_some};
+        acceptor->worker = worker;
+        code = px_loop_add(&worker->loop, &acceptor->source, EPOLLIN, err);
+    }
+    return code;
+}
+
+void px_worker_deinit(struct px_worker *worker)
+{
+    for (struct px_connection *c = worker->unused, *next; c; c = next) {
+        next = c->next;
+        px_free(c);
+    }
+    worker->unused = NULL;
+    px_exchange_pool_deinit(&worker->exchanges);
+    px_listeners_close(&worker->listeners);
+    px_loop_deinit(&worker->loop);
+}

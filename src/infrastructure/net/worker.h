@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A worker: one thread with its event loop, listeners and connections. Private to this folder.
+ *
+ * One wake-up is a row of rounds. In a round every ready connection reads and hands at most one
+ * request to the handler; then the handler's wave is called once, and the responses are sent. What is
+ * still in the buffers (pipelining) makes the next round.
+ *
+ * Phases: RUNNING, then DRAINING (no new connections, what is in flight is answered and closed), then
+ * CUTTING (everything is closed). The control thread moves the phase forward and wakes the loop.
+ */
+#ifndef PX_INFRASTRUCTURE_NET_WORKER_H
+#define PX_INFRASTRUCTURE_NET_WORKER_H
+
+#include "infrastructure/net/exchange.h"
+#include "infrastructure/net/listener.h"
+#include "infrastructure/net/loop.h"
+#include "infrastructure/net/response.h"
+#include "infrastructure/net/server.h"
+
+#include <stdatomic.h>
+
+enum px_worker_phase { PX_WORKER_RUNNING = 0, PX_WORKER_DRAINING, PX_WORKER_CUTTING };
+
+/* Why a connection waits, each with its own timeout. */
+enum px_wait {
+    PX_WAIT_IDLE = 0, /* for a request */
+    PX_WAIT_HEAD,     /* for the rest of a head */
+    PX_WAIT_BODY,     /* for more of a body */
+    PX_WAIT_WRITE,    /* until the client takes more of the response */
+    PX_WAIT_LINGER,   /* until the client has read the response and closes */
+    PX_WAITS,
+};
+
+struct px_connection;
+
+struct px_acceptor {
+    struct px_loop_source source;
+    struct px_worker *worker;
+};
+
+/* Connections in a row, linked by `next`. */
+struct px_connection_queue {
+    struct px_connection *first, *last;
+};
+
+struct px_worker {
+    struct px_loop loop;
+    struct px_net_config config;
+    struct px_http_handler handler;
+    unsigned index;
+
+    struct px_listeners listeners;
+    struct px_acceptor acceptors[PX_LISTENER_ADDRESSES_MAX];
+    struct px_deadline_list pauses; /* of accepting, when descriptors run out */
+    struct px_deadline pause;
+
+    struct px_deadline_list waits[PX_WAITS];
+    struct px_exchange_pool exchanges;
+    struct px_connection *unused; /* connection structs */
+    size_t n_lingering;
+    struct px_connection_queue round; /* handled, not yet answered */
+    struct px_connection_queue again; /* answered, with bytes of a further request */
+    bool wave_due;
+    struct px_response_date date;
+    struct px_err err; /* scratch */
+    bool has_cut;      /* a request was cut off in CUTTING */
+
+    /* Written by the worker (count) or the control thread (phase), read by the other. */
+    _Atomic size_t n_connections;
+    _Atomic int phase;
+};
+
+/* Takes over `listeners`, also on failure. */
+PX_MUST_USE enum px_code px_worker_init(struct px_worker *worker, unsigned index,
+                                        const struct px_net_config *config,
+                                        const struct px_http_handler *handler,
+                                        struct px_listeners *listeners, struct px_err *err);
+void px_worker_deinit(struct px_worker *worker); /* zeroed is fine */
+
+/* Serves until DRAINING is done or CUTTING; the body of the worker's thread. */
+void px_worker_run(struct px_worker *worker);
+
+/* Moves the phase forward. Threads: any. */
+void px_worker_set_phase(struct px_worker *worker, enum px_worker_phase phase);
+
+static inline enum px_worker_phase px_worker_phase(const struct px_worker *worker)
+{
+    return (enum px_worker_phase)atomic_load_explicit(&worker->phase, memory_order_acquire);
+}
+
+#endif
