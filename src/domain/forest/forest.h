@@ -61,9 +61,9 @@ struct px_forest_info {
     size_t n_features;
     const struct px_str *feature_names; /* [n_features], or NULL when the file has none */
     const bool *categorical;            /* [n_features]: a split of it tests category codes */
-    size_t n_outputs; /* scores per row after the transform (1 for multi:softmax) */
-    size_t n_margins; /* margins per row */
-    size_t n_classes; /* 2 for binary, K for multi-class, 0 otherwise */
+    size_t n_outputs;          /* scores per row after the transform (1 for multi:softmax) */
+    size_t n_margins;          /* margins per row */
+    size_t n_classes;          /* 2 for binary, K for multi-class, 0 otherwise */
     bool score_is_probability; /* each score is a class probability */
     size_t n_trees, n_nodes, n_leaves, depth_max;
     size_t n_rounds, best_round; /* best_round == n_rounds - 1 unless the file says otherwise */

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "domain/forest/forest.h"
+
+#include "domain/forest/planner.h"
+#include "domain/forest/readers.h"
+#include "domain/forest/selftest.h"
+#include "domain/forest/walker.h"
+
+struct px_forest {
+    struct px_forest_ir ir;
+    struct px_plan plan;
+    struct px_forest_info info;
+};
+
+static enum px_code read_model(struct px_forest *forest, struct px_str bytes,
+                               enum px_forest_rounds rounds, struct px_err *err)
+{
+    struct px_err why = {0};
+    enum px_forest_format format = px_forest_detect(bytes, &why);
+    if (format == PX_FOREST_UNKNOWN) {
+        px_err_set(err, PX_E_UNSUPPORTED, "%s", why.message);
+        return px_err_hint(err, "%s", why.hint);
+    }
+    bool lightgbm = format == PX_FOREST_LIGHTGBM_TEXT;
+    px_ir_init(&forest->ir, format, lightgbm ? PX_TYPE_FP64 : PX_TYPE_FP32, bytes.len);
+    if (px_str_starts(bytes, "\xEF\xBB\xBF"))
+        bytes = px_str_n(bytes.ptr + 3, bytes.len - 3);
+    if (lightgbm)
+        return px_lightgbm_read(&forest->ir, bytes, err);
+    return px_xgboost_read(&forest->ir, bytes, format == PX_FOREST_XGBOOST_UBJSON, rounds, err);
+}
+
+static void fill_info(struct px_forest *forest)
+{
+    const struct px_forest_ir *ir = &forest->ir;
+    forest->info = (struct px_forest_info){
+        .format = ir->format,
+        .library_version = ir->library_version,
+        .objective = ir->objective,
+        .feature_type = ir->type,
+        .score_type = ir->type,
+        .n_features = ir->n_features,
+        .feature_names = ir->feature_names,
+        .categorical = ir->categorical,
+        .n_outputs = ir->n_outputs,
+        .n_margins = ir->n_margins,
+        .n_classes = ir->n_classes,
+        .score_is_probability = ir->score_is_probability,
+        .n_trees = ir->trees.len,
+        .n_nodes = ir->nodes.len,
+        .n_leaves = ir->n_leaves,
+        .depth_max = ir->depth_max,
+        .n_rounds = ir->n_rounds,
+        .best_round = ir->best_round,
+        .bytes = px_ir_bytes(ir) + px_plan_bytes(&forest->plan),
+        .kernel_one = forest->plan.one->name,
+        .kernel_many = forest->plan.many->name,
+        .warnings = ir->warnings.items,
+        .n_warnings = ir->warnings.len,
+        .class_labels = ir->class_labels,
+    };
+}
+
+enum px_code px_forest_create(struct px_str bytes, const struct px_forest_options *options,
+                              struct px_forest **ret, struct px_err *err)
+{
+    static const struct px_forest_options defaults;
+    if (!options)
+        options = &defaults;
+    struct px_forest *forest = px_alloc(1, sizeof *forest);
+    if (!forest)
+        return px_ir_no_memory(err);
+    enum px_code code = read_model(forest, bytes, options->rounds, err);
+    if (code == PX_OK)
+        code = px_plan_init(&forest->plan, &forest->ir, options->kernel, err);
+    if (code != PX_OK) {
+        px_forest_destroy(forest);
+        return code;
+    }
+    fill_info(forest);
+    *ret = forest;
+    return PX_OK;
+}
+
+void px_forest_destroy(struct px_forest *forest)
+{
+    if (!forest)
+        return;
+    px_plan_deinit(&forest->plan);
+    px_ir_deinit(&forest->ir);
+    px_free(forest);
+}
+
+const struct px_forest_info *px_forest_info(const struct px_forest *forest)
+{
+    return &forest->info;
+}
+
+const struct px_str *px_forest_categories(const struct px_forest *forest, size_t feature,
+                                          size_t *ret_n)
+{
+    PX_ASSERT(feature < forest->ir.n_features);
+    const struct px_category_names *all = forest->ir.categories;
+    *ret_n = all ? all[feature].n : 0;
+    return *ret_n ? all[feature].names : NULL;
+}
+
+size_t px_forest_scratch_size(const struct px_forest *forest, size_t rows_max)
+{
+    size_t bytes = rows_max * forest->ir.n_margins * px_datatype_size(forest->ir.type);
+    return (bytes + PX_CACHE_LINE - 1) & ~(size_t)(PX_CACHE_LINE - 1);
+}
+
+static void transform_row_f32(const struct px_forest_ir *ir, const float *margins, float *scores)
+{
+    PX_ASSERT(ir->average_by == 0.0); /* no FP32 format averages */
+    px_transform_f32(ir->transform, margins, scores, ir->n_margins);
+}
+
+/* `margins` may be `scores`; when it is not, it is scratch that may be changed. */
+static void transform_row_f64(const struct px_forest_ir *ir, double *margins, double *scores)
+{
+    for (size_t k = 0; ir->average_by > 0.0 && k < ir->n_margins; k++)
+        margins[k] /= ir->average_by;
+    px_transform_f64(ir->transform, margins, scores, ir->n_margins);
+}
+
+static void transform_rows(const struct px_forest_ir *ir, void *margins, void *scores, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (ir->type == PX_TYPE_FP32)
+            transform_row_f32(ir, (const float *)margins + i * ir->n_margins,
+                              (float *)scores + i * ir->n_outputs);
+        else
+            transform_row_f64(ir, (double *)margins + i * ir->n_margins,
+                              (double *)scores + i * ir->n_outputs);
+    }
+}
+
+void px_forest_predict(const struct px_forest *forest, const struct px_matrix *rows, void *out,
+                       void *scratch, unsigned flags)
+{
+    const struct px_forest_ir *ir = &forest->ir;
+    PX_ASSERT(rows->type == ir->type);
+    PX_ASSERT(rows->n_cols == ir->n_features && rows->stride >= rows->n_cols);
+    bool in_place = (flags & PX_FOREST_MARGIN) || ir->n_outputs == ir->n_margins;
+    void *margins = in_place ? out : scratch;
+    px_plan_margins(&forest->plan, ir, rows, margins);
+    if (!(flags & PX_FOREST_MARGIN))
+        transform_rows(ir, margins, out, rows->n_rows);
+}
+
+void px_forest_leaves(const struct px_forest *forest, const struct px_matrix *rows, uint32_t *out)
+{
+    const struct px_forest_ir *ir = &forest->ir;
+    PX_ASSERT(rows->type == ir->type && rows->n_cols == ir->n_features);
+    for (size_t i = 0; i < rows->n_rows; i++) {
+        for (size_t t = 0; t < ir->trees.len; t++)
+            out[i * ir->trees.len + t] =
+                px_walker_leaf(ir, &ir->trees.items[t], px_matrix_row(rows, i));
+    }
+}
+
+enum px_code px_forest_self_test(const struct px_forest *forest, size_t n_rows, uint64_t seed,
+                                 struct px_err *err)
+{
+    return px_selftest_run(&forest->ir, n_rows, seed, err);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rows that find comparison errors, and the comparison of every kernel with the walker on them. */
+#ifndef PX_DOMAIN_FOREST_SELFTEST_H
+#define PX_DOMAIN_FOREST_SELFTEST_H
+
+#include "domain/forest/planner.h"
+#include "shared/rng.h"
+
+/*
+ * Fills `rows` with values on and next to the thresholds of the forest, category codes in and around its
+ * sets, and the special numbers (zeros, infinities, NaN, denormals). The same seed gives the same rows.
+ */
+void px_selftest_rows(const struct px_forest_ir *ir, struct px_rng *rng, struct px_matrix *rows);
+
+/* PX_E_INTERNAL names the kernel and row; PX_E_NO_MEMORY. */
+PX_MUST_USE enum px_code px_selftest_run(const struct px_forest_ir *ir, size_t n_rows,
+                                         uint64_t seed, struct px_err *err);
+
+#endif

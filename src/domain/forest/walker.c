@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sums are made in the order of the library's CPU predictor, because floating-point addition is not
+ * associative: the base score first, then the trees in file order, each product rounded before it is
+ * added. Elements of an FP32 forest are held in doubles here without loss, but every product and sum is
+ * computed in float.
+ */
+#include "domain/forest/walker.h"
+
+#include "domain/forest/kernel.h"
+
+#include <math.h>
+
+static double row_value(const struct px_forest_ir *ir, const void *row, uint32_t feature)
+{
+    return ir->type == PX_TYPE_FP32 ? (double)((const float *)row)[feature]
+                                    : ((const double *)row)[feature];
+}
+
+static bool is_missing(const struct px_node *node, double x)
+{
+    if (isnan(x))
+        return node->missing != PX_MISSING_AS_ZERO;
+    return node->missing == PX_MISSING_ZERO && fabs(x) <= PX_ZERO_THRESHOLD;
+}
+
+static bool goes_left(const struct px_forest_ir *ir, const struct px_node *node, double x)
+{
+    if (node->kind == PX_NODE_SET)
+        return isnan(x) ? node->default_left : px_ir_in_set(ir, node->set, x) == node->in_set_left;
+    if (is_missing(node, x))
+        return node->default_left;
+    if (isnan(x))
+        x = 0.0;
+    return node->kind == PX_NODE_LT ? x < node->threshold : x <= node->threshold;
+}
+
+uint32_t px_walker_leaf(const struct px_forest_ir *ir, const struct px_tree *tree, const void *row)
+{
+    const struct px_node *nodes = &ir->nodes.items[tree->first_node];
+    const struct px_node *node = nodes;
+    while (node->kind != PX_NODE_LEAF) {
+        bool left = goes_left(ir, node, row_value(ir, row, node->feature));
+        node = &nodes[node->left + !left];
+    }
+    return node->left;
+}
+
+/* LightGBM flushes tiny inputs of dense rows to zero before anything sees them. */
+static double flush_tiny(double x)
+{
+    return fabs(x) <= PX_ZERO_THRESHOLD ? 0.0 : x;
+}
+
+static double linear_value(const struct px_forest_ir *ir, const struct px_tree *tree, uint32_t leaf,
+                           const void *row)
+{
+    const struct px_linear_leaf *linear = &ir->linear_leaves.items[tree->first_linear + leaf];
+    double sum = linear->constant;
+    for (uint32_t i = 0; i < linear->n_terms; i++) {
+        const struct px_linear_term *term = &ir->linear_terms.items[linear->first_term + i];
+        double x = row_value(ir, row, term->feature);
+        if (isnan(x))
+            return ir->leaf_values.items[tree->first_leaf + leaf];
+        sum += term->coefficient * flush_tiny(x);
+    }
+    return sum;
+}
+
+static void add_f32(const struct px_forest_ir *ir, const struct px_tree *tree, const void *row,
+                    float *margins)
+{
+    uint32_t leaf = px_walker_leaf(ir, tree, row);
+    const double *values = &ir->leaf_values.items[tree->first_leaf + (size_t)leaf * tree->width];
+    float weight = (float)tree->weight;
+    for (uint32_t k = 0; k < tree->width; k++)
+        margins[tree->output + k] += (float)values[k] * weight;
+}
+
+static void add_f64(const struct px_forest_ir *ir, const struct px_tree *tree, const void *row,
+                    double *margins)
+{
+    uint32_t leaf = px_walker_leaf(ir, tree, row);
+    const double *values = &ir->leaf_values.items[tree->first_leaf + (size_t)leaf * tree->width];
+    if (tree->linear) {
+        margins[tree->output] += linear_value(ir, tree, leaf, row);
+        return;
+    }
+    for (uint32_t k = 0; k < tree->width; k++)
+        margins[tree->output + k] += values[k] * tree->weight;
+}
+
+static void margins_f32(const struct px_forest_ir *ir, const void *row, float *margins)
+{
+    for (size_t k = 0; k < ir->n_margins; k++)
+        margins[k] = (float)ir->base[k];
+    for (size_t t = 0; t < ir->trees.len; t++)
+        add_f32(ir, &ir->trees.items[t], row, margins);
+}
+
+static void margins_f64(const struct px_forest_ir *ir, const void *row, double *margins)
+{
+    for (size_t k = 0; k < ir->n_margins; k++)
+        margins[k] = ir->base[k];
+    for (size_t t = 0; t < ir->trees.len; t++)
+        add_f64(ir, &ir->trees.items[t], row, margins);
+}
+
+static void walker_margins(const struct px_forest_ir *ir, const void *compiled,
+                           const struct px_matrix *rows, void *margins)
+{
+    (void)compiled;
+    for (size_t i = 0; i < rows->n_rows; i++) {
+        const void *row = px_matrix_row(rows, i);
+        if (ir->type == PX_TYPE_FP32)
+            margins_f32(ir, row, (float *)margins + i * ir->n_margins);
+        else
+            margins_f64(ir, row, (double *)margins + i * ir->n_margins);
+    }
+}
+
+static bool walker_supports(const struct px_forest_ir *ir)
+{
+    (void)ir;
+    return true;
+}
+
+static enum px_code walker_compile(const struct px_forest_ir *ir, void **ret, struct px_err *err)
+{
+    (void)ir;
+    (void)err;
+    *ret = NULL;
+    return PX_OK;
+}
+
+static void walker_destroy(void *compiled)
+{
+    (void)compiled;
+}
+
+static size_t walker_bytes(const void *compiled)
+{
+    (void)compiled;
+    return 0;
+}
+
+const struct px_kernel px_walker_kernel = {
+    .name = "walker",
+    .supports = walker_supports,
+    .compile = walker_compile,
+    .destroy = walker_destroy,
+    .bytes = walker_bytes,
+    .margins = walker_margins,
+};
