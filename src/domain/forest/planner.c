@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "domain/forest/planner.h"
 
-const struct px_kernel *const px_kernels[PX_KERNELS] = {&px_walker_kernel};
+const struct px_kernel *const px_kernels[PX_KERNELS] = {&px_branchless_kernel, &px_walker_kernel};
 
 static size_t index_of(const struct px_kernel *kernel)
 {

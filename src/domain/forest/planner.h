@@ -10,7 +10,7 @@
 
 #include "domain/forest/kernel.h"
 
-enum { PX_KERNELS = 1 };
+enum { PX_KERNELS = 2 };
 
 struct px_plan {
     const struct px_kernel *one, *many;

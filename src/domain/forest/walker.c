@@ -9,30 +9,10 @@
 
 #include "domain/forest/kernel.h"
 
-#include <math.h>
-
 static double row_value(const struct px_forest_ir *ir, const void *row, uint32_t feature)
 {
     return ir->type == PX_TYPE_FP32 ? (double)((const float *)row)[feature]
                                     : ((const double *)row)[feature];
-}
-
-static bool is_missing(const struct px_node *node, double x)
-{
-    if (isnan(x))
-        return node->missing != PX_MISSING_AS_ZERO;
-    return node->missing == PX_MISSING_ZERO && fabs(x) <= PX_ZERO_THRESHOLD;
-}
-
-static bool goes_left(const struct px_forest_ir *ir, const struct px_node *node, double x)
-{
-    if (node->kind == PX_NODE_SET)
-        return isnan(x) ? node->default_left : px_ir_in_set(ir, node->set, x) == node->in_set_left;
-    if (is_missing(node, x))
-        return node->default_left;
-    if (isnan(x))
-        x = 0.0;
-    return node->kind == PX_NODE_LT ? x < node->threshold : x <= node->threshold;
 }
 
 uint32_t px_walker_leaf(const struct px_forest_ir *ir, const struct px_tree *tree, const void *row)
@@ -40,7 +20,7 @@ uint32_t px_walker_leaf(const struct px_forest_ir *ir, const struct px_tree *tre
     const struct px_node *nodes = &ir->nodes.items[tree->first_node];
     const struct px_node *node = nodes;
     while (node->kind != PX_NODE_LEAF) {
-        bool left = goes_left(ir, node, row_value(ir, row, node->feature));
+        bool left = px_walker_goes_left(ir, node, row_value(ir, row, node->feature));
         node = &nodes[node->left + !left];
     }
     return node->left;
