@@ -76,8 +76,7 @@ __attribute__((noreturn)) static inline void px_test_fail(const char *file, int 
     do {                                                                                           \
         struct px_str got_ = (got);                                                                \
         const char *want_ = (want);                                                                \
-        if (got_.len != strlen(want_) ||                                                           \
-            (got_.len && memcmp(got_.ptr, want_, got_.len) != 0)) {                                \
+        if (got_.len != strlen(want_) || (got_.len && memcmp(got_.ptr, want_, got_.len) != 0)) {   \
             fprintf(stderr, "%s: got \"%.*s\", want \"%s\"\n", #got, (int)got_.len, got_.ptr,      \
                     want_);                                                                        \
             px_test_fail(__FILE__, __LINE__);                                                      \

@@ -57,9 +57,17 @@ static void give_exchange_back(struct px_connection *c)
     c->exchange = NULL;
 }
 
+/* Reads and drops; MSG_TRUNC on TCP does so without a copy. As recv returns. */
+static ssize_t drop_bytes(const struct px_connection *c)
+{
+    return recv(c->source.fd, NULL, LINGER_READ, MSG_TRUNC | MSG_DONTWAIT);
+}
+
 void px_connection_close(struct px_connection *connection)
 {
     struct px_worker *worker = connection->worker;
+    if (connection->state == PX_CONNECTION_LINGERING)
+        (void)drop_bytes(connection); /* unread bytes would turn the close into a reset */
     px_deadline_disarm(&connection->deadline);
     give_exchange_back(connection);
     px_loop_remove(&worker->loop, &connection->source);
@@ -88,8 +96,7 @@ static void linger(struct px_connection *c)
 
 static void drop_input(struct px_connection *c)
 {
-    /* MSG_TRUNC on TCP drops the bytes without a copy. */
-    ssize_t n = recv(c->source.fd, NULL, LINGER_READ, MSG_TRUNC | MSG_DONTWAIT);
+    ssize_t n = drop_bytes(c);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0 || (size_t)n >= c->drain_left)
@@ -126,6 +133,14 @@ static void finish_response(struct px_connection *c)
     }
 }
 
+/* iovec has no const form; sendmsg only reads. */
+static struct iovec make_part(const char *bytes, size_t len)
+{
+    struct iovec part = {.iov_len = len};
+    memcpy(&part.iov_base, &bytes, sizeof bytes);
+    return part;
+}
+
 static ssize_t send_rest(int fd, const struct px_net_exchange *x)
 {
     if (x->sent >= x->head.len) {
@@ -136,8 +151,8 @@ static ssize_t send_rest(int fd, const struct px_net_exchange *x)
     if (x->payload.len == 0)
         return send(fd, x->head.ptr + x->sent, head_left, MSG_NOSIGNAL);
     struct iovec parts[2] = {
-        {.iov_base = x->head.ptr + x->sent, .iov_len = head_left},
-        {.iov_base = (void *)(uintptr_t)x->payload.ptr, .iov_len = x->payload.len},
+        make_part(x->head.ptr + x->sent, head_left),
+        make_part(x->payload.ptr, x->payload.len),
     };
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
     return sendmsg(fd, &message, MSG_NOSIGNAL);
@@ -234,10 +249,10 @@ static void hand_over(struct px_connection *c)
     px_deadline_disarm(&c->deadline);
     begin_exchange(c);
     struct px_net_exchange *x = c->exchange;
-    /* While draining, the last request that has been read is the last one of the connection. */
-    c->lingers = px_worker_phase(worker) != PX_WORKER_RUNNING &&
-                 x->input_at + x->parser.consumed == x->input.len;
-    c->closes = c->lingers || !x->parser.keep_alive;
+    bool is_last = x->input_at + x->parser.consumed == x->input.len; /* that has been read */
+    bool draining = px_worker_phase(worker) != PX_WORKER_RUNNING;
+    c->closes = !x->parser.keep_alive || (draining && is_last);
+    c->lingers = c->closes && (x->parser.keep_alive || !is_last);
     px_connection_queue_push(&worker->round, c);
     worker->wave_due = true;
     worker->handler.handle(worker->handler.context, &c->exchange->http);

@@ -32,8 +32,8 @@ struct px_connection {
     size_t drain_left; /* bytes that LINGERING still reads and drops */
 };
 
-/* Takes an accepted socket over. With `refuse` it is answered with that error and closed. */
-void px_connection_open(struct px_worker *worker, int fd, const struct px_err *refuse);
+/* Takes an accepted socket over. With `refusal` it is answered with that error and closed. */
+void px_connection_open(struct px_worker *worker, int fd, const struct px_err *refusal);
 void px_connection_close(struct px_connection *connection);
 
 /* Reads what has arrived and hands a complete request to the handler. */

@@ -39,7 +39,7 @@ static void set_port(struct sockaddr *address, uint16_t port)
 
 static bool read_port(int fd, uint16_t *ret)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t len = sizeof address;
     if (getsockname(fd, (struct sockaddr *)&address, &len) != 0)
         return false;
