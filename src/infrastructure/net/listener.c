@@ -39,14 +39,15 @@ static void set_port(struct sockaddr *address, uint16_t port)
 
 static bool read_port(int fd, uint16_t *ret)
 {
-    struct sockaddr_storage address = {0};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+    } address = {0};
     socklen_t len = sizeof address;
-    if (getsockname(fd, (struct sockaddr *)&address, &len) != 0)
+    if (getsockname(fd, &address.any, &len) != 0)
         return false;
-    if (address.ss_family == AF_INET6)
-        *ret = ntohs(((struct sockaddr_in6 *)(void *)&address)->sin6_port);
-    else
-        *ret = ntohs(((struct sockaddr_in *)(void *)&address)->sin_port);
+    *ret = ntohs(address.any.sa_family == AF_INET6 ? address.in6.sin6_port : address.in.sin_port);
     return true;
 }
 

@@ -3,6 +3,9 @@
 
 #include "shared/clock.h"
 
+#include <stdio.h>
+#include <time.h>
+
 static const struct status_row {
     int status;
     struct px_str line; /* without "Date: " and what follows */

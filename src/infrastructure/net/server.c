@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 
 enum { LOOPS_MAX = 1024 };
 

@@ -4,6 +4,8 @@
 #include "infrastructure/net/response.h"
 #include "shared/clock.h"
 
+#include <time.h>
+
 static const struct px_response_date date = {.text = "Sun, 06 Nov 1994 08:49:37 GMT"};
 
 static void check_head(const struct px_http_exchange *exchange, size_t body_len,
