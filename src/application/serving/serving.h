@@ -39,8 +39,11 @@ struct px_model {
     uint64_t loaded_ns;            /* wall clock */
     struct px_str sample_json;     /* an example instance {"age":58,...} with the real feature names */
     double score_min, score_max;   /* range of the score histogram */
-    struct px_model_metrics *metrics; /* [n_loops] */
-    size_t index;                  /* in the snapshot */
+    struct px_model_metrics *metrics; /* [n_loops]; NULL when FAILED */
+    /* private */
+    struct px_lane *lanes; /* [n_lanes], one per loop: what it has parked for this model */
+    unsigned n_lanes;
+    char *names; /* what name and version point to */
 };
 
 struct px_model_set {
@@ -74,7 +77,10 @@ void px_serving_wave(struct px_serving *serving, unsigned loop);
 /* Draining: ready turns false, calls are still answered. */
 void px_serving_drain(struct px_serving *serving);
 bool px_serving_is_draining(const struct px_serving *serving);
-/* Is it not draining, with at least one model, all of them READY? Else `err` says what is missing. */
+/*
+ * Is it not draining, and is at least one model READY? Else `err` says what is missing. A failed model
+ * does not count against the others: taking them out of rotation would make its fault theirs.
+ */
 bool px_serving_is_ready(struct px_serving *serving, struct px_err *err);
 
 struct px_loop_metrics *px_serving_loop_metrics(struct px_serving *serving, unsigned loop);

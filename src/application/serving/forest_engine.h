@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The forest engine: domain/forest behind the engine port. Scores in microseconds, so it runs in waves. */
+#ifndef PX_APPLICATION_SERVING_FOREST_ENGINE_H
+#define PX_APPLICATION_SERVING_FOREST_ENGINE_H
+
+#include "application/ports/engine.h"
+#include "domain/forest/forest.h"
+
+/* An engine over a forest, which must outlive it. */
+PX_MUST_USE enum px_code px_forest_engine_create(const struct px_forest *forest,
+                                                 struct px_engine **ret, struct px_err *err);
+
+#endif

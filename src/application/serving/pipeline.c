@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The request pipeline: px_call through its stages.
+ *
+ * The design's order is identify, admit, route, enrich, cache, batch, engine, finish, observe. The tables
+ * below are that order with the stages that exist; a new stage is a file with one px_stage_fn and a row here.
+ * The interface can decode rows only when it knows the model, so the pipeline has two entries:
+ *
+ *   open    route                         identify and per-tenant limits go before it
+ *   submit  admit -> batch                features by entity key (enrich) and cache go between them
+ *   wave    engine -> observe -> done     post-processing and fallback (finish) go before observe
+ *
+ * Invariants
+ *   1. A call that was parked is completed by the next wave of its loop, with a score or an error.
+ *   2. No stage waits, takes a lock or allocates from the heap; memory is the call's arena or the lane's slabs.
+ *   3. Every failed call is counted once, by its code, where it failed.
+ */
+#include "application/serving/serving_impl.h"
+
+#include <math.h>
+
+static px_stage_fn *const open_stages[] = {px_stage_route};
+static px_stage_fn *const submit_stages[] = {px_stage_admit, px_stage_batch};
+
+static enum px_code run_stages(struct px_serving *serving, struct px_call *call,
+                               px_stage_fn *const *stages, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        call->code = stages[i](serving, call);
+        if (call->code != PX_OK) {
+            px_observe_failure(serving, call);
+            return call->code;
+        }
+    }
+    return PX_OK;
+}
+
+enum px_code px_call_open(struct px_serving *serving, struct px_call *call)
+{
+    PX_ASSERT(call->loop < serving->n_loops && call->arena && call->done);
+    return run_stages(serving, call, open_stages, PX_ARRAY_LEN(open_stages));
+}
+
+enum px_code px_call_submit(struct px_serving *serving, struct px_call *call)
+{
+    PX_ASSERT(call->model && call->code == PX_OK);
+    return run_stages(serving, call, submit_stages, PX_ARRAY_LEN(submit_stages));
+}
+
+enum px_code px_call_fail(struct px_serving *serving, struct px_call *call,
+                          const struct px_err *err)
+{
+    PX_ASSERT(err->code != PX_OK);
+    if (err != &call->err)
+        call->err = *err;
+    call->code = err->code;
+    px_observe_failure(serving, call);
+    return call->code;
+}
+
+static void fill_missing(struct px_matrix *rows)
+{
+    size_t n = rows->n_rows * rows->stride;
+    if (rows->type == PX_TYPE_FP32) {
+        for (size_t i = 0; i < n; i++)
+            ((float *)rows->data)[i] = NAN;
+    } else {
+        for (size_t i = 0; i < n; i++)
+            ((double *)rows->data)[i] = (double)NAN;
+    }
+}
+
+struct px_matrix *px_call_rows(struct px_call *call, size_t n_rows)
+{
+    const struct px_engine *engine = call->model->engine;
+    size_t row_bytes = engine->n_features * px_datatype_size(engine->feature_type);
+    void *data = px_arena_alloc(call->arena, n_rows, row_bytes);
+    if (!data) {
+        px_err_set(&call->err, PX_E_TOO_LARGE,
+                   "%zu rows of %zu features do not fit in the memory of one request (%zu bytes)",
+                   n_rows, engine->n_features, call->arena->max);
+        px_err_hint(&call->err, "send fewer rows per request, or raise serving.request_memory_max");
+        return NULL;
+    }
+    call->rows = (struct px_matrix){
+        .type = engine->feature_type,
+        .data = data,
+        .n_rows = n_rows,
+        .n_cols = engine->n_features,
+        .stride = engine->n_features,
+    };
+    fill_missing(&call->rows);
+    return &call->rows;
+}
+
+void px_serving_wave(struct px_serving *serving, unsigned loop)
+{
+    PX_ASSERT(loop < serving->n_loops);
+    struct px_serving_loop *own = &serving->loops[loop];
+    while (own->busy) {
+        struct px_lane *lane = own->busy;
+        own->busy = lane->next;
+        px_lane_score(serving, loop, lane);
+    }
+}

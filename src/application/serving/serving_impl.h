@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Private to application/serving: the core's own structs, the stages, and model loading. */
+#ifndef PX_APPLICATION_SERVING_SERVING_IMPL_H
+#define PX_APPLICATION_SERVING_SERVING_IMPL_H
+
+#include "application/serving/serving.h"
+#include "shared/vec.h"
+
+/*
+ * A lane is what one loop has parked for one model, and the memory that its batches are built in. The
+ * memory is reserved when the model is loaded, so scoring allocates nothing.
+ */
+struct px_lane {
+    struct px_call *first, *last; /* parked calls, oldest first */
+    struct px_lane *next;         /* in the loop's list of lanes with parked calls */
+    struct px_model *model;
+    struct px_matrix rows, scores; /* slabs of batch_rows_max rows */
+    void *scratch;
+} __attribute__((aligned(PX_CACHE_LINE)));
+
+/* One event loop's part of the core; only its thread touches it. */
+struct px_serving_loop {
+    struct px_lane *busy; /* lanes with parked calls */
+    struct px_loop_metrics metrics;
+} __attribute__((aligned(PX_CACHE_LINE)));
+
+/* The snapshot that loops read. */
+struct px_snapshot {
+    struct px_model_set set;
+    struct px_model **models;  /* what set.models points to */
+    struct px_map first_of;    /* model name -> index of its first version */
+    struct px_snapshot *older; /* kept until the end, as loops may still read them */
+};
+
+struct px_serving {
+    struct px_serving_limits limits;
+    unsigned n_loops;
+    uint64_t started_ns;
+    _Atomic bool draining;
+    _Atomic(struct px_snapshot *) snapshot;
+    struct px_serving_loop *loops; /* [n_loops] */
+};
+
+/* A stage of the pipeline: PX_OK passes on, anything else answers the call with that error. */
+typedef enum px_code px_stage_fn(struct px_serving *serving, struct px_call *call);
+
+px_stage_fn px_stage_route; /* name and version -> model */
+px_stage_fn px_stage_admit; /* rows within the limits, engine able */
+px_stage_fn px_stage_batch; /* parks the call in its lane */
+
+/* Scores all calls of a lane (stage_engine.c) and completes them (observe, done). */
+void px_lane_score(struct px_serving *serving, unsigned loop, struct px_lane *lane);
+
+/* Counts a scored call (stage_observe.c), and one engine call of `n_rows` rows that took `engine_ns`. */
+void px_observe_call(struct px_call *call, uint64_t now_ns);
+void px_observe_batch(const struct px_model *model, unsigned loop, size_t n_rows,
+                      uint64_t engine_ns);
+void px_observe_failure(struct px_serving *serving, const struct px_call *call);
+
+/* What to load, and under which name. */
+struct px_model_source {
+    struct px_str name;
+    bool name_is_default; /* a name in model.yaml goes before `name` */
+    struct px_str version;
+    const char *path;
+};
+
+/*
+ * Loads one model version (model_load.c). NULL only when memory is short: one that cannot be loaded is
+ * FAILED and says why.
+ */
+struct px_model *px_model_load(const struct px_serving *serving,
+                               const struct px_model_source *source);
+/* Reserves counters and lanes for a model whose engine is set. */
+PX_MUST_USE enum px_code px_model_reserve(const struct px_serving *serving, struct px_model *model,
+                                          struct px_err *err);
+void px_model_unload(struct px_model *model); /* NULL is fine */
+
+/* An example instance as JSON with the model's real feature names (model_sample.c). */
+void px_model_sample(const struct px_package *package, struct px_buf *json);
+
+/* Adds loaded models to a new snapshot and publishes it; takes them, also on failure. */
+PX_MUST_USE enum px_code px_serving_publish(struct px_serving *serving,
+                                            struct px_model *const *added, size_t n,
+                                            struct px_err *err);
+
+#endif

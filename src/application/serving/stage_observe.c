@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Observe: what is counted about calls, batches and failures. Every cell has this loop as its only writer. */
+#include "application/serving/serving_impl.h"
+
+#include "shared/clock.h"
+
+#include <math.h>
+
+/* The bin of a score in the model's range; values outside go to the outermost bins, NaN to the first. */
+static unsigned score_bin(const struct px_model *model, double score)
+{
+    double position = (score - model->score_min) / (model->score_max - model->score_min);
+    if (!(position > 0))
+        return 0;
+    return position >= 1 ? PX_SCORE_BINS - 1 : (unsigned)(position * PX_SCORE_BINS);
+}
+
+/* Of several classes the histogram shows the winner's probability: how sure the model is. */
+static double shown_score(const struct px_matrix *scores, size_t row)
+{
+    double best = px_matrix_get(scores, row, 0);
+    for (size_t col = 1; col < scores->n_cols; col++)
+        best = fmax(best, px_matrix_get(scores, row, col));
+    return best;
+}
+
+static uint64_t count_missing(const struct px_matrix *rows)
+{
+    uint64_t n = 0;
+    size_t n_values = rows->n_rows * rows->stride;
+    if (rows->type == PX_TYPE_FP32) {
+        const float *values = rows->data;
+        for (size_t i = 0; i < n_values; i++)
+            n += isnan(values[i]) != 0;
+    } else {
+        const double *values = rows->data;
+        for (size_t i = 0; i < n_values; i++)
+            n += isnan(values[i]) != 0;
+    }
+    return n;
+}
+
+void px_observe_call(struct px_call *call, uint64_t now_ns)
+{
+    const struct px_model *model = call->model;
+    struct px_model_metrics *m = &model->metrics[call->loop];
+    px_metric_add(&m->requests, 1);
+    px_metric_add(&m->rows, call->rows.n_rows);
+    px_metric_add(&m->missing_values, count_missing(&call->rows));
+    px_histogram_add(&m->latency_ns, now_ns - call->received_ns);
+    if (call->score_flags & PX_SCORE_MARGIN)
+        return; /* margins have another scale */
+    for (size_t row = 0; row < call->scores.n_rows; row++)
+        px_metric_add(&m->score_bins[score_bin(model, shown_score(&call->scores, row))], 1);
+}
+
+void px_observe_batch(const struct px_model *model, unsigned loop, size_t n_rows,
+                      uint64_t engine_ns)
+{
+    struct px_model_metrics *m = &model->metrics[loop];
+    px_metric_add(&m->batches, 1);
+    px_metric_add(&m->batch_bins[px_batch_bin(n_rows)], 1);
+    px_histogram_add(&m->engine_ns, engine_ns);
+}
+
+void px_observe_failure(struct px_serving *serving, const struct px_call *call)
+{
+    PX_ASSERT(call->code > PX_OK && (unsigned)call->code < PX_METRIC_CODES);
+    if (call->model && call->model->metrics) {
+        struct px_model_metrics *m = &call->model->metrics[call->loop];
+        px_metric_add(&m->failures, 1);
+        px_metric_add(&m->errors[call->code], 1);
+    } else {
+        px_metric_add(&serving->loops[call->loop].metrics.errors[call->code], 1);
+    }
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* phoenix serve: loads models and answers requests until it is told to stop. */
+#include "application/serving/serving.h"
+#include "interfaces/cli/cli.h"
+
+#include "shared/file.h"
+#include "shared/log.h"
+
+#include <unistd.h>
+
+enum { CONFIG_FILE_MAX = 1 << 20, SAMPLE_SHOWN_MAX = 1200 };
+
+/* Options that stand for a configuration key. */
+static const struct {
+    const char *option, *key;
+} overrides[] = {
+    {"host", "server.host"},
+    {"port", "server.port"},
+    {"threads", "server.threads"},
+    {"drain-delay-ms", "server.drain_delay_ms"},
+    {"log-level", "log.level"},
+    {"log-format", "log.format"},
+};
+
+static enum px_code read_config(struct px_cli *cli, struct px_config *config,
+                                struct px_arena *arena, struct px_err *err)
+{
+    px_config_init(config);
+    if (px_cli_given(cli, "config")) {
+        const char *path = px_arena_cstr(arena, px_cli_text(cli, "config"));
+        struct px_buf text = px_buf(CONFIG_FILE_MAX);
+        enum px_code code = path ? px_file_read(path, &text, err) : px_arena_check(arena, "the path", err);
+        if (code == PX_OK && px_config_parse(config, px_buf_view(&text), arena, err) != PX_OK)
+            code = px_err_wrap(err, "%s", path);
+        px_buf_deinit(&text);
+        if (code != PX_OK)
+            return code;
+    }
+    for (size_t i = 0; i < PX_ARRAY_LEN(overrides); i++) {
+        if (!px_cli_given(cli, overrides[i].option))
+            continue;
+        enum px_code code = px_config_set(config, px_str(overrides[i].key),
+                                          px_cli_text(cli, overrides[i].option), err);
+        if (code != PX_OK)
+            return px_err_wrap(err, "--%s", overrides[i].option);
+    }
+    if (config->server_threads == 0) {
+        long cores = sysconf(_SC_NPROCESSORS_ONLN);
+        config->server_threads = cores > 0 ? cores : 1;
+    }
+    return PX_OK;
+}
+
+static void configure_log(const struct px_config *config)
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error"};
+    enum px_log_level level = PX_LOG_INFO;
+    for (size_t i = 0; i < PX_ARRAY_LEN(levels); i++) {
+        if (px_str_is(config->log_level, levels[i]))
+            level = (enum px_log_level)(PX_LOG_DEBUG + (int)i);
+    }
+    bool json = px_str_is(config->log_format, "json");
+    px_log_configure(level, json ? PX_LOG_JSON : PX_LOG_LOGFMT);
+}
+
+static enum px_code load_models(struct px_cli *cli, const struct px_config *config,
+                                struct px_serving **ret, struct px_err *err)
+{
+    const struct px_serving_limits limits = {
+        .request_rows_max = (size_t)config->serving_request_rows_max,
+        .batch_rows_max = (size_t)config->serving_batch_rows_max,
+    };
+    enum px_code code = px_serving_create((unsigned)config->server_threads, &limits, ret, err);
+    for (size_t i = 0; code == PX_OK && i < cli->n_arguments; i++)
+        code = px_serving_add(*ret, cli->arguments[i], err);
+    return code;
+}
+
+static void print_model(FILE *out, const struct px_model *model)
+{
+    char reason[512];
+    if (model->state == PX_MODEL_FAILED) {
+        fprintf(out, "  %-20.*s %-8.*s FAILED   %s\n", PX_STR_ARG(model->name),
+                PX_STR_ARG(model->version), px_err_text(&model->reason, reason, sizeof reason));
+        return;
+    }
+    fprintf(out, "  %-20.*s %-8.*s ready    %s, %zu trees, %zu features, %s\n",
+            PX_STR_ARG(model->name), PX_STR_ARG(model->version),
+            px_task_name(model->signature->task), model->forest->n_trees,
+            model->forest->n_features, px_forest_format_name(model->forest->format));
+}
+
+/* What announce needs to know. */
+struct announcement {
+    FILE *out;
+    const struct px_config *config;
+    struct px_serving *serving;
+};
+
+static void print_curl(FILE *out, const struct px_model *model, const char *url)
+{
+    struct px_str sample = model->sample_json;
+    fprintf(out, "\nTry it:\n  curl -s %s/v1/models/%.*s:predict -d '{\"instances\":[", url,
+            PX_STR_ARG(model->name));
+    for (size_t i = 0; i < sample.len; i++) {
+        if (sample.ptr[i] == '\'')
+            fputs("'\\''", out); /* a single quote inside a single-quoted shell word */
+        else
+            fputc(sample.ptr[i], out);
+    }
+    fputs("]}'\n", out);
+}
+
+static void announce(void *context, uint16_t port)
+{
+    const struct announcement *a = context;
+    const struct px_model_set *set = px_serving_models(a->serving);
+    struct px_str host = a->config->server_host;
+    if (px_str_is(host, "0.0.0.0") || px_str_is(host, "::"))
+        host = px_str("127.0.0.1"); /* listens everywhere; this address can be pasted */
+    bool is_v6 = px_str_find(host, ':') < host.len;
+    char url[300];
+    snprintf(url, sizeof url, "http://%s%.*s%s:%u", is_v6 ? "[" : "", PX_STR_ARG(host),
+             is_v6 ? "]" : "", port);
+    fprintf(a->out, "Phoenix " PX_VERSION " serves %zu model%s on %s\n", set->n_models,
+            set->n_models == 1 ? "" : "s", url);
+    for (size_t i = 0; i < set->n_models; i++)
+        print_model(a->out, set->models[i]);
+    for (size_t i = 0; i < set->n_models; i++) {
+        const struct px_model *model = set->models[i];
+        if (model->state == PX_MODEL_READY && model->sample_json.len <= SAMPLE_SHOWN_MAX) {
+            print_curl(a->out, model, url);
+            break;
+        }
+    }
+    fprintf(a->out, "\nDashboard %s/   metrics %s/metrics   stop with Ctrl-C\n", url, url);
+    fflush(a->out);
+}
+
+static int run(struct px_cli *cli)
+{
+    struct px_err err;
+    struct px_config config;
+    struct px_serving *serving = NULL;
+    struct px_arena arena = px_arena(CONFIG_FILE_MAX * 4);
+    enum px_code code = read_config(cli, &config, &arena, &err);
+    if (code == PX_OK) {
+        configure_log(&config);
+        code = load_models(cli, &config, &serving, &err);
+    }
+    if (code == PX_OK) {
+        struct announcement announcement = {cli->out, &config, serving};
+        code = cli->services->serve(&config, serving, announce, &announcement, &err);
+    }
+    px_serving_destroy(serving);
+    px_arena_deinit(&arena);
+    return code == PX_OK ? PX_EXIT_OK : px_cli_fail(cli, &err);
+}
+
+static const struct px_option options[] = {
+    {"port", 'p', PX_OPTION_TEXT, "N", "TCP port (default 8080); 0 takes any free one", NULL},
+    {"host", 0, PX_OPTION_TEXT, "ADDRESS", "address to listen on (default 127.0.0.1)", NULL},
+    {"threads", 't', PX_OPTION_TEXT, "N", "event loops (default: one per CPU core)", NULL},
+    {"config", 'c', PX_OPTION_TEXT, "FILE", "read settings from a phoenix.yaml", NULL},
+    {"drain-delay-ms", 0, PX_OPTION_TEXT, "MS",
+     "after SIGTERM: go on serving this long with /readyz at 503 (default 5000)", NULL},
+    {"log-level", 0, PX_OPTION_TEXT, "LEVEL", "debug, info, warn or error (default info)", NULL},
+    {"log-format", 0, PX_OPTION_TEXT, "FORM", "logfmt or json (default logfmt)", NULL},
+    {0},
+};
+
+const struct px_verb px_verb_serve = {
+    .name = "serve",
+    .summary = "answer predictions over HTTP",
+    .arguments = "MODEL | NAME=MODEL... | DIR",
+    .details =
+        "MODEL is a package folder (model.yaml) or a bare model file: XGBoost JSON or UBJSON,\n"
+        "LightGBM text. DIR holds models as <model>/<version>/file. A model that cannot be loaded\n"
+        "is listed as failed with its reason; the others serve.\n"
+        "\n"
+        "Examples:\n"
+        "  phoenix serve model.json\n"
+        "  phoenix serve fraud=models/fraud churn=churn.txt --port 9000\n"
+        "  phoenix serve models/ --config phoenix.yaml\n",
+    .options = options,
+    .arguments_min = 1,
+    .arguments_max = PX_CLI_ARGUMENTS_MAX,
+    .run = run,
+};

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The serving process: wires the REST interface to the HTTP transport and lives by signals. */
+#ifndef PX_SERVER_PROCESS_H
+#define PX_SERVER_PROCESS_H
+
+#include "application/config/config.h"
+#include "application/serving/serving.h"
+
+/* Serves until SIGTERM or SIGINT, drains, returns. See px_cli_services.serve. */
+enum px_code px_server_process_run(const struct px_config *config, struct px_serving *serving,
+                                   void (*announce)(void *context, uint16_t port), void *context,
+                                   struct px_err *err);
+
+#endif
