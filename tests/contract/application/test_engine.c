@@ -2,21 +2,11 @@
 /* The engine port's contract, run against every adapter. */
 #include "application/serving/forest_engine.h"
 #include "memory_engine.h"
+#include "tiny_model.h"
 
 #include "harness.h"
 
 enum { ROWS_MAX = 100 };
-
-/* Two trees over two features, LightGBM text: x0 <= 1 ? 10 : 20, and x1 <= 0.5 ? 1 : 2. */
-static const char tiny_model[] = "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\n"
-                                 "label_index=0\nmax_feature_idx=1\nobjective=regression\n"
-                                 "feature_names=a b\nfeature_infos=[0:9] [0:9]\n\n"
-                                 "Tree=0\nnum_leaves=2\nnum_cat=0\nsplit_feature=0\nsplit_gain=1\n"
-                                 "threshold=1\ndecision_type=8\nleft_child=-1\nright_child=-2\n"
-                                 "leaf_value=10 20\nshrinkage=1\n\n\n"
-                                 "Tree=1\nnum_leaves=2\nnum_cat=0\nsplit_feature=1\nsplit_gain=1\n"
-                                 "threshold=0.5\ndecision_type=8\nleft_child=-1\nright_child=-2\n"
-                                 "leaf_value=1 2\nshrinkage=1\n\n\nend of trees\n";
 
 static struct px_forest *forest;
 
