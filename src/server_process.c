@@ -73,6 +73,11 @@ static struct px_net_config net_config(const struct px_config *config)
     };
 }
 
+static size_t count_connections(void *net)
+{
+    return px_net_connections(net);
+}
+
 enum px_code px_server_process_run(const struct px_config *config, struct px_serving *serving,
                                    void (*announce)(void *context, uint16_t port), void *context,
                                    struct px_err *err)
@@ -87,8 +92,10 @@ enum px_code px_server_process_run(const struct px_config *config, struct px_ser
         struct px_net_config net_settings = net_config(config);
         code = px_net_create(&net_settings, &handler, &net, err);
     }
-    if (code == PX_OK)
+    if (code == PX_OK) {
+        px_rest_watch_connections(rest, count_connections, net);
         code = px_net_start(net, err);
+    }
     if (code == PX_OK) {
         announce(context, px_net_port(net));
         wait_signal(&stop_signals, NULL);

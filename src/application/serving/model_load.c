@@ -77,7 +77,7 @@ static enum px_code warm_up(const struct px_serving *serving, struct px_model *m
         struct px_lane *lane = &model->lanes[i];
         struct px_matrix rows = lane->rows, scores = lane->scores;
         rows.n_rows = scores.n_rows = n_rows;
-        px_forest_probe(model->package->forest, &rows, 1);
+        px_forest_probe_rows(model->package->forest, 1, &rows);
         enum px_code code = px_engine_score(model->engine, &rows, &scores, lane->scratch, 0, err);
         if (code != PX_OK)
             return code;

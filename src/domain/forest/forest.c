@@ -4,6 +4,7 @@
 #include "domain/forest/planner.h"
 #include "domain/forest/readers.h"
 #include "domain/forest/selftest.h"
+#include "domain/forest/typical.h"
 #include "domain/forest/walker.h"
 
 struct px_forest {
@@ -159,6 +160,18 @@ void px_forest_leaves(const struct px_forest *forest, const struct px_matrix *ro
             out[i * ir->trees.len + t] =
                 px_walker_leaf(ir, &ir->trees.items[t], px_matrix_row(rows, i));
     }
+}
+
+void px_forest_probe_rows(const struct px_forest *forest, uint64_t seed, struct px_matrix *rows)
+{
+    PX_ASSERT(rows->type == forest->ir.type && rows->n_cols == forest->ir.n_features);
+    struct px_rng rng = px_rng(seed);
+    px_selftest_rows(&forest->ir, &rng, rows);
+}
+
+void px_forest_typical_row(const struct px_forest *forest, struct px_matrix *row)
+{
+    px_typical_row(&forest->ir, row);
 }
 
 enum px_code px_forest_self_test(const struct px_forest *forest, size_t n_rows, uint64_t seed,

@@ -98,6 +98,15 @@ void px_forest_predict(const struct px_forest *forest, const struct px_matrix *r
 void px_forest_leaves(const struct px_forest *forest, const struct px_matrix *rows, uint32_t *out);
 
 /*
+ * Rows made from the model alone. `probe` fills any number of seeded rows that sit on and around the
+ * thresholds, special numbers among them: for warming up and testing. `typical` fills one row with a
+ * plausible value per feature (0 for those that no tree uses): an example for people.
+ * `rows` is [n, n_features] of feature_type.
+ */
+void px_forest_probe_rows(const struct px_forest *forest, uint64_t seed, struct px_matrix *rows);
+void px_forest_typical_row(const struct px_forest *forest, struct px_matrix *row);
+
+/*
  * Compares every kernel with the reference walker on `n_rows` seeded random rows that sit on and around
  * the model's own thresholds. PX_E_INTERNAL names the kernel and the row that differ.
  */
