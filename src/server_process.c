@@ -27,7 +27,8 @@ static void block_signals(sigset_t *stop_signals)
     sigaddset(stop_signals, SIGTERM);
     sigaddset(stop_signals, SIGINT);
     pthread_sigmask(SIG_BLOCK, stop_signals, NULL);
-    signal(SIGPIPE, SIG_IGN); /* a client that went away is an error of its socket, not of the process */
+    signal(SIGPIPE,
+           SIG_IGN); /* a client that went away is an error of its socket, not of the process */
 }
 
 /* Waits for a stop signal, at most for `timeout` (NULL: for ever). */

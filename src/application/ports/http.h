@@ -42,7 +42,7 @@ struct px_http_request {
     struct px_str query; /* without '?', {NULL, 0} when absent */
     const struct px_http_header *headers;
     size_t n_headers;
-    struct px_str body; /* whole and de-chunked */
+    struct px_str body;   /* whole and de-chunked */
     uint64_t received_ns; /* monotonic, when its last byte was read */
 };
 
@@ -52,10 +52,10 @@ struct px_http_exchange {
     unsigned loop;
 
     /* The response, filled by the handler before px_http_finish. */
-    int status;               /* 200 ... */
-    const char *content_type; /* static storage; NULL when there is no body */
+    int status;                /* 200 ... */
+    const char *content_type;  /* static storage; NULL when there is no body */
     const char *extra_headers; /* "Name: value\r\n..." or NULL; static or in `arena` */
-    struct px_buf *body;      /* append the body here; empty at the start */
+    struct px_buf *body;       /* append the body here; empty at the start */
     struct px_str static_body; /* sent instead of `body` when not empty; outlives the process */
 
     void *state; /* the handler's own */

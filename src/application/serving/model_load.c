@@ -33,13 +33,12 @@ static enum px_code init_lane(struct px_lane *lane, struct px_model *model, size
                                     .data = px_alloc_aligned(PX_CACHE_LINE, rows_max, row_bytes),
                                     .n_cols = engine->n_features,
                                     .stride = engine->n_features};
-    lane->scores = (struct px_matrix){
-        .type = engine->score_type,
-        .data = px_alloc_aligned(PX_CACHE_LINE, rows_max, score_bytes),
-        .n_cols = engine->n_outputs,
-        .stride = engine->n_outputs};
-    lane->scratch =
-        px_alloc_aligned(PX_CACHE_LINE, 1, px_engine_scratch_size(engine, rows_max));
+    lane->scores =
+        (struct px_matrix){.type = engine->score_type,
+                           .data = px_alloc_aligned(PX_CACHE_LINE, rows_max, score_bytes),
+                           .n_cols = engine->n_outputs,
+                           .stride = engine->n_outputs};
+    lane->scratch = px_alloc_aligned(PX_CACHE_LINE, 1, px_engine_scratch_size(engine, rows_max));
     if (!lane->rows.data || !lane->scores.data || !lane->scratch)
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for batches of %zu rows", rows_max);
     return PX_OK;
@@ -55,8 +54,7 @@ enum px_code px_model_reserve(const struct px_serving *serving, struct px_model 
     if (!model->metrics || !model->lanes)
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for the counters of %u loops", n_loops);
     for (unsigned i = 0; i < n_loops; i++) {
-        enum px_code code =
-            init_lane(&model->lanes[i], model, serving->limits.batch_rows_max, err);
+        enum px_code code = init_lane(&model->lanes[i], model, serving->limits.batch_rows_max, err);
         if (code != PX_OK)
             return code;
     }
@@ -107,8 +105,8 @@ static enum px_code keep_sample(struct px_model *model, struct px_err *err)
     return code;
 }
 
-static enum px_code load(const struct px_serving *serving, struct px_model *model,
-                         const char *path, struct px_err *err)
+static enum px_code load(const struct px_serving *serving, struct px_model *model, const char *path,
+                         struct px_err *err)
 {
     enum px_code code = px_package_open(path, NULL, &model->package, err);
     if (code != PX_OK)

@@ -46,7 +46,9 @@ static void from_thresholds(const struct px_package *package, struct px_buf *jso
     const struct px_signature *signature = &package->signature;
     enum px_datatype type = px_forest_info(package->forest)->feature_type;
     struct px_arena arena = px_arena(signature->n_features * 8 + 64);
-    struct px_matrix row = {.type = type, .n_rows = 1, .n_cols = signature->n_features,
+    struct px_matrix row = {.type = type,
+                            .n_rows = 1,
+                            .n_cols = signature->n_features,
                             .stride = signature->n_features};
     row.data = px_arena_zalloc(&arena, signature->n_features, px_datatype_size(type));
     if (row.data)

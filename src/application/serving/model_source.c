@@ -132,8 +132,9 @@ static enum px_code only_file(const char *folder, char *path, struct px_err *err
     name_vec files = {0};
     enum px_code code = list_folder(folder, PX_FILE_REGULAR, &files, err);
     if (code == PX_OK && files.len != 1) {
-        px_err_set(err, PX_E_NOT_FOUND, "expected model.yaml or exactly one model file in %s, got %zu files",
-                   folder, files.len);
+        px_err_set(err, PX_E_NOT_FOUND,
+                   "expected model.yaml or exactly one model file in %s, got %zu files", folder,
+                   files.len);
         code = px_err_hint(err, "put each model into a folder <model>/<version>/ of its own");
     } else if (code == PX_OK && !join(path, folder, files.items[0])) {
         code = px_err_set(err, PX_E_INVALID, "path too long: %s/%s", folder, files.items[0]);
@@ -210,7 +211,8 @@ static enum px_code load_folder(struct collector *c, struct px_str name, const c
 {
     if (has_model_yaml(path))
         return load_single(c, name, base_name(px_str(path)), path, err);
-    enum px_code code = name.len ? load_versions(c, name, path, err) : load_repository(c, path, err);
+    enum px_code code =
+        name.len ? load_versions(c, name, path, err) : load_repository(c, path, err);
     if (code != PX_OK || c->models.len > 0)
         return code;
     px_err_set(err, PX_E_NOT_FOUND, "no model found in folder %s", path);

@@ -31,14 +31,14 @@ enum px_model_state { PX_MODEL_LOADING = 1, PX_MODEL_READY, PX_MODEL_FAILED };
 struct px_model {
     struct px_str name, version;
     enum px_model_state state;
-    struct px_err reason;          /* when FAILED */
-    struct px_package *package;    /* NULL when FAILED */
+    struct px_err reason;       /* when FAILED */
+    struct px_package *package; /* NULL when FAILED */
     const struct px_signature *signature;
     const struct px_forest_info *forest;
     struct px_engine *engine;
-    uint64_t loaded_ns;            /* wall clock */
-    struct px_str sample_json;     /* an example instance {"age":58,...} with the real feature names */
-    double score_min, score_max;   /* range of the score histogram */
+    uint64_t loaded_ns;        /* wall clock */
+    struct px_str sample_json; /* an example instance {"age":58,...} with the real feature names */
+    double score_min, score_max;      /* range of the score histogram */
     struct px_model_metrics *metrics; /* [n_loops]; NULL when FAILED */
     /* private */
     struct px_lane *lanes; /* [n_lanes], one per loop: what it has parked for this model */

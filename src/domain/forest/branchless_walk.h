@@ -273,8 +273,8 @@ static void NAMED(score_block)(const struct px_forest_ir *ir, const struct packe
         const struct packed_tree *tree = &forest->trees[t];
         for (size_t i = 0; i < n; i += PX_LANES)
             NAMED(score_lanes)
-            (ir, forest, tree, tree->special ? WALK_SPECIAL : plain, &row[i],
-             n - i < PX_LANES ? n - i : PX_LANES, margins + i * ir->n_margins);
+        (ir, forest, tree, tree->special ? WALK_SPECIAL : plain, &row[i],
+         n - i < PX_LANES ? n - i : PX_LANES, margins + i * ir->n_margins);
     }
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* phoenix serve: loads models and answers requests until it is told to stop. */
 #include "application/serving/serving.h"
-#include "interfaces/cli/cli.h"
+#include "interfaces/cli/verbs.h"
 
 #include "shared/file.h"
 #include "shared/log.h"
@@ -14,12 +14,9 @@ enum { CONFIG_FILE_MAX = 1 << 20, SAMPLE_SHOWN_MAX = 1200 };
 static const struct {
     const char *option, *key;
 } overrides[] = {
-    {"host", "server.host"},
-    {"port", "server.port"},
-    {"threads", "server.threads"},
-    {"drain-delay-ms", "server.drain_delay_ms"},
-    {"log-level", "log.level"},
-    {"log-format", "log.format"},
+    {"host", "server.host"},       {"port", "server.port"},
+    {"threads", "server.threads"}, {"drain-delay-ms", "server.drain_delay_ms"},
+    {"log-level", "log.level"},    {"log-format", "log.format"},
 };
 
 static enum px_code read_config(struct px_cli *cli, struct px_config *config,
@@ -29,7 +26,8 @@ static enum px_code read_config(struct px_cli *cli, struct px_config *config,
     if (px_cli_given(cli, "config")) {
         const char *path = px_arena_cstr(arena, px_cli_text(cli, "config"));
         struct px_buf text = px_buf(CONFIG_FILE_MAX);
-        enum px_code code = path ? px_file_read(path, &text, err) : px_arena_check(arena, "the path", err);
+        enum px_code code =
+            path ? px_file_read(path, &text, err) : px_arena_check(arena, "the path", err);
         if (code == PX_OK && px_config_parse(config, px_buf_view(&text), arena, err) != PX_OK)
             code = px_err_wrap(err, "%s", path);
         px_buf_deinit(&text);
@@ -86,8 +84,8 @@ static void print_model(FILE *out, const struct px_model *model)
     }
     fprintf(out, "  %-20.*s %-8.*s ready    %s, %zu trees, %zu features, %s\n",
             PX_STR_ARG(model->name), PX_STR_ARG(model->version),
-            px_task_name(model->signature->task), model->forest->n_trees,
-            model->forest->n_features, px_forest_format_name(model->forest->format));
+            px_task_name(model->signature->task), model->forest->n_trees, model->forest->n_features,
+            px_forest_format_name(model->forest->format));
 }
 
 /* What announce needs to know. */
