@@ -231,6 +231,8 @@ PX_TEST(refuses_bad_chunks)
         ATTACK("bare LF in an extension", CHUNKED "4;a\nb\r\nabcd\r\n", INVALID, "bare LF"),
         ATTACK("bare CR in an extension", CHUNKED "4;a\rb\r\nabcd\r\n", INVALID, "after CR"),
         ATTACK("data too long", CHUNKED "4\r\nabcde\r\n", INVALID, "after a chunk's data"),
+        ATTACK("data too long by the last byte so far", CHUNKED "4\r\nabcde", INVALID,
+               "after a chunk's data"),
         ATTACK("data ended by bare LF", CHUNKED "4\r\nabcd\n0\r\n\r\n", INVALID,
                "after a chunk's data"),
         ATTACK("data ended by CR only", CHUNKED "4\r\nabcd\rx", INVALID, "after a chunk's data"),
@@ -278,6 +280,11 @@ PX_TEST(accepts_what_fits_the_limits_exactly)
     feed_deinit(&feed);
     parse_every_way(&feed, repeat(text, GET "A: ", "a", 1025 - fixed, "\r\n\r\n"));
     CHECK_INT(feed.result, PX_HTTP1_BAD);
+    feed_deinit(&feed);
+    check_bad(repeat(text, GET "A: ", "a", 1026 - fixed, "\r\n"), PX_E_HEADER_TOO_LARGE, "1024");
+    size_t trailer = strlen("A: ") + strlen("\r\n\r\n");
+    parse_every_way(&feed, repeat(text, CHUNKED "0\r\nA: ", "a", 1024 - trailer, "\r\n\r\n"));
+    CHECK_INT(feed.result, PX_HTTP1_DONE);
     feed_deinit(&feed);
     parse_every_way(&feed, repeat(text, GET, "A:\r\n", 99, "\r\n"));
     CHECK_INT(feed.result, PX_HTTP1_DONE);
