@@ -5,26 +5,21 @@ Chromium runs headless with a profile of its own. Every test ends with a look at
 an error there, or anything that the Content-Security-Policy stopped, fails it.
 """
 import json
-import os
 import re
 import shutil
-import signal
 import subprocess
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
-import requests
 import xgboost
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
+from server import Server
 
-ROOT = Path(__file__).resolve().parents[2]
-BINARY = os.environ.get("PHOENIX", str(ROOT / "build" / "phoenix"))
 CHROMIUM = shutil.which("chromium")
 CHROMEDRIVER = shutil.which("chromedriver")
 PATIENCE_S = 60  # ends a test that waits in vain; nothing is measured
@@ -78,29 +73,6 @@ def train(folder):
     (folder / "reference.csv").write_text(REFERENCE_CSV.format(hostile=HOSTILE, opened=OPENED))
 
 
-class Server:
-    """`phoenix serve` on a free port, or on the one of a server that was stopped."""
-
-    def __init__(self, *arguments, port=0):
-        command = [BINARY, "serve", *arguments, "--port", str(port), "--drain-delay-ms", "0"]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        found = re.search(r"http://\S+:(\d+)", self.process.stdout.readline())
-        assert found, "phoenix serve did not say where it listens"
-        self.url, self.port = found.group(0), int(found.group(1))
-        # What it goes on printing must not fill the pipe.
-        threading.Thread(target=self.process.stdout.read, daemon=True).start()
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=PATIENCE_S)
-
-    def models(self):
-        return {m["name"]: m for m in requests.get(f"{self.url}/api/v1/models").json()["models"]}
-
-    def predict(self, body):
-        return requests.post(f"{self.url}/v1/models/cards:predict", data=body)
-
-
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
@@ -112,9 +84,25 @@ def models(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(models):
-    server = Server(f"cards={models}/cards", f"broken={models}/broken.json")
-    yield server
-    assert server.stop() == 0
+    with Server(f"cards={models}/cards", f"broken={models}/broken.json") as server:
+        yield server
+
+
+def listed(server, name):
+    """The row of /api/v1/models of a model."""
+    return next(model for model in server.request("/api/v1/models")[1]["models"]
+                if model["name"] == name)
+
+
+def ask(server, body):
+    """(status, reply) of a prediction whose body is given as text."""
+    return server.request("/v1/models/cards:predict", body)
+
+
+def score_of(server, body):
+    status, reply = ask(server, body)
+    assert status == 200, reply
+    return reply["predictions"][0]
 
 
 @pytest.fixture(scope="module")
@@ -195,12 +183,12 @@ def page(chromium):
 def test_shows_every_model_with_its_state(page, server):
     page.open(server)
     assert [row.text.split()[0] for row in page.all(".model")] == ["broken", "cards"]
-    assert page.text("#status") == "Not ready"
+    assert page.text("#status") == "1 model failed"
     assert "broken" in page.text("#banner")
     assert page.text(".title h1") == "cards", "the first model that serves is open"
     assert page.text(".title .badge") == "Ready"
     facts = page.text(".facts")
-    forest = server.models()["cards"]["forest"]
+    forest = listed(server, "cards")["forest"]
     assert f"Trees {forest['trees']}" in facts and "Features 6" in facts
     assert forest["objective"] in facts and forest["kernel_one"] in facts
 
@@ -209,7 +197,7 @@ def test_a_failed_model_gives_its_reason(page, server):
     page.open(server)
     next(row for row in page.all(".model") if row.text.startswith("broken")).click()
     page.wait("the failed model", lambda: page.text(".title h1") == "broken")
-    reason = server.models()["broken"]["reason"]
+    reason = listed(server, "broken")["reason"]
     assert page.text(".reason") == " ".join(reason.split())
     page.driver.back()
     page.wait("the way back", lambda: page.text(".title h1") == "cards")
@@ -217,13 +205,13 @@ def test_a_failed_model_gives_its_reason(page, server):
 
 def test_numbers_move_with_the_traffic(page, server):
     page.open(server)
-    sample = server.models()["cards"]["sample"]
+    sample = listed(server, "cards")["sample"]
     before = page.text(".throughput .totals")
     stop = threading.Event()
 
     def send():
         while not stop.is_set():
-            assert server.predict(json.dumps({"instances": [sample] * 3})).status_code == 200
+            score_of(server, json.dumps({"instances": [sample] * 3}))
             stop.wait(0.02)
 
     sender = threading.Thread(target=send)
@@ -236,7 +224,7 @@ def test_numbers_move_with_the_traffic(page, server):
     finally:
         stop.set()
         sender.join()
-    assert server.predict('{"instances": [{"amount": "much"}]}').status_code == 400
+    assert ask(server, '{"instances": [{"amount": "much"}]}')[0] == 400
     page.wait("the error's reason", lambda: "Invalid" in page.text(".reasons"))
     assert re.search(r"p50 [\d.]+ (µs|ms)", page.text(".percentiles"))
     for card in (".batches", ".scores"):
@@ -247,10 +235,10 @@ def test_numbers_move_with_the_traffic(page, server):
 
 def test_the_form_gives_the_score_of_the_api(page, server):
     page.open(server)
-    sample = server.models()["cards"]["sample"]
+    sample = listed(server, "cards")["sample"]
     assert sample["country"] == "de"
     page.predict()
-    score = server.predict(json.dumps({"instances": [sample]})).json()["predictions"][0]
+    score = score_of(server, json.dumps({"instances": [sample]}))
     assert float(page.text("#score")) == score
     assert "genuine" in page.text(".classes") and HOSTILE in page.text(".classes")
 
@@ -263,7 +251,7 @@ def test_the_form_gives_the_score_of_the_api(page, server):
     sent = json.loads(body)["instances"][0]
     assert sent == {**sample, "amount": 7.25, "country": HOSTILE, "online": None, "hour": None,
                     "opened": OPENED}
-    changed = server.predict(body).json()["predictions"][0]
+    changed = score_of(server, body)
     assert float(page.text("#score")) == changed != score
 
 
@@ -278,8 +266,7 @@ def test_all_missing_is_sent_as_nulls(page, server):
     next(button for button in page.all("button") if button.text == "All missing").click()
     page.predict()
     assert json.loads(page.shown_body()) == {"instances": [dict.fromkeys(FEATURES)]}
-    answer = server.predict(page.shown_body()).json()
-    assert float(page.text("#score")) == answer["predictions"][0]
+    assert float(page.text("#score")) == score_of(server, page.shown_body())
 
 
 def test_a_bad_value_shows_the_server_s_message(page, server):
@@ -287,8 +274,8 @@ def test_a_bad_value_shows_the_server_s_message(page, server):
     page.open(server)
     page.type("amount", "much")
     result = page.predict()
-    answer = server.predict(page.shown_body()).json()
-    assert "HTTP 400" in result and "'amount'" in answer["detail"]
+    status, answer = ask(server, page.shown_body())
+    assert status == 400 and "HTTP 400" in result and "'amount'" in answer["detail"]
     assert page.text("#message") == answer["detail"]
     assert page.field("amount").get_attribute("aria-invalid") == "true"
     assert page.field("hour").get_attribute("aria-invalid") is None
