@@ -284,9 +284,36 @@ PX_TEST(what_is_written_reads_back)
     px_buf_deinit(&want);
 }
 
+PX_TEST(a_reset_reader_starts_anew_without_allocating)
+{
+    struct px_csv csv;
+    struct px_csv_record record;
+    uint64_t before = 0;
+    px_csv_init(&csv, ',');
+    for (int i = 0; i < 3; i++) {
+        px_csv_reset(&csv, ';');
+        CHECK_INT(px_csv_next(&csv, &record, &err), PX_CSV_MORE);
+        CHECK_OK(px_csv_feed(&csv, "a;\"b", 4, &err)); /* left in the middle of a quoted field */
+        CHECK_INT(px_csv_next(&csv, &record, &err), PX_CSV_MORE);
+        px_csv_reset(&csv, ';');
+        CHECK_OK(px_csv_feed(&csv, "c;d\n", 4, &err));
+        CHECK_OK(px_csv_feed(&csv, "", 0, &err));
+        CHECK_INT(px_csv_next(&csv, &record, &err), PX_CSV_RECORD);
+        CHECK_INT(record.line, 1);
+        CHECK_INT(record.n_fields, 2);
+        CHECK_STR(record.fields[1].text, "d");
+        CHECK_INT(px_csv_next(&csv, &record, &err), PX_CSV_END);
+        if (i == 0)
+            before = px_alloc_count();
+    }
+    CHECK_INT(px_alloc_count() - before, 0);
+    px_csv_deinit(&csv);
+}
+
 PX_TEST_MAIN(T(reads_records) T(line_ends) T(byte_order_mark) T(quoted_fields)
                  T(broken_records_cost_one_line) T(errors_say_what_is_wrong) T(other_separators)
                      T(nul_bytes_are_text) T(chunks_do_not_matter)
                          T(hostile_quotes_take_linear_time) T(limits) T(memory_stays_one_record)
                              T(allocation_failures_are_reported) T(guesses_the_separator)
-                                 T(what_is_written_reads_back))
+                                 T(what_is_written_reads_back)
+                                     T(a_reset_reader_starts_anew_without_allocating))
