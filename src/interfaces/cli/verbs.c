@@ -6,8 +6,15 @@ enum { VERBS_MAX = 64 };
 /* In the order of `phoenix help`: what one does first comes first. */
 // clang-format off: one verb per line
 const struct px_verb *const px_verbs[] = {
-    &px_verb_serve,      &px_verb_predict, &px_verb_check, &px_verb_config,
-    &px_verb_completion, &px_verb_version, &px_verb_help,  NULL,
+    &px_verb_train,
+    &px_verb_check,
+    &px_verb_serve,
+    &px_verb_predict,
+    &px_verb_config,
+    &px_verb_completion,
+    &px_verb_version,
+    &px_verb_help,
+    NULL,
 };
 // clang-format on
 
