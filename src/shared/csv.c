@@ -30,6 +30,16 @@ void px_csv_deinit(struct px_csv *csv)
     px_vec_free(&csv->fields);
 }
 
+void px_csv_reset(struct px_csv *csv, char separator)
+{
+    struct px_csv used = *csv;
+    px_csv_init(csv, separator);
+    csv->pending = used.pending;
+    csv->fields.items = used.fields.items;
+    csv->fields.cap = used.fields.cap;
+    px_buf_clear(&csv->pending);
+}
+
 enum px_code px_csv_feed(struct px_csv *csv, const void *bytes, size_t len, struct px_err *err)
 {
     PX_ASSERT(!csv->ended || len == 0);

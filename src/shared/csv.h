@@ -66,6 +66,8 @@ struct px_csv {
 /* `separator` is any byte but a quote, CR or LF. */
 void px_csv_init(struct px_csv *csv, char separator);
 void px_csv_deinit(struct px_csv *csv);
+/* As px_csv_init for a reader that was used, whose memory is kept. */
+void px_csv_reset(struct px_csv *csv, char separator);
 
 /* Adds bytes (copied). len == 0: no more will come. PX_E_NO_MEMORY when short; nothing is lost then. */
 PX_MUST_USE enum px_code px_csv_feed(struct px_csv *csv, const void *bytes, size_t len,

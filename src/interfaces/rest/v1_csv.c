@@ -166,8 +166,7 @@ enum px_code px_v1_read_csv(struct px_infer *infer)
         .growth.infer = infer,
         .err = &infer->call.err,
     };
-    px_csv_deinit(t.csv);
-    px_csv_init(t.csv, ',');
+    px_csv_reset(t.csv, ',');
     return read_table(&t);
 }
 
