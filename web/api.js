@@ -16,7 +16,7 @@ export class ApiError extends Error {
 async function send(path, options, timeoutMs) {
   let response, text;
   try {
-    response = await fetch(path, { ...options, signal: AbortSignal.timeout(timeoutMs) });
+    response = await fetch(path, { cache: 'no-store', ...options, signal: AbortSignal.timeout(timeoutMs) });
     text = await response.text();
   } catch (cause) {
     const late = cause.name === 'TimeoutError';

@@ -108,8 +108,12 @@ function serverState() {
   if (state.failures > 0) return ['unreachable', 'Unreachable'];
   if (!state.stats) return ['waiting', 'Connecting'];
   if (state.stats.draining) return ['draining', 'Draining'];
-  return state.stats.ready ? ['ready', 'Ready'] : ['missing', 'Not ready'];
+  if (!state.stats.ready) return ['missing', 'Not ready'];
+  const failed = inState('FAILED').length;
+  return failed ? ['missing', `${plural(failed, 'model')} failed`] : ['ready', 'Ready'];
 }
+
+const inState = (name) => state.models.filter((model) => model.state === name);
 
 function drawHeader() {
   const [name, text] = serverState();
@@ -125,15 +129,14 @@ function drawHeader() {
 }
 
 function missingText() {
-  const failed = state.models.filter((model) => model.state === 'FAILED');
-  const loading = state.models.filter((model) => model.state === 'LOADING');
+  const failed = inState('FAILED'), loading = inState('LOADING');
   const names = (models) => models.map((model) => `${model.name} v${model.version}`).join(', ');
   if (failed.length) {
-    const rest = failed.length < state.models.length ? ' The others are serving.' : '';
-    return `Not ready: ${plural(failed.length, 'model')} could not be loaded: ${names(failed)}.${rest}`;
+    const rest = state.stats.ready ? ' The others are serving.' : '';
+    return `${plural(failed.length, 'model')} could not be loaded: ${names(failed)}.${rest}`;
   }
   if (loading.length) return `Loading ${names(loading)}.`;
-  return state.models.length ? 'Not ready: the server has not finished starting.' : '';
+  return '';
 }
 
 function bannerText() {
@@ -143,7 +146,7 @@ function bannerText() {
   }
   if (!state.stats) return ['', ''];
   if (state.stats.draining) return ['The server is draining: it still answers, new traffic should go elsewhere, and it stops soon.', ''];
-  return [state.stats.ready ? '' : missingText(), ''];
+  return [missingText(), ''];
 }
 
 const banner = {

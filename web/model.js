@@ -156,7 +156,7 @@ function scores(model) {
   const mean = h('span', { class: 'figure' }, '–');
   const { task, labels } = model.signature;
   const positive = task === 'binary' && labels?.[1];
-  const what = positive ? `mean score of “${positive}”` : 'mean score';
+  const what = positive ? `mean score of “${positive}”` : task === 'multiclass' ? 'mean score of the winning class' : 'mean score';
   return {
     node: card('scores', 'Scores', 'since the start',
       h('p', { class: 'headline' }, mean, ' ', h('span', { class: 'quiet' }, what)), chart.node),

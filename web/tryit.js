@@ -3,81 +3,16 @@
 //
 // The values live in a map of texts and the fields are a view of it, because a model may have
 // thousands of features: only the first FIELDS_MAX that match the filter are on the page, the rest is
-// sent all the same. An empty text is a missing value. Numbers are sent exactly as typed, and what is
-// no number is sent as text: the server's own message says what it expected.
+// sent all the same.
 
 import { ApiError, predict, predictPath } from './api.js';
 import { copyText, h, setFigure, setText } from './dom.js';
+import { fieldOf, literalOf, textOf } from './fields.js';
 import { integer, micros, percent } from './format.js';
 
 const FIELDS_MAX = 60;
 const FILTER_FROM = 25;   // features: below this everything is in sight anyway
-const SELECT_MAX = 60;    // categories: above this a text field with suggestions is quicker
 const CLASSES_SHOWN = 10;
-const JSON_NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/;
-
-const TYPE_HINTS = { number: '', boolean: 'yes / no', datetime: 'UTC' };
-
-function hintOf(feature) {
-  if (feature.type !== 'category') return TYPE_HINTS[feature.type] ?? feature.type;
-  return feature.categories ? `${integer(feature.categories.length)} categories` : 'category code';
-}
-
-/** A sample value as the field's text. Date-times become the UTC form of the browser's own field. */
-function textOf(feature, value) {
-  if (value === null || value === undefined) return '';
-  if (feature.type !== 'datetime') return String(value);
-  const zoned = /([zZ]|[+-]\d\d:?\d\d)$/.test(value);
-  const time = new Date(typeof value === 'number' ? value * 1000 : zoned || !/[T ]/.test(value) ? value : value + 'Z');
-  return Number.isNaN(time.getTime()) ? '' : time.toISOString().slice(0, 19);
-}
-
-/** The JSON of one value. */
-function literalOf(feature, text) {
-  if (text === '') return 'null';
-  if (feature.type === 'boolean') return text;
-  if (feature.type === 'datetime') return JSON.stringify(text + 'Z');
-  const coded = feature.type === 'category' && !feature.categories;
-  const isNumber = (feature.type === 'number' || coded) && JSON_NUMBER.test(text);
-  return isNumber ? text : JSON.stringify(text);
-}
-
-function options(values, names, current) {
-  const all = values.includes(current) || current === '' ? values : [current, ...values];
-  return [h('option', { value: '' }, '— missing —'),
-    ...all.map((value, i) => h('option', { value }, names?.[i] ?? value))];
-}
-
-/** The control of a feature: `id` ties it to its label. */
-function controlOf(feature, id, text) {
-  const shared = { id, name: feature.name, autocomplete: 'off' };
-  if (feature.type === 'boolean') return h('select', shared, options(['true', 'false'], null, text));
-  if (feature.categories && feature.categories.length <= SELECT_MAX) {
-    return h('select', shared, options(feature.categories, null, text));
-  }
-  if (feature.type === 'datetime') return h('input', { ...shared, type: 'datetime-local', step: '1' });
-  const words = { ...shared, type: 'text', placeholder: 'missing', spellcheck: 'false' };
-  if (feature.type === 'number') return h('input', { ...words, inputmode: 'decimal' });
-  return h('input', { ...words, list: feature.categories ? `${id}-list` : null });
-}
-
-function fieldOf(feature, index, values, changed) {
-  const id = `feature-${index}`;
-  const control = controlOf(feature, id, values.get(feature.name));
-  control.value = values.get(feature.name);
-  control.classList.toggle('missing', control.value === '');
-  control.addEventListener('input', () => {
-    values.set(feature.name, feature.type === 'number' ? control.value.trim() : control.value);
-    control.classList.toggle('missing', control.value === '');
-    control.removeAttribute('aria-invalid');
-    changed();
-  });
-  const suggestions = control.getAttribute('list') &&
-    h('datalist', { id: `${id}-list` }, feature.categories.map((value) => h('option', { value })));
-  return h('div', { class: 'field' },
-    h('label', { for: id }, h('span', { class: 'name', title: feature.name }, feature.name),
-      h('span', { class: 'hint' }, hintOf(feature))), control, suggestions);
-}
 
 function bodyText(model, values) {
   const pairs = model.signature.features.map((feature) =>

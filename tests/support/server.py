@@ -14,15 +14,15 @@ from command import PHOENIX
 
 
 class Server:
-    """A serving process on a free port of the loopback; use it with `with`.
+    """A serving process on a free port of the loopback, or on `port`; use it with `with`.
 
     url, port   where it listens
     banner      what it printed before it was ready
     """
 
-    def __init__(self, *arguments, env=None, drain_delay_ms=0):
+    def __init__(self, *arguments, env=None, drain_delay_ms=0, port=0):
         self._log = tempfile.TemporaryFile("w+")
-        command = [PHOENIX, "serve", *map(str, arguments), "--port", "0"]
+        command = [PHOENIX, "serve", *map(str, arguments), "--port", str(port)]
         command += ["--drain-delay-ms", str(drain_delay_ms)]
         self.process = subprocess.Popen(
             command,
