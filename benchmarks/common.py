@@ -86,14 +86,13 @@ class Server:
         """Resident memory of the process and its children."""
         children = subprocess.run(["pgrep", "-g", str(self.process.pid)], capture_output=True,
                                   text=True, check=False).stdout.split()
-        return sum(resident_bytes(int(pid)) for pid in children)
+        return sum(status_bytes(pid, "VmRSS") for pid in children)
 
 
-def resident_bytes(pid):
-    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    return 0
+def status_bytes(pid, key):
+    """A line of /proc/PID/status in bytes (VmRSS: resident, VmHWM: its peak); 0 when it is gone."""
+    value = first_match(f"/proc/{pid}/status", key).split()[0]
+    return int(value) * 1024 if value.isdigit() else 0
 
 
 def phoenix_server(model, port):
