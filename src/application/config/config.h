@@ -39,12 +39,12 @@ PX_MUST_USE enum px_code px_config_parse(struct px_config *config, struct px_str
                                          struct px_arena *arena, struct px_err *err);
 
 /* Sets one key ("server.port") from text, with the same checks; the text must outlive the config. */
-PX_MUST_USE enum px_code px_config_set(struct px_config *config, struct px_str key,
+PX_MUST_USE enum px_code px_config_set(struct px_config *config, struct px_str name,
                                        struct px_str value, struct px_err *err);
 
 const struct px_config_key *px_config_keys(size_t *ret_n);
 /* The row of a key, or NULL and an error with the nearest match. */
-const struct px_config_key *px_config_find(struct px_str key, struct px_err *err);
+const struct px_config_key *px_config_find(struct px_str name, struct px_err *err);
 
 /* The reference: as a commented phoenix.yaml with every default, and as Markdown for the docs. */
 void px_config_write_yaml(struct px_buf *out);

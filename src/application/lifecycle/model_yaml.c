@@ -114,8 +114,12 @@ static enum px_code read_kind(const struct px_yaml *entry, struct px_feature *re
                               struct px_err *err)
 {
     const struct px_yaml *type = px_yaml_get(entry, "type");
-    struct px_str text = PX_STR("number");
-    enum px_code code = type ? px_yaml_str(type, &text, err) : PX_OK;
+    struct px_str text;
+    if (!type) {
+        ret->kind = PX_FEATURE_NUMBER;
+        return PX_OK;
+    }
+    enum px_code code = px_yaml_str(type, &text, err);
     if (code != PX_OK)
         return code;
     ret->kind = px_feature_kind_from_name(text);

@@ -72,6 +72,7 @@ static struct px_str name_from_path(struct px_arena *arena, struct px_str path, 
 /* "folder/file" in the package's arena; {NULL, 0} without memory. */
 static struct px_str join(struct px_arena *arena, struct px_str folder, struct px_str file)
 {
+    PX_ASSERT(folder.ptr && file.ptr);
     char *path = px_arena_alloc(arena, folder.len + file.len + 2, 1);
     if (!path)
         return (struct px_str){0};
@@ -164,15 +165,18 @@ static enum px_code find_files(struct opening *o, const char *path, struct px_er
         return PX_OK;
     }
     o->folder = p->path;
-    if (is_yaml)
-        o->folder =
-            given.len == strlen(yaml_name)
-                ? (struct px_str)PX_STR(".")
-                : px_arena_str(&p->arena, px_str_n(path, given.len - strlen(yaml_name) - 1));
+    if (is_yaml && given.len == strlen(yaml_name))
+        o->folder = (struct px_str)PX_STR(".");
+    else if (is_yaml)
+        o->folder = px_arena_str(&p->arena, px_str_n(path, given.len - strlen(yaml_name) - 1));
+    if (!o->folder.ptr)
+        return px_arena_check(&p->arena, "the package", err);
     while (o->folder.len > 1 && o->folder.ptr[o->folder.len - 1] == '/')
         o->folder.len--;
     struct px_str yaml = join(&p->arena, o->folder, px_str(yaml_name));
-    if (yaml.ptr && px_file_kind(yaml.ptr) == PX_FILE_REGULAR)
+    if (!yaml.ptr)
+        return px_arena_check(&p->arena, "the package", err);
+    if (px_file_kind(yaml.ptr) == PX_FILE_REGULAR)
         return PX_OK;
     px_err_set(err, PX_E_NOT_FOUND, "folder '%s' has no model.yaml", path);
     return px_err_hint(err, "name the model file itself, or a folder that 'phoenix train' wrote");

@@ -35,13 +35,13 @@ enum {
 
 struct px_package {
     struct px_arena arena;
-    struct px_str name;       /* from model.yaml, or the file's or folder's name without extension */
-    struct px_str path;       /* as opened */
-    struct px_str model_path; /* of the model file */
-    size_t model_size;        /* its bytes */
-    uint64_t model_hash;      /* px_hash_content of its bytes */
-    bool bare;                /* a model file without model.yaml */
-    struct px_str target;     /* empty when unknown */
+    struct px_str name; /* from model.yaml, or the file's or folder's name without extension */
+    struct px_str path; /* as opened */
+    struct px_str model_path;                  /* of the model file */
+    size_t model_size;                         /* its bytes */
+    uint64_t model_hash;                       /* px_hash_content of its bytes */
+    bool bare;                                 /* a model file without model.yaml */
+    struct px_str target;                      /* empty when unknown */
     struct px_str golden_path, reference_path; /* empty when absent */
     struct px_forest *forest;
     struct px_signature signature;
