@@ -347,7 +347,7 @@ def test_categories_by_code(tmp_path):
     booster = xgboost.train({"objective": "binary:logistic", "max_cat_to_onehot": 1, "nthread": 1}, data, 5)
     model = tmp_path / "model.json"
     booster.save_model(model)
-    text = "amount,kind\n" + "".join(f"{a!r},{int(k)}\n" for a, k in x[:50].astype(float))
+    text = "amount,kind\n" + "".join(f"{float(a)!r},{int(k)}\n" for a, k in x[:50].astype(float))
     _, got = read_scores(succeed("predict", model, stdin=text), np.float32)
     assert_same(got, booster.predict(data)[:50])
     assert "category code" in fail("predict", model, stdin="amount,kind\n1,web\n")

@@ -18,7 +18,8 @@ static void note_interrupt(int signal_number)
 void px_interrupts_guard(void)
 {
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
-    struct sigaction action = {.sa_handler = note_interrupt}; /* no SA_RESTART: reads must end */
+    /* No SA_RESTART: reads must end. A second signal ends the process whatever it waits for. */
+    struct sigaction action = {.sa_handler = note_interrupt, .sa_flags = (int)SA_RESETHAND};
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < PX_ARRAY_LEN(signals); i++)
         sigaction(signals[i], &action, NULL);
@@ -57,17 +58,17 @@ enum px_code px_input_open(struct px_input *input, const char *path, struct px_e
 enum px_code px_input_read(struct px_input *input, char *out, size_t cap, size_t *ret_n,
                            struct px_err *err)
 {
-    for (;;) {
+    ssize_t n;
+    do {
+        n = read(input->fd, out, cap);
+        /* Also when something was read: the signal may have come just before the call. */
         if (px_interrupts_seen())
             return px_err_set(err, PX_E_CANCELLED, "interrupted");
-        ssize_t n = read(input->fd, out, cap);
-        if (n >= 0) {
-            *ret_n = (size_t)n;
-            return PX_OK;
-        }
-        if (errno != EINTR)
-            return px_err_set(err, PX_E_IO, "read %s: %s", input->name, strerror(errno));
-    }
+    } while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return px_err_set(err, PX_E_IO, "read %s: %s", input->name, strerror(errno));
+    *ret_n = (size_t)n;
+    return PX_OK;
 }
 
 void px_input_close(struct px_input *input)
