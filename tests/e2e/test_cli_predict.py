@@ -3,6 +3,7 @@
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import time
@@ -327,6 +328,24 @@ def test_memory_does_not_grow_with_the_input(tmp_path, binary):
         return usage.ru_maxrss
 
     assert peak(3000) - peak(300) < 4096
+
+
+def test_a_terminal_sees_a_progress_bar_and_a_summary(tmp_path, binary):
+    source = tmp_path / "rows.csv"
+    source.write_text(models.csv_text(X))
+    ours, theirs = pty.openpty()
+    subprocess.run(
+        [PHOENIX, "predict", str(binary[0]), "-i", str(source), "-o", "/dev/null"],
+        stderr=theirs,
+        check=True,
+        timeout=60,
+    )
+    os.close(theirs)
+    shown = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    assert "predict [" in shown
+    assert "%" in shown
+    assert "200 rows scored in" in shown
 
 
 def test_row_order_is_kept_across_chunks(binary):
