@@ -173,7 +173,7 @@ def test_the_golden_rows_of_a_package(tmp_path, binary):
         (("name: bank", "name: ../bank"), "letters, digits"),
         (('["no", "yes"]', '["no"]'), "lists 1 labels, the model has 2 classes"),
         (("  - {name: duration}\n", ""), "lists 3 features, the model file has 4"),
-        (("{name: duration}", "{name: age}"), "twice"),
+        (("{name: duration}", "{name: age}"), "feature 2 is 'age'"),
         (("name: age, type: number}", "name: age, type: text}"), "number, category, boolean or datetime"),
         (("name: age, type: number}", "name: age, categories: [a]}"), "cannot have 'categories'"),
         (("task: binary", "rounds: some"), "rounds must be all or best"),

@@ -189,12 +189,12 @@ static enum px_code parse_field(struct px_config *config, struct px_str section,
     const struct px_config_key *key = px_config_find(px_str(name), err);
     if (!key)
         return px_err_wrap(err, "line %u", node->line);
+    if (px_yaml_is_null(node))
+        return px_err_set(err, PX_E_INVALID, "line %u: %s has no value", node->line, name);
     struct px_str value;
     enum px_code code = px_yaml_str(node, &value, err);
     if (code != PX_OK)
         return px_err_wrap(err, "%s", name);
-    if (px_yaml_is_null(node))
-        return px_err_set(err, PX_E_INVALID, "line %u: %s has no value", node->line, name);
     struct px_str kept = px_arena_str(arena, value);
     if (!kept.ptr)
         return px_arena_check(arena, "the configuration", err);

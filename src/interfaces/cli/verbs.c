@@ -4,7 +4,7 @@
 enum { VERBS_MAX = 64 };
 
 /* In the order of `phoenix help`: what one does first comes first. */
-// clang-format off: one verb per line
+// clang-format off
 const struct px_verb *const px_verbs[] = {
     &px_verb_train,
     &px_verb_check,
