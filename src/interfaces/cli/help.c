@@ -139,15 +139,25 @@ static void print_markdown_option(FILE *out, const struct px_option *row)
     fputs(" |\n", out);
 }
 
-/* Examples (indented lines) become code blocks. */
+/* Examples (indented lines) become a code block. */
 static void print_markdown_details(FILE *out, const char *details)
 {
     struct px_str rest = px_str(details);
+    bool in_code = false, after_blank = true;
     while (rest.ptr) {
         struct px_str line = px_str_cut(&rest, '\n');
         bool example = line.len && line.ptr[0] == ' ';
-        fprintf(out, "%s%.*s\n", example ? "  " : "", (int)line.len, line.ptr);
+        if (example && !in_code)
+            fputs(after_blank ? "```sh\n" : "\n```sh\n", out);
+        else if (!example && in_code)
+            fputs("```\n", out);
+        in_code = example;
+        after_blank = line.len == 0;
+        struct px_str shown = example ? px_str_trim(line) : line;
+        fprintf(out, "%.*s\n", (int)shown.len, shown.ptr);
     }
+    if (in_code)
+        fputs("```\n", out);
 }
 
 static void print_markdown_verb(FILE *out, const struct px_verb *verb)
