@@ -81,12 +81,7 @@ void px_http1_reset(struct px_http1 *parser);
 enum px_http1_result px_http1_parse(struct px_http1 *parser, char *bytes, size_t *len,
                                     struct px_err *err);
 
-/* Has the first byte of the request line been seen? */
-static inline bool px_http1_has_begun(const struct px_http1 *parser, size_t len)
-{
-    return parser->stage != PX_HTTP1_START || len > 0;
-}
-
+/* Is the head complete? */
 static inline bool px_http1_has_head(const struct px_http1 *parser)
 {
     return parser->stage >= PX_HTTP1_BODY;

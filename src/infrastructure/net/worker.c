@@ -13,6 +13,7 @@
 
 #include "shared/alloc.h"
 #include "shared/clock.h"
+#include "shared/log.h"
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -24,6 +25,7 @@ enum {
     ROUNDS_MAX = 16,  /* per wake-up */
     REFUSED_MAX = 64, /* connections over the limit that are answered; more are dropped */
     ACCEPT_PAUSE_MS = 100,
+    QUIET_S = 10, /* between two complaints about the same */
     LINGER_MS = 2000,
     INPUT_BODIES_MAX = 4, /* largest bodies that may be in memory together, per loop */
     INPUT_BYTES_MIN = 64 << 20,
@@ -40,8 +42,21 @@ static void resume_accepting(struct px_deadline *deadline)
     watch_listeners(PX_CONTAINER_OF(deadline, struct px_worker, pause), true);
 }
 
-static void pause_accepting(struct px_worker *worker)
+static void complain(const struct px_worker *worker, struct px_complaint *complaint,
+                     const char *event, const char *reason)
 {
+    uint64_t now_ns = worker->loop.now_ns;
+    complaint->times++;
+    if (now_ns < complaint->quiet_until_ns)
+        return;
+    px_log(PX_LOG_WARN, event, PX_LOG_U("loop", worker->index), PX_LOG_T("reason", reason),
+           PX_LOG_U("times", complaint->times));
+    *complaint = (struct px_complaint){.quiet_until_ns = now_ns + QUIET_S * PX_NS_PER_S};
+}
+
+static void pause_accepting(struct px_worker *worker, int error)
+{
+    complain(worker, &worker->paused, "net.accept_paused", strerror(error));
     watch_listeners(worker, false);
     px_deadline_arm(&worker->pause, &worker->pauses, worker->loop.now_ns);
 }
@@ -64,6 +79,8 @@ static void welcome(struct px_worker *worker, int fd)
         px_err_hint(err, "reuse connections, or raise server.connections_max");
         px_connection_open(worker, fd, err);
     } else {
+        complain(worker, &worker->dropped, "net.connection_dropped",
+                 "more connections than server.connections_max");
         close(fd);
     }
 }
@@ -77,7 +94,7 @@ static bool accept_one(struct px_worker *worker, int listener)
         return true;
     }
     if (is_out_of_resources(errno)) {
-        pause_accepting(worker);
+        pause_accepting(worker, errno);
         return false;
     }
     return errno != EAGAIN; /* anything else concerns a client that has gone again */

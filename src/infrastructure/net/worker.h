@@ -39,6 +39,12 @@ struct px_acceptor {
     struct px_worker *worker;
 };
 
+/* A trouble that may repeat a thousand times a second is logged at most once in ten seconds. */
+struct px_complaint {
+    uint64_t quiet_until_ns;
+    uint64_t times; /* since it was last logged */
+};
+
 /* Connections in a row, linked by `next`. */
 struct px_connection_queue {
     struct px_connection *first, *last;
@@ -54,6 +60,7 @@ struct px_worker {
     struct px_acceptor acceptors[PX_LISTENER_ADDRESSES_MAX];
     struct px_deadline_list pauses; /* of accepting, when descriptors run out */
     struct px_deadline pause;
+    struct px_complaint paused, dropped;
 
     struct px_deadline_list waits[PX_WAITS];
     struct px_exchange_pool exchanges;
