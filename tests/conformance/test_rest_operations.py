@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Metrics that Prometheus' own parser reads, probes, the dashboard's API and files."""
 
+import re
 import shutil
 import subprocess
 
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
+from command import ROOT
 from rest_models import NAMES
 
 
@@ -166,3 +168,13 @@ def test_problem_details(rest):
     assert set(reply.json()) == {"type", "title", "status", "detail", "code"}
     assert get(rest, "/nothing").status_code == 404
     assert requests.post(rest[0].url + "/nothing", timeout=60).status_code == 404
+
+
+def test_every_route_is_documented():
+    table = (ROOT / "src/interfaces/rest/routes.def").read_text()
+    page = (ROOT / "docs/api/rest.md").read_text()
+    patterns = re.findall(r'^PX_ROUTE\(\w+, "([^"]+)"', table, re.MULTILINE)
+    assert len(patterns) > 20
+    for pattern in patterns:
+        name = "/FILE" if pattern == "/{file}" else pattern
+        assert f"{name}`" in page, f"docs/api/rest.md does not name {pattern}"
