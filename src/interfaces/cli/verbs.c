@@ -6,6 +6,7 @@ enum { VERBS_MAX = 64 };
 /* In the order of `phoenix help`: what one does first comes first. */
 // clang-format off
 const struct px_verb *const px_verbs[] = {
+    &px_verb_demo,
     &px_verb_train,
     &px_verb_check,
     &px_verb_serve,
