@@ -72,6 +72,15 @@ static enum px_code profile_row(void *context, const struct px_table_row *row, s
     return code;
 }
 
+static enum px_code check_count(uint64_t n, const char *what, struct px_err *err)
+{
+    if (n >= PX_TRAINING_ROWS_MIN)
+        return PX_OK;
+    return px_err_set(err, PX_E_INVALID,
+                      "%" PRIu64 " %s are too few to train on; at least %d are needed", n, what,
+                      PX_TRAINING_ROWS_MIN);
+}
+
 static enum px_code profile(struct build *b, struct px_err *err)
 {
     struct px_table_scan scan;
@@ -90,7 +99,7 @@ static enum px_code profile(struct build *b, struct px_err *err)
                          "%" PRIu64 " rows cannot be read and are left out; the first is line "
                          "%" PRIu64 ": %s",
                          scan.n_bad, scan.bad_line, scan.bad.message);
-    return code;
+    return code == PX_OK ? check_count(scan.n_rows, "rows", err) : code;
 }
 
 /* Finds the columns that the options name, and gives every column its role. */
@@ -290,11 +299,7 @@ static enum px_code encode(struct build *b, struct px_err *err)
     if (report->n_unlabelled)
         px_training_warn(report, "%" PRIu64 " rows have no usable target and are left out",
                          report->n_unlabelled);
-    if (b->labels.len < PX_TRAINING_ROWS_MIN)
-        return px_err_set(err, PX_E_INVALID,
-                          "%zu usable rows are too few to train on; at least %d are needed",
-                          b->labels.len, PX_TRAINING_ROWS_MIN);
-    return PX_OK;
+    return check_count(b->labels.len, "usable rows", err);
 }
 
 static size_t count_missing_times(const double *times, size_t n)

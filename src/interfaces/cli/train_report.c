@@ -37,17 +37,15 @@ static void print_head(FILE *out, const struct px_training_report *r)
 static void print_feature(FILE *out, const struct px_training_report *r,
                           const struct px_training_column *c)
 {
-    uint64_t missing = c->n_missing;
     fputs("    ", out);
     print_padded(out, c->name, NAME_WIDTH);
-    fprintf(out, " %-9s", px_feature_kind_name(c->kind));
+    fprintf(out, " %s", px_feature_kind_name(c->kind));
     if (c->n_categories)
-        fprintf(out, " %zu values", c->n_categories);
+        fprintf(out, ", %zu values", c->n_categories);
     if (c->n_bucket)
-        fprintf(out, " and a bucket for %zu others", c->n_bucket);
-    if (missing)
-        fprintf(out, "%s %.1f %% missing", c->n_categories ? "," : "",
-                100.0 * (double)missing / (double)r->n_rows);
+        fprintf(out, " and a bucket for %zu more", c->n_bucket);
+    if (c->n_missing)
+        fprintf(out, ", %.1f %% missing", 100.0 * (double)c->n_missing / (double)r->n_rows);
     fputc('\n', out);
 }
 
