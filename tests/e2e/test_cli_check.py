@@ -150,6 +150,18 @@ def test_a_package(tmp_path, binary):
     assert "score\n" in succeed("predict", folder, stdin=models.csv_text(X))
 
 
+def test_a_model_file_with_its_description_beside_it(tmp_path, binary):
+    folder = package(tmp_path / "pack", binary[1], YAML)
+    assert json.loads(succeed("check", folder / "model.ubj", "--json"))["labels"] == ["no", "yes"]
+    binary[1].save_model(folder / "other.ubj")
+    assert json.loads(succeed("check", folder / "other.ubj", "--json"))["labels"] == []
+    (folder / "model.yaml").write_text(YAML.replace("task:", "taks:"))
+    assert "did you mean 'task'?" in fail("check", folder / "model.ubj")
+    (folder / "model.yaml").write_text("somebody: else's\n")
+    assert json.loads(succeed("check", folder / "model.ubj", "--json"))["labels"] == []
+    assert json.loads(succeed("check", "model.ubj", "--json", cwd=folder))["name"] == "model"
+
+
 def test_the_golden_rows_of_a_package(tmp_path, binary):
     rows = with_scores(X, models.xgboost_scores(binary[1], X))
     folder = package(tmp_path / "pack", binary[1], YAML + "golden: g.csv\n", [("g.csv", rows)])

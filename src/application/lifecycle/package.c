@@ -7,7 +7,9 @@
  * 1. The model file decides what it can decide: the number of features, which of them are categories,
  *    the number of classes. model.yaml adds names and meanings and is refused where it contradicts.
  * 2. The same feature names in another order are refused: the scores would be plausible and wrong.
- * 3. A file named in model.yaml must lie inside the folder after links are resolved, so that a package
+ * 3. A model file in a package means the package: its model.yaml says what the raw values are. Another
+ *    file in that folder is a bare one.
+ * 4. A file named in model.yaml must lie inside the folder after links are resolved, so that a package
  *    from a stranger cannot make the server read the machine's files.
  */
 #include "application/lifecycle/package.h"
@@ -26,7 +28,9 @@ static const char yaml_name[] = "model.yaml";
 struct opening {
     struct px_package *package;
     struct px_model_yaml yaml; /* zeroed for a bare file */
-    struct px_str folder;      /* of model.yaml; {NULL, 0} for a bare file */
+    struct px_str folder;      /* of model.yaml, or of the bare file */
+    struct px_str yaml_path;   /* where model.yaml is or would be */
+    struct px_str asked;       /* name of the model file, when the path was one */
     struct px_forest_options options;
 };
 
@@ -124,62 +128,96 @@ static enum px_code locate(struct opening *o, const char *key, struct px_str fil
     return PX_OK;
 }
 
-static enum px_code read_yaml(struct opening *o, struct px_err *err)
+/* A model.yaml of ours says which layout it has; another program's file of that name does not. */
+static bool is_ours(struct px_str yaml)
+{
+    while (yaml.ptr) {
+        if (px_str_starts(px_str_cut(&yaml, '\n'), "phoenix:"))
+            return true;
+    }
+    return false;
+}
+
+static enum px_code locate_all(struct opening *o, struct px_err *err)
 {
     struct px_package *p = o->package;
-    struct px_buf text = px_buf(PX_PACKAGE_YAML_MAX);
-    struct px_str path = join(&p->arena, o->folder, px_str(yaml_name));
-    if (!path.ptr)
-        return px_arena_check(&p->arena, "the package", err);
-    enum px_code code = px_file_read(path.ptr, &text, err);
-    if (code == PX_OK) {
-        code = px_model_yaml_parse(px_buf_view(&text), &p->arena, &o->yaml, err);
-        if (code == PX_OK)
-            code = locate(o, "model", o->yaml.model, &p->model_path, err);
-        if (code == PX_OK && o->yaml.golden.ptr)
-            code = locate(o, "golden", o->yaml.golden, &p->golden_path, err);
-        if (code == PX_OK && o->yaml.reference.ptr)
-            code = locate(o, "reference", o->yaml.reference, &p->reference_path, err);
+    enum px_code code = locate(o, "model", o->yaml.model, &p->model_path, err);
+    if (code == PX_OK && o->yaml.golden.ptr)
+        code = locate(o, "golden", o->yaml.golden, &p->golden_path, err);
+    if (code == PX_OK && o->yaml.reference.ptr)
+        code = locate(o, "reference", o->yaml.reference, &p->reference_path, err);
+    return code;
+}
+
+/* Parses model.yaml, or drops it when a model file was asked for that it does not describe. */
+static enum px_code use_yaml(struct opening *o, struct px_str text, struct px_err *err)
+{
+    struct px_package *p = o->package;
+    bool foreign = o->asked.ptr && !is_ours(text);
+    if (!foreign) {
+        enum px_code code = px_model_yaml_parse(text, &p->arena, &o->yaml, err);
         if (code != PX_OK)
-            px_err_wrap(err, "%s", path.ptr);
+            return code;
+        foreign = o->asked.ptr && !px_str_eq(o->asked, o->yaml.model);
+    }
+    if (!foreign)
+        return locate_all(o, err);
+    o->yaml = (struct px_model_yaml){0};
+    p->bare = true;
+    p->model_path = p->path;
+    return PX_OK;
+}
+
+static enum px_code read_yaml(struct opening *o, struct px_err *err)
+{
+    struct px_buf text = px_buf(PX_PACKAGE_YAML_MAX);
+    enum px_code code = px_file_read(o->yaml_path.ptr, &text, err);
+    if (code == PX_OK) {
+        code = use_yaml(o, px_buf_view(&text), err);
+        if (code != PX_OK)
+            px_err_wrap(err, "%s", o->yaml_path.ptr);
     }
     px_buf_deinit(&text);
     return code;
 }
 
-/* Decides between a folder, its model.yaml, and a bare file, and sets the paths. */
+/* The folder that holds the file at `path`. */
+static struct px_str parent(struct px_arena *arena, struct px_str path)
+{
+    size_t n = path.len - base_name(path).len;
+    while (n > 1 && path.ptr[n - 1] == '/')
+        n--;
+    return px_arena_str(arena, n ? px_str_n(path.ptr, n) : (struct px_str)PX_STR("."));
+}
+
+/* Decides between a folder, its model.yaml, and a model file, and sets the paths. */
 static enum px_code find_files(struct opening *o, const char *path, struct px_err *err)
 {
     struct px_package *p = o->package;
     struct px_str given = px_str(path);
-    p->path = px_arena_str(&p->arena, given);
-    if (!p->path.ptr)
-        return px_arena_check(&p->arena, "the package", err);
     enum px_file_kind kind = px_file_kind(path);
     if (kind == PX_FILE_ABSENT)
         return px_err_set(err, PX_E_NOT_FOUND, "there is no file or folder '%s'", path);
-    bool is_yaml = kind == PX_FILE_REGULAR && px_str_is(base_name(given), yaml_name);
-    p->bare = kind != PX_FILE_FOLDER && !is_yaml;
-    if (p->bare) {
-        p->model_path = p->path;
-        return PX_OK;
+    bool is_folder = kind == PX_FILE_FOLDER, is_yaml = px_str_is(base_name(given), yaml_name);
+    while (is_folder && given.len > 1 && given.ptr[given.len - 1] == '/')
+        given.len--;
+    p->path = px_arena_str(&p->arena, given);
+    o->folder = is_folder ? p->path : parent(&p->arena, given);
+    if (p->path.ptr && o->folder.ptr)
+        o->yaml_path = join(&p->arena, o->folder, px_str(yaml_name));
+    if (!o->yaml_path.ptr)
+        return px_arena_check(&p->arena, "the package", err);
+    bool has_yaml = px_file_kind(o->yaml_path.ptr) == PX_FILE_REGULAR;
+    if (is_folder && !has_yaml) {
+        px_err_set(err, PX_E_NOT_FOUND, "folder '%s' has no model.yaml", path);
+        return px_err_hint(err, "name the model file itself, or a folder that 'phoenix train' "
+                                "wrote");
     }
-    o->folder = p->path;
-    if (is_yaml && given.len == strlen(yaml_name))
-        o->folder = (struct px_str)PX_STR(".");
-    else if (is_yaml)
-        o->folder = px_arena_str(&p->arena, px_str_n(path, given.len - strlen(yaml_name) - 1));
-    if (!o->folder.ptr)
-        return px_arena_check(&p->arena, "the package", err);
-    while (o->folder.len > 1 && o->folder.ptr[o->folder.len - 1] == '/')
-        o->folder.len--;
-    struct px_str yaml = join(&p->arena, o->folder, px_str(yaml_name));
-    if (!yaml.ptr)
-        return px_arena_check(&p->arena, "the package", err);
-    if (px_file_kind(yaml.ptr) == PX_FILE_REGULAR)
-        return PX_OK;
-    px_err_set(err, PX_E_NOT_FOUND, "folder '%s' has no model.yaml", path);
-    return px_err_hint(err, "name the model file itself, or a folder that 'phoenix train' wrote");
+    p->bare = !is_folder && !has_yaml;
+    p->model_path = p->path; /* of a bare file; model.yaml replaces it */
+    if (!is_folder && !is_yaml)
+        o->asked = base_name(p->path);
+    return PX_OK;
 }
 
 static enum px_code read_model(struct opening *o, struct px_err *err)

@@ -20,7 +20,8 @@
  *     reference: reference.csv        # sample of the training rows, raw
  *     training: {...}                 # how it was made; free form, kept as it is
  *
- * An unknown key is an error with the nearest match. Paths stay inside the folder.
+ * An unknown key is an error with the nearest match. Paths stay inside the folder. The path of the file
+ * that a model.yaml beside it names as its model opens the package as well.
  */
 #ifndef PX_APPLICATION_LIFECYCLE_PACKAGE_H
 #define PX_APPLICATION_LIFECYCLE_PACKAGE_H
