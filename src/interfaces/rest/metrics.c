@@ -31,10 +31,12 @@ static void put_head(struct px_buf *out, const char *name, const char *type, con
     px_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
+/* A label must be UTF-8 or the whole page is unreadable; a file name, and so a model's name, may be anything. */
 static void put_label_text(struct px_buf *out, struct px_str text)
 {
+    bool is_utf8 = px_str_is_utf8(text);
     for (size_t i = 0; i < text.len; i++) {
-        char c = text.ptr[i];
+        char c = is_utf8 || (text.ptr[i] & 0x80) == 0 ? text.ptr[i] : '?';
         if (c == '\\' || c == '"')
             px_buf_byte(out, '\\');
         if (c == '\n')

@@ -290,9 +290,59 @@ PX_TEST(creation_survives_any_failed_allocation)
     px_serving_destroy(serving);
 }
 
+/* The response of a request whose n-th allocation fails, on cold memory. */
+static void ask_without_memory(uint64_t n, const char *path, const char *type, const char *body)
+{
+    px_arena_deinit(&f.arena);
+    px_buf_deinit(&f.buf);
+    rest_header(&f, "Content-Type", type);
+    px_alloc_fail_at(n);
+    predict(path, body);
+    px_alloc_fail_at(0);
+    CHECK(f.exchange.finished);
+}
+
+PX_TEST(a_request_survives_any_failed_allocation)
+{
+    static const struct {
+        const char *path, *type, *body;
+    } requests[] = {
+        {"/v2/models/bank/infer", "application/json",
+         "{\"inputs\":[{\"name\":\"age\",\"shape\":[1],\"datatype\":\"FP32\",\"data\":[1]}]}"},
+        {"/v1/models/bank:predict", "application/json",
+         "{\"instances\":[{\"age\":1},{\"job\":\"a\\u00e9\"},{},{}]}"},
+        {"/v1/models/plain:predict", "text/csv", "1,2,3,4\n1,2,3,4\n1,2,3,4\n"},
+        {"/v2/models/%62ank/infer", "application/json", "{}"},
+    };
+    rest_set_up(&f);
+    for (size_t i = 0; i < PX_ARRAY_LEN(requests); i++) {
+        ask_without_memory(0, requests[i].path, requests[i].type, requests[i].body);
+        int want = f.status;
+        for (uint64_t n = 1; n < 12; n++) {
+            ask_without_memory(n, requests[i].path, requests[i].type, requests[i].body);
+            CHECK(f.status == want || f.status == 413 || f.status == 503);
+        }
+    }
+    rest_tear_down(&f);
+}
+
+PX_TEST(labels_of_metrics_are_escaped)
+{
+    struct px_model *model;
+    rest_set_up(&f);
+    model = rest_make_model(&f, "a\"b\\c\nd\xC3\xA9", "\xFF", &f.plain, &f.regression_info,
+                            rest_engine_create(&f, PX_TYPE_FP32, 4, 1));
+    CHECK_OK(px_serving_publish(f.serving, &model, 1, NULL));
+    get("/metrics");
+    CHECK_CONTAINS(f.body, "{model=\"a\\\"b\\\\c\\nd\xC3\xA9\",version=\"?\"}");
+    rest_tear_down(&f);
+}
+
 PX_TEST_MAIN(T(errors_take_the_form_of_their_path) T(a_wrong_method_names_the_right_ones)
                  T(segments_are_decoded) T(empty_and_extra_segments_match_nothing)
                      T(every_route_is_found_by_its_own_pattern)
                          T(refusals_of_the_transport_take_the_form_of_the_path) T(probes) T(metrics)
                              T(the_transport_may_tell_its_connections) T(models) T(stats)
-                                 T(dashboard_files) T(creation_survives_any_failed_allocation))
+                                 T(dashboard_files) T(creation_survives_any_failed_allocation)
+                                     T(a_request_survives_any_failed_allocation)
+                                         T(labels_of_metrics_are_escaped))
