@@ -25,7 +25,7 @@ if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
         -ftrivial-auto-var-init=zero)
 else()
     target_compile_options(px_flags INTERFACE
-        -Wcomma -Wassign-enum -Wloop-analysis -Wshift-sign-overflow)
+        -Wcomma -Wloop-analysis -Wshift-sign-overflow)
 endif()
 if(PX_SANITIZE)
     target_compile_options(px_flags INTERFACE

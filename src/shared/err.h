@@ -51,13 +51,6 @@ enum px_code px_err_hint(struct px_err *err, const char *format, ...) PX_PRINTF(
 /* Puts "context: " before the message; returns the code that `err` holds. */
 enum px_code px_err_wrap(struct px_err *err, const char *format, ...) PX_PRINTF(2, 3);
 
-#ifdef __clang_analyzer__
-/* The static analyzer sees one file at a time; without this it follows paths where a failure is PX_OK. */
-#define px_err_set_at(...) (px_err_set_at(__VA_ARGS__), PX_E_INTERNAL)
-#define px_err_hint(...)   (px_err_hint(__VA_ARGS__), PX_E_INTERNAL)
-#define px_err_wrap(...)   (px_err_wrap(__VA_ARGS__), PX_E_INTERNAL)
-#endif
-
 /* The message, and the hint after it in parentheses, as one line for people. `cap` > 0. */
 const char *px_err_text(const struct px_err *err, char *out, size_t cap);
 

@@ -30,8 +30,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 enum {
     TICK_MS = 200, /* how often `progress` is asked between rounds */
     LOG_MAX = 4096,

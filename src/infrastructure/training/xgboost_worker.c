@@ -116,7 +116,7 @@ static const struct px_xgb_job *map_job(void)
     return job;
 }
 
-static void limit(int resource, uint64_t value)
+static void limit(__rlimit_resource_t resource, uint64_t value)
 {
     struct rlimit now;
     if (value == 0 || getrlimit(resource, &now) != 0)

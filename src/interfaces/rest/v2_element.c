@@ -61,7 +61,7 @@ static double read_number(struct px_json *json, enum px_datatype type)
         return read_integer(json, type);
     case PX_TYPE_NONE: case PX_TYPE_BOOL: case PX_TYPE_BYTES: case PX_TYPE_COUNT: break;
     } // clang-format on
-    PX_ASSERT(!"a number's datatype");
+    PX_ASSERT(false && "a number's datatype");
     return 0;
 }
 
