@@ -14,7 +14,8 @@
 
 enum {
     PX_HISTOGRAM_SUB = 16,
-    PX_HISTOGRAM_BUCKETS = 16 + 40 * 16, /* values up to 2^44 - 1 (ns: 4.8 hours), larger ones clamp */
+    PX_HISTOGRAM_BUCKETS =
+        16 + 40 * 16, /* values up to 2^44 - 1 (ns: 4.8 hours), larger ones clamp */
 };
 
 struct px_histogram {

@@ -26,8 +26,7 @@
     px_vec_grow((void **)&(vec)->items, &(vec)->cap, (n), sizeof *(vec)->items)
 
 /* Adds one element at the end and returns its address, or NULL. */
-#define px_vec_push(vec)                                                                           \
-    (px_vec_reserve(vec, (vec)->len + 1) ? &(vec)->items[(vec)->len++] : NULL)
+#define px_vec_push(vec) (px_vec_reserve(vec, (vec)->len + 1) ? &(vec)->items[(vec)->len++] : NULL)
 
 #define px_vec_foreach(item, vec)                                                                  \
     for ((item) = (vec)->items; (item) && (item) < (vec)->items + (vec)->len; (item)++)

@@ -38,7 +38,8 @@ PX_MUST_USE enum px_code px_yaml_parse(struct px_str text, struct px_arena *aren
 const struct px_yaml *px_yaml_get(const struct px_yaml *mapping, const char *key);
 
 /* Typed reads of a scalar; PX_E_INVALID says what was expected, what came, and the line. */
-PX_MUST_USE enum px_code px_yaml_str(const struct px_yaml *node, struct px_str *ret, struct px_err *err);
+PX_MUST_USE enum px_code px_yaml_str(const struct px_yaml *node, struct px_str *ret,
+                                     struct px_err *err);
 PX_MUST_USE enum px_code px_yaml_i64(const struct px_yaml *node, int64_t *ret, struct px_err *err);
 PX_MUST_USE enum px_code px_yaml_f64(const struct px_yaml *node, double *ret, struct px_err *err);
 /* true, false, yes, no, on, off */

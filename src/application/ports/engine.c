@@ -8,8 +8,7 @@ enum px_code px_engine_score(struct px_engine *engine, const struct px_matrix *r
     PX_ASSERT(engine->ops->abi == PX_ENGINE_ABI);
     PX_ASSERT(rows->type == engine->feature_type && rows->n_cols == engine->n_features);
     PX_ASSERT(scores->type == engine->score_type && scores->n_rows == rows->n_rows);
-    PX_ASSERT(scores->n_cols ==
-              (flags & PX_SCORE_MARGIN ? engine->n_margins : engine->n_outputs));
+    PX_ASSERT(scores->n_cols == (flags & PX_SCORE_MARGIN ? engine->n_margins : engine->n_outputs));
     if (rows->n_rows == 0)
         return PX_OK;
     return engine->ops->score(engine, rows, scores, scratch, flags, err);

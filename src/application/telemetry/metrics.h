@@ -13,8 +13,8 @@
 #include "shared/histogram.h"
 
 enum {
-    PX_SCORE_BINS = 20,  /* equal bins of [0, 1], or of the range seen at load for other scores */
-    PX_BATCH_BINS = 14,  /* 1, 2, 3-4, 5-8, ... 4097 and more rows */
+    PX_SCORE_BINS = 20,   /* equal bins of [0, 1], or of the range seen at load for other scores */
+    PX_BATCH_BINS = 14,   /* 1, 2, 3-4, 5-8, ... 4097 and more rows */
     PX_METRIC_CODES = 80, /* enum px_code values are below this */
 };
 

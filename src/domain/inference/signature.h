@@ -63,9 +63,9 @@ long px_signature_find(const struct px_signature *signature, struct px_str name)
 enum px_code px_signature_unknown(const struct px_signature *signature, struct px_str name,
                                   struct px_err *err);
 
-const char *px_feature_kind_name(enum px_feature_kind kind);       /* "number" ... */
+const char *px_feature_kind_name(enum px_feature_kind kind);        /* "number" ... */
 enum px_feature_kind px_feature_kind_from_name(struct px_str name); /* 0 when unknown */
-const char *px_task_name(enum px_task task);                       /* "regression" ... */
+const char *px_task_name(enum px_task task);                        /* "regression" ... */
 enum px_task px_task_from_name(struct px_str name);                 /* 0 when unknown */
 
 /*

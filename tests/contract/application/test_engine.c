@@ -124,6 +124,6 @@ PX_TEST(destroying_nothing_is_fine)
 }
 
 PX_TEST_MAIN(T(an_adapter_describes_itself) T(no_rows_are_no_work)
-             T(a_row_scores_the_same_alone_and_in_any_batch)
-             T(margins_come_when_the_capability_says_so) T(scratch_grows_with_the_rows)
-             T(destroying_nothing_is_fine))
+                 T(a_row_scores_the_same_alone_and_in_any_batch)
+                     T(margins_come_when_the_capability_says_so) T(scratch_grows_with_the_rows)
+                         T(destroying_nothing_is_fine))

@@ -136,7 +136,7 @@ PX_TEST(the_same_name_and_version_twice_is_a_conflict)
 }
 
 PX_TEST_MAIN(T(a_bare_file_is_named_after_itself) T(a_name_may_be_given)
-             T(a_repository_holds_models_and_versions_in_numeric_order)
-             T(a_broken_version_is_listed_and_the_latest_ready_one_answers)
-             T(arguments_that_name_nothing_are_errors)
-             T(the_same_name_and_version_twice_is_a_conflict))
+                 T(a_repository_holds_models_and_versions_in_numeric_order)
+                     T(a_broken_version_is_listed_and_the_latest_ready_one_answers)
+                         T(arguments_that_name_nothing_are_errors)
+                             T(the_same_name_and_version_twice_is_a_conflict))

@@ -8,7 +8,8 @@ PX_TEST(batch_bins_grow_by_powers_of_two)
     static const struct {
         size_t rows;
         unsigned bin;
-    } cases[] = {{1, 0}, {2, 1}, {3, 2}, {4, 2}, {5, 3}, {8, 3}, {9, 4}, {4096, 12}, {4097, 13}, {1 << 20, 13}};
+    } cases[] = {{1, 0}, {2, 1}, {3, 2},     {4, 2},     {5, 3},
+                 {8, 3}, {9, 4}, {4096, 12}, {4097, 13}, {1 << 20, 13}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         CHECK_INT(px_batch_bin(cases[i].rows), cases[i].bin);
 }
