@@ -22,6 +22,8 @@ static struct px_matrix slice(const struct px_matrix *m, size_t first, size_t n)
 static enum px_code score_timed(struct px_lane *lane, unsigned loop, const struct px_matrix *rows,
                                 struct px_matrix *scores, struct px_call *call)
 {
+    if (rows->n_rows == 0)
+        return PX_OK; /* no batch: nothing to score, nothing to count */
     uint64_t started_ns = px_clock_monotonic_ns();
     enum px_code code = px_engine_score(lane->model->engine, rows, scores, lane->scratch,
                                         call->score_flags, &call->err);

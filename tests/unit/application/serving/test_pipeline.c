@@ -145,14 +145,19 @@ PX_TEST(margins_are_not_batched_with_scores)
     tear_down(&f);
 }
 
-PX_TEST(a_call_without_rows_is_answered)
+PX_TEST(calls_without_rows_are_answered)
 {
     struct fixture f;
     set_up(&f);
-    CHECK_OK(ask(&f, 0, 0, 0, 0));
-    px_serving_wave(f.serving, 0);
-    CHECK_INT(f.n_done, 1);
-    CHECK_INT(f.calls[0].code, PX_OK);
+    for (size_t n_calls = 1; n_calls <= 3; n_calls++) {
+        f.n_done = 0;
+        for (size_t i = 0; i < n_calls; i++)
+            CHECK_OK(ask(&f, i, 0, 0, 0));
+        px_serving_wave(f.serving, 0);
+        CHECK_INT(f.n_done, n_calls);
+        CHECK_INT(f.calls[0].code, PX_OK);
+    }
+    CHECK_INT(f.engine->n_calls, 0);
     tear_down(&f);
 }
 
@@ -283,7 +288,7 @@ PX_TEST(draining_turns_readiness_off)
 PX_TEST_MAIN(T(calls_of_one_wave_are_scored_together)
                  T(a_wave_over_the_batch_limit_is_cut_between_calls)
                      T(one_call_over_the_batch_limit_is_scored_in_pieces)
-                         T(margins_are_not_batched_with_scores) T(a_call_without_rows_is_answered)
+                         T(margins_are_not_batched_with_scores) T(calls_without_rows_are_answered)
                              T(too_many_rows_are_refused_and_counted)
                                  T(a_failing_engine_fails_every_call_of_its_batch_and_no_other)
                                      T(calls_batches_rows_and_missing_values_are_counted)
