@@ -11,7 +11,7 @@
 
 build: ## Build build/phoenix (installs what the build needs)
 	@tools/setup build
-	@tools/build release
+	@tools/build release phoenix
 
 run: build ## Make data, train, check and serve a model on PORT, with a trickle of traffic
 	@tools/setup run
