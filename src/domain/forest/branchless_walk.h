@@ -213,7 +213,15 @@ static void NAMED(start_margins)(const struct px_forest_ir *ir, ELEMENT *margins
 {
     for (size_t i = 0; i < n; i++) {
         for (size_t k = 0; k < ir->n_margins; k++)
-            margins[i * ir->n_margins + k] = (ELEMENT)ir->base[k];
+            margins[i * ir->n_margins + k] = ir->base_last ? 0 : (ELEMENT)ir->base[k];
+    }
+}
+
+static void NAMED(finish_margins)(const struct px_forest_ir *ir, ELEMENT *margins, size_t n)
+{
+    for (size_t i = 0; ir->base_last && i < n; i++) {
+        for (size_t k = 0; k < ir->n_margins; k++)
+            margins[i * ir->n_margins + k] += (ELEMENT)ir->base[k];
     }
 }
 
@@ -241,6 +249,7 @@ static void NAMED(score_one)(const struct px_forest_ir *ir, const struct packed_
         for (size_t lane = 0; lane < n; lane++)
             NAMED(add_leaf)(forest, &trees[lane], at[lane], margins);
     }
+    NAMED(finish_margins)(ir, margins, 1);
 }
 
 /* One tree for PX_LANES rows, of which the first `n` count. */
@@ -276,6 +285,7 @@ static void NAMED(score_block)(const struct px_forest_ir *ir, const struct packe
         (ir, forest, tree, tree->special ? WALK_SPECIAL : plain, &row[i],
          n - i < PX_LANES ? n - i : PX_LANES, margins + i * ir->n_margins);
     }
+    NAMED(finish_margins)(ir, margins, n);
 }
 
 static void NAMED(score)(const struct px_forest_ir *ir, const struct packed_forest *forest,

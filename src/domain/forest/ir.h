@@ -18,7 +18,7 @@
  * - A leaf has a number within its tree (in file order) and `width` values: one that is added to the
  *   margin `output`, or (vector leaf) one per margin.
  * - margin[k] = base[k] + sum over trees, in order, of weight * leaf; each product and each sum is rounded
- *   to the element type. With `average_by` scores are computed from the sum divided by it.
+ *   to the element type (with `base_last` the sum starts at 0 and the base comes last). With `average_by` scores are computed from the sum divided by it.
  *
  * Invariants, established by px_ir_add_tree and px_ir_finish, so that kernels check nothing: node 0 of a
  * tree is its root; children lie after their parent and inside the tree; every node has one parent;
@@ -101,7 +101,8 @@ struct px_forest_ir {
     bool score_is_probability;
     double average_by; /* 0: scores are computed from the plain sum */
     struct px_transform transform;
-    double *base; /* [n_margins], in the arena */
+    double *base;   /* [n_margins], in the arena */
+    bool base_last; /* the base is added after the trees, as XGBoost did up to 1.2 */
     size_t depth_max, n_leaves;
 
     PX_VEC(struct px_tree) trees;

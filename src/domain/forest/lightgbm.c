@@ -6,10 +6,12 @@
  * only the pandas categories matter. `tree_sizes` is ignored: edited files break it, and the blocks say
  * where they end.
  *
- * One rule differs by a version that the file does not state: since 3.3 a missing category goes right,
- * before that NaN counted as category 0 (unless the missing type is NaN). v4 is new and v2 is old; v3 was
- * written by 2.3 to 3.3. There the list of parameters tells: 3.3 was the first to list
- * `precise_float_parser`. Without it the newer rule is taken, with a warning when it matters.
+ * Two rules changed in versions that the file does not state. A missing category goes right, except in
+ * 3.0 to 3.2 where NaN counted as category 0 unless the missing type is NaN; cross_entropy_lambda is
+ * log1p(exp(x)) since 3.3 and was log(1 + exp(x)). v2 was written by 2.0 to 2.2, v3 by 2.3 to 3.3, v4 later.
+ * Within v3 the list of parameters tells: `saved_feature_importance_type` came with 3.0,
+ * `precise_float_parser` with 3.3 (measured: 2.2.3, 2.3.1, 3.0.0, 3.1.1, 3.2.1, 3.3.0, 4.1, 4.7 on
+ * x86-64). Without the list the newest rules are taken, with a warning when the first one matters.
  */
 #include "domain/forest/lightgbm_objective.h"
 #include "domain/forest/lightgbm_tree.h"
@@ -20,7 +22,7 @@
 
 enum { VERSION_KNOWN = 4 };
 
-enum nan_rule { NAN_RULE_NEW, NAN_RULE_OLD, NAN_RULE_UNSURE };
+enum generation { LIGHTGBM_2, LIGHTGBM_3_0_TO_3_2, LIGHTGBM_3_3_ON, LIGHTGBM_V3_UNSURE };
 
 struct reader {
     struct px_forest_ir *ir;
@@ -28,7 +30,7 @@ struct reader {
     struct px_str version, num_class, trees_per_iteration, max_feature, objective;
     struct px_str feature_names, feature_infos, pandas_categorical;
     bool average_output;
-    enum nan_rule nan_rule;
+    enum generation generation;
     struct px_lightgbm_tree tree;
 };
 
@@ -110,6 +112,18 @@ static bool file_contains(struct px_str text, const char *word)
     return text.len && memmem(text.ptr, text.len, word, strlen(word));
 }
 
+/* `bytes` is the whole file, `number` its format. */
+static enum generation find_generation(int64_t number, struct px_str bytes)
+{
+    if (number != 3)
+        return number < 3 ? LIGHTGBM_2 : LIGHTGBM_3_3_ON;
+    if (file_contains(bytes, "\n[precise_float_parser:"))
+        return LIGHTGBM_3_3_ON;
+    if (file_contains(bytes, "\n[saved_feature_importance_type:"))
+        return LIGHTGBM_3_0_TO_3_2;
+    return file_contains(bytes, "\nparameters:") ? LIGHTGBM_2 : LIGHTGBM_V3_UNSURE;
+}
+
 static enum px_code take_version(struct reader *reader, struct px_str bytes, struct px_err *err)
 {
     struct px_str version = px_str_trim(reader->version);
@@ -117,12 +131,8 @@ static enum px_code take_version(struct reader *reader, struct px_str bytes, str
     if (version.len > 1 && version.ptr[0] == 'v' &&
         !px_str_to_i64(px_str_n(version.ptr + 1, version.len - 1), &number))
         number = INT64_MAX;
-    reader->nan_rule = number >= 4 ? NAN_RULE_NEW : NAN_RULE_OLD;
-    if (number == 3 && file_contains(bytes, "[precise_float_parser:"))
-        reader->nan_rule = NAN_RULE_NEW;
-    else if (number == 3 && !file_contains(bytes, "\nparameters:"))
-        reader->nan_rule = NAN_RULE_UNSURE;
-    reader->tree.nan_is_category_0 = reader->nan_rule == NAN_RULE_OLD;
+    reader->generation = find_generation(number, bytes);
+    reader->tree.nan_is_category_0 = reader->generation == LIGHTGBM_3_0_TO_3_2;
     reader->ir->library_version =
         px_arena_str(&reader->ir->arena, version.ptr ? version : px_str("v2"));
     if (!reader->ir->library_version.ptr)
@@ -268,12 +278,12 @@ static enum px_code check_linear(const struct reader *reader, struct px_err *err
 
 static enum px_code warn_nan_rule(struct reader *reader, struct px_err *err)
 {
-    if (reader->nan_rule != NAN_RULE_UNSURE || !reader->tree.met_nan_rule)
+    if (reader->generation != LIGHTGBM_V3_UNSURE || !reader->tree.met_nan_rule)
         return PX_OK;
     return px_ir_warn(reader->ir, err,
-                      "LightGBM up to 3.2 treats a missing category as category 0, later versions "
-                      "send it right; this v3 file does not say which wrote it, and the later rule "
-                      "is used");
+                      "LightGBM 3.0 to 3.2 treats a missing category as category 0, other versions "
+                      "send it right; this v3 file has no parameters that tell which wrote it, and "
+                      "it is sent right");
 }
 
 /* One list of pandas categories; numbers keep their text. */
@@ -357,7 +367,10 @@ static enum px_code finish(struct reader *reader, struct px_err *err)
 {
     enum px_code code = take_rounds(reader, err);
     if (code == PX_OK)
-        code = px_lightgbm_take_objective(reader->objective, reader->ir, err);
+        code = px_lightgbm_take_objective(reader->objective,
+                                          reader->generation == LIGHTGBM_2 ||
+                                              reader->generation == LIGHTGBM_3_0_TO_3_2,
+                                          reader->ir, err);
     if (code == PX_OK)
         code = take_names(reader, err);
     if (code == PX_OK)

@@ -113,8 +113,8 @@ static enum px_code check_classes(const struct objective *objective, const struc
     return PX_OK;
 }
 
-enum px_code px_lightgbm_take_objective(struct px_str line, struct px_forest_ir *ir,
-                                        struct px_err *err)
+enum px_code px_lightgbm_take_objective(struct px_str line, bool before_3_3,
+                                        struct px_forest_ir *ir, struct px_err *err)
 {
     struct px_str rest = px_str_trim(line);
     struct px_str name = rest.len ? px_str_cut(&rest, ' ') : px_str("custom");
@@ -125,6 +125,8 @@ enum px_code px_lightgbm_take_objective(struct px_str line, struct px_forest_ir 
     if (!ir->objective.ptr)
         return px_ir_no_memory(err);
     ir->transform = (struct px_transform){.kind = objective->transform, .alpha = 1.0};
+    if (before_3_3 && objective->transform == PX_TRANSFORM_LOG1P_EXP)
+        ir->transform.kind = PX_TRANSFORM_LOG_EXP;
     enum px_code code = check_classes(objective, ir, err);
     while (code == PX_OK && px_str_trim(rest).len) {
         rest = px_str_trim(rest);

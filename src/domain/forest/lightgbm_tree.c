@@ -9,8 +9,8 @@
  *   threshold t in [-z, z) that decides a whole interval: `0 <= t` for all of [-z, z]. The same answers
  *   without looking at x twice: t := z when 0 <= t, else the double before -z. Other thresholds
  *   do not tell 0 from a tiny number.
- * - Missing categories. From 3.3 on NaN goes right. Up to 3.2 it was category 0 unless the missing type
- *   was NaN. Either is a default side of the split.
+ * - Missing categories. NaN goes right, or counts as category 0 (lightgbm.c knows when). Either is a
+ *   default side of the split.
  */
 #include "domain/forest/lightgbm_tree.h"
 

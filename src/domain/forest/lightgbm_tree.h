@@ -15,7 +15,7 @@ struct px_lightgbm_numbers {
 };
 
 struct px_lightgbm_tree {
-    bool nan_is_category_0; /* the rule of LightGBM up to 3.2 for categorical splits */
+    bool nan_is_category_0; /* the rule of LightGBM 3.0 to 3.2 for categorical splits */
     bool met_nan_rule;      /* out: some split goes another way under the other rule */
     struct px_lightgbm_numbers feature, threshold, decision, left, right, leaf_value;
     struct px_lightgbm_numbers set_starts, set_words;

@@ -120,6 +120,8 @@ static double each_f64(struct px_transform transform, double x)
         return exp(x);
     if (transform.kind == PX_TRANSFORM_LOG1P_EXP)
         return log1p(exp(x));
+    if (transform.kind == PX_TRANSFORM_LOG_EXP)
+        return log(1.0 + exp(x));
     if (transform.kind == PX_TRANSFORM_SQUARE)
         return ((x > 0.0) - (x < 0.0)) * x * x;
     PX_ASSERT(transform.kind == PX_TRANSFORM_IDENTITY);

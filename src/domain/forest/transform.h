@@ -21,6 +21,7 @@ enum px_transform_kind {
     PX_TRANSFORM_SORT,      /* reg:quantileerror of XGBoost 3.4 and later */
     PX_TRANSFORM_EXPECTILE, /* increments through softplus */
     PX_TRANSFORM_LOG1P_EXP, /* LightGBM's cross_entropy_lambda */
+    PX_TRANSFORM_LOG_EXP,   /* the same up to LightGBM 3.2: log(1 + exp(x)) */
     PX_TRANSFORM_SQUARE,    /* LightGBM's reg_sqrt: sign(x) * x * x */
 };
 

@@ -73,17 +73,21 @@ static void add_f64(const struct px_forest_ir *ir, const struct px_tree *tree, c
 static void margins_f32(const struct px_forest_ir *ir, const void *row, float *margins)
 {
     for (size_t k = 0; k < ir->n_margins; k++)
-        margins[k] = (float)ir->base[k];
+        margins[k] = ir->base_last ? 0 : (float)ir->base[k];
     for (size_t t = 0; t < ir->trees.len; t++)
         add_f32(ir, &ir->trees.items[t], row, margins);
+    for (size_t k = 0; ir->base_last && k < ir->n_margins; k++)
+        margins[k] += (float)ir->base[k];
 }
 
 static void margins_f64(const struct px_forest_ir *ir, const void *row, double *margins)
 {
     for (size_t k = 0; k < ir->n_margins; k++)
-        margins[k] = ir->base[k];
+        margins[k] = ir->base_last ? 0 : ir->base[k];
     for (size_t t = 0; t < ir->trees.len; t++)
         add_f64(ir, &ir->trees.items[t], row, margins);
+    for (size_t k = 0; ir->base_last && k < ir->n_margins; k++)
+        margins[k] += ir->base[k];
 }
 
 static void walker_margins(const struct px_forest_ir *ir, const void *compiled,

@@ -262,6 +262,8 @@ static enum px_code take_objective(struct px_xgboost_file *file, struct px_err *
     if (!file->ir->objective.ptr)
         return px_ir_no_memory(err);
     px_xgboost_objective_apply(objective, version_number(file), file->ir);
+    int base_first_since = px_str_is(file->booster, "dart") ? PX_XGBOOST_1_4 : PX_XGBOOST_1_3;
+    file->ir->base_last = version_number(file) < base_first_since;
     return take_base(file, objective, err);
 }
 
@@ -318,6 +320,20 @@ static enum px_code take_labels(struct px_xgboost_file *file, struct px_err *err
     return file->ir->class_labels ? PX_OK : px_ir_no_memory(err);
 }
 
+/*
+ * 1.6 sent codes that are no category (negative, beyond the split's bit words) to the default side, all
+ * other versions left. The majority's rule is used for every file.
+ */
+static enum px_code warn_invalid_categories(const struct px_xgboost_file *file, struct px_err *err)
+{
+    int version = version_number(file);
+    if (file->ir->sets.len == 0 || version < PX_XGBOOST_1_6 || version >= PX_XGBOOST_1_7)
+        return PX_OK;
+    return px_ir_warn(file->ir, err,
+                      "XGBoost 1.6 itself sends unknown categories to the default side of a split; "
+                      "here they go left, as in every other version");
+}
+
 static enum px_code warn_infinite_leaves(struct px_forest_ir *ir, struct px_err *err)
 {
     for (size_t i = 0; i < ir->leaf_values.len; i++) {
@@ -347,6 +363,8 @@ enum px_code px_xgboost_finish(struct px_xgboost_file *file, enum px_forest_roun
         code = take_features(file, err);
     if (code == PX_OK)
         code = take_labels(file, err);
+    if (code == PX_OK)
+        code = warn_invalid_categories(file, err);
     if (code == PX_OK)
         code = warn_infinite_leaves(file->ir, err);
     return code == PX_OK ? px_ir_finish(file->ir, err) : code;

@@ -119,16 +119,24 @@ static void link_expectile(float *base, size_t n)
         base[j] = px_softplus_inverse_f32(base[j] - base[j - 1] - PX_XGBOOST_EPSILON);
 }
 
+/* Up to 1.2 binary:logitraw linked its base score although it does not transform its margins. */
+static enum link link_of(const struct px_xgboost_objective *objective, int version)
+{
+    bool logitraw = strcmp(objective->name, "binary:logitraw") == 0;
+    return logitraw && version < PX_XGBOOST_1_3 ? LINK_LOGIT : objective->link;
+}
+
 enum px_code px_xgboost_objective_link(const struct px_xgboost_objective *objective, int version,
                                        float *base, size_t n, struct px_err *err)
 {
+    enum link link = link_of(objective, version);
     enum px_code code = PX_OK;
-    if (objective->link == LINK_EXPECTILE)
+    if (link == LINK_EXPECTILE)
         link_expectile(base, n);
     for (size_t j = 0; code == PX_OK && j < n; j++) {
-        if (objective->link == LINK_LOGIT)
+        if (link == LINK_LOGIT)
             code = link_logit(version, &base[j], err);
-        else if (objective->link == LINK_LOG)
+        else if (link == LINK_LOG)
             code = link_log(&base[j], err);
         if (code == PX_OK && isnan(base[j]))
             code = px_err_set(err, PX_E_CORRUPT, "base_score %zu has no margin", j);

@@ -9,7 +9,14 @@
 #include "domain/forest/ir.h"
 
 /* "3.2" as 302: versions compare as numbers. */
-enum { PX_XGBOOST_1_6 = 106, PX_XGBOOST_3_2 = 302, PX_XGBOOST_3_4 = 304 };
+enum {
+    PX_XGBOOST_1_3 = 103,
+    PX_XGBOOST_1_4 = 104,
+    PX_XGBOOST_1_6 = 106,
+    PX_XGBOOST_1_7 = 107,
+    PX_XGBOOST_3_2 = 302,
+    PX_XGBOOST_3_4 = 304,
+};
 
 struct px_xgboost_objective;
 
