@@ -188,7 +188,7 @@ static const struct px_option options[] = {
 
 const struct px_verb px_verb_serve = {
     .name = "serve",
-    .summary = "answer predictions over HTTP",
+    .summary = "Answer predictions over HTTP.",
     .arguments = "MODEL | NAME=MODEL... | DIR",
     .details =
         "MODEL is a package folder (model.yaml) or a bare model file: XGBoost JSON or UBJSON,\n"
