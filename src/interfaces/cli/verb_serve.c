@@ -198,7 +198,7 @@ const struct px_verb px_verb_serve = {
         "Examples:\n"
         "  phoenix serve model.json\n"
         "  phoenix serve fraud=models/fraud churn=churn.txt --port 9000\n"
-        "  phoenix serve models/ --config phoenix.yaml\n",
+        "  phoenix serve models/ --config phoenix.yaml",
     .options = options,
     .arguments_min = 1,
     .arguments_max = PX_CLI_ARGUMENTS_MAX,
