@@ -79,7 +79,9 @@ static enum px_code name_columns(struct px_table *table, const struct px_csv_rec
                                  struct px_err *err)
 {
     struct px_str *names = px_arena_alloc(&table->arena, first->n_fields, sizeof *names);
-    for (size_t i = 0; names && i < first->n_fields; i++) {
+    if (!names)
+        return px_arena_check(&table->arena, "the header", err);
+    for (size_t i = 0; i < first->n_fields; i++) {
         char place[32];
         struct px_str name = px_str_trim(first->fields[i].text);
         if (!table->has_header || name.len == 0) {

@@ -148,7 +148,7 @@ void px_column_decide(const struct px_column_profile *profile, struct px_column_
 {
     uint64_t present = profile->n - profile->n_missing;
     double share = PX_COLUMN_KIND_SHARE * (double)present;
-    *ret = (struct px_column_decision){0};
+    *ret = (struct px_column_decision){.n_bad = 0};
     if (present == 0) {
         snprintf(ret->reason, sizeof ret->reason, "every value is missing");
     } else if (profile->n_missing == 0 && !profile->many && profile->values.len == 1) {

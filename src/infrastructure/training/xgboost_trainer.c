@@ -343,7 +343,7 @@ static struct px_str last_line(const struct child *child)
 
 static enum px_code died_of_signal(const struct child *child, int number, struct px_err *err)
 {
-    const struct px_train_params none = {0};
+    const struct px_train_params none = {.rounds_max = 0};
     const struct px_train_params *params = child->job ? &child->job->params : &none;
     struct px_str line = last_line(child);
     if (number == SIGXCPU)

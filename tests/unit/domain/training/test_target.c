@@ -32,7 +32,7 @@ static void check_binary(const char *const *values, const char *positive, const 
 {
     struct px_target target;
     struct px_err err;
-    CHECK_OK(fit(values, 20, (struct px_target_options){0, px_str(want)}, &target, &err));
+    CHECK_OK(fit(values, 20, (struct px_target_options){.positive = px_str(want)}, &target, &err));
     CHECK_INT(target.task, PX_TASK_BINARY);
     CHECK_STR(target.labels[0], negative);
     CHECK_STR(target.labels[1], positive);
@@ -61,7 +61,7 @@ PX_TEST(chooses_the_task)
 {
     struct px_target target;
     struct px_err err;
-    const struct px_target_options none = {0};
+    const struct px_target_options none = {.positive = {0}};
     CHECK_OK(fit((const char *const[]){"a", "c", "b", NULL}, 3, none, &target, &err));
     CHECK_INT(target.task, PX_TASK_MULTICLASS);
     CHECK_STR(target.labels[2], "c");
@@ -101,9 +101,9 @@ static void check_refused(const char *const *values, struct px_target_options op
 
 PX_TEST(refuses_what_cannot_be_learned)
 {
-    const struct px_target_options none = {0}, binary = {PX_TASK_BINARY, {0}},
+    const struct px_target_options none = {.positive = {0}}, binary = {PX_TASK_BINARY, {0}},
                                    regression = {PX_TASK_REGRESSION, {0}},
-                                   positive = {0, PX_STR("maybe")};
+                                   positive = {.positive = PX_STR("maybe")};
     check_refused((const char *const[]){"a", NULL}, none, "one value only");
     check_refused((const char *const[]){"", "?", NULL}, none, "has no values");
     check_refused((const char *const[]){"a", "b", "c", NULL}, binary, "2 different values, got 3");
@@ -124,7 +124,7 @@ PX_TEST(refuses_too_many_classes)
         snprintf(text, sizeof text, "k%d", i % 300);
         CHECK_OK(px_column_profile_add(&profile, px_str(text), NULL));
     }
-    const struct px_target_options none = {0};
+    const struct px_target_options none = {.positive = {0}};
     CHECK_INT(px_target_fit(&profile, &none, &arena, &target, &err), PX_E_INVALID);
     CHECK_CONTAINS(err.message, "300 different values; at most 256");
     px_column_profile_deinit(&profile);
