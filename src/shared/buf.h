@@ -27,6 +27,13 @@ static inline struct px_buf px_buf(size_t max)
     return (struct px_buf){.max = max};
 }
 
+/* A buffer over `size` > 0 bytes of the caller's, which never allocates. It must not be deinited. */
+static inline struct px_buf px_buf_fixed(char *memory, size_t size)
+{
+    memory[0] = '\0';
+    return (struct px_buf){.ptr = memory, .max = size - 1, .cap = size};
+}
+
 /* Frees the memory; the buffer may be used again. */
 void px_buf_deinit(struct px_buf *buf);
 

@@ -36,7 +36,7 @@ void px_histogram_merge(struct px_histogram_view *into, const struct px_histogra
 /* Smallest bucket bound that `quantile` (0..1) of the values do not exceed; 0 when empty. */
 uint64_t px_histogram_quantile(const struct px_histogram_view *view, double quantile);
 
-/* How many values were <= bound, to bucket accuracy. */
+/* How many values were <= bound; those just above it, in its bucket, count too. */
 uint64_t px_histogram_count_below(const struct px_histogram_view *view, uint64_t bound);
 
 #endif

@@ -3,119 +3,150 @@
 
 #include "shared/clock.h"
 #include "shared/json.h"
+#include "shared/number.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
-enum {
-    LINE_MAX_BYTES = 4096,
-    VALUE_MAX_BYTES = 1024,
-};
-
-static const char *const level_names[] = {[PX_LOG_DEBUG] = "debug",
-                                          [PX_LOG_INFO] = "info",
-                                          [PX_LOG_WARN] = "warn",
-                                          [PX_LOG_ERROR] = "error"};
-
+/* Read by every thread at every event; they are independent, so relaxed order is enough. */
 static _Atomic int least_level = PX_LOG_INFO;
 static _Atomic int line_format = PX_LOG_LOGFMT;
 
+/* Kept free for the mark of a cut line, the closing brace, and the line end. */
+enum { TAIL_MAX = 32 };
+
+static const char *const level_names[] = {"", "debug", "info", "warn", "error"};
+
 void px_log_configure(enum px_log_level least, enum px_log_format format)
 {
-    /* Independent settings: nothing else is published by them. */
-    atomic_store_explicit(&least_level, least, memory_order_relaxed);
-    atomic_store_explicit(&line_format, format, memory_order_relaxed);
+    atomic_store_explicit(&least_level, (int)least, memory_order_relaxed);
+    atomic_store_explicit(&line_format, (int)format, memory_order_relaxed);
 }
 
-/* Where a line is built: a buffer over the caller's stack that never grows. */
-static struct px_buf line_over(char *memory)
+/* The text, or its start with "…" when it is too long. */
+static struct px_str shorten(struct px_str text, char memory[PX_LOG_TEXT_MAX])
 {
-    return (struct px_buf){.ptr = memory, .max = LINE_MAX_BYTES - 1, .cap = LINE_MAX_BYTES};
+    static const char mark[] = "\xE2\x80\xA6";
+    if (text.len <= PX_LOG_TEXT_MAX)
+        return text;
+    size_t len = PX_LOG_TEXT_MAX - sizeof mark;
+    while (len > 0 && (text.ptr[len] & 0xC0) == 0x80) /* not inside a character */
+        len--;
+    memcpy(memory, text.ptr, len);
+    memcpy(memory + len, mark, sizeof mark - 1);
+    return px_str_n(memory, len + sizeof mark - 1);
 }
 
+static void put_json(struct px_json_writer *json, const struct px_log_pair *pair)
+{
+    const struct px_log_value *value = &pair->value;
+    char memory[PX_LOG_TEXT_MAX];
+    px_json_key(json, pair->key);
+    switch (value->type) {
+    case PX_LOG_VALUE_STR:
+        px_json_put_str(json, shorten(value->str, memory));
+        break;
+    case PX_LOG_VALUE_I64:
+        px_json_put_i64(json, value->i64);
+        break;
+    case PX_LOG_VALUE_U64:
+        px_json_put_u64(json, value->u64);
+        break;
+    case PX_LOG_VALUE_F64:
+        px_json_put_f64(json, value->f64, false);
+        break;
+    }
+}
+
+/* May the text stand in logfmt without quotes? Only printable ASCII without space, '=', '"', '\'. */
 static bool is_bare(struct px_str text)
 {
     for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
-        if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c >= 0x7F)
+        char c = text.ptr[i];
+        if (c <= ' ' || c == 0x7F || c == '=' || c == '"' || c == '\\')
             return false;
     }
     return text.len > 0;
 }
 
-/* The part of `text` that is logged; what is longer is cut and the line says so. */
-static struct px_str cut(struct px_str text, bool *is_cut)
+/* key=value; a text that is not bare is written as a JSON string. */
+static void put_logfmt(struct px_json_writer *json, const struct px_log_pair *pair)
 {
-    if (text.len <= VALUE_MAX_BYTES)
-        return text;
-    *is_cut = true;
-    return px_str_n(text.ptr, VALUE_MAX_BYTES);
-}
-
-static void put_value(struct px_json_writer *w, const struct px_log_value *value, bool json,
-                      bool *is_cut)
-{
-    struct px_str text;
+    const struct px_log_value *value = &pair->value;
+    char memory[PX_LOG_TEXT_MAX];
+    if (json->buf->len)
+        px_buf_byte(json->buf, ' ');
+    px_buf_text(json->buf, pair->key);
+    px_buf_byte(json->buf, '=');
+    json->comma = false;
     switch (value->type) {
     case PX_LOG_VALUE_STR:
-        text = cut(value->str, is_cut);
-        if (!json && is_bare(text))
-            px_buf_str(w->buf, text);
+        if (is_bare(value->str))
+            px_buf_str(json->buf, shorten(value->str, memory));
         else
-            px_json_put_str(w, text);
+            px_json_put_str(json, shorten(value->str, memory));
         break;
     case PX_LOG_VALUE_I64:
-        px_json_put_i64(w, value->i64);
+        px_json_put_i64(json, value->i64);
         break;
     case PX_LOG_VALUE_U64:
-        px_json_put_u64(w, value->u64);
+        px_json_put_u64(json, value->u64);
         break;
     case PX_LOG_VALUE_F64:
-        px_json_put_f64(w, value->f64, !json);
+        px_json_put_f64(json, value->f64, true);
         break;
     }
 }
 
-static void put_pair(struct px_buf *line, const struct px_log_pair *pair, bool json, bool *is_cut)
+static void write_line(const struct px_buf *line)
 {
-    struct px_buf before = *line;
-    px_buf_printf(line, json ? ",\"%s\":" : " %s=", pair->key);
-    struct px_json_writer w = px_json_writer(line);
-    put_value(&w, &pair->value, json, is_cut);
-    if (line->failed) { /* a pair that does not fit is left out whole, so the line stays well-formed */
-        *line = before;
-        *is_cut = true;
-    }
+    ssize_t n;
+    do {
+        n = write(STDERR_FILENO, line->ptr, line->len);
+    } while (n < 0 && errno == EINTR);
+    /* Nowhere is left to report that the log itself cannot be written. */
 }
 
 void px_log_write(enum px_log_level level, const char *event, const struct px_log_pair *pairs,
                   size_t n)
 {
-    char memory[LINE_MAX_BYTES];
     if ((int)level < atomic_load_explicit(&least_level, memory_order_relaxed))
         return;
-    bool json = atomic_load_explicit(&line_format, memory_order_relaxed) == PX_LOG_JSON,
-         is_cut = false;
-    struct px_buf line = line_over(memory);
-    line.max -= 24; /* room for the end of the line */
-    px_buf_text(&line, json ? "{\"ts\":\"" : "ts=");
-    px_clock_format(&line, px_clock_wall_ns());
-    px_buf_printf(&line, json ? "\",\"level\":\"%s\",\"event\":\"%s\"" : " level=%s event=%s",
-                  level_names[level], event);
-    for (size_t i = 0; i < n; i++)
-        put_pair(&line, &pairs[i], json, &is_cut);
-    line.max += 24;
-    if (is_cut)
-        px_buf_text(&line, json ? ",\"cut\":true" : " cut=true");
-    px_buf_text(&line, json ? "}\n" : "\n");
-    /* One write keeps lines of threads apart; a log that cannot be written has nowhere to say so. */
-    ssize_t written = write(STDERR_FILENO, line.ptr, line.len);
-    (void)written;
+    char memory[PX_LOG_LINE_MAX], time[32];
+    bool as_json = atomic_load_explicit(&line_format, memory_order_relaxed) == PX_LOG_JSON;
+    void (*put)(struct px_json_writer *, const struct px_log_pair *) =
+        as_json ? put_json : put_logfmt;
+    struct px_buf now = px_buf_fixed(time, sizeof time);
+    px_clock_format(&now, px_clock_wall_ns());
+    const struct px_log_pair head[] = {PX_LOG_S("ts", px_buf_view(&now)),
+                                       PX_LOG_T("level", level_names[level]),
+                                       PX_LOG_T("event", event)};
+
+    struct px_buf line = px_buf_fixed(memory, sizeof memory - TAIL_MAX);
+    struct px_json_writer json = px_json_writer(&line);
+    if (as_json)
+        px_json_begin_object(&json);
+    for (size_t i = 0; i < PX_ARRAY_LEN(head); i++)
+        put(&json, &head[i]);
+    size_t whole = line.len;
+    for (size_t i = 0; i < n && !line.failed; i++) {
+        put(&json, &pairs[i]);
+        whole = line.failed ? whole : line.len;
+    }
+    bool cut = line.failed;
+    line = (struct px_buf){
+        .ptr = memory, .len = whole, .max = sizeof memory - 1, .cap = sizeof memory};
+    if (cut)
+        px_buf_text(&line, as_json ? ",\"cut\":true" : " cut=true");
+    px_buf_text(&line, as_json ? "}\n" : "\n");
+    write_line(&line);
 }
 
 void px_log_err(enum px_log_level level, const char *event, const struct px_err *err)
 {
-    px_log(level, event, PX_LOG_T("code", px_code_name(err->code)),
-           PX_LOG_T("message", err->message), PX_LOG_T("hint", err->hint),
-           PX_LOG_T("file", err->file), PX_LOG_I("line", err->line));
+    const struct px_log_pair pairs[] = {
+        PX_LOG_T("code", px_code_name(err->code)), PX_LOG_T("message", err->message),
+        PX_LOG_T("file", err->file), PX_LOG_I("line", err->line), PX_LOG_T("hint", err->hint)};
+    px_log_write(level, event, pairs, PX_ARRAY_LEN(pairs) - (err->hint[0] ? 0 : 1));
 }

@@ -5,8 +5,9 @@
  *     px_log(PX_LOG_INFO, "model.loaded", PX_LOG_S("model", name), PX_LOG_U("trees", n));
  *
  * An event has a dotted name and key/value pairs; the text is never built by hand. A line is built on
- * the stack and written with one write(2), so lines of threads do not mix. Values that are too long are
- * cut and marked. Domain code does not log. Threads: any, after px_log_configure.
+ * the stack and written with one write(2), so lines of threads do not mix. A text that is too long ends
+ * with "…"; pairs that do not fit the line are left out, and the line ends with cut=true. Domain code
+ * does not log. Threads: any; px_log_configure may be called at any time.
  */
 #ifndef PX_SHARED_LOG_H
 #define PX_SHARED_LOG_H
@@ -17,6 +18,12 @@
 enum px_log_level { PX_LOG_DEBUG = 1, PX_LOG_INFO, PX_LOG_WARN, PX_LOG_ERROR };
 enum px_log_format { PX_LOG_LOGFMT = 1, PX_LOG_JSON };
 
+enum {
+    PX_LOG_LINE_MAX = 4096, /* bytes, with the line end */
+    PX_LOG_TEXT_MAX = 1024, /* bytes of one text */
+};
+
+/* Until this is called: INFO and above, as logfmt. */
 void px_log_configure(enum px_log_level least, enum px_log_format format);
 
 /* One value; made by the macros below. */
