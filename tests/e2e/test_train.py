@@ -5,6 +5,7 @@ import csv
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from command import PHOENIX, ROOT, fail, phoenix, succeed
+from server import Server
 
 DATA = Path(os.environ.get("PHOENIX_TEST_DATA", ROOT.parent / "shared" / "data"))
 
@@ -238,13 +240,28 @@ def test_missing_library_says_what_to_install(tmp_path):
     assert "/nonexistent/lib.so" in text and "PHOENIX_XGBOOST_LIBRARY" in text
 
 
+def trains(children):
+    """Is there a training process that has used some processor time?"""
+    for pid in children.read_text().split():
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if int(fields[11]) > 20:
+            return True
+    return False
+
+
 def test_interrupt_ends_training(tmp_path):
     data = write_table(tmp_path / "people.csv", 3000)
     process = subprocess.Popen(
         [PHOENIX, "train", "--data", str(data), "--target", "y", "--out", str(tmp_path / "m"),
          "--rounds", "100000", "--early-stopping", "0", "--threads", "1"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(1.5)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not trains(children):
+        time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130 and "cancelled" in err
@@ -262,6 +279,25 @@ def test_demo_data_trains_well(tmp_path):
     assert report["metrics"]["auc"] > 0.88
     assert "--rows must be" in fail("demo", "data", "--rows", 0, status=2)
     assert "did you mean 'traffic'" in fail("demo", "trafic", status=2)
+
+
+def test_demo_traffic(tmp_path):
+    data = tmp_path / "payments.csv"
+    succeed("demo", "data", "--rows", 2000, "--out", data)
+    train(data, "is_fraud", tmp_path / "m", "--rounds", 5)
+    with Server(f"cards={tmp_path / 'm'}") as server:
+        words = ["demo", "traffic", "--url", server.url, "--data", data, "--rate", 500,
+                 "--seconds", 1]
+        done = re.match(r"(\d+) requests, (\d+) rows scored, 0 failed",
+                        succeed(*words, "--model", "cards"))
+        assert int(done[1]) == 500 and int(done[2]) > 1000
+        text = fail(*words, "--model", "card")
+        assert "status 404" in text and "did you mean 'cards'" in text
+    text = fail(*words, "--model", "cards", "--rate", 5)
+    assert "cannot connect to 127.0.0.1" in text and "is 'phoenix serve' running there?" in text
+    text = fail("demo", "traffic", "--model", "m", "--data", data, "--url", "ftp://x", status=2)
+    assert "expected a URL like" in text
+    assert "traffic needs --model" in fail("demo", "traffic", "--data", data, status=2)
 
 
 def test_bank_marketing(tmp_path):

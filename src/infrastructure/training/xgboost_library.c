@@ -49,8 +49,7 @@ static void *open_first(struct px_err *err)
         if (handle)
             return handle;
     }
-    px_err_set(err, PX_E_UNAVAILABLE,
-               "training needs the library libxgboost, which is not installed on this machine");
+    px_err_set(err, PX_E_UNAVAILABLE, "training needs the library libxgboost: %s", dlerror());
     px_err_hint(err, "install it with 'apt-get install libxgboost0', or point %s at libxgboost.so",
                 PX_XGBOOST_LIBRARY_VARIABLE);
     return NULL;

@@ -341,20 +341,25 @@ static struct px_str last_line(const struct child *child)
     return printed;
 }
 
+static void hint_memory(const struct child *child, struct px_err *err)
+{
+    size_t max = child->job ? child->job->params.memory_max_bytes : 0;
+    if (max)
+        px_err_hint(err, "often memory is short: its limit was %zu MB (--memory-mb)", max >> 20);
+    else
+        px_err_hint(err, "often memory is short on the machine");
+}
+
 static enum px_code died_of_signal(const struct child *child, int number, struct px_err *err)
 {
-    const struct px_train_params none = {.rounds_max = 0};
-    const struct px_train_params *params = child->job ? &child->job->params : &none;
     struct px_str line = last_line(child);
-    if (number == SIGXCPU)
+    if (number == SIGXCPU && child->job)
         return px_err_set(err, PX_E_DEADLINE,
                           "training stopped: it used more than its %" PRIu64 " s of CPU time",
-                          params->cpu_seconds_max);
+                          child->job->params.cpu_seconds_max);
     px_err_set(err, PX_E_INTERNAL, "the training process was killed by signal %d (%s)%s%.*s",
                number, strsignal(number), line.len ? "; it said last: " : "", PX_STR_ARG(line));
-    if (number == SIGKILL || number == SIGABRT)
-        px_err_hint(err, "often memory: its limit was %zu MB (--memory-mb; 0 = none)",
-                    params->memory_max_bytes >> 20);
+    hint_memory(child, err);
     return PX_E_INTERNAL;
 }
 
@@ -367,9 +372,11 @@ static enum px_code judge_death(const struct child *child, int status, struct px
                           PX_XGB_MODEL_MAX >> 20);
     if (WIFSIGNALED(status))
         return died_of_signal(child, WTERMSIG(status), err);
-    return px_err_set(err, PX_E_INTERNAL,
-                      "the training process ended without a model, with status %d%s%.*s",
-                      WEXITSTATUS(status), line.len ? "; it said last: " : "", PX_STR_ARG(line));
+    px_err_set(err, PX_E_INTERNAL,
+               "the training process ended without a model, with status %d%s%.*s",
+               WEXITSTATUS(status), line.len ? "; it said last: " : "", PX_STR_ARG(line));
+    hint_memory(child, err);
+    return PX_E_INTERNAL;
 }
 
 static enum px_code judge_failure(const struct child *child, struct px_err *err)

@@ -125,13 +125,20 @@ static void limit(__rlimit_resource_t resource, uint64_t value)
         setrlimit(resource, &(struct rlimit){value, now.rlim_max});
 }
 
-/* No memory limit under a sanitizer: its shadow alone is terabytes of address space. */
-static void apply_limits(const struct px_train_params *params)
+static void limit_time(const struct px_train_params *params)
 {
     limit(RLIMIT_CPU, params->cpu_seconds_max);
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+}
+
+/*
+ * After the library is open, so that a small limit is not taken for a missing library. None under a
+ * sanitizer: its shadow alone is terabytes of address space.
+ */
+static void limit_memory(const struct px_train_params *params)
+{
     if (!SANITIZED)
         limit(RLIMIT_AS, params->memory_max_bytes);
-    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
 }
 
 static const void *at_offset(const struct px_xgb_job *job, uint64_t offset)
@@ -370,9 +377,10 @@ int px_xgboost_worker_main(void)
     worker.job = map_job();
     if (!worker.job)
         return EXIT_BAD_JOB;
-    apply_limits(&worker.job->params);
+    limit_time(&worker.job->params);
     sleep_while_waiting();
     enum px_code code = px_xgb_library_open(&worker.lib, &err);
+    limit_memory(&worker.job->params);
     if (code == PX_OK)
         worker.lib.set_global("{\"verbosity\":0}");
     if (code == PX_OK && worker.job->action == PX_XGB_PROBE)

@@ -11,6 +11,9 @@
 #include "shared/alloc.h"
 #include "shared/rng.h"
 
+#include <signal.h>
+#include <unistd.h>
+
 enum { N_ROWS = 600, N_VALID = 200, N_COLS = 3, N_COLOURS = 4 };
 
 static const struct px_str colours[N_COLOURS] = {PX_STR("blue"), PX_STR("green"), PX_STR("red"),
@@ -335,11 +338,45 @@ PX_TEST(xgboost_survives_a_training_process_that_has_too_little_memory)
 {
     struct px_train_job job = job_of(PX_TASK_BINARY);
     struct px_train_result result = {0};
-    struct px_err err;
+    struct px_err err = {0};
     job.params.memory_max_bytes = (size_t)16 << 20;
     enum px_code code = px_trainer_train(current.trainer, &job, &result, &err);
     px_buf_deinit(&result.model); /* a sanitizer build has no limit, so training succeeds */
-    CHECK(code == PX_OK || err.message[0]);
+    if (code != PX_OK)
+        CHECK_CONTAINS(err.hint, "--memory-mb");
+}
+
+/* The child is found by its parent, this process, while the first round is awaited. */
+static bool kill_child(void *context, const struct px_train_progress *progress)
+{
+    char path[64], pids[256];
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)gettid());
+    FILE *file = fopen(path, "r");
+    if (!file)
+        return true;
+    size_t n = fread(pids, 1, sizeof pids - 1, file);
+    fclose(file);
+    pids[n] = '\0';
+    int *killed = context;
+    if (progress->round >= 1 && !*killed)
+        *killed = kill((pid_t)strtol(pids, NULL, 10), SIGKILL) == 0;
+    return true;
+}
+
+PX_TEST(xgboost_reports_a_training_process_that_was_killed)
+{
+    int killed = 0;
+    struct px_train_job job = job_of(PX_TASK_BINARY);
+    struct px_train_result result;
+    struct px_err err;
+    job.progress = kill_child;
+    job.progress_context = &killed;
+    job.params.rounds_max = 100000;
+    job.params.early_stopping_rounds = 0;
+    CHECK_INT(px_trainer_train(current.trainer, &job, &result, &err), PX_E_INTERNAL);
+    CHECK(killed);
+    CHECK_CONTAINS(err.message, "killed by signal 9");
+    CHECK_CONTAINS(err.hint, "--memory-mb");
 }
 
 PX_TEST(xgboost_passes_on_what_the_library_refuses)
@@ -358,7 +395,8 @@ static const struct px_test xgboost_only[] = {
     T(xgboost_says_what_to_install) T(xgboost_cuts_the_model_to_its_best_round)
         T(xgboost_honours_the_cpu_limit)
             T(xgboost_survives_a_training_process_that_has_too_little_memory)
-                T(xgboost_passes_on_what_the_library_refuses)};
+                T(xgboost_reports_a_training_process_that_was_killed)
+                    T(xgboost_passes_on_what_the_library_refuses)};
 
 static int run(struct suite suite, const struct px_test *tests, size_t n, const char *only)
 {
