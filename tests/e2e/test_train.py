@@ -213,6 +213,24 @@ def test_says_what_is_wrong_with_the_file(tmp_path):
         assert message in fail("train", "--data", data, *out)
 
 
+def test_refuses_texts_that_are_not_utf8(tmp_path):
+    data = tmp_path / "t.csv"
+    rows = [(i % 31, ["caf\xe9", "tea"][i % 2]) for i in range(300)]
+    data.write_text("x,drink\n" + "".join(f"{x},{d}\n" for x, d in rows), encoding="latin-1")
+    for target in ("x", "drink"):
+        text = fail("train", "--data", data, "--target", target, "--out", tmp_path / "m")
+        assert "column 'drink' holds a text that is not UTF-8" in text and "iconv" in text
+
+
+def test_infinities_train_and_score(tmp_path):
+    data = tmp_path / "t.csv"
+    lines = [f"{['inf', '-inf', i % 50][i % 3]},{i % 7},{int(i % 3 == 0)}\n" for i in range(600)]
+    data.write_text("x,z,y\n" + "".join(lines))
+    report = train(data, "y", tmp_path / "m", "--rounds", 10)
+    assert report["metrics"]["auc"] > 0.99
+    succeed("check", tmp_path / "m")
+
+
 def test_wrong_command_lines(tmp_path):
     data = write_table(tmp_path / "people.csv")
     assert "--target is needed" in fail("train", "--data", data, "--out", tmp_path / "m", status=2)

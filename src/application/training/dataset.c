@@ -132,13 +132,14 @@ static enum px_code assign_roles(struct build *b, struct px_err *err)
     return PX_OK;
 }
 
-static enum px_code check_utf8(const struct px_feature *feature, struct px_err *err)
+static enum px_code check_utf8(struct px_str column, const struct px_str *texts, size_t n,
+                               struct px_err *err)
 {
-    for (size_t i = 0; i < feature->n_categories; i++) {
-        if (px_str_is_utf8(feature->categories[i]))
+    for (size_t i = 0; i < n; i++) {
+        if (px_str_is_utf8(texts[i]))
             continue;
         px_err_set(err, PX_E_INVALID, "column '%.*s' holds a text that is not UTF-8",
-                   PX_STR_ARG(feature->name));
+                   PX_STR_ARG(column));
         return px_err_hint(err, "convert the file, for example: iconv -f latin1 -t utf-8");
     }
     return PX_OK;
@@ -159,7 +160,7 @@ static enum px_code fit_column(struct build *b, size_t c, struct px_err *err)
         return PX_OK;
     enum px_code code = px_column_fit(&b->profiles[c], &decision, &d->arena, &fit, err);
     if (code == PX_OK)
-        code = check_utf8(&fit.feature, err);
+        code = check_utf8(column->name, fit.feature.categories, fit.feature.n_categories, err);
     if (code != PX_OK)
         return code;
     if (decision.n_bad)
@@ -200,6 +201,8 @@ static enum px_code fit_target(struct build *b, struct px_err *err)
     struct px_training_report *report = b->report;
     enum px_code code = px_target_fit(&b->profiles[d->target_column], &b->options->target_options,
                                       &d->arena, &d->target, err);
+    if (code == PX_OK)
+        code = check_utf8(d->target.name, d->target.labels, d->target.n_labels, err);
     if (code != PX_OK)
         return code;
     d->signature.task = d->target.task;
