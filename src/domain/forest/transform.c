@@ -76,6 +76,8 @@ static float each_f32(enum px_transform_kind kind, float x)
         return 1.0F / (1.0F + expf(-x));
     if (kind == PX_TRANSFORM_EXP)
         return expf(x);
+    if (kind == PX_TRANSFORM_EXP_WIDE)
+        return (float)exp((double)x);
     if (kind == PX_TRANSFORM_HINGE)
         return x > 0.0F ? 1.0F : 0.0F;
     PX_ASSERT(kind == PX_TRANSFORM_IDENTITY);

@@ -31,7 +31,7 @@ static const struct px_xgboost_objective objectives[] = {
     {"reg:gamma", PX_TRANSFORM_EXP, LINK_LOG, OUTCOME_VALUE, false},
     {"reg:tweedie", PX_TRANSFORM_EXP, LINK_LOG, OUTCOME_VALUE, false},
     {"survival:cox", PX_TRANSFORM_EXP, LINK_LOG, OUTCOME_VALUE, false},
-    {"survival:aft", PX_TRANSFORM_EXP, LINK_LOG, OUTCOME_VALUE, false},
+    {"survival:aft", PX_TRANSFORM_EXP_WIDE, LINK_LOG, OUTCOME_VALUE, false},
     {"multi:softprob", PX_TRANSFORM_SOFTMAX, LINK_NONE, OUTCOME_MULTICLASS, true},
     {"multi:softmax", PX_TRANSFORM_ARGMAX, LINK_NONE, OUTCOME_MULTICLASS, false},
     {"rank:pairwise", PX_TRANSFORM_IDENTITY, LINK_NONE, OUTCOME_VALUE, false},

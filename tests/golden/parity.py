@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scores rows with this project's engine through forest_tool, and makes rows that find wrong comparisons."""
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command import PHOENIX
+
+TOOL = Path(PHOENIX).parent / "tests" / "forest_tool"
+KERNELS = ["walker", "branchless"]
+BATCHES = [1, 7, 1000]
+
+
+def score(model, rows, folder, *options):
+    """Scores of rows (f32 or f64, [n, features]) as [n, outputs] of the same type."""
+    rows = np.ascontiguousarray(rows)
+    (folder / "rows").write_bytes(rows.tobytes())
+    command = [TOOL, model, folder / "rows", folder / "out", *options]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return np.fromfile(folder / "out", dtype=rows.dtype).reshape(len(rows), -1)
+
+
+def refusal(model):
+    """The message with which a model file is refused."""
+    command = [str(TOOL), str(model), "--info"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1, f"{model} was accepted\n{done.stdout}"
+    return done.stderr
+
+
+def assert_same_bits(got, want, rows):
+    """Equal to the bit; any NaN equals any NaN."""
+    want = np.asarray(want).reshape(got.shape)
+    assert got.dtype == want.dtype
+    bits = {4: np.uint32, 8: np.uint64}[got.itemsize]
+    same = (got.view(bits) == want.view(bits)) | (np.isnan(got) & np.isnan(want))
+    if not same.all():
+        i, k = np.argwhere(~same)[0]
+        pytest.fail(
+            f"{(~same).sum()} of {same.size} values differ; first in row {i}, output {k}: "
+            f"got {got[i, k]!r}, want {want[i, k]!r}\nrow: {rows[i].tolist()}"
+        )
+
+
+def assert_parity(model, rows, margins, scores, folder, kernels=KERNELS):
+    """Every kernel, at several batch sizes, gives the library's margins and scores."""
+    for kernel in kernels:
+        for batch in BATCHES:
+            options = ["--kernel", kernel, "--batch", batch]
+            got = score(model, rows, folder, *options, "--margin")
+            assert_same_bits(got, margins, rows)
+            assert_same_bits(score(model, rows, folder, *options), scores, rows)
+
+
+def torture_rows(base, thresholds, seed=5, most=400):
+    """Rows of `base` with one value moved onto and next to a threshold, and special numbers everywhere.
+
+    thresholds: (feature, value) pairs of the model.
+    """
+    random = np.random.default_rng(seed)
+    kind = base.dtype.type
+    largest = np.finfo(kind).max
+    rows = []
+    picks = random.permutation(len(thresholds))[:most]
+    for feature, value in (thresholds[i] for i in picks):
+        for x in (value, np.nextafter(kind(value), -largest), np.nextafter(kind(value), largest)):
+            row = base[random.integers(len(base))].copy()
+            row[feature] = x
+            rows.append(row)
+    special = [0.0, -0.0, 1e-35, -1e-35, 1e-36, -1e-36, 1e-40, -1e-40, largest, -largest, np.nan]
+    special += [float(kind(1e-35)), np.nextafter(kind(1e-35), 1), np.nextafter(kind(1e-35), 0)]
+    for feature in range(base.shape[1]):
+        for x in special:
+            row = base[random.integers(len(base))].copy()
+            row[feature] = x
+            rows.append(row)
+    rows += [np.full(base.shape[1], x, kind) for x in special]
+    return np.vstack([base, np.array(rows, kind)])
