@@ -25,7 +25,7 @@ void px_arena_deinit(struct px_arena *arena)
 {
     free_blocks(arena);
     arena->used = 0;
-    arena->failed = false;
+    arena->failed = arena->no_memory = false;
 }
 
 static bool add_block(struct px_arena *arena, size_t need)
@@ -38,6 +38,7 @@ static bool add_block(struct px_arena *arena, size_t need)
     if (size < need)
         return false;
     struct px_arena_block *block = px_realloc(NULL, sizeof *block + size, 1);
+    arena->no_memory = !block;
     if (!block)
         return false;
     *block = (struct px_arena_block){.older = arena->block, .size = size};
@@ -50,13 +51,14 @@ static bool add_block(struct px_arena *arena, size_t need)
 
 void px_arena_reset(struct px_arena *arena)
 {
-    arena->failed = false;
+    arena->failed = arena->no_memory = false;
     arena->used = 0;
     if (arena->block && arena->block->older) {
         /* Several blocks: replace them by one of their joint size, so the next use fits in it. */
         size_t size = arena->reserved;
         free_blocks(arena);
-        (void)add_block(arena, size);
+        (void)add_block(arena, size); /* without memory it starts empty */
+        arena->no_memory = false;
     }
     arena->at = 0;
 }
@@ -66,7 +68,8 @@ void *px_arena_alloc(struct px_arena *arena, size_t count, size_t size)
     size_t bytes;
     if (arena->failed)
         return NULL;
-    if (__builtin_mul_overflow(count, size, &bytes) || bytes > arena->max) {
+    if (__builtin_mul_overflow(count, size, &bytes) || bytes > arena->max ||
+        bytes > SIZE_MAX - ALIGNMENT) {
         arena->failed = true;
         return NULL;
     }
@@ -110,6 +113,8 @@ enum px_code px_arena_check(const struct px_arena *arena, const char *what, stru
 {
     if (!arena->failed)
         return PX_OK;
+    if (arena->no_memory)
+        return px_err_set(err, PX_E_NO_MEMORY, "no memory for %s", what);
     return px_err_set(err, PX_E_TOO_LARGE, "%s needs more than %zu bytes of memory", what,
                       arena->max);
 }

@@ -19,6 +19,7 @@ struct px_arena {
     size_t used; /* bytes handed out since the last reset, padding included */
     bool failed;
     /* private */
+    bool no_memory; /* why it failed */
     struct px_arena_block *block;
     size_t at, end; /* free range of the newest block */
     size_t reserved;
@@ -41,7 +42,7 @@ void *px_arena_zalloc(struct px_arena *arena, size_t count, size_t size);
 struct px_str px_arena_str(struct px_arena *arena, struct px_str s);
 char *px_arena_cstr(struct px_arena *arena, struct px_str s);
 
-/* PX_OK, or PX_E_TOO_LARGE naming `what` and the cap. */
+/* PX_OK, PX_E_TOO_LARGE naming `what` and the cap, or PX_E_NO_MEMORY. */
 PX_MUST_USE enum px_code px_arena_check(const struct px_arena *arena, const char *what,
                                         struct px_err *err);
 

@@ -17,7 +17,7 @@ void px_buf_deinit(struct px_buf *buf)
 void px_buf_clear(struct px_buf *buf)
 {
     buf->len = 0;
-    buf->failed = false;
+    buf->failed = buf->no_memory = false;
     if (buf->ptr)
         buf->ptr[0] = '\0';
 }
@@ -26,10 +26,11 @@ static bool grow(struct px_buf *buf, size_t need)
 {
     size_t cap = buf->cap ? buf->cap : FIRST_CAP;
     while (cap < need)
-        cap *= 2;
-    if (cap > buf->max + 1)
+        cap = cap <= SIZE_MAX / 2 ? cap * 2 : need;
+    if (cap - 1 > buf->max)
         cap = buf->max + 1;
     char *ptr = px_realloc(buf->ptr, cap, 1);
+    buf->no_memory = !ptr;
     if (!ptr)
         return false;
     buf->ptr = ptr;
@@ -116,5 +117,7 @@ enum px_code px_buf_check(const struct px_buf *buf, const char *what, struct px_
 {
     if (!buf->failed)
         return PX_OK;
+    if (buf->no_memory)
+        return px_err_set(err, PX_E_NO_MEMORY, "no memory for %s", what);
     return px_err_set(err, PX_E_TOO_LARGE, "%s does not fit in %zu bytes", what, buf->max);
 }

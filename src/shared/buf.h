@@ -19,6 +19,7 @@ struct px_buf {
     size_t max;
     bool failed;
     /* private */
+    bool no_memory; /* why it failed */
     size_t cap;
 };
 
@@ -63,7 +64,7 @@ static inline const char *px_buf_cstr(const struct px_buf *buf)
     return buf->ptr ? buf->ptr : "";
 }
 
-/* PX_OK, or PX_E_TOO_LARGE naming `what` and the maximum. */
+/* PX_OK, PX_E_TOO_LARGE naming `what` and the maximum, or PX_E_NO_MEMORY. */
 PX_MUST_USE enum px_code px_buf_check(const struct px_buf *buf, const char *what,
                                       struct px_err *err);
 

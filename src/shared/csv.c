@@ -50,7 +50,7 @@ enum px_code px_csv_feed(struct px_csv *csv, const void *bytes, size_t len, stru
     px_buf_append(&csv->pending, bytes, len);
     if (!csv->pending.failed)
         return PX_OK;
-    csv->pending.failed = false;
+    csv->pending.failed = csv->pending.no_memory = false;
     return px_err_set(err, PX_E_NO_MEMORY, "no memory for %zu bytes of CSV", len);
 }
 

@@ -182,7 +182,7 @@ static bool read_string(struct px_json *json, struct px_str *ret)
     char *copy = json->arena ? px_arena_alloc(json->arena, text.len, 1) : NULL;
     if (!copy) {
         fail_at(json, start, "no memory left for this string");
-        json->code = PX_E_TOO_LARGE;
+        json->code = json->arena ? px_arena_check(json->arena, "", NULL) : PX_E_TOO_LARGE;
         return false;
     }
     if (!unescape(json, text, copy, &ret->len))

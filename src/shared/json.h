@@ -92,7 +92,7 @@ bool px_json_failed(const struct px_json *json);
 
 /*
  * PX_OK, or PX_E_INVALID "JSON line 3 column 14: expected ..., got ..."; PX_E_TOO_LARGE when the arena is
- * full. Columns count characters.
+ * full, PX_E_NO_MEMORY. Columns count characters.
  */
 PX_MUST_USE enum px_code px_json_check(const struct px_json *json, struct px_err *err);
 /* The same, and nothing but white space may follow. */

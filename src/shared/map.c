@@ -48,6 +48,8 @@ static enum px_code resize(struct px_map *map, size_t n_slots, struct px_err *er
 enum px_code px_map_reserve(struct px_map *map, size_t n, struct px_err *err)
 {
     size_t n_slots = map->slots ? map->mask + 1 : FIRST_SLOTS;
+    if (n > SIZE_MAX / 4)
+        return px_err_set(err, PX_E_NO_MEMORY, "no memory for a map of %zu keys", n);
     while (n_slots / 4 * 3 < n)
         n_slots *= 2;
     if (map->slots && n_slots == map->mask + 1)

@@ -14,6 +14,7 @@
 #include "shared/alloc.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 #define PX_VEC(type)                                                                               \
     struct {                                                                                       \
@@ -22,8 +23,7 @@
     }
 
 /* Room for `n` elements in all; false when memory is short. */
-#define px_vec_reserve(vec, n)                                                                     \
-    px_vec_grow((void **)&(vec)->items, &(vec)->cap, (n), sizeof *(vec)->items)
+#define px_vec_reserve(vec, n) px_vec_grow(&(vec)->items, &(vec)->cap, (n), sizeof *(vec)->items)
 
 /* Adds one element at the end and returns its address, or NULL. */
 #define px_vec_push(vec) (px_vec_reserve(vec, (vec)->len + 1) ? &(vec)->items[(vec)->len++] : NULL)
@@ -38,17 +38,20 @@
         (vec)->len = (vec)->cap = 0;                                                               \
     } while (0)
 
-static inline bool px_vec_grow(void **items, size_t *cap, size_t need, size_t size)
+/* `items` points to a T *. It is copied as bytes: to access it as a void * would break aliasing. */
+static inline bool px_vec_grow(void *items, size_t *cap, size_t need, size_t size)
 {
     if (PX_LIKELY(need <= *cap))
         return true;
     size_t wanted = *cap ? *cap * 2 : 8;
     if (wanted < need)
         wanted = need;
-    void *grown = px_realloc(*items, wanted, size);
+    void *old;
+    memcpy(&old, items, sizeof old);
+    void *grown = px_realloc(old, wanted, size);
     if (!grown)
         return false;
-    *items = grown;
+    memcpy(items, &grown, sizeof grown);
     *cap = wanted;
     return true;
 }

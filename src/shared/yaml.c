@@ -63,7 +63,8 @@ static enum px_code fail_parser(struct reader *reader)
 static enum px_code fail_memory(struct reader *reader)
 {
     enum px_code code = px_arena_check(reader->arena, "this YAML", reader->err);
-    return code != PX_OK ? code : px_err_set(reader->err, PX_E_NO_MEMORY, "no memory for YAML");
+    PX_ASSERT(code != PX_OK);
+    return code;
 }
 
 /* The next event, which the caller deletes. */

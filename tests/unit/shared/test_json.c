@@ -283,7 +283,7 @@ PX_TEST(a_full_arena_is_too_large)
     px_alloc_fail_at(1);
     px_json_str(&json);
     px_alloc_fail_at(0);
-    CHECK_INT(px_json_check(&json, &err), PX_E_TOO_LARGE);
+    CHECK_INT(px_json_check(&json, &err), PX_E_NO_MEMORY);
 }
 
 PX_TEST(errors_say_what_and_where)
