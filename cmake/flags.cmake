@@ -12,6 +12,7 @@ target_compile_definitions(px_flags INTERFACE _GNU_SOURCE PX_VERSION="${PROJECT_
 # round twice (docs/adr/0004-exact-numerics.md).
 target_compile_options(px_flags INTERFACE
     -include ${CMAKE_SOURCE_DIR}/src/shared/banned.h
+    -fmacro-prefix-map=${CMAKE_SOURCE_DIR}/= # logs and asserts name src/..., not where it was built
     -ffp-contract=off -fno-common -fno-omit-frame-pointer -fno-math-errno
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes
     -Wmissing-prototypes -Wold-style-definition -Wpointer-arith -Wcast-align -Wcast-qual

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * CSV: the chunks in which a text comes do not change what is read, and a record that is written again
+ * reads back. The first byte of the input chooses the separator and the size of the chunks.
+ */
+#include "fuzz.h"
+
+#include "shared/csv.h"
+#include "shared/hash.h"
+
+static const char separators[] = ",;\t|";
+
+/* Feeds the next chunk of `rest`. */
+static void feed(struct px_csv *csv, struct px_str *rest, size_t chunk)
+{
+    size_t n = rest->len < chunk ? rest->len : chunk;
+    enum px_code code = px_csv_feed(csv, rest->ptr, n, NULL);
+    PX_ASSERT(code == PX_OK);
+    *rest = px_str_n(rest->ptr + n, rest->len - n);
+}
+
+static void check_same(const struct px_csv_record *a, const struct px_csv_record *b)
+{
+    PX_ASSERT(a->n_fields == b->n_fields);
+    for (size_t i = 0; i < a->n_fields; i++)
+        PX_ASSERT(px_str_eq(a->fields[i].text, b->fields[i].text));
+}
+
+static void write_again(const struct px_csv_record *record, char separator)
+{
+    struct px_buf text = px_buf(1 << 20);
+    struct px_csv csv;
+    struct px_csv_record again;
+    px_buf_text(&text, "x\n"); /* so that the record's first field is no byte order mark */
+    for (size_t i = 0; i < record->n_fields; i++) {
+        if (i)
+            px_buf_byte(&text, separator);
+        px_csv_put(&text, record->fields[i].text, separator);
+    }
+    px_csv_init(&csv, separator);
+    struct px_str rest = px_buf_view(&text);
+    feed(&csv, &rest, SIZE_MAX);
+    feed(&csv, &rest, SIZE_MAX);
+    PX_ASSERT(px_csv_next(&csv, &again, NULL) == PX_CSV_RECORD);
+    enum px_csv_event event = px_csv_next(&csv, &again, NULL);
+    if (text.len > 2) { /* one empty field is a blank line */
+        PX_ASSERT(event == PX_CSV_RECORD);
+        check_same(record, &again);
+    }
+    px_csv_deinit(&csv);
+    px_buf_deinit(&text);
+}
+
+/* Reads the whole text; returns a hash of all events. */
+static uint64_t read_all(struct px_str text, char separator, size_t chunk)
+{
+    struct px_csv csv;
+    struct px_csv_record record;
+    uint64_t sum[3] = {0}, last_line = 0;
+    px_csv_init(&csv, separator);
+    for (enum px_csv_event event; (event = px_csv_next(&csv, &record, NULL)) != PX_CSV_END;) {
+        if (event == PX_CSV_MORE) {
+            feed(&csv, &text, chunk);
+            continue;
+        }
+        PX_ASSERT(record.line > last_line);
+        last_line = record.line;
+        sum[1] = (uint64_t)event;
+        sum[2] = record.line;
+        for (size_t i = 0; i < record.n_fields; i++) {
+            const struct px_csv_field *field = &record.fields[i];
+            sum[1] = sum[1] * 31 + px_hash(field->text.ptr, field->text.len) + field->quoted;
+        }
+        sum[0] = px_hash(sum, sizeof sum);
+        if (event == PX_CSV_RECORD && chunk == SIZE_MAX)
+            write_again(&record, separator);
+    }
+    px_csv_deinit(&csv);
+    return sum[0];
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size == 0)
+        return 0;
+    char separator = separators[data[0] & 3];
+    struct px_str text = px_str_n((const char *)data + 1, size - 1);
+    uint64_t whole = read_all(text, separator, SIZE_MAX);
+    PX_ASSERT(read_all(text, separator, 1 + (data[0] >> 2)) == whole);
+    (void)px_csv_guess_separator(text);
+    return 0;
+}
