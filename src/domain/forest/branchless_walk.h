@@ -17,8 +17,10 @@ struct NAMED(packed) {
 /* Does the plain comparison send |x| <= PX_ZERO_THRESHOLD to the default side anyway? */
 static bool NAMED(zero_is_plain)(const struct px_node *node)
 {
-    return node->default_left ? node->threshold >= PX_ZERO_THRESHOLD
-                              : node->threshold < -PX_ZERO_THRESHOLD;
+    double t = node->threshold, zero = PX_ZERO_THRESHOLD;
+    if (node->kind == PX_NODE_LT)
+        return node->default_left ? t > zero : t <= -zero;
+    return node->default_left ? t >= zero : t < -zero;
 }
 
 static bool NAMED(needs_special)(const struct px_node *node)

@@ -22,6 +22,8 @@ bool px_doc_enter_object(struct px_doc *doc)
 
 bool px_doc_next_key(struct px_doc *doc, struct px_str *ret_key)
 {
+    if (px_doc_failed(doc))
+        return false;
     return doc->binary ? px_ubjson_next_key(&doc->ubjson, ret_key)
                        : px_json_next_key(&doc->json, ret_key);
 }
@@ -33,6 +35,8 @@ bool px_doc_enter_array(struct px_doc *doc)
 
 bool px_doc_next_element(struct px_doc *doc)
 {
+    if (px_doc_failed(doc))
+        return false;
     return doc->binary ? px_ubjson_next_element(&doc->ubjson) : px_json_next_element(&doc->json);
 }
 
@@ -76,7 +80,7 @@ void px_doc_floats(struct px_doc *doc, struct px_floats *ret)
 {
     ret->len = 0;
     px_doc_enter_array(doc);
-    while (!px_doc_failed(doc) && px_doc_next_element(doc)) {
+    while (px_doc_next_element(doc)) {
         float *item = px_vec_push(ret);
         if (!item) {
             doc->no_memory = true;
@@ -90,7 +94,7 @@ void px_doc_ints(struct px_doc *doc, struct px_ints *ret)
 {
     ret->len = 0;
     px_doc_enter_array(doc);
-    while (!px_doc_failed(doc) && px_doc_next_element(doc)) {
+    while (px_doc_next_element(doc)) {
         int64_t *item = px_vec_push(ret);
         if (!item) {
             doc->no_memory = true;

@@ -20,7 +20,7 @@
 
 #include <inttypes.h>
 
-enum { VERSION_KNOWN = 4 };
+enum { VERSION_KNOWN = 4, VERSION_WITH_END = 3 };
 
 enum generation { LIGHTGBM_2, LIGHTGBM_3_0_TO_3_2, LIGHTGBM_3_3_ON, LIGHTGBM_V3_UNSURE };
 
@@ -29,6 +29,7 @@ struct reader {
     struct px_str rest; /* what is not read yet */
     struct px_str version, num_class, trees_per_iteration, max_feature, objective;
     struct px_str feature_names, feature_infos, pandas_categorical;
+    int64_t format; /* number of the version; 2 when the file does not say */
     bool average_output;
     enum generation generation;
     struct px_lightgbm_tree tree;
@@ -127,17 +128,17 @@ static enum generation find_generation(int64_t number, struct px_str bytes)
 static enum px_code take_version(struct reader *reader, struct px_str bytes, struct px_err *err)
 {
     struct px_str version = px_str_trim(reader->version);
-    int64_t number = 2; /* the first files do not say */
-    if (version.len > 1 && version.ptr[0] == 'v' &&
-        !px_str_to_i64(px_str_n(version.ptr + 1, version.len - 1), &number))
-        number = INT64_MAX;
-    reader->generation = find_generation(number, bytes);
+    bool numbered = version.len > 1 && version.ptr[0] == 'v' &&
+                    px_str_to_i64(px_str_n(version.ptr + 1, version.len - 1), &reader->format);
+    if (!numbered)
+        reader->format = version.len ? INT64_MAX : 2;
+    reader->generation = find_generation(reader->format, bytes);
     reader->tree.nan_is_category_0 = reader->generation == LIGHTGBM_3_0_TO_3_2;
     reader->ir->library_version =
         px_arena_str(&reader->ir->arena, version.ptr ? version : px_str("v2"));
     if (!reader->ir->library_version.ptr)
         return px_ir_no_memory(err);
-    if (number <= VERSION_KNOWN)
+    if (reader->format <= VERSION_KNOWN)
         return PX_OK;
     return px_ir_warn(
         reader->ir, err,
@@ -146,31 +147,42 @@ static enum px_code take_version(struct reader *reader, struct px_str bytes, str
         PX_STR_ARG(version), VERSION_KNOWN);
 }
 
-static bool is_end_of_trees(struct px_str line)
+/* The section after the trees; only the first name of it is written by every v3 and v4. */
+static bool is_after_trees(struct px_str line)
 {
     return px_str_is(line, "end of trees") || px_str_is(line, "feature_importances:") ||
            px_str_is(line, "feature importances:") || px_str_is(line, "parameters:");
 }
 
+static enum px_code read_numbered_tree(struct reader *reader, struct px_str line,
+                                       struct px_err *err)
+{
+    int64_t number;
+    size_t n = reader->ir->trees.len;
+    if (!px_str_starts(line, "Tree="))
+        return px_err_set(err, PX_E_CORRUPT, "after %zu trees: expected 'Tree=%zu', got '%.*s'", n,
+                          n, PX_STR_ARG(line));
+    if (!px_str_to_i64(px_str_n(line.ptr + 5, line.len - 5), &number) || number != (int64_t)n)
+        return px_err_set(err, PX_E_CORRUPT, "expected 'Tree=%zu', got '%.*s'", n,
+                          PX_STR_ARG(line));
+    return px_lightgbm_read_tree(&reader->tree, &reader->rest, reader->ir, err);
+}
+
 static enum px_code read_trees(struct reader *reader, struct px_err *err)
 {
+    struct px_str line = {0};
     enum px_code code = PX_OK;
     while (code == PX_OK && reader->rest.ptr) {
-        struct px_str line = px_lightgbm_line(&reader->rest);
-        int64_t number;
-        if (is_end_of_trees(line))
+        line = px_lightgbm_line(&reader->rest);
+        if (is_after_trees(line))
             break;
-        if (px_str_trim(line).len == 0)
-            continue;
-        size_t n = reader->ir->trees.len;
-        if (!px_str_starts(line, "Tree="))
-            return px_err_set(err, PX_E_CORRUPT, "after tree %zu: expected 'Tree=%zu', got '%.*s'",
-                              n ? n - 1 : 0, n, PX_STR_ARG(line));
-        if (!px_str_to_i64(px_str_n(line.ptr + 5, line.len - 5), &number) || number != (int64_t)n)
-            return px_err_set(err, PX_E_CORRUPT, "expected 'Tree=%zu', got '%.*s'", n,
-                              PX_STR_ARG(line));
-        code = px_lightgbm_read_tree(&reader->tree, &reader->rest, reader->ir, err);
+        if (px_str_trim(line).len)
+            code = read_numbered_tree(reader, line, err);
     }
+    if (code == PX_OK && reader->format >= VERSION_WITH_END && !px_str_is(line, "end of trees"))
+        return px_err_set(err, PX_E_CORRUPT,
+                          "no line 'end of trees' after %zu trees: the file is truncated",
+                          reader->ir->trees.len);
     return code;
 }
 

@@ -224,7 +224,8 @@ static enum px_code read_linear(struct px_lightgbm_tree *tree, const struct text
 
 static double act_on_zero(double t)
 {
-    if (t >= PX_ZERO_THRESHOLD || t < -PX_ZERO_THRESHOLD)
+    bool tiny = t >= -PX_ZERO_THRESHOLD && t < PX_ZERO_THRESHOLD;
+    if (!tiny) /* a NaN stays one, to be refused */
         return t;
     return t >= 0.0 ? PX_ZERO_THRESHOLD : nextafter(-PX_ZERO_THRESHOLD, -(double)INFINITY);
 }

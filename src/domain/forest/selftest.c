@@ -10,7 +10,8 @@
 #include <float.h>
 #include <math.h>
 
-enum { SELFTEST_BLOCK = 64 }; /* rows per call: batches, and the odd rest at the end */
+/* Rows per call: batches, and the odd rest at the end; fewer when rows are wide. */
+enum { BLOCK_ROWS_MAX = 64, BLOCK_BYTES = 8 << 20 };
 
 static double special_value(struct px_rng *rng)
 {
@@ -102,7 +103,8 @@ void px_selftest_rows(const struct px_forest_ir *ir, struct px_rng *rng, struct 
 
 struct bench {
     const struct px_forest_ir *ir;
-    struct px_matrix rows; /* SELFTEST_BLOCK of them */
+    struct px_matrix rows;
+    size_t block; /* most rows at a time */
     void *want, *got;
     struct px_plan plans[PX_KERNELS]; /* one per kernel, where it supports the forest */
     bool usable[PX_KERNELS];
@@ -162,6 +164,14 @@ static enum px_code test_block(const struct bench *bench, size_t first_row, stru
     return code;
 }
 
+static size_t block_rows(size_t bytes_per_row)
+{
+    size_t rows = BLOCK_BYTES / bytes_per_row;
+    if (rows == 0)
+        return 1;
+    return rows < BLOCK_ROWS_MAX ? rows : BLOCK_ROWS_MAX;
+}
+
 static enum px_code init_bench(struct bench *bench, const struct px_forest_ir *ir,
                                struct px_err *err)
 {
@@ -170,9 +180,10 @@ static enum px_code init_bench(struct bench *bench, const struct px_forest_ir *i
     *bench = (struct bench){.ir = ir};
     bench->rows =
         (struct px_matrix){.type = ir->type, .n_cols = ir->n_features, .stride = ir->n_features};
-    bench->rows.data = px_alloc(SELFTEST_BLOCK * ir->n_features, size);
-    bench->want = px_alloc(SELFTEST_BLOCK * ir->n_margins, size);
-    bench->got = px_alloc(SELFTEST_BLOCK * ir->n_margins, size);
+    bench->block = block_rows((ir->n_features + 2 * ir->n_margins) * size);
+    bench->rows.data = px_alloc(bench->block * ir->n_features, size);
+    bench->want = px_alloc(bench->block * ir->n_margins, size);
+    bench->got = px_alloc(bench->block * ir->n_margins, size);
     if (!bench->rows.data || !bench->want || !bench->got)
         return px_ir_no_memory(err);
     for (size_t k = 0; code == PX_OK && k < PX_KERNELS; k++) {
@@ -198,9 +209,9 @@ enum px_code px_selftest_run(const struct px_forest_ir *ir, size_t n_rows, uint6
     struct bench bench;
     struct px_rng rng = px_rng(seed);
     enum px_code code = init_bench(&bench, ir, err);
-    for (size_t done = 0; code == PX_OK && done < n_rows; done += SELFTEST_BLOCK) {
+    for (size_t done = 0; code == PX_OK && done < n_rows; done += bench.block) {
         size_t left = n_rows - done;
-        bench.rows.n_rows = left < SELFTEST_BLOCK ? left : SELFTEST_BLOCK;
+        bench.rows.n_rows = left < bench.block ? left : bench.block;
         px_selftest_rows(ir, &rng, &bench.rows);
         code = test_block(&bench, done, err);
     }

@@ -80,11 +80,12 @@ static void read_labels(struct px_xgboost_file *file, struct px_json *json)
 {
     file->class_labels.len = 0;
     px_json_enter_array(json);
-    while (!px_json_failed(json) && px_json_next_element(json)) {
+    while (px_json_next_element(json)) {
         bool text = px_json_peek(json) == PX_JSON_STRING;
         struct px_str label = text ? px_json_str(json) : px_json_raw(json);
         struct px_str *item = px_vec_push(&file->class_labels);
         if (!item) {
+            px_json_fail(json, "out of memory"); /* ends the caller's walk as well */
             fail_memory(file);
             return;
         }
@@ -103,7 +104,7 @@ static void read_wrapper(struct px_xgboost_file *file)
     struct px_str text = px_doc_str(&file->doc);
     px_json_init(&json, text, &file->ir->arena, PX_JSON_NONFINITE);
     px_json_enter_object(&json);
-    while (!px_json_failed(&json) && px_json_next_key(&json, &key)) {
+    while (px_json_next_key(&json, &key)) {
         if (px_str_is(key, "classes_") && px_json_peek(&json) == PX_JSON_ARRAY)
             read_labels(file, &json);
         else

@@ -93,7 +93,7 @@ static void read_encodings(struct px_xgboost_file *file)
     PX_VEC(struct px_category_names) all = {0};
     struct encoding encoding = {0};
     px_doc_enter_array(&file->doc);
-    while (file->code == PX_OK && !px_doc_failed(&file->doc) && px_doc_next_element(&file->doc)) {
+    while (file->code == PX_OK && px_doc_next_element(&file->doc)) {
         struct px_category_names *names = px_vec_push(&all);
         file->n_categories = all.len ? all.len - 1 : 0;
         read_encoding(file, &encoding);

@@ -285,7 +285,7 @@ enum px_code px_xgboost_read_tree(struct px_xgboost_tree *tree, struct px_doc *d
     struct px_str key;
     forget_fields(tree);
     px_doc_enter_object(doc);
-    while (!px_doc_failed(doc) && px_doc_next_key(doc, &key))
+    while (px_doc_next_key(doc, &key))
         read_field(tree, doc, key);
     if (px_doc_check(doc, err) != PX_OK)
         return px_err_wrap(err, "tree %zu", ir->trees.len);

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The face of the room: create, info, predict, and what happens when memory is short. */
+#include "harness.h"
+
+#include "forest_models.h"
+
+#include "domain/forest/ir.h"
+
+PX_TEST(info_counts_what_is_in_the_file)
+{
+    struct px_forest *forest = load(xgb_text((struct xgb){0}));
+    CHECK(forest);
+    const struct px_forest_info *info = px_forest_info(forest);
+    CHECK_INT(info->format, PX_FOREST_XGBOOST_JSON);
+    CHECK_STR(info->library_version, "3.2.0");
+    CHECK_STR(info->objective, "reg:squarederror");
+    CHECK_INT(info->feature_type, PX_TYPE_FP32);
+    CHECK_INT(info->score_type, PX_TYPE_FP32);
+    CHECK_INT(info->n_features, 2);
+    CHECK_INT(info->n_trees, 1);
+    CHECK_INT(info->n_nodes, 3);
+    CHECK_INT(info->n_leaves, 2);
+    CHECK_INT(info->depth_max, 1);
+    CHECK_INT(info->n_rounds, 1);
+    CHECK_INT(info->n_classes, 0);
+    CHECK(!info->feature_names && !info->class_labels && info->n_warnings == 0);
+    CHECK(info->bytes > 3 * sizeof(struct px_node));
+    CHECK_STR(px_str(info->kernel_one), "branchless");
+    px_forest_destroy(forest);
+}
+
+PX_TEST(a_forced_kernel_is_used_and_an_unknown_one_refused)
+{
+    struct px_forest *forest = load_with(xgb_text((struct xgb){0}), PX_ROUNDS_ALL, "walker");
+    CHECK(forest);
+    CHECK_STR(px_str(px_forest_info(forest)->kernel_many), "walker");
+    px_forest_destroy(forest);
+    CHECK(!load_with(xgb_text((struct xgb){0}), PX_ROUNDS_ALL, "quantum"));
+    px_forest_destroy(NULL);
+}
+
+PX_TEST(the_bytes_of_the_file_are_not_needed_after_creation)
+{
+    const char *text = xgb_text((struct xgb){.extra = ",\"feature_names\":[\"a\",\"b\"]"});
+    size_t n = strlen(text);
+    char *copy = px_xalloc(n, 1);
+    memcpy(copy, text, n);
+    struct px_forest *forest = NULL;
+    CHECK_OK(px_forest_create(px_str_n(copy, n), NULL, &forest, NULL));
+    memset(copy, 'x', n);
+    px_free(copy);
+    CHECK_STR(px_forest_info(forest)->feature_names[1], "b");
+    CHECK_STR(px_forest_info(forest)->objective, "reg:squarederror");
+    px_forest_destroy(forest);
+}
+
+PX_TEST(a_batch_with_fewer_outputs_than_margins_uses_the_scratch)
+{
+    const char *text =
+        xgb_text((struct xgb){.objective = "{\"name\":\"multi:softmax\"}",
+                              .num_class = "2",
+                              .num_trees = "2",
+                              .tree_info = "[0,1]",
+                              .trees = STUMP_AS("0", "0", "1E0", "0", "1E0", "0E0") "," STUMP_AS(
+                                  "1", "0", "1E0", "0", "0E0", "1E0")});
+    enum { N = 100 };
+    _Alignas(64) float data[N * 2], out[N + 1], scratch[N * 2];
+    struct px_forest *forest = load(text);
+    struct px_matrix rows = {PX_TYPE_FP32, data, N, 2, 2};
+    CHECK(forest);
+    CHECK(px_forest_scratch_size(forest, N) >= N * 2 * sizeof(float));
+    CHECK_INT(px_forest_scratch_size(forest, N) % PX_CACHE_LINE, 0);
+    for (size_t i = 0; i < N; i++)
+        data[2 * i] = (float)(i % 3), data[2 * i + 1] = 0.0F;
+    out[N] = 77.0F;
+    px_forest_predict(forest, &rows, out, scratch, 0);
+    for (size_t i = 0; i < N; i++)
+        CHECK_DOUBLE((double)out[i], i % 3 == 0 ? 0.0 : 1.0);
+    CHECK_DOUBLE((double)out[N], 77.0);
+    px_forest_destroy(forest);
+}
+
+PX_TEST(predicting_allocates_nothing)
+{
+    struct px_forest *forest = load(xgb_text((struct xgb){0}));
+    float data[64 * 2] = {0}, out[64];
+    struct px_matrix rows = {PX_TYPE_FP32, data, 64, 2, 2};
+    CHECK(forest);
+    uint64_t before = px_alloc_count();
+    px_forest_predict(forest, &rows, out, NULL, 0);
+    CHECK_INT(px_alloc_count() - before, 0);
+    px_forest_destroy(forest);
+}
+
+PX_TEST(the_self_test_passes)
+{
+    struct px_forest *forest = load(lgb_text((struct lgb){0}));
+    CHECK(forest);
+    CHECK_OK(px_forest_self_test(forest, 500, 3, NULL));
+    px_forest_destroy(forest);
+}
+
+/* Creates the model with the n-th allocation failing, for every n, until it succeeds. */
+static void sweep(const char *text)
+{
+    for (uint64_t n = 1;; n++) {
+        struct px_forest *forest = NULL;
+        struct px_err err = {0};
+        CHECK(n < 10000);
+        px_alloc_fail_at(n);
+        enum px_code code = px_forest_create(px_str(text), NULL, &forest, &err);
+        px_alloc_fail_at(0);
+        if (code == PX_OK) {
+            px_forest_destroy(forest);
+            return;
+        }
+        CHECK(!forest && err.message[0]);
+        CHECK(code == PX_E_NO_MEMORY || code == PX_E_TOO_LARGE);
+    }
+}
+
+PX_TEST(any_allocation_may_fail_while_a_model_is_read)
+{
+    sweep(xgb_text((struct xgb){
+        .objective = "{\"name\":\"binary:logistic\"}",
+        .base_score = "5E-1",
+        .version = "[9,0,0]",
+        .extra = ",\"feature_names\":[\"\\u00e4\",\"b\"],\"feature_types\":[\"c\",\"q\"],"
+                 "\"attributes\":{\"scikit_learn\":\"{\\\"classes_\\\":[\\\"\\u00e4\\\",1]}\"}",
+        .model_extra = ",\"weight_drop\":[1],\"iteration_indptr\":[0,1],\"cats\":{\"enc\":["
+                       "{\"offsets\":[0,1],\"values\":[65]},{\"type\":1,\"values\":[2]}]}",
+        .trees =
+            "{\"id\":0,\"tree_param\":{\"num_nodes\":\"3\"},\"left_children\":[1,-1,-1],"
+            "\"right_children\":[2,-1,-1],\"split_indices\":[0,0,0],\"split_conditions\":"
+            "[1,1,1],\"default_left\":[0,0,0],\"split_type\":[1,0,0],\"categories\":[1,70],"
+            "\"categories_nodes\":[0],\"categories_segments\":[0],\"categories_sizes\":[2]}"}));
+    sweep(lgb_text((struct lgb){
+        .version = "v9",
+        .header = "objective=binary sigmoid:1\nfeature_names=a b\nfeature_infos=1:2 [0:1]\n",
+        .trees = SPLIT "Tree=1\nnum_leaves=2\nnum_cat=1\nsplit_feature=0\nthreshold=0\n"
+                       "decision_type=1\nleft_child=-1\nright_child=-2\nleaf_value=10 20\n"
+                       "cat_boundaries=0 1\ncat_threshold=3\nis_linear=1\nleaf_const=1 2\n"
+                       "num_features=1 0\nleaf_features=1\nleaf_coeff=2\n\n",
+        .tail = "end of trees\npandas_categorical:[[\"\\u00e4\", 2]]\n"}));
+}
+
+PX_TEST(any_allocation_may_fail_in_the_self_test)
+{
+    struct px_forest *forest = load(lgb_text((struct lgb){0}));
+    CHECK(forest);
+    enum px_code code = PX_E_NO_MEMORY;
+    for (uint64_t n = 1; code != PX_OK; n++) {
+        CHECK(n < 1000);
+        px_alloc_fail_at(n);
+        code = px_forest_self_test(forest, 10, 1, NULL);
+        px_alloc_fail_at(0);
+        CHECK(code == PX_OK || code == PX_E_NO_MEMORY);
+    }
+    px_forest_destroy(forest);
+}
+
+// clang-format off
+PX_TEST_MAIN(
+    T(info_counts_what_is_in_the_file)
+    T(a_forced_kernel_is_used_and_an_unknown_one_refused)
+    T(the_bytes_of_the_file_are_not_needed_after_creation)
+    T(a_batch_with_fewer_outputs_than_margins_uses_the_scratch)
+    T(predicting_allocates_nothing)
+    T(the_self_test_passes)
+    T(any_allocation_may_fail_while_a_model_is_read)
+    T(any_allocation_may_fail_in_the_self_test)
+)
