@@ -27,6 +27,21 @@ struct px_test {
 
 static jmp_buf px_test_escape;
 
+/*
+ * The sanitizers' allocators abort on sizes that cannot be had, unless told to return NULL as the
+ * system's does; tests ask for such sizes. Options in the environment come on top of these.
+ */
+const char *__asan_default_options(void);
+const char *__tsan_default_options(void);
+__attribute__((visibility("default"))) const char *__asan_default_options(void)
+{
+    return "allocator_may_return_null=1";
+}
+__attribute__((visibility("default"))) const char *__tsan_default_options(void)
+{
+    return "allocator_may_return_null=1";
+}
+
 #define PX_TEST(name) static void test_##name(void)
 
 __attribute__((noreturn)) static inline void px_test_fail(const char *file, int line)
