@@ -5,6 +5,7 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 from parity import KERNELS, assert_parity, torture_rows
+from torture import Split, path_rows
 
 N, FEATURES = 800, 8
 
@@ -84,19 +85,25 @@ CASES = {
 }
 
 
-def thresholds_of(booster):
-    found = set()
+def split_of(node):
+    """The tree below a node of dump_model() for torture.path_rows."""
+    if "split_feature" not in node:
+        return None
+    categories = None
+    if node["decision_type"] == "==":
+        categories = {int(code) for code in node["threshold"].split("||")}
+    children = split_of(node["left_child"]), split_of(node["right_child"])
+    return Split(node["split_feature"], node["threshold"], categories, True, *children)
 
-    def visit(node):
-        if "split_feature" not in node:
-            return
-        if node["decision_type"] == "<=":
-            found.add((node["split_feature"], node["threshold"]))
-        visit(node["left_child"])
-        visit(node["right_child"])
 
-    for tree in booster.dump_model()["tree_info"]:
-        visit(tree["tree_structure"])
+def thresholds_of(roots):
+    """(feature, value) of every numeric split."""
+    found, todo = set(), [root for root in roots if root]
+    while todo:
+        split = todo.pop()
+        if split.categories is None:
+            found.add((split.feature, split.threshold))
+        todo += [child for child in (split.left, split.right) if child]
     return sorted(found)
 
 
@@ -122,13 +129,15 @@ def test_raw_scores_and_scores(name, tmp_path):
     }
     lgb.train(settings, dataset, rounds).save_model(tmp_path / "m.txt")
     booster = lgb.Booster(model_file=tmp_path / "m.txt")
-    rows = torture_rows(x[:150], thresholds_of(booster))
+    roots = [split_of(tree["tree_structure"]) for tree in booster.dump_model()["tree_info"]]
+    rows = torture_rows(x[:150], thresholds_of(roots))
     rows[150:160, 3] = np.inf
     rows[160:170, 3] = -np.inf
     if made.get("categories"):
         odd = [-1, 0, 2.9, 7, -0.5, 1e10, np.nan]
         rows[170:, 0] = np.random.default_rng(1).choice(odd, len(rows) - 170)
         rows[170:, 1] = np.random.default_rng(2).integers(-2, 70, len(rows) - 170)
+    rows = np.vstack([rows, path_rows(roots, x[:150], le=True)])
     margins = booster.predict(rows, raw_score=True)
     kernels = ["walker"] if params.get("linear_tree") else KERNELS  # only the walker has linear leaves
     assert_parity(tmp_path / "m.txt", rows, margins, booster.predict(rows), tmp_path, kernels)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import xgboost_cases
 from parity import assert_parity, assert_same_bits, refusal, score, torture_rows
+from torture import Split, path_rows
 
 SCRIPT = Path(xgboost_cases.__file__)
 DEBIAN_PYTHON = "/usr/bin/python3"  # may import Debian's python3-xgboost, version 1.7
@@ -30,7 +31,7 @@ LIBRARIES = {
     "debian": DEBIAN_PYTHON,
 }
 NAMES = sorted(xgboost_cases.cases())
-SINCE_2 = {"quantiles", "vector-leaves", "vector-leaves-classes"}
+SINCE_2 = {"quantiles", "vector-leaves", "vector-leaves-classes", "vector-leaves-parallel"}
 
 
 def run_script(python, *arguments):
@@ -40,13 +41,30 @@ def run_script(python, *arguments):
     assert done.returncode == 0, done.stderr
 
 
+def trees_of(model):
+    booster = json.loads(model.read_text())["learner"]["gradient_booster"]
+    return booster.get("model", booster.get("gbtree", {}).get("model"))["trees"]
+
+
+def split_of(tree, i=0):
+    """The tree below node `i` for torture.path_rows."""
+    left, right = tree["left_children"][i], tree["right_children"][i]
+    if left == -1:
+        return None
+    categories = None
+    if i in tree.get("categories_nodes", []):
+        j = tree["categories_nodes"].index(i)
+        start = tree["categories_segments"][j]
+        categories = set(tree["categories"][start : start + tree["categories_sizes"][j]])
+    feature, threshold = tree["split_indices"][i], tree["split_conditions"][i]
+    children = split_of(tree, left), split_of(tree, right)
+    return Split(feature, threshold, categories, False, *children)
+
+
 def thresholds_of(model):
     """(feature, value) of every numeric split."""
-    learner = json.loads(model.read_text())["learner"]
-    booster = learner["gradient_booster"]
-    trees = booster.get("model", booster.get("gbtree", {}).get("model"))["trees"]
     found = set()
-    for tree in trees:
+    for tree in trees_of(model):
         types = tree.get("split_type", [0] * len(tree["left_children"]))
         for i, left in enumerate(tree["left_children"]):
             if left != -1 and not types[i]:
@@ -59,12 +77,14 @@ def make_rows(place):
     categorical = json.loads((place / "spec.json").read_text())["categorical"]
     rows = torture_rows(base, thresholds_of(place / "model.json"))
     if categorical:
-        # Codes that training saw, codes that it did not, and missing ones; the special numbers of the
-        # other features are no categories, and libraries differ in whether they refuse those.
-        codes = np.random.default_rng(7).integers(0, 110, size=(len(rows), 3)).astype(np.float32)
+        # Codes that training saw, codes that it did not, and what is no code at all.
+        random = np.random.default_rng(7)
+        codes = random.integers(0, 110, size=(len(rows), 3)).astype(np.float32)
         codes[::7] = np.nan
+        codes[3::7] = random.choice([-1, -0.5, 2.7, 1e6, 2**24, 1e30], size=codes[3::7].shape)
         rows[len(base) :, :3] = codes[len(base) :]
-    rows.tofile(place / "rows.f32")
+    roots = [split_of(tree) for tree in trees_of(place / "model.json")]
+    np.vstack([rows, path_rows(roots, base, le=False)]).tofile(place / "rows.f32")
 
 
 @pytest.fixture(scope="session")

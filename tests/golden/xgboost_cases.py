@@ -50,6 +50,8 @@ def label(kind, y):
         return np.floor(np.abs(y)).astype(np.float32)
     if kind == "positive":
         return (np.abs(y) + 0.1).astype(np.float32)
+    if kind == "labels":
+        return np.column_stack([y > 0.5, y > 1.0]).astype(np.float32)
     if kind == "three":
         return np.column_stack([y, -y, y**2]).astype(np.float32)
     return y.astype(np.float32)
@@ -110,6 +112,9 @@ def cases():
             "multi:softprob", "classes", num_class=4, base_score=score
         )
     found["targets"] = case("reg:squarederror", "three", missing=0.1)
+    found["targets-labels"] = case("binary:logistic", "labels", missing=0.1)
+    found["argmax-of-two"] = case("multi:softmax", "binary", num_class=2, booster="dart", rate_drop=0.5)
+    found["category-dart"] = case("reg:squarederror", categorical=True, booster="dart", rate_drop=0.5)
     found["category-one-hot"] = case("reg:squarederror", categorical=True, max_cat_to_onehot=200)
     found["category-sets"] = case("binary:logistic", "binary", categorical=True, max_cat_to_onehot=1)
     found["category-classes"] = case(
@@ -120,6 +125,10 @@ def cases():
         found["quantiles"] = case("reg:quantileerror", quantile_alpha=alpha)
         found["vector-leaves"] = case(
             "reg:squarederror", "three", multi_strategy="multi_output_tree", missing=0.1
+        )
+        found["vector-leaves-parallel"] = case(
+            "binary:logistic", "labels", multi_strategy="multi_output_tree", num_parallel_tree=2,
+            subsample=0.6,
         )
         found["vector-leaves-classes"] = case(
             "multi:softprob", "classes", num_class=4, multi_strategy="multi_output_tree"
