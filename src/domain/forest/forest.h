@@ -60,7 +60,7 @@ struct px_forest_info {
     enum px_datatype score_type;   /* of scores and margins: FP32 for XGBoost, FP64 for LightGBM */
     size_t n_features;
     const struct px_str *feature_names; /* [n_features], or NULL when the file has none */
-    const bool *categorical;            /* [n_features]: a split of it tests category codes */
+    const bool *categorical;            /* [n_features]: declared so, or tested for codes */
     size_t n_outputs;          /* scores per row after the transform (1 for multi:softmax) */
     size_t n_margins;          /* margins per row */
     size_t n_classes;          /* 2 for binary, K for multi-class, 0 otherwise */
