@@ -18,7 +18,7 @@ enum px_transform_kind {
     PX_TRANSFORM_ARGMAX, /* multi:softmax: the first class of the largest margin */
     PX_TRANSFORM_HINGE,  /* margin > 0 ? 1 : 0 */
     PX_TRANSFORM_EXP,
-    PX_TRANSFORM_EXP_WIDE, /* float: in double, then rounded; XGBoost's survival:aft */
+    PX_TRANSFORM_EXP_WIDE,  /* float: in double, then rounded; XGBoost's survival:aft */
     PX_TRANSFORM_SORT,      /* reg:quantileerror of XGBoost 3.4 and later */
     PX_TRANSFORM_EXPECTILE, /* increments through softplus */
     PX_TRANSFORM_LOG1P_EXP, /* LightGBM's cross_entropy_lambda */

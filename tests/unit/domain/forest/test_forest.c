@@ -70,8 +70,9 @@ PX_TEST(a_batch_with_fewer_outputs_than_margins_uses_the_scratch)
     CHECK(forest);
     CHECK(px_forest_scratch_size(forest, N) >= N * 2 * sizeof(float));
     CHECK_INT(px_forest_scratch_size(forest, N) % PX_CACHE_LINE, 0);
+    memset(data, 0, sizeof data);
     for (size_t i = 0; i < N; i++)
-        data[2 * i] = (float)(i % 3), data[2 * i + 1] = 0.0F;
+        data[2 * i] = (float)(i % 3);
     out[N] = 77.0F;
     px_forest_predict(forest, &rows, out, scratch, 0);
     for (size_t i = 0; i < N; i++)

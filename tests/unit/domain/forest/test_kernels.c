@@ -45,20 +45,30 @@ static struct px_node random_split(struct px_rng *rng, const struct shape *shape
     return node;
 }
 
-/* Splits a random leaf (the newest one for chains) `n_splits` times. Returns the number of nodes. */
+/* A random leaf, or the newest node or its sibling for chains. */
+static size_t pick_leaf(struct px_rng *rng, const struct shape *shape,
+                        const struct px_file_node *nodes, size_t n)
+{
+    size_t at;
+    if (shape->chains)
+        return n - 1 - (n > 1 ? px_rng_below(rng, 2) : 0);
+    do
+        at = px_rng_below(rng, n);
+    while (nodes[at].node.kind != PX_NODE_LEAF);
+    return at;
+}
+
+/* Splits a leaf `n_splits` times. Returns the number of nodes. */
 static size_t grow(struct px_rng *rng, const struct shape *shape, struct px_file_node *nodes)
 {
     size_t n = 1;
     nodes[0] = (struct px_file_node){.node = {.kind = PX_NODE_LEAF}, .left = 0};
-    for (size_t i = 0; i < shape->n_splits; i++) {
-        size_t at = n - 1 - px_rng_below(rng, 2) * (n > 1);
-        while (!shape->chains && (at = px_rng_below(rng, n), nodes[at].node.kind != PX_NODE_LEAF))
-            continue;
+    for (size_t i = 0; i < shape->n_splits; i++, n += 2) {
+        size_t at = pick_leaf(rng, shape, nodes, n);
         nodes[at] = (struct px_file_node){random_split(rng, shape), (int64_t)n, (int64_t)n + 1};
         for (size_t child = n; child < n + 2; child++)
             nodes[child] =
                 (struct px_file_node){.node = {.kind = PX_NODE_LEAF}, .left = (int64_t)child};
-        n += 2;
     }
     return n;
 }
