@@ -58,15 +58,14 @@ BAD = [
 ]
 
 
-def write_tree(root, files, pages=True):
+def write_tree(root, files):
     for name, text in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text + "\n")
-    if pages:
-        for folder in [root, *root.rglob("*")]:
-            if folder.is_dir():
-                (folder / "README.md").write_text("# A folder\n")
+    for folder in [root, *root.rglob("*")]:
+        if folder.is_dir():
+            (folder / "README.md").write_text("# A folder\n")
 
 
 def run_layers(root):
@@ -91,6 +90,14 @@ def test_bad_line_is_found_with_its_place(tmp_path, name, text, rule, part):
     line = 1 if rule == "edges" and not text else 2
     assert f"{name}:{line}: {rule}: " in findings[0]
     assert part in findings[0]
+
+
+def test_folder_without_page_is_found(tmp_path):
+    write_tree(tmp_path, GOOD)
+    (tmp_path / "shared" / "README.md").unlink()
+    status, output = run_layers(tmp_path)
+    assert status == 1
+    assert "shared:1: pages: " in output
 
 
 def test_folder_without_sources_is_an_error(tmp_path):
