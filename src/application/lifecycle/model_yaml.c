@@ -1,24 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "application/lifecycle/model_yaml.h"
 
+#include "application/lifecycle/model_name.h"
 #include "shared/yaml.h"
 
 #include <inttypes.h>
 
 enum { TREE_MEMORY_MAX = 512 << 20 };
-
-bool px_model_name_is_valid(struct px_str name)
-{
-    if (name.len == 0 || name.len > PX_MODEL_NAME_MAX || name.ptr[0] == '.' || name.ptr[0] == '-')
-        return false;
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.ptr[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-        if (!letter && !(c >= '0' && c <= '9') && c != '.' && c != '_' && c != '-')
-            return false;
-    }
-    return true;
-}
 
 /* A text that lives in the arena, NUL-terminated. */
 static enum px_code read_text(const struct px_yaml *node, struct px_arena *arena,
@@ -198,7 +186,8 @@ static enum px_code check_scalars(const struct px_model_yaml *yaml, struct px_er
         return px_err_set(err, PX_E_INVALID, "the key 'model' (the model's file) is missing");
     if (yaml->name.ptr && !px_model_name_is_valid(yaml->name))
         return px_err_set(err, PX_E_INVALID,
-                          "name '%.*s': expected at most %d letters, digits, '.', '_' and '-'",
+                          "name '%.*s': expected at most %d letters, digits, '.', '_' and '-', not "
+                          "beginning with '.' or '-'",
                           PX_STR_ARG(yaml->name), PX_MODEL_NAME_MAX);
     if (yaml->rounds.ptr && !px_str_is(yaml->rounds, "all") && !px_str_is(yaml->rounds, "best"))
         return px_err_set(err, PX_E_INVALID, "rounds must be all or best, got '%.*s'",

@@ -9,10 +9,7 @@
 
 #include "domain/inference/signature.h"
 
-enum {
-    PX_MODEL_YAML_LAYOUT = 1, /* the value of `phoenix:` that is understood */
-    PX_MODEL_NAME_MAX = 128,
-};
+enum { PX_MODEL_YAML_LAYOUT = 1 }; /* the value of `phoenix:` that is understood */
 
 struct px_model_yaml {
     struct px_str name, model, rounds, target, output, golden, reference;
@@ -26,8 +23,5 @@ struct px_model_yaml {
 /* PX_E_INVALID, PX_E_UNKNOWN_OPTION (nearest key), PX_E_UNSUPPORTED (a newer layout), with the line. */
 PX_MUST_USE enum px_code px_model_yaml_parse(struct px_str text, struct px_arena *arena,
                                              struct px_model_yaml *ret, struct px_err *err);
-
-/* May this be a model's name: letters, digits, '.', '_' and '-', not beginning with '.' or '-'. */
-bool px_model_name_is_valid(struct px_str name);
 
 #endif

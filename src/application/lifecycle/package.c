@@ -14,6 +14,7 @@
  */
 #include "application/lifecycle/package.h"
 
+#include "application/lifecycle/model_name.h"
 #include "application/lifecycle/model_yaml.h"
 #include "shared/alloc.h"
 #include "shared/file.h"
@@ -43,34 +44,6 @@ static struct px_str base_name(struct px_str path)
             return px_str_n(path.ptr + i, path.len - i);
     }
     return path;
-}
-
-static struct px_str without_extension(struct px_str name)
-{
-    for (size_t i = name.len; i > 1; i--) {
-        if (name.ptr[i - 1] == '.')
-            return px_str_n(name.ptr, i - 1);
-    }
-    return name;
-}
-
-/* A model's name from a file's or folder's: what a name must not hold becomes '-'. */
-static struct px_str name_from_path(struct px_arena *arena, struct px_str path, bool is_file)
-{
-    char resolved[PATH_MAX];
-    struct px_str base = base_name(path);
-    if ((px_str_is(base, ".") || px_str_is(base, "..")) && realpath(path.ptr, resolved))
-        base = base_name(px_str(resolved));
-    if (is_file)
-        base = without_extension(base);
-    if (base.len > PX_MODEL_NAME_MAX)
-        base.len = PX_MODEL_NAME_MAX;
-    char *name = px_arena_cstr(arena, base);
-    for (size_t i = 0; name && i < base.len; i++) {
-        if (!px_model_name_is_valid(px_str_n(name + i, 1)) && !(i > 0 && strchr(".-", name[i])))
-            name[i] = '_';
-    }
-    return name ? px_str_n(name, base.len) : (struct px_str){0};
 }
 
 /* "folder/file" in the package's arena; {NULL, 0} without memory. */
@@ -366,8 +339,11 @@ static enum px_code set_name(struct opening *o, struct px_err *err)
 {
     struct px_package *p = o->package;
     p->name = o->yaml.name;
-    if (!p->name.ptr)
-        p->name = name_from_path(&p->arena, p->bare ? p->path : o->folder, p->bare);
+    if (!p->name.ptr) {
+        struct px_str path = p->bare ? p->path : o->folder;
+        struct px_model_name name = px_model_name_from_path(path.ptr, p->bare);
+        p->name = px_arena_str(&p->arena, px_str(name.text));
+    }
     return px_arena_check(&p->arena, "the package", err);
 }
 

@@ -2,6 +2,7 @@
 #include "application/training/training.h"
 
 #include "application/lifecycle/check.h"
+#include "application/lifecycle/model_name.h"
 #include "application/training/dataset.h"
 #include "application/training/evaluate.h"
 #include "application/training/write.h"
@@ -10,7 +11,6 @@
 
 enum {
     REPORT_MAX = 256 << 20,
-    NAME_MAX_LEN = 128,
     MEMORY_BASE_MB = 2048,      /* the library, its threads' heaps and its working set */
     MEMORY_PER_THREAD_MB = 192, /* address space that a thread reserves: stack and heap */
     MEMORY_PER_CELL = 24, /* bytes per value: the job's copy, the matrix, its quantised form */
@@ -50,38 +50,27 @@ static enum px_code check_options(const struct px_training_options *o, struct px
         return px_err_set(err, PX_E_INVALID,
                           "the shares of rows (%g) and columns (%g) must be above 0 and at most 1",
                           p->subsample, p->colsample);
+    if (o->name.len && !px_model_name_is_valid(o->name))
+        return px_err_set(err, PX_E_INVALID,
+                          "the name must be at most %d letters, digits, '.', '_' and '-', not "
+                          "beginning with '.' or '-', got '%.*s'",
+                          PX_MODEL_NAME_MAX, PX_STR_ARG(o->name));
     if (o->time_column.len && !o->split_by_time)
         return px_err_set(err, PX_E_INVALID, "a time column needs the split by time");
     return PX_OK;
 }
 
-/* "data/bank-full.csv" is named "bank-full"; what a name may not hold becomes '-'. */
-static struct px_str name_of(const struct px_training_options *o, struct px_arena *arena)
-{
-    const char *slash = strrchr(o->data, '/');
-    struct px_str name = o->name.len ? o->name : px_str(slash ? slash + 1 : o->data);
-    const char *dot = o->name.len ? NULL : memrchr(name.ptr, '.', name.len);
-    if (dot && dot > name.ptr)
-        name.len = (size_t)(dot - name.ptr);
-    if (name.len > NAME_MAX_LEN)
-        name.len = NAME_MAX_LEN;
-    char *copy = px_arena_cstr(arena, name);
-    for (char *at = copy; at && *at; at++) {
-        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-", *at))
-            *at = '-';
-    }
-    return px_str(copy);
-}
-
 static enum px_code start_report(struct run *r, struct px_err *err)
 {
     const struct px_training_options *o = r->options;
+    const struct px_model_name of_file = px_model_name_from_path(o->data, true);
+    const struct px_str name = o->name.len ? o->name : px_str(of_file.text);
     struct px_training_report *report = px_alloc(1, sizeof *report);
     if (!report)
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for a report");
     r->report = report;
     report->arena = px_arena(REPORT_MAX);
-    report->name = name_of(o, &report->arena);
+    report->name = px_arena_str(&report->arena, name);
     report->out = px_arena_str(&report->arena, px_str(o->out));
     report->target = px_arena_str(&report->arena, o->target);
     report->time_column = px_arena_str(&report->arena, o->time_column);

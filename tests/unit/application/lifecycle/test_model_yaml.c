@@ -63,17 +63,6 @@ PX_TEST(buckets_are_checked)
     CHECK_CONTAINS(err.message, "cannot have 'other'");
 }
 
-PX_TEST(names_are_those_that_fit_into_a_path)
-{
-    CHECK(px_model_name_is_valid(px_str("bank-2.1_x")));
-    CHECK(!px_model_name_is_valid(px_str("")));
-    CHECK(!px_model_name_is_valid(px_str(".hidden")));
-    CHECK(!px_model_name_is_valid(px_str("-x")));
-    CHECK(!px_model_name_is_valid(px_str("a/b")));
-    CHECK(!px_model_name_is_valid(px_str("a b")));
-    CHECK(!px_model_name_is_valid(px_str("\xc3\xa4")));
-}
-
 /* Texts that YAML would read as something else, or that end a flow sequence. */
 static const struct px_str awkward[] = {
     PX_STR("admin."), PX_STR("no"),     PX_STR("1"),        PX_STR("1.5e3"), PX_STR("null"),
@@ -147,5 +136,4 @@ PX_TEST(no_failing_allocation_crashes)
 }
 
 PX_TEST_MAIN(T(every_key_is_read) T(only_the_model_is_required) T(buckets_are_checked)
-                 T(names_are_those_that_fit_into_a_path) T(what_is_written_is_read_back)
-                     T(no_failing_allocation_crashes))
+                 T(what_is_written_is_read_back) T(no_failing_allocation_crashes))

@@ -190,7 +190,7 @@ PX_TEST(warns_about_leakage_and_missing_targets)
     close_folder();
 }
 
-PX_TEST(refuses_what_cannot_work)
+PX_TEST(refuses_what_cannot_work) T(any_file_name_gives_a_valid_model_name)
 {
     open_folder();
     write_data(300, "b", "a");
@@ -217,6 +217,33 @@ PX_TEST(refuses_what_cannot_work)
     options.data = "/nonexistent.csv";
     check_fails(&options, PX_E_NOT_FOUND, "/nonexistent.csv");
     CHECK_INT(px_file_kind(out_path), PX_FILE_ABSENT);
+    close_folder();
+}
+
+PX_TEST(any_file_name_gives_a_valid_model_name)
+{
+    static const char *const files[] = {"\xc3\xbc"
+                                        "bung.csv",
+                                        "-x.csv", "my model.csv", ".csv"};
+    static const char *const names[] = {"_bung", "_x", "my_model", "_csv"};
+    open_folder();
+    write_data(100, "b", "a");
+    struct px_training_options options = options_of("y");
+    struct px_training_report *report;
+    struct px_err err = {0};
+    for (size_t i = 0; i < PX_ARRAY_LEN(files); i++) {
+        char path[160];
+        snprintf(path, sizeof path, "%s/%s", folder, files[i]);
+        CHECK_INT(rename(data_path, path), 0);
+        options.data = path;
+        CHECK_OK(run(&options, &report, &err));
+        CHECK_STR(report->name, names[i]);
+        px_training_report_destroy(report);
+        CHECK_INT(rename(path, data_path), 0);
+    }
+    options = options_of("y");
+    options.name = px_str("-x");
+    check_fails(&options, PX_E_INVALID, "the name must be");
     close_folder();
 }
 
@@ -283,5 +310,5 @@ PX_TEST(survives_failing_allocations)
 
 PX_TEST_MAIN(T(writes_a_package) T(trains_every_task) T(splits_by_time)
                  T(warns_about_leakage_and_missing_targets) T(refuses_what_cannot_work)
-                     T(can_be_cancelled_in_every_stage) T(passes_on_what_the_trainer_says)
-                         T(survives_failing_allocations))
+                     T(any_file_name_gives_a_valid_model_name) T(can_be_cancelled_in_every_stage)
+                         T(passes_on_what_the_trainer_says) T(survives_failing_allocations))
