@@ -47,6 +47,7 @@ static void fill_info(struct px_forest *forest)
         .n_margins = ir->n_margins,
         .n_classes = ir->n_classes,
         .score_is_probability = ir->score_is_probability,
+        .decision_threshold = ir->decision_threshold,
         .n_trees = ir->trees.len,
         .n_nodes = ir->nodes.len,
         .n_leaves = ir->n_leaves,

@@ -65,6 +65,13 @@ struct px_forest_info {
     size_t n_margins;          /* margins per row */
     size_t n_classes;          /* 2 for binary, K for multi-class, 0 otherwise */
     bool score_is_probability; /* each score is a class probability */
+    /*
+     * Where a single score is cut into two classes: a score above it is class 1. 0.5 for a probability and
+     * for any other estimate of a label of 0 or 1 (binary:logistic, reg:logistic, reg:squarederror,
+     * LightGBM's binary and cross_entropy), 0 for margins and for binary:hinge, ln 2 for
+     * cross_entropy_lambda. Says nothing when there are several scores, or more than two classes.
+     */
+    double decision_threshold;
     size_t n_trees, n_nodes, n_leaves, depth_max;
     size_t n_rounds, best_round; /* best_round == n_rounds - 1 unless the file says otherwise */
     size_t bytes;                /* memory of the compiled model */

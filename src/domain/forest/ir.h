@@ -99,6 +99,7 @@ struct px_forest_ir {
     size_t n_features, n_margins, n_outputs, n_classes;
     size_t n_rounds, best_round;
     bool score_is_probability;
+    double decision_threshold;
     double average_by; /* 0: scores are computed from the plain sum */
     struct px_transform transform;
     double *base;   /* [n_margins], in the arena */

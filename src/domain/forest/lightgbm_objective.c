@@ -6,7 +6,8 @@
 #include <inttypes.h>
 #include <math.h>
 
-enum outcome { OUTCOME_VALUE, OUTCOME_BINARY, OUTCOME_MULTICLASS };
+/* A value estimates the label itself, a margin is only its sign or its order. */
+enum outcome { OUTCOME_VALUE, OUTCOME_MARGIN, OUTCOME_BINARY, OUTCOME_MULTICLASS };
 
 struct objective {
     const char *name;
@@ -47,10 +48,10 @@ static const struct objective objectives[] = {
     {"xentropy", PX_TRANSFORM_SIGMOID, OUTCOME_VALUE, false},
     {"cross_entropy_lambda", PX_TRANSFORM_LOG1P_EXP, OUTCOME_VALUE, false},
     {"xentlambda", PX_TRANSFORM_LOG1P_EXP, OUTCOME_VALUE, false},
-    {"lambdarank", PX_TRANSFORM_IDENTITY, OUTCOME_VALUE, false},
-    {"rank_xendcg", PX_TRANSFORM_IDENTITY, OUTCOME_VALUE, false},
-    {"custom", PX_TRANSFORM_IDENTITY, OUTCOME_VALUE, false},
-    {"none", PX_TRANSFORM_IDENTITY, OUTCOME_VALUE, false},
+    {"lambdarank", PX_TRANSFORM_IDENTITY, OUTCOME_MARGIN, false},
+    {"rank_xendcg", PX_TRANSFORM_IDENTITY, OUTCOME_MARGIN, false},
+    {"custom", PX_TRANSFORM_IDENTITY, OUTCOME_MARGIN, false},
+    {"none", PX_TRANSFORM_IDENTITY, OUTCOME_MARGIN, false},
 };
 
 static const struct objective *find(struct px_str name)
@@ -113,6 +114,14 @@ static enum px_code check_classes(const struct objective *objective, const struc
     return PX_OK;
 }
 
+/* The score of cross_entropy_lambda is -log(1 - p). */
+static double decision_threshold(const struct objective *objective)
+{
+    if (objective->transform == PX_TRANSFORM_LOG1P_EXP)
+        return M_LN2;
+    return objective->outcome == OUTCOME_MARGIN ? 0.0 : 0.5;
+}
+
 enum px_code px_lightgbm_take_objective(struct px_str line, bool before_3_3,
                                         struct px_forest_ir *ir, struct px_err *err)
 {
@@ -132,7 +141,9 @@ enum px_code px_lightgbm_take_objective(struct px_str line, bool before_3_3,
         rest = px_str_trim(rest);
         code = take_word(objective, px_str_cut(&rest, ' '), ir, err);
     }
-    ir->score_is_probability = objective->outcome != OUTCOME_VALUE;
+    ir->score_is_probability =
+        objective->outcome == OUTCOME_BINARY || objective->outcome == OUTCOME_MULTICLASS;
+    ir->decision_threshold = decision_threshold(objective);
     if (objective->outcome == OUTCOME_BINARY)
         ir->n_classes = 2;
     else if (objective->outcome == OUTCOME_MULTICLASS)

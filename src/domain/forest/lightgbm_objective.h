@@ -6,8 +6,9 @@
 #include "domain/forest/ir.h"
 
 /*
- * Fills the objective, transform, n_classes and score_is_probability. An absent line is a custom
- * objective: scores are margins. `before_3_3` selects that generation's formulas. PX_E_UNSUPPORTED for an unknown name, PX_E_CORRUPT for bad parameters.
+ * Fills the objective, transform and n_classes, and what a score means. An absent line is a custom
+ * objective: scores are margins. `before_3_3` selects that generation's formulas. PX_E_UNSUPPORTED for
+ * an unknown name, PX_E_CORRUPT for bad parameters.
  */
 PX_MUST_USE enum px_code px_lightgbm_take_objective(struct px_str line, bool before_3_3,
                                                     struct px_forest_ir *ir, struct px_err *err);

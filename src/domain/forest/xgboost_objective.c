@@ -5,7 +5,8 @@
 
 enum link { LINK_NONE, LINK_LOGIT, LINK_LOG, LINK_EXPECTILE };
 
-enum outcome { OUTCOME_VALUE, OUTCOME_BINARY, OUTCOME_MULTICLASS };
+/* A value estimates the label itself, a rank only orders rows. */
+enum outcome { OUTCOME_VALUE, OUTCOME_RANK, OUTCOME_BINARY, OUTCOME_MULTICLASS };
 
 struct px_xgboost_objective {
     const char *name;
@@ -34,9 +35,9 @@ static const struct px_xgboost_objective objectives[] = {
     {"survival:aft", PX_TRANSFORM_EXP_WIDE, LINK_LOG, OUTCOME_VALUE, false},
     {"multi:softprob", PX_TRANSFORM_SOFTMAX, LINK_NONE, OUTCOME_MULTICLASS, true},
     {"multi:softmax", PX_TRANSFORM_ARGMAX, LINK_NONE, OUTCOME_MULTICLASS, false},
-    {"rank:pairwise", PX_TRANSFORM_IDENTITY, LINK_NONE, OUTCOME_VALUE, false},
-    {"rank:ndcg", PX_TRANSFORM_IDENTITY, LINK_NONE, OUTCOME_VALUE, false},
-    {"rank:map", PX_TRANSFORM_IDENTITY, LINK_NONE, OUTCOME_VALUE, false},
+    {"rank:pairwise", PX_TRANSFORM_IDENTITY, LINK_NONE, OUTCOME_RANK, false},
+    {"rank:ndcg", PX_TRANSFORM_IDENTITY, LINK_NONE, OUTCOME_RANK, false},
+    {"rank:map", PX_TRANSFORM_IDENTITY, LINK_NONE, OUTCOME_RANK, false},
 };
 
 const struct px_xgboost_objective *px_xgboost_objective_find(struct px_str name)
@@ -68,6 +69,13 @@ bool px_xgboost_objective_is_multiclass(const struct px_xgboost_objective *objec
     return objective->outcome == OUTCOME_MULTICLASS;
 }
 
+static double decision_threshold(const struct px_xgboost_objective *objective)
+{
+    bool margin =
+        objective->transform == PX_TRANSFORM_IDENTITY && objective->outcome != OUTCOME_VALUE;
+    return margin || objective->transform == PX_TRANSFORM_HINGE ? 0.0 : 0.5;
+}
+
 void px_xgboost_objective_apply(const struct px_xgboost_objective *objective, int version,
                                 struct px_forest_ir *ir)
 {
@@ -79,6 +87,7 @@ void px_xgboost_objective_apply(const struct px_xgboost_objective *objective, in
     ir->transform = (struct px_transform){.kind = kind, .alpha = 1.0};
     ir->n_outputs = kind == PX_TRANSFORM_ARGMAX ? 1 : ir->n_margins;
     ir->score_is_probability = objective->probability;
+    ir->decision_threshold = decision_threshold(objective);
     if (objective->outcome == OUTCOME_MULTICLASS)
         ir->n_classes = ir->n_margins;
     else if (objective->outcome == OUTCOME_BINARY && ir->n_margins == 1)

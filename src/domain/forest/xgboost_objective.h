@@ -28,7 +28,7 @@ enum px_code px_xgboost_objective_unknown(struct px_str name, struct px_err *err
 
 bool px_xgboost_objective_is_multiclass(const struct px_xgboost_objective *objective);
 
-/* Fills the transform, n_outputs, n_classes and score_is_probability; n_margins is set. */
+/* Fills the transform, n_outputs and n_classes, and what a score means; n_margins is set. */
 void px_xgboost_objective_apply(const struct px_xgboost_objective *objective, int version,
                                 struct px_forest_ir *ir);
 

@@ -29,6 +29,38 @@ PX_TEST(info_counts_what_is_in_the_file)
     px_forest_destroy(forest);
 }
 
+static double threshold_of(const char *text)
+{
+    struct px_forest *forest = load(text);
+    CHECK(forest);
+    double threshold = px_forest_info(forest)->decision_threshold;
+    px_forest_destroy(forest);
+    return threshold;
+}
+
+PX_TEST(a_single_score_is_cut_where_both_classes_are_as_likely)
+{
+    static const struct {
+        const char *objective;
+        double threshold;
+    } of_xgboost[] = {{"binary:logistic", 0.5}, {"reg:logistic", 0.5}, {"reg:squarederror", 0.5},
+                      {"binary:logitraw", 0.0}, {"binary:hinge", 0.0}, {"rank:ndcg", 0.0},
+                      {"count:poisson", 0.5}},
+      of_lightgbm[] = {{"binary sigmoid:2", 0.5}, {"cross_entropy", 0.5}, {"regression sqrt", 0.5},
+                       {"lambdarank", 0.0},       {"custom", 0.0},        {"xentlambda", M_LN2}};
+    char text[128];
+    for (size_t i = 0; i < PX_ARRAY_LEN(of_xgboost); i++) {
+        snprintf(text, sizeof text, "{\"name\":\"%s\"}", of_xgboost[i].objective);
+        CHECK_DOUBLE(threshold_of(xgb_text((struct xgb){.objective = text, .base_score = "5E-1"})),
+                     of_xgboost[i].threshold);
+    }
+    for (size_t i = 0; i < PX_ARRAY_LEN(of_lightgbm); i++) {
+        snprintf(text, sizeof text, "objective=%s\n", of_lightgbm[i].objective);
+        CHECK_DOUBLE(threshold_of(lgb_text((struct lgb){.header = text})),
+                     of_lightgbm[i].threshold);
+    }
+}
+
 PX_TEST(a_forced_kernel_is_used_and_an_unknown_one_refused)
 {
     struct px_forest *forest = load_with(xgb_text((struct xgb){0}), PX_ROUNDS_ALL, "walker");
@@ -163,6 +195,7 @@ PX_TEST(any_allocation_may_fail_in_the_self_test)
 // clang-format off
 PX_TEST_MAIN(
     T(info_counts_what_is_in_the_file)
+    T(a_single_score_is_cut_where_both_classes_are_as_likely)
     T(a_forced_kernel_is_used_and_an_unknown_one_refused)
     T(the_bytes_of_the_file_are_not_needed_after_creation)
     T(a_batch_with_fewer_outputs_than_margins_uses_the_scratch)
