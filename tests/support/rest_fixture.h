@@ -211,8 +211,8 @@ static inline struct px_model *rest_make_broken(void)
 
 static inline void rest_set_up(struct rest_fixture *f)
 {
-    const struct px_serving_limits limits = {.request_rows_max = REST_ROWS_MAX,
-                                             .batch_rows_max = 64};
+    const struct px_serving_limits limits = {
+        .request_rows_max = REST_ROWS_MAX, .batch_rows_max = 64, .wave_bytes_max = 1 << 26};
     struct px_err err;
     *f = (struct rest_fixture){0};
     rest_make_signatures(f);

@@ -53,7 +53,8 @@ PX_MUST_USE enum px_code px_call_open(struct px_serving *serving, struct px_call
  * Memory for `n_rows` rows of the model, every value missing (NaN); NULL when the request is too large for its arena
  * (the call's error is set).
  */
-PX_MUST_USE struct px_matrix *px_call_rows(struct px_call *call, size_t n_rows);
+PX_MUST_USE struct px_matrix *px_call_rows(struct px_serving *serving, struct px_call *call,
+                                           size_t n_rows);
 
 PX_MUST_USE enum px_code px_call_submit(struct px_serving *serving, struct px_call *call);
 

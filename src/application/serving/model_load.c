@@ -6,38 +6,61 @@
  * reason. All memory that scoring needs is reserved here. The warm-up scores rows through every lane, so the
  * first request is as fast as the thousandth.
  */
-#include "application/lifecycle/package.h"
+#include "application/lifecycle/check.h"
 #include "application/serving/forest_engine.h"
 #include "application/serving/serving_impl.h"
 
 #include "shared/alloc.h"
 #include "shared/clock.h"
+#include "shared/log.h"
 
 #include <math.h>
 
 enum {
-    SELF_TEST_ROWS = 64,
     WARM_UP_ROWS = 256,
-    SAMPLE_JSON_MAX = 1 << 20,
+    WARM_UP_SEED = 1,
+    SAMPLE_JSON_MAX = 1 << 16,
 };
+
+/* Bytes that one row needs in a lane, for its features and its scores. */
+static size_t lane_row_bytes(const struct px_engine *engine)
+{
+    size_t n_scores = engine->n_margins > engine->n_outputs ? engine->n_margins : engine->n_outputs;
+    return engine->n_features * px_datatype_size(engine->feature_type) +
+           n_scores * px_datatype_size(engine->score_type);
+}
+
+static enum px_code choose_rows_max(const struct px_serving *serving,
+                                    const struct px_engine *engine, size_t *ret, struct px_err *err)
+{
+    size_t row_bytes = lane_row_bytes(engine), fit = PX_LANE_BYTES_MAX / row_bytes;
+    if (fit == 0)
+        return px_err_set(err, PX_E_TOO_LARGE,
+                          "one row of %zu features takes %zu bytes, expected at most %d",
+                          engine->n_features, row_bytes, PX_LANE_BYTES_MAX);
+    *ret = fit < serving->limits.batch_rows_max ? fit : serving->limits.batch_rows_max;
+    return PX_OK;
+}
 
 static enum px_code init_lane(struct px_lane *lane, struct px_model *model, size_t rows_max,
                               struct px_err *err)
 {
     const struct px_engine *engine = model->engine;
     size_t n_scores = engine->n_margins > engine->n_outputs ? engine->n_margins : engine->n_outputs;
-    size_t row_bytes = engine->n_features * px_datatype_size(engine->feature_type);
-    size_t score_bytes = n_scores * px_datatype_size(engine->score_type);
     lane->model = model;
-    lane->rows = (struct px_matrix){.type = engine->feature_type,
-                                    .data = px_alloc_aligned(PX_CACHE_LINE, rows_max, row_bytes),
-                                    .n_cols = engine->n_features,
-                                    .stride = engine->n_features};
-    lane->scores =
-        (struct px_matrix){.type = engine->score_type,
-                           .data = px_alloc_aligned(PX_CACHE_LINE, rows_max, score_bytes),
-                           .n_cols = engine->n_outputs,
-                           .stride = engine->n_outputs};
+    lane->rows_max = rows_max;
+    lane->rows = (struct px_matrix){
+        .type = engine->feature_type,
+        .data = px_alloc(rows_max * engine->n_features, px_datatype_size(engine->feature_type)),
+        .n_cols = engine->n_features,
+        .stride = engine->n_features,
+    };
+    lane->scores = (struct px_matrix){
+        .type = engine->score_type,
+        .data = px_alloc(rows_max * n_scores, px_datatype_size(engine->score_type)),
+        .n_cols = engine->n_outputs,
+        .stride = engine->n_outputs,
+    };
     lane->scratch = px_alloc_aligned(PX_CACHE_LINE, 1, px_engine_scratch_size(engine, rows_max));
     if (!lane->rows.data || !lane->scores.data || !lane->scratch)
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for batches of %zu rows", rows_max);
@@ -48,85 +71,88 @@ enum px_code px_model_reserve(const struct px_serving *serving, struct px_model 
                               struct px_err *err)
 {
     unsigned n_loops = serving->n_loops;
+    size_t rows_max = 0;
+    enum px_code code = choose_rows_max(serving, model->engine, &rows_max, err);
+    if (code != PX_OK)
+        return code;
     model->metrics = px_alloc_aligned(PX_CACHE_LINE, n_loops, sizeof *model->metrics);
     model->lanes = px_alloc_aligned(PX_CACHE_LINE, n_loops, sizeof *model->lanes);
     model->n_lanes = model->lanes ? n_loops : 0;
     if (!model->metrics || !model->lanes)
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for the counters of %u loops", n_loops);
-    for (unsigned i = 0; i < n_loops; i++) {
-        enum px_code code = init_lane(&model->lanes[i], model, serving->limits.batch_rows_max, err);
-        if (code != PX_OK)
-            return code;
-    }
-    return PX_OK;
-}
-
-/*
- * Scores probe rows through every lane: touches the memory that requests will use, and finds the range
- * of the score histogram for scores that are not probabilities.
- */
-static enum px_code warm_up(const struct px_serving *serving, struct px_model *model,
-                            struct px_err *err)
-{
-    double low = INFINITY, high = -INFINITY;
-    size_t n_rows = serving->limits.batch_rows_max < WARM_UP_ROWS ? serving->limits.batch_rows_max
-                                                                  : WARM_UP_ROWS;
-    for (unsigned i = 0; i < model->n_lanes; i++) {
-        struct px_lane *lane = &model->lanes[i];
-        struct px_matrix rows = lane->rows, scores = lane->scores;
-        rows.n_rows = scores.n_rows = n_rows;
-        px_forest_probe_rows(model->package->forest, 1, &rows);
-        enum px_code code = px_engine_score(model->engine, &rows, &scores, lane->scratch, 0, err);
-        if (code != PX_OK)
-            return code;
-        for (size_t row = 0; row < n_rows; row++) {
-            double score = px_matrix_get(&scores, row, 0);
-            low = fmin(low, score);
-            high = fmax(high, score);
-        }
-    }
-    bool flat = !isfinite(low) || !isfinite(high) || !(high > low);
-    bool unit = model->forest->score_is_probability || flat;
-    model->score_min = unit ? 0 : low;
-    model->score_max = unit ? 1 : high;
-    return PX_OK;
-}
-
-static enum px_code keep_sample(struct px_model *model, struct px_err *err)
-{
-    struct px_buf json = px_buf(SAMPLE_JSON_MAX);
-    px_model_sample(model->package, &json);
-    enum px_code code = px_buf_check(&json, "the example instance", err);
-    if (code == PX_OK) {
-        model->sample_json = px_arena_str(&model->package->arena, px_buf_view(&json));
-        code = px_arena_check(&model->package->arena, "the example instance", err);
-    }
-    px_buf_deinit(&json);
+    for (unsigned i = 0; i < n_loops && code == PX_OK; i++)
+        code = init_lane(&model->lanes[i], model, rows_max, err);
     return code;
 }
 
-static enum px_code load(const struct px_serving *serving, struct px_model *model, const char *path,
-                         struct px_err *err)
+/* Scores probe rows through one lane, which touches its memory, and widens the range of shown scores. */
+static enum px_code warm_lane(const struct px_model *model, struct px_lane *lane, double range[2],
+                              struct px_err *err)
 {
-    enum px_code code = px_package_open(path, NULL, &model->package, err);
+    struct px_matrix rows = lane->rows, scores = lane->scores;
+    rows.n_rows = scores.n_rows = lane->rows_max < WARM_UP_ROWS ? lane->rows_max : WARM_UP_ROWS;
+    px_forest_probe_rows(model->package->forest, WARM_UP_SEED, &rows);
+    enum px_code code = px_engine_score(model->engine, &rows, &scores, lane->scratch, 0, err);
+    for (size_t row = 0; code == PX_OK && row < rows.n_rows; row++) {
+        double score = px_shown_score(&scores, row);
+        range[0] = fmin(range[0], score);
+        range[1] = fmax(range[1], score);
+    }
+    return code;
+}
+
+/* Warms every lane, and finds the range of the score histogram for scores that are no probabilities. */
+static enum px_code warm_up(struct px_model *model, struct px_err *err)
+{
+    double range[2] = {INFINITY, -INFINITY};
+    for (unsigned i = 0; i < model->n_lanes; i++) {
+        enum px_code code = warm_lane(model, &model->lanes[i], range, err);
+        if (code != PX_OK)
+            return code;
+    }
+    bool flat = !isfinite(range[0]) || !isfinite(range[1]) || !(range[1] > range[0]);
+    bool unit = model->forest->score_is_probability || flat;
+    model->score_min = unit ? 0 : range[0];
+    model->score_max = unit ? 1 : range[1];
+    return PX_OK;
+}
+
+/* An example is a help, not a need: a model that is too wide for one has none. */
+static void keep_sample(struct px_model *model)
+{
+    struct px_buf json = px_buf(SAMPLE_JSON_MAX);
+    px_model_sample(model->package, &json);
+    if (!json.failed)
+        model->sample_json = px_arena_str(&model->package->arena, px_buf_view(&json));
+    px_buf_deinit(&json);
+}
+
+static enum px_code load(const struct px_serving *serving, struct px_model *model,
+                         const struct px_model_source *source, struct px_err *err)
+{
+    if (source->refusal) {
+        *err = *source->refusal;
+        return err->code;
+    }
+    enum px_code code = px_package_open(source->path, NULL, &model->package, err);
     if (code != PX_OK)
         return code;
     model->signature = &model->package->signature;
     model->forest = px_forest_info(model->package->forest);
-    code = px_forest_self_test(model->package->forest, SELF_TEST_ROWS, 1, err);
+    struct px_check_report report;
+    code = px_check_package(model->package, NULL, &report, err); /* as `phoenix check` does */
     if (code == PX_OK)
         code = px_forest_engine_create(model->package->forest, &model->engine, err);
     if (code == PX_OK)
         code = px_model_reserve(serving, model, err);
     if (code == PX_OK)
-        code = warm_up(serving, model, err);
+        code = warm_up(model, err);
     if (code == PX_OK)
-        code = keep_sample(model, err);
+        keep_sample(model);
     return code;
 }
 
-/* Gives back everything but the names and the reason. */
-static void release(struct px_model *model)
+void px_model_release(struct px_model *model)
 {
     for (unsigned i = 0; i < model->n_lanes; i++) {
         px_free(model->lanes[i].rows.data);
@@ -161,6 +187,19 @@ static bool set_names(struct px_model *model, const struct px_model_source *sour
     return true;
 }
 
+static void log_model(const struct px_model *model)
+{
+    if (model->state == PX_MODEL_READY)
+        px_log(PX_LOG_INFO, "model.loaded", PX_LOG_S("model", model->name),
+               PX_LOG_S("version", model->version), PX_LOG_U("trees", model->forest->n_trees),
+               PX_LOG_T("kernel", model->forest->kernel_many));
+    else
+        px_log(PX_LOG_WARN, "model.failed", PX_LOG_S("model", model->name),
+               PX_LOG_S("version", model->version),
+               PX_LOG_T("code", px_code_name(model->reason.code)),
+               PX_LOG_T("reason", model->reason.message), PX_LOG_T("hint", model->reason.hint));
+}
+
 struct px_model *px_model_load(const struct px_serving *serving,
                                const struct px_model_source *source)
 {
@@ -168,15 +207,16 @@ struct px_model *px_model_load(const struct px_serving *serving,
     if (!model)
         return NULL;
     model->loaded_ns = px_clock_wall_ns();
-    bool ready = load(serving, model, source->path, &model->reason) == PX_OK;
+    bool ready = load(serving, model, source, &model->reason) == PX_OK;
     bool named = set_names(model, source);
     model->state = ready ? PX_MODEL_READY : PX_MODEL_FAILED;
     if (!ready)
-        release(model);
+        px_model_release(model);
     if (!named) {
         px_model_unload(model);
         return NULL;
     }
+    log_model(model);
     return model;
 }
 
@@ -184,7 +224,7 @@ void px_model_unload(struct px_model *model)
 {
     if (!model)
         return;
-    release(model);
+    px_model_release(model);
     px_free(model->names);
     px_free(model);
 }

@@ -52,15 +52,18 @@ static struct px_str without_extension(struct px_str name)
     return name;
 }
 
-static bool join(char *out, const char *folder, const char *name)
+static enum px_code join(char *out, const char *folder, const char *name, struct px_err *err)
 {
-    return (size_t)snprintf(out, PATH_TEXT_MAX, "%s/%s", folder, name) < PATH_TEXT_MAX;
+    if ((size_t)snprintf(out, PATH_TEXT_MAX, "%s/%s", folder, name) < PATH_TEXT_MAX)
+        return PX_OK;
+    return px_err_set(err, PX_E_INVALID, "path of more than %d bytes: %s/%s", PATH_TEXT_MAX - 1,
+                      folder, name);
 }
 
 static bool has_model_yaml(const char *folder)
 {
     char path[PATH_TEXT_MAX];
-    return join(path, folder, "model.yaml") && px_file_kind(path) == PX_FILE_REGULAR;
+    return join(path, folder, "model.yaml", NULL) == PX_OK && px_file_kind(path) == PX_FILE_REGULAR;
 }
 
 static enum px_code no_memory(struct px_err *err)
@@ -116,8 +119,10 @@ static enum px_code list_folder(const char *folder, enum px_file_kind kind, name
     enum px_code code = PX_OK;
     for (struct dirent *entry; code == PX_OK && (entry = readdir(dir));) {
         char path[PATH_TEXT_MAX];
-        if (entry->d_name[0] != '.' && join(path, folder, entry->d_name) &&
-            px_file_kind(path) == kind)
+        if (entry->d_name[0] == '.')
+            continue;
+        code = join(path, folder, entry->d_name, err);
+        if (code == PX_OK && px_file_kind(path) == kind)
             code = keep_name(names, entry->d_name, err);
     }
     closedir(dir);
@@ -136,8 +141,8 @@ static enum px_code only_file(const char *folder, char *path, struct px_err *err
                    "expected model.yaml or exactly one model file in %s, got %zu files", folder,
                    files.len);
         code = px_err_hint(err, "put each model into a folder <model>/<version>/ of its own");
-    } else if (code == PX_OK && !join(path, folder, files.items[0])) {
-        code = px_err_set(err, PX_E_INVALID, "path too long: %s/%s", folder, files.items[0]);
+    } else if (code == PX_OK) {
+        code = join(path, folder, files.items[0], err);
     }
     free_names(&files);
     return code;
@@ -152,13 +157,11 @@ static enum px_code load_version(struct collector *c, struct px_str name, const 
     struct px_model_source source = {.name = name, .version = px_str(version), .path = folder};
     if (has_model_yaml(folder))
         return load_one(c, &source, err);
-    bool usable = only_file(folder, path, &reason) == PX_OK;
-    if (usable)
+    if (only_file(folder, path, &reason) == PX_OK)
         source.path = path;
-    enum px_code code = load_one(c, &source, err);
-    if (code == PX_OK && !usable)
-        c->models.items[c->models.len - 1]->reason = reason;
-    return code;
+    else
+        source.refusal = &reason;
+    return load_one(c, &source, err);
 }
 
 /* A package or file that is the whole argument: version 1. */
@@ -182,7 +185,8 @@ static enum px_code load_versions(struct collector *c, struct px_str name, const
     enum px_code code = list_folder(folder, PX_FILE_FOLDER, &versions, err);
     for (size_t i = 0; code == PX_OK && i < versions.len; i++) {
         char path[PATH_TEXT_MAX];
-        if (join(path, folder, versions.items[i]))
+        code = join(path, folder, versions.items[i], err);
+        if (code == PX_OK)
             code = load_version(c, name, versions.items[i], path, err);
     }
     free_names(&versions);
@@ -196,8 +200,9 @@ static enum px_code load_repository(struct collector *c, const char *folder, str
     enum px_code code = list_folder(folder, PX_FILE_FOLDER, &models, err);
     for (size_t i = 0; code == PX_OK && i < models.len; i++) {
         char path[PATH_TEXT_MAX];
-        if (!join(path, folder, models.items[i]))
-            continue;
+        code = join(path, folder, models.items[i], err);
+        if (code != PX_OK)
+            break;
         struct px_str name = px_str(models.items[i]);
         code = has_model_yaml(path) ? load_single(c, (struct px_str){0}, name, path, err)
                                     : load_versions(c, name, path, err);

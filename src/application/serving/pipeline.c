@@ -70,7 +70,7 @@ static void fill_missing(struct px_matrix *rows)
     }
 }
 
-struct px_matrix *px_call_rows(struct px_call *call, size_t n_rows)
+struct px_matrix *px_call_rows(struct px_serving *serving, struct px_call *call, size_t n_rows)
 {
     const struct px_engine *engine = call->model->engine;
     size_t row_bytes = engine->n_features * px_datatype_size(engine->feature_type);
@@ -82,6 +82,8 @@ struct px_matrix *px_call_rows(struct px_call *call, size_t n_rows)
         px_err_hint(&call->err, "send fewer rows per request, or raise serving.request_memory_max");
         return NULL;
     }
+    if (!px_admit_bytes(serving, call, n_rows * row_bytes))
+        return NULL;
     call->rows = (struct px_matrix){
         .type = engine->feature_type,
         .data = data,
@@ -102,4 +104,5 @@ void px_serving_wave(struct px_serving *serving, unsigned loop)
         own->busy = lane->next;
         px_lane_score(serving, loop, lane);
     }
+    own->wave_bytes = 0;
 }

@@ -23,6 +23,7 @@ struct px_package;
 struct px_serving_limits {
     size_t request_rows_max; /* rows of one request */
     size_t batch_rows_max;   /* rows of one engine call */
+    size_t wave_bytes_max;   /* rows that one loop may hold decoded at a time */
 };
 
 enum px_model_state { PX_MODEL_LOADING = 1, PX_MODEL_READY, PX_MODEL_FAILED };

@@ -8,19 +8,24 @@
 
 /*
  * A lane is what one loop has parked for one model, and the memory that its batches are built in. The
- * memory is reserved when the model is loaded, so scoring allocates nothing.
+ * memory is reserved when the model is loaded, so scoring allocates nothing. It is bounded whatever a
+ * model file declares: a wide model gets fewer rows per batch.
  */
+enum { PX_LANE_BYTES_MAX = 32 << 20 };
+
 struct px_lane {
     struct px_call *first, *last; /* parked calls, oldest first */
     struct px_lane *next;         /* in the loop's list of lanes with parked calls */
     struct px_model *model;
-    struct px_matrix rows, scores; /* slabs of batch_rows_max rows */
+    size_t rows_max;               /* of one batch */
+    struct px_matrix rows, scores; /* slabs of rows_max rows */
     void *scratch;
 } __attribute__((aligned(PX_CACHE_LINE)));
 
 /* One event loop's part of the core; only its thread touches it. */
 struct px_serving_loop {
     struct px_lane *busy; /* lanes with parked calls */
+    size_t wave_bytes;    /* rows decoded since the last wave */
     struct px_loop_metrics metrics;
 } __attribute__((aligned(PX_CACHE_LINE)));
 
@@ -46,10 +51,19 @@ typedef enum px_code px_stage_fn(struct px_serving *serving, struct px_call *cal
 
 px_stage_fn px_stage_route; /* name and version -> model */
 px_stage_fn px_stage_admit; /* rows within the limits, engine able */
+
+/* Charges `bytes` of rows to the loop's wave; PX_E_OVERLOADED in the call when it is full. */
+PX_MUST_USE bool px_admit_bytes(struct px_serving *serving, struct px_call *call, size_t bytes);
 px_stage_fn px_stage_batch; /* parks the call in its lane */
 
 /* Scores all calls of a lane (stage_engine.c) and completes them (observe, done). */
 void px_lane_score(struct px_serving *serving, unsigned loop, struct px_lane *lane);
+
+/*
+ * The score of a row that the histogram shows: of several classes the winner's probability, which tells how
+ * sure the model is.
+ */
+double px_shown_score(const struct px_matrix *scores, size_t row);
 
 /* Counts a scored call (stage_observe.c), and one engine call of `n_rows` rows that took `engine_ns`. */
 void px_observe_call(struct px_call *call, uint64_t now_ns);
@@ -63,6 +77,7 @@ struct px_model_source {
     bool name_is_default; /* a name in model.yaml goes before `name` */
     struct px_str version;
     const char *path;
+    const struct px_err *refusal; /* not NULL: the version is FAILED for this reason */
 };
 
 /*
@@ -74,6 +89,8 @@ struct px_model *px_model_load(const struct px_serving *serving,
 /* Reserves counters and lanes for a model whose engine is set. */
 PX_MUST_USE enum px_code px_model_reserve(const struct px_serving *serving, struct px_model *model,
                                           struct px_err *err);
+/* Gives back everything but the names and the reason. */
+void px_model_release(struct px_model *model);
 void px_model_unload(struct px_model *model); /* NULL is fine */
 
 /* An example instance as JSON with the model's real feature names (model_sample.c). */

@@ -16,3 +16,17 @@ enum px_code px_stage_admit(struct px_serving *serving, struct px_call *call)
                           PX_STR_ARG(call->model->name));
     return PX_OK;
 }
+
+bool px_admit_bytes(struct px_serving *serving, struct px_call *call, size_t bytes)
+{
+    struct px_serving_loop *loop = &serving->loops[call->loop];
+    size_t max = serving->limits.wave_bytes_max;
+    if (bytes <= max - loop->wave_bytes) {
+        loop->wave_bytes += bytes;
+        return true;
+    }
+    px_err_set(&call->err, PX_E_OVERLOADED,
+               "the requests that arrived together need more than %zu bytes for their rows", max);
+    px_err_hint(&call->err, "try again, or raise serving.request_memory_max");
+    return false;
+}

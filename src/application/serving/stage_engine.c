@@ -96,7 +96,7 @@ static void complete(struct px_serving *serving, struct px_call *call, const str
 
 void px_lane_score(struct px_serving *serving, unsigned loop, struct px_lane *lane)
 {
-    size_t rows_max = serving->limits.batch_rows_max;
+    size_t rows_max = lane->rows_max;
     struct px_call *call = lane->first;
     lane->first = lane->last = NULL;
     while (call) {

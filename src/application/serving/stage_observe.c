@@ -15,8 +15,7 @@ static unsigned score_bin(const struct px_model *model, double score)
     return position >= 1 ? PX_SCORE_BINS - 1 : (unsigned)(position * PX_SCORE_BINS);
 }
 
-/* Of several classes the histogram shows the winner's probability: how sure the model is. */
-static double shown_score(const struct px_matrix *scores, size_t row)
+double px_shown_score(const struct px_matrix *scores, size_t row)
 {
     double best = px_matrix_get(scores, row, 0);
     for (size_t col = 1; col < scores->n_cols; col++)
@@ -51,7 +50,7 @@ void px_observe_call(struct px_call *call, uint64_t now_ns)
     if (call->score_flags & PX_SCORE_MARGIN)
         return; /* margins have another scale */
     for (size_t row = 0; row < call->scores.n_rows; row++)
-        px_metric_add(&m->score_bins[score_bin(model, shown_score(&call->scores, row))], 1);
+        px_metric_add(&m->score_bins[score_bin(model, px_shown_score(&call->scores, row))], 1);
 }
 
 void px_observe_batch(const struct px_model *model, unsigned loop, size_t n_rows,

@@ -67,6 +67,7 @@ static enum px_code load_models(struct px_cli *cli, const struct px_config *conf
     const struct px_serving_limits limits = {
         .request_rows_max = (size_t)config->serving_request_rows_max,
         .batch_rows_max = (size_t)config->serving_batch_rows_max,
+        .wave_bytes_max = (size_t)config->serving_request_memory_max,
     };
     enum px_code code = px_serving_create((unsigned)config->server_threads, &limits, ret, err);
     for (size_t i = 0; code == PX_OK && i < cli->n_arguments; i++)
@@ -145,7 +146,7 @@ static void announce(void *context, uint16_t port)
         print_model(a->out, set->models[i]);
     for (size_t i = 0; i < set->n_models; i++) {
         const struct px_model *model = set->models[i];
-        if (model->state == PX_MODEL_READY && model->sample_json.len <= SAMPLE_SHOWN_MAX) {
+        if (model->sample_json.len > 0 && model->sample_json.len <= SAMPLE_SHOWN_MAX) {
             print_curl(a->out, model, url);
             break;
         }

@@ -20,7 +20,7 @@ static enum px_code grow(struct px_row_growth *growth, size_t capacity)
 {
     struct px_call *call = &growth->infer->call;
     struct px_matrix old = call->rows;
-    struct px_matrix *rows = px_call_rows(call, capacity);
+    struct px_matrix *rows = px_call_rows(growth->infer->rest->serving, call, capacity);
     if (!rows)
         return call->err.code;
     if (growth->n)
@@ -53,7 +53,7 @@ enum px_code px_rows_add(struct px_row_growth *growth, size_t text_used, size_t 
 enum px_code px_rows_end(struct px_row_growth *growth)
 {
     struct px_call *call = &growth->infer->call;
-    if (growth->n == 0 && !px_call_rows(call, 0))
+    if (growth->n == 0 && !px_call_rows(growth->infer->rest->serving, call, 0))
         return call->err.code;
     call->rows.n_rows = growth->n;
     return PX_OK;

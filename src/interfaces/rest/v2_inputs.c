@@ -172,7 +172,7 @@ static enum px_code make_rows(struct inputs *in, const struct tensor *t,
     if (target->n_rows * target->n_cols > text_len / PX_JSON_BYTES_PER_VALUE)
         return px_err_set(in->err, PX_E_INVALID, "input '%.*s': the data is too short for shape %s",
                           PX_STR_ARG(t->name), shape_text(t, shape, sizeof shape));
-    return px_call_rows(call, target->n_rows) ? PX_OK : in->err->code;
+    return px_call_rows(in->infer->rest->serving, call, target->n_rows) ? PX_OK : in->err->code;
 }
 
 /* ---- values ---- */

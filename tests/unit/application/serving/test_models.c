@@ -14,7 +14,8 @@ static struct px_serving *serving;
 
 static void set_up(void)
 {
-    const struct px_serving_limits limits = {.request_rows_max = 100, .batch_rows_max = 16};
+    const struct px_serving_limits limits = {
+        .request_rows_max = 100, .batch_rows_max = 16, .wave_bytes_max = 1 << 26};
     snprintf(root, sizeof root, "/tmp/px-models-XXXXXX");
     CHECK(mkdtemp(root) != NULL);
     CHECK_OK(px_serving_create(1, &limits, &serving, NULL));
@@ -111,6 +112,45 @@ PX_TEST(a_broken_version_is_listed_and_the_latest_ready_one_answers)
     tear_down();
 }
 
+PX_TEST(a_package_that_fails_its_check_does_not_serve)
+{
+    struct px_err err;
+    set_up();
+    put("p", "model.txt", tiny_model);
+    put("p", "model.yaml",
+        "phoenix: 1\nname: p\nmodel: model.txt\ntask: regression\ngolden: golden.csv\n"
+        "features:\n  - {name: age, type: number}\n  - {name: amount, type: number}\n");
+    put("p", "golden.csv", "age,amount,score\n20,0.1,11.0\n40,0.1,12.0\n");
+    CHECK_OK(px_serving_add(serving, at("p"), NULL));
+    CHECK(px_serving_find(serving, px_str("p"), px_str("1"), &err) == NULL);
+    CHECK_INT(err.code, PX_E_UNAVAILABLE);
+    CHECK_CONTAINS(err.message, "golden");
+    tear_down();
+}
+
+PX_TEST(a_model_too_wide_for_an_example_serves)
+{
+    enum { FEATURES = 9000 };
+    struct px_buf text = px_buf(1 << 20);
+    set_up();
+    px_buf_printf(&text,
+                  "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nlabel_index=0\n"
+                  "max_feature_idx=%d\nobjective=regression\nfeature_names=",
+                  FEATURES - 1);
+    for (int i = 0; i < FEATURES; i++)
+        px_buf_printf(&text, "feature_%d%s", i, i + 1 < FEATURES ? " " : "\nfeature_infos=");
+    for (int i = 0; i < FEATURES; i++)
+        px_buf_printf(&text, "[0:9]%s", i + 1 < FEATURES ? " " : "\n\n");
+    px_buf_text(&text, strstr(tiny_model, "Tree=0"));
+    CHECK(!text.failed);
+    put(".", "wide.txt", px_buf_cstr(&text));
+    CHECK_OK(px_serving_add(serving, at("wide.txt"), NULL));
+    const struct px_model *model = find("wide", "1");
+    CHECK(model != NULL && model->sample_json.len == 0);
+    px_buf_deinit(&text);
+    tear_down();
+}
+
 PX_TEST(arguments_that_name_nothing_are_errors)
 {
     struct px_err err;
@@ -138,5 +178,7 @@ PX_TEST(the_same_name_and_version_twice_is_a_conflict)
 PX_TEST_MAIN(T(a_bare_file_is_named_after_itself) T(a_name_may_be_given)
                  T(a_repository_holds_models_and_versions_in_numeric_order)
                      T(a_broken_version_is_listed_and_the_latest_ready_one_answers)
-                         T(arguments_that_name_nothing_are_errors)
-                             T(the_same_name_and_version_twice_is_a_conflict))
+                         T(a_package_that_fails_its_check_does_not_serve)
+                             T(a_model_too_wide_for_an_example_serves)
+                                 T(arguments_that_name_nothing_are_errors)
+                                     T(the_same_name_and_version_twice_is_a_conflict))

@@ -37,8 +37,8 @@ static struct px_model *make_model(struct fixture *f, const char *name)
 
 static void set_up(struct fixture *f)
 {
-    const struct px_serving_limits limits = {.request_rows_max = REQUEST_MAX,
-                                             .batch_rows_max = BATCH_MAX};
+    const struct px_serving_limits limits = {
+        .request_rows_max = REQUEST_MAX, .batch_rows_max = BATCH_MAX, .wave_bytes_max = 1 << 26};
     *f = (struct fixture){0};
     CHECK_OK(px_serving_create(2, &limits, &f->serving, NULL));
     f->engine = memory_engine_create(FEATURES);
@@ -67,7 +67,7 @@ static enum px_code ask(struct fixture *f, size_t i, size_t n_rows, float first,
                              .done = count_done,
                              .owner = f};
     CHECK_OK(px_call_open(f->serving, call));
-    struct px_matrix *rows = px_call_rows(call, n_rows);
+    struct px_matrix *rows = px_call_rows(f->serving, call, n_rows);
     if (!rows)
         return px_call_fail(f->serving, call, &call->err);
     for (size_t row = 0; row < n_rows; row++) {
@@ -238,6 +238,43 @@ PX_TEST(a_request_over_its_memory_is_refused)
     tear_down(&f);
 }
 
+PX_TEST(requests_of_one_wave_share_a_budget_of_memory)
+{
+    struct fixture f;
+    size_t row_bytes = FEATURES * sizeof(float);
+    set_up(&f);
+    f.serving->limits.wave_bytes_max = 5 * row_bytes;
+    CHECK_OK(ask(&f, 0, 3, 1, 0));
+    CHECK_INT(ask(&f, 1, 3, 1, 0), PX_E_OVERLOADED);
+    CHECK_CONTAINS(f.calls[1].err.hint, "request_memory_max");
+    CHECK_OK(ask(&f, 2, 2, 1, 0));
+    px_serving_wave(f.serving, 0);
+    CHECK_INT(f.n_done, 2);
+    CHECK_OK(ask(&f, 1, 5, 1, 0)); /* the next wave has the whole budget again */
+    px_serving_wave(f.serving, 0);
+    check_scores(&f.calls[1], 1, 1);
+    CHECK_INT(px_metric_get(&f.model->metrics[0].errors[PX_E_OVERLOADED]), 1);
+    tear_down(&f);
+}
+
+PX_TEST(a_wide_model_gets_smaller_batches)
+{
+    struct fixture f;
+    set_up(&f);
+    struct memory_engine *wide = memory_engine_create(PX_LANE_BYTES_MAX / sizeof(float) / 3);
+    struct px_model model = {.engine = &wide->base};
+    CHECK_OK(px_model_reserve(f.serving, &model, NULL));
+    CHECK_INT(model.lanes[0].rows_max, 2);
+    px_model_release(&model);
+    struct memory_engine *wider = memory_engine_create(PX_LANE_BYTES_MAX / sizeof(float) + 1);
+    struct px_err err;
+    model.engine = &wider->base;
+    CHECK_INT(px_model_reserve(f.serving, &model, &err), PX_E_TOO_LARGE);
+    CHECK_CONTAINS(err.message, "one row of");
+    px_model_release(&model);
+    tear_down(&f);
+}
+
 PX_TEST(scoring_allocates_nothing_after_warm_up)
 {
     struct fixture f;
@@ -257,7 +294,8 @@ PX_TEST(scoring_allocates_nothing_after_warm_up)
 
 PX_TEST(no_allocation_failure_breaks_the_set_up)
 {
-    const struct px_serving_limits limits = {.request_rows_max = 1, .batch_rows_max = 1};
+    const struct px_serving_limits limits = {
+        .request_rows_max = 1, .batch_rows_max = 1, .wave_bytes_max = 1 << 26};
     for (uint64_t n = 1; n < 20; n++) {
         struct px_serving *serving = NULL;
         struct px_err err;
@@ -285,15 +323,16 @@ PX_TEST(draining_turns_readiness_off)
     tear_down(&f);
 }
 
-PX_TEST_MAIN(T(calls_of_one_wave_are_scored_together)
-                 T(a_wave_over_the_batch_limit_is_cut_between_calls)
-                     T(one_call_over_the_batch_limit_is_scored_in_pieces)
-                         T(margins_are_not_batched_with_scores) T(calls_without_rows_are_answered)
-                             T(too_many_rows_are_refused_and_counted)
-                                 T(a_failing_engine_fails_every_call_of_its_batch_and_no_other)
-                                     T(calls_batches_rows_and_missing_values_are_counted)
-                                         T(unknown_models_are_refused_with_the_nearest_name)
-                                             T(a_request_over_its_memory_is_refused)
-                                                 T(scoring_allocates_nothing_after_warm_up)
-                                                     T(no_allocation_failure_breaks_the_set_up)
-                                                         T(draining_turns_readiness_off))
+PX_TEST_MAIN(
+    T(calls_of_one_wave_are_scored_together) T(a_wave_over_the_batch_limit_is_cut_between_calls)
+        T(one_call_over_the_batch_limit_is_scored_in_pieces) T(margins_are_not_batched_with_scores)
+            T(calls_without_rows_are_answered) T(too_many_rows_are_refused_and_counted)
+                T(a_failing_engine_fails_every_call_of_its_batch_and_no_other)
+                    T(calls_batches_rows_and_missing_values_are_counted)
+                        T(unknown_models_are_refused_with_the_nearest_name)
+                            T(a_request_over_its_memory_is_refused)
+                                T(requests_of_one_wave_share_a_budget_of_memory)
+                                    T(a_wide_model_gets_smaller_batches)
+                                        T(scoring_allocates_nothing_after_warm_up)
+                                            T(no_allocation_failure_breaks_the_set_up)
+                                                T(draining_turns_readiness_off))

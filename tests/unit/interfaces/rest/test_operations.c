@@ -272,7 +272,8 @@ PX_TEST(dashboard_files)
 
 PX_TEST(creation_survives_any_failed_allocation)
 {
-    const struct px_serving_limits limits = {.request_rows_max = 1, .batch_rows_max = 1};
+    const struct px_serving_limits limits = {
+        .request_rows_max = 1, .batch_rows_max = 1, .wave_bytes_max = 1 << 26};
     struct px_serving *serving = NULL;
     struct px_rest *rest = NULL;
     struct px_err err;
