@@ -190,7 +190,7 @@ PX_TEST(warns_about_leakage_and_missing_targets)
     close_folder();
 }
 
-PX_TEST(refuses_what_cannot_work) T(any_file_name_gives_a_valid_model_name)
+PX_TEST(refuses_what_cannot_work)
 {
     open_folder();
     write_data(300, "b", "a");
