@@ -4,7 +4,8 @@
  *
  *   RUNNING   -- SIGTERM or SIGINT -->  DRAINING  -- drain delay -->  STOPPING  -->  exit 0
  *
- * DRAINING  readiness is 503 so that load balancers look away; everything is still served.
+ * DRAINING  readiness is 503 so that load balancers look away, and responses ask clients to close;
+ *           everything is still served.
  * STOPPING  nothing new is accepted, what is in flight is answered, idle connections are closed.
  * A second signal ends DRAINING at once, a third ends the process.
  *
@@ -45,8 +46,10 @@ static void drain(const struct px_config *config, struct px_serving *serving, st
 {
     const struct timespec delay = {config->server_drain_delay_ms / 1000,
                                    config->server_drain_delay_ms % 1000 * 1000000};
-    px_log(PX_LOG_INFO, "server.draining", PX_LOG_I("delay_ms", config->server_drain_delay_ms));
+    px_log(PX_LOG_INFO, "server.draining", PX_LOG_I("delay_ms", config->server_drain_delay_ms),
+           PX_LOG_T("hint", "signal again to skip the delay"));
     px_serving_drain(serving);
+    px_net_announce_stop(net);
     wait_signal(stop_signals, &delay);
     pthread_sigmask(SIG_UNBLOCK, stop_signals, NULL); /* from here on a signal ends the process */
     bool clean = px_net_stop(net, (unsigned)config->server_drain_timeout_ms);
@@ -98,6 +101,8 @@ enum px_code px_server_process_run(const struct px_config *config, struct px_ser
         code = px_net_start(net, err);
     }
     if (code == PX_OK) {
+        px_log(PX_LOG_INFO, "server.listening", PX_LOG_S("host", config->server_host),
+               PX_LOG_U("port", px_net_port(net)), PX_LOG_I("loops", config->server_threads));
         announce(context, px_net_port(net));
         wait_signal(&stop_signals, NULL);
         drain(config, serving, net, &stop_signals);

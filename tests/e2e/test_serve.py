@@ -163,6 +163,39 @@ def test_what_is_in_flight_finishes(xgboost_file):
         assert server.wait() == 0
 
 
+@pytest.mark.parametrize("drain_delay_ms", [0, 300])
+def test_no_request_of_a_busy_client_is_lost(xgboost_file, drain_delay_ms):
+    """Keep-alive clients that always have a request under way are told to leave, then leave."""
+    request = b"GET /v2/models/risk HTTP/1.1\r\nHost: x\r\n\r\n"
+    endings = []
+
+    def keep_asking(port, started):
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as s:
+            while True:
+                s.sendall(request)
+                reply = s.recv(65536)
+                started.set()
+                if not reply.startswith(b"HTTP/1.1 200 "):
+                    endings.append(reply or "no answer")
+                    return
+                if b"\r\nConnection: close\r\n" in reply:
+                    endings.append("told to close")
+                    return
+
+    with Server(xgboost_file, drain_delay_ms=drain_delay_ms) as server:
+        started = [threading.Event() for _ in range(16)]
+        clients = [threading.Thread(target=keep_asking, args=(server.port, e)) for e in started]
+        for client in clients:
+            client.start()
+        for event in started:
+            event.wait()
+        server.signal()
+        for client in clients:
+            client.join()
+        assert endings == ["told to close"] * 16
+        assert server.wait() == 0
+
+
 def test_requests_that_arrive_together_are_scored_together(xgboost_file):
     """Many clients at once: every answer is its own, and batches form without a timer."""
     x = models.rows(64, seed=9)

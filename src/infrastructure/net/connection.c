@@ -43,6 +43,18 @@ static bool is_waiting_for(const struct px_connection *c, enum px_wait wait)
     return c->deadline.list == &c->worker->waits[wait];
 }
 
+/* Waits for a request; a draining worker does so only for a moment. */
+static void wait_idle(struct px_connection *c)
+{
+    bool draining = px_worker_phase(c->worker) >= PX_WORKER_DRAINING;
+    wait_for(c, draining ? PX_WAIT_LAST : PX_WAIT_IDLE);
+}
+
+static bool is_idle(const struct px_connection *c)
+{
+    return is_waiting_for(c, PX_WAIT_IDLE) || is_waiting_for(c, PX_WAIT_LAST);
+}
+
 static void count_connections(struct px_worker *worker, int change)
 {
     /* One writer; the control thread only reads a number. */
@@ -125,11 +137,9 @@ static void finish_response(struct px_connection *c)
         px_deadline_disarm(&c->deadline);
         c->is_queued = true;
         px_connection_queue_push(&c->worker->again, c);
-    } else if (px_worker_phase(c->worker) != PX_WORKER_RUNNING) {
-        linger(c);
     } else {
         give_exchange_back(c);
-        wait_for(c, PX_WAIT_IDLE);
+        wait_idle(c);
     }
 }
 
@@ -250,8 +260,8 @@ static void hand_over(struct px_connection *c)
     begin_exchange(c);
     struct px_net_exchange *x = c->exchange;
     bool is_last = x->input_at + x->parser.consumed == x->input.len; /* that has been read */
-    bool draining = px_worker_phase(worker) != PX_WORKER_RUNNING;
-    c->closes = !x->parser.keep_alive || (draining && is_last);
+    bool stopping = px_worker_phase(worker) != PX_WORKER_RUNNING;
+    c->closes = !x->parser.keep_alive || (stopping && is_last);
     c->lingers = c->closes && (x->parser.keep_alive || !is_last);
     px_connection_queue_push(&worker->round, c);
     worker->wave_due = true;
@@ -321,7 +331,7 @@ static void end_of_input(struct px_connection *c, ssize_t n)
 {
     if (n == 0 || (errno != EAGAIN && errno != EINTR))
         px_connection_close(c);
-    else if (is_waiting_for(c, PX_WAIT_IDLE))
+    else if (is_idle(c))
         give_exchange_back(c);
 }
 
@@ -392,7 +402,7 @@ void px_connection_open(struct px_worker *worker, int fd, const struct px_err *r
         return;
     }
     count_connections(worker, 1);
-    wait_for(c, PX_WAIT_IDLE);
+    wait_idle(c);
     if (refusal && take_exchange(c))
         refuse(c, refusal);
 }

@@ -163,6 +163,11 @@ static void wait_for_threads(struct px_net *net, unsigned timeout_ms)
     pthread_mutex_unlock(&net->mutex);
 }
 
+void px_net_announce_stop(struct px_net *net)
+{
+    set_phase(net, PX_WORKER_ANNOUNCING);
+}
+
 bool px_net_stop(struct px_net *net, unsigned timeout_ms)
 {
     bool has_cut = false;

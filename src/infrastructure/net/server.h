@@ -35,9 +35,13 @@ uint16_t px_net_port(const struct px_net *net);
 /* Starts the loops' threads. */
 PX_MUST_USE enum px_code px_net_start(struct px_net *net, struct px_err *err);
 
+/* Asks clients to leave: everything is still served, but every response says "Connection: close". */
+void px_net_announce_stop(struct px_net *net);
+
 /*
- * Graceful end: stop accepting, answer what is in flight with "Connection: close", close idle
- * connections; returns when all are gone or after `timeout_ms`. True when nothing was cut off.
+ * Graceful end: stop accepting, answer what is in flight with "Connection: close", give clients between
+ * two requests a moment for a last one; returns when all are gone or after `timeout_ms`. True when
+ * nothing was cut off.
  */
 bool px_net_stop(struct px_net *net, unsigned timeout_ms);
 void px_net_destroy(struct px_net *net);

@@ -27,6 +27,7 @@ enum {
     ACCEPT_PAUSE_MS = 100,
     QUIET_S = 10, /* between two complaints about the same */
     LINGER_MS = 2000,
+    LAST_REQUEST_MS = 300,
     INPUT_BODIES_MAX = 4, /* largest bodies that may be in memory together, per loop */
     INPUT_BYTES_MIN = 64 << 20,
 };
@@ -145,7 +146,10 @@ static void stop_accepting(struct px_worker *worker)
     px_listeners_close(&worker->listeners);
 }
 
-/* Takes in what clients have sent by now, then closes the listeners and what is idle. */
+/*
+ * Takes in what clients have sent by now and closes the listeners. Who is between two requests gets a
+ * moment: a busy client is just about to send, and closing under its request would lose it.
+ */
 static void begin_draining(struct px_worker *worker)
 {
     for (size_t i = 0; i < worker->listeners.n; i++) {
@@ -156,13 +160,8 @@ static void begin_draining(struct px_worker *worker)
     }
     stop_accepting(worker);
     struct px_deadline *first;
-    while ((first = px_deadline_first(&worker->waits[PX_WAIT_IDLE]))) {
-        struct px_connection *c = PX_CONTAINER_OF(first, struct px_connection, deadline);
-        px_connection_read(c);
-        if (px_deadline_first(&worker->waits[PX_WAIT_IDLE]) == first)
-            px_connection_close(c);
-    }
-    serve_rounds(worker);
+    while ((first = px_deadline_first(&worker->waits[PX_WAIT_IDLE])))
+        px_deadline_arm(first, &worker->waits[PX_WAIT_LAST], worker->loop.now_ns);
 }
 
 static void close_all(struct px_worker *worker)
@@ -175,7 +174,8 @@ static void close_all(struct px_worker *worker)
     for (int wait = 0; wait < PX_WAITS; wait++) {
         struct px_deadline *first;
         while ((first = px_deadline_first(&worker->waits[wait]))) {
-            worker->has_cut |= wait != PX_WAIT_IDLE && wait != PX_WAIT_LINGER;
+            worker->has_cut |=
+                wait != PX_WAIT_IDLE && wait != PX_WAIT_LAST && wait != PX_WAIT_LINGER;
             px_connection_close(PX_CONTAINER_OF(first, struct px_connection, deadline));
         }
     }
@@ -222,11 +222,9 @@ static void init_waits(struct px_worker *worker)
 {
     const struct px_net_config *config = &worker->config;
     const unsigned timeouts_ms[PX_WAITS] = {
-        [PX_WAIT_IDLE] = config->idle_timeout_ms,
-        [PX_WAIT_HEAD] = config->header_timeout_ms,
-        [PX_WAIT_BODY] = config->body_timeout_ms,
-        [PX_WAIT_WRITE] = config->write_timeout_ms,
-        [PX_WAIT_LINGER] = LINGER_MS,
+        [PX_WAIT_IDLE] = config->idle_timeout_ms,   [PX_WAIT_LAST] = LAST_REQUEST_MS,
+        [PX_WAIT_HEAD] = config->header_timeout_ms, [PX_WAIT_BODY] = config->body_timeout_ms,
+        [PX_WAIT_WRITE] = config->write_timeout_ms, [PX_WAIT_LINGER] = LINGER_MS,
     };
     for (int wait = 0; wait < PX_WAITS; wait++) {
         px_deadline_list_init(&worker->waits[wait], timeouts_ms[wait] * PX_NS_PER_MS,

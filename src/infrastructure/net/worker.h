@@ -6,8 +6,10 @@
  * request to the handler; then the handler's wave is called once, and the responses are sent. What is
  * still in the buffers (pipelining) makes the next round.
  *
- * Phases: RUNNING, then DRAINING (no new connections, what is in flight is answered and closed), then
- * CUTTING (everything is closed). The control thread moves the phase forward and wakes the loop.
+ * Phases: RUNNING; ANNOUNCING (everything is served, but every response asks the client to close);
+ * DRAINING (no new connections; what is in flight is answered, and who is between two requests may send
+ * one more within a moment); CUTTING (everything is closed). The control thread moves the phase forward
+ * and wakes the loop.
  */
 #ifndef PX_INFRASTRUCTURE_NET_WORKER_H
 #define PX_INFRASTRUCTURE_NET_WORKER_H
@@ -20,11 +22,17 @@
 
 #include <stdatomic.h>
 
-enum px_worker_phase { PX_WORKER_RUNNING = 0, PX_WORKER_DRAINING, PX_WORKER_CUTTING };
+enum px_worker_phase {
+    PX_WORKER_RUNNING = 0,
+    PX_WORKER_ANNOUNCING,
+    PX_WORKER_DRAINING,
+    PX_WORKER_CUTTING,
+};
 
 /* Why a connection waits, each with its own timeout. */
 enum px_wait {
     PX_WAIT_IDLE = 0, /* for a request */
+    PX_WAIT_LAST,     /* for a last request, while draining */
     PX_WAIT_HEAD,     /* for the rest of a head */
     PX_WAIT_BODY,     /* for more of a body */
     PX_WAIT_WRITE,    /* until the client takes more of the response */

@@ -6,6 +6,7 @@
 #include "shared/file.h"
 #include "shared/log.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 enum { CONFIG_FILE_MAX = 1 << 20, SAMPLE_SHOWN_MAX = 1200 };
@@ -140,8 +141,11 @@ static void announce(void *context, uint16_t port)
     char url[300];
     snprintf(url, sizeof url, "http://%s%.*s%s:%u", is_v6 ? "[" : "", PX_STR_ARG(host),
              is_v6 ? "]" : "", port);
-    fprintf(a->out, "Phoenix " PX_VERSION " serves %zu model%s on %s\n", set->n_models,
-            set->n_models == 1 ? "" : "s", url);
+    size_t n_ready = 0;
+    for (size_t i = 0; i < set->n_models; i++)
+        n_ready += set->models[i]->state == PX_MODEL_READY;
+    fprintf(a->out, "Phoenix " PX_VERSION " serves %zu model%s on %s\n", n_ready,
+            n_ready == 1 ? "" : "s", url);
     for (size_t i = 0; i < set->n_models; i++)
         print_model(a->out, set->models[i]);
     for (size_t i = 0; i < set->n_models; i++) {
@@ -152,7 +156,10 @@ static void announce(void *context, uint16_t port)
         }
     }
     fprintf(a->out, "\nDashboard %s/   metrics %s/metrics   stop with Ctrl-C\n", url, url);
-    fflush(a->out);
+    if (fflush(a->out) != 0) { /* a daemon's output may go nowhere; the log has the port */
+        px_log(PX_LOG_WARN, "server.banner_lost", PX_LOG_T("reason", strerror(errno)));
+        clearerr(a->out);
+    }
 }
 
 static int run(struct px_cli *cli)

@@ -245,6 +245,65 @@ PX_TEST(stop_closes_idle_connections_and_cuts_nothing)
     fixture_stop(&f);
 }
 
+PX_TEST(an_announced_stop_asks_clients_to_leave_and_serves_on)
+{
+    fixture_start(&f, fixture_config());
+    client_open(&client, &f);
+    wait_for_connections(&f, 1);
+    px_net_announce_stop(f.net);
+    client_send(&client, "GET /1 HTTP/1.1\r\n" HOST "\r\n");
+    client_read(&client, &reply);
+    CHECK_INT(reply.status, 200);
+    CHECK_CONTAINS(reply.head, "Connection: close\r\n");
+    client_expect_end(&client);
+    client_open(&other, &f); /* new ones are still taken */
+    client_send(&other, "GET /2 HTTP/1.1\r\n" HOST "\r\n");
+    client_read(&other, &reply);
+    CHECK_INT(reply.status, 200);
+    client_close(&client);
+    client_close(&other);
+    fixture_stop(&f);
+}
+
+static void *stop_server(void *ret_clean)
+{
+    *(bool *)ret_clean = px_net_stop(f.net, PATIENCE_MS);
+    return NULL;
+}
+
+static bool refuses_connections(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                                  .sin_port = htons(px_net_port(f.net))};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    int rc = connect(fd, (struct sockaddr *)&address, sizeof address);
+    close(fd);
+    return rc != 0;
+}
+
+PX_TEST(a_client_between_two_requests_may_send_a_last_one)
+{
+    pthread_t thread;
+    bool clean = false;
+    fixture_start(&f, fixture_config());
+    client_open(&client, &f);
+    client_send(&client, "GET /1 HTTP/1.1\r\n" HOST "\r\n");
+    client_read(&client, &reply);
+    CHECK_INT(pthread_create(&thread, NULL, stop_server, &clean), 0);
+    while (!refuses_connections())
+        poll(NULL, 0, 1);
+    client_send(&client, "GET /2 HTTP/1.1\r\n" HOST "\r\n");
+    client_read(&client, &reply);
+    CHECK_INT(reply.status, 200);
+    CHECK_CONTAINS(reply.head, "Connection: close\r\n");
+    client_expect_end(&client);
+    pthread_join(thread, NULL);
+    CHECK(clean);
+    client_close(&client);
+    fixture_stop(&f);
+}
+
 PX_TEST(stop_answers_what_has_been_sent)
 {
     fixture_start(&f, fixture_config());
@@ -264,18 +323,8 @@ PX_TEST(stop_answers_what_has_been_sent)
 static void *finish_request_later(void *argument)
 {
     (void)argument;
-    /* Until the listener is gone, that is until the server is draining. */
-    for (int i = 0; i < PATIENCE_MS; i++) {
-        int fd = socket(AF_INET, SOCK_STREAM, 0);
-        struct sockaddr_in address = {.sin_family = AF_INET,
-                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-                                      .sin_port = htons(px_net_port(f.net))};
-        int rc = connect(fd, (struct sockaddr *)&address, sizeof address);
-        close(fd);
-        if (rc != 0)
-            break;
+    while (!refuses_connections()) /* until the server is draining */
         poll(NULL, 0, 1);
-    }
     client_send(&client, "lo");
     return NULL;
 }
@@ -338,7 +387,9 @@ PX_TEST_MAIN(
                             T(listens_on_names_and_every_interface)
                                 T(no_failed_allocation_in_create_leaks_or_crashes)
                                     T(stop_closes_idle_connections_and_cuts_nothing)
-                                        T(stop_answers_what_has_been_sent)
-                                            T(stop_waits_for_requests_that_have_begun)
-                                                T(stop_says_when_it_cut_something)
-                                                    T(stop_before_start_and_twice_is_fine))
+                                        T(an_announced_stop_asks_clients_to_leave_and_serves_on)
+                                            T(a_client_between_two_requests_may_send_a_last_one)
+                                                T(stop_answers_what_has_been_sent)
+                                                    T(stop_waits_for_requests_that_have_begun)
+                                                        T(stop_says_when_it_cut_something)
+                                                            T(stop_before_start_and_twice_is_fine))
