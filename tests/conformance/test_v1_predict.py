@@ -192,3 +192,8 @@ def test_status(rest):
     reply = requests.get(url + "/broken", timeout=60)
     assert (reply.status_code, reply.json()["ready"]) == (503, False)
     assert reply.json()["model_version_status"][0]["status"]["error_message"]
+
+
+def test_a_wrong_method_on_predict_is_405(rest):
+    reply = requests.get(f"{rest[0].url}/v1/models/any:predict", timeout=60)
+    assert (reply.status_code, reply.headers["Allow"]) == (405, "POST, OPTIONS")

@@ -212,6 +212,15 @@ def test_the_first_bad_row_fails_by_default(tmp_path, binary):
     assert os.listdir(tmp_path) == ["rows.csv"]
 
 
+def test_the_output_may_not_be_the_input(tmp_path, binary):
+    rows = tmp_path / "rows.csv"
+    rows.write_text(models.csv_text(X))
+    (tmp_path / "link.csv").symlink_to(rows)
+    for output in (rows, tmp_path / "link.csv"):
+        assert "is the input" in fail("predict", binary[0], "-i", rows, "-o", output)
+    assert rows.read_text() == models.csv_text(X)
+
+
 def test_many_bad_rows_are_counted_not_shown(binary):
     text = "age,balance,duration,pdays\n1,2,3,4\n" + "x,2,3,4\n" * 5000
     done = phoenix("predict", binary[0], "--on-error", "skip", stdin=text)

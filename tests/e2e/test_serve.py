@@ -47,9 +47,10 @@ def get(port, path="/readyz"):
         return None
 
 
-def test_the_printed_curl_command_works_as_pasted(xgboost_file):
-    with Server(f"o'brien={xgboost_file}") as server:
-        assert "o'brien" in server.banner
+def test_the_printed_curl_command_works_as_pasted(xgboost_file, tmp_path):
+    odd = tmp_path / "what's up.json"
+    odd.write_bytes(xgboost_file.read_bytes())
+    with Server(odd) as server:
         command = re.search(r"^  (curl .*)$", server.banner, re.M).group(1)
         for name in models.NAMES:
             assert name in command
@@ -102,6 +103,7 @@ def test_a_repository_serves_its_versions(xgboost_file, lightgbm_file, tmp_path)
 def test_wrong_command_lines_say_what_to_do(xgboost_file, tmp_path):
     assert "MODEL" in fail("serve", status=2)
     assert "absent.json" in fail("serve", tmp_path / "absent.json")
+    assert "o'brien" in fail("serve", f"o'brien={xgboost_file}")
     assert "--port" in fail("serve", xgboost_file, "--prot", "1", status=2)
     assert "65535" in fail("serve", xgboost_file, "--port", "99999")
     config = tmp_path / "phoenix.yaml"

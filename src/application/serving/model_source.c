@@ -11,6 +11,7 @@
  * Names that begin with '.' are passed over. A version that cannot be loaded becomes a FAILED model;
  * only an argument that names nothing at all is an error.
  */
+#include "application/lifecycle/model_name.h"
 #include "application/serving/serving_impl.h"
 
 #include "shared/alloc.h"
@@ -31,26 +32,6 @@ struct collector {
     struct px_serving *serving;
     model_vec models;
 };
-
-static struct px_str base_name(struct px_str path)
-{
-    while (path.len > 1 && path.ptr[path.len - 1] == '/')
-        path.len--;
-    for (size_t i = path.len; i-- > 0;) {
-        if (path.ptr[i] == '/')
-            return px_str_n(path.ptr + i + 1, path.len - i - 1);
-    }
-    return path;
-}
-
-static struct px_str without_extension(struct px_str name)
-{
-    for (size_t i = name.len; i-- > 1;) {
-        if (name.ptr[i] == '.')
-            return px_str_n(name.ptr, i);
-    }
-    return name;
-}
 
 static enum px_code join(char *out, const char *folder, const char *name, struct px_err *err)
 {
@@ -154,7 +135,8 @@ static enum px_code load_version(struct collector *c, struct px_str name, const 
 {
     char path[PATH_TEXT_MAX];
     struct px_err reason;
-    struct px_model_source source = {.name = name, .version = px_str(version), .path = folder};
+    struct px_model_name valid = px_model_name_from_text(px_str(version));
+    struct px_model_source source = {.name = name, .version = px_str(valid.text), .path = folder};
     if (has_model_yaml(folder))
         return load_one(c, &source, err);
     if (only_file(folder, path, &reason) == PX_OK)
@@ -164,12 +146,14 @@ static enum px_code load_version(struct collector *c, struct px_str name, const 
     return load_one(c, &source, err);
 }
 
-/* A package or file that is the whole argument: version 1. */
-static enum px_code load_single(struct collector *c, struct px_str name, struct px_str fallback,
-                                const char *path, struct px_err *err)
+/* A package or file that stands alone: version 1, and named after its path unless a name is given. */
+static enum px_code load_single(struct collector *c, struct px_str name, const char *path,
+                                struct px_err *err)
 {
+    bool is_file = px_file_kind(path) == PX_FILE_REGULAR;
+    struct px_model_name fallback = px_model_name_from_path(path, is_file);
     struct px_model_source source = {
-        .name = name.len ? name : fallback,
+        .name = name.len ? name : px_str(fallback.text),
         .name_is_default = name.len == 0,
         .version = PX_STR("1"),
         .path = path,
@@ -203,9 +187,9 @@ static enum px_code load_repository(struct collector *c, const char *folder, str
         code = join(path, folder, models.items[i], err);
         if (code != PX_OK)
             break;
-        struct px_str name = px_str(models.items[i]);
-        code = has_model_yaml(path) ? load_single(c, (struct px_str){0}, name, path, err)
-                                    : load_versions(c, name, path, err);
+        struct px_model_name name = px_model_name_from_text(px_str(models.items[i]));
+        code = has_model_yaml(path) ? load_single(c, (struct px_str){0}, path, err)
+                                    : load_versions(c, px_str(name.text), path, err);
     }
     free_names(&models);
     return code;
@@ -215,7 +199,7 @@ static enum px_code load_folder(struct collector *c, struct px_str name, const c
                                 struct px_err *err)
 {
     if (has_model_yaml(path))
-        return load_single(c, name, base_name(px_str(path)), path, err);
+        return load_single(c, name, path, err);
     enum px_code code =
         name.len ? load_versions(c, name, path, err) : load_repository(c, path, err);
     if (code != PX_OK || c->models.len > 0)
@@ -233,10 +217,15 @@ static enum px_code load_argument(struct collector *c, const char *argument, str
     if (equals && equals != argument && px_file_kind(argument) == PX_FILE_ABSENT) {
         name = px_str_n(argument, (size_t)(equals - argument));
         path = equals + 1;
+        if (!px_model_name_is_valid(name))
+            return px_err_set(
+                err, PX_E_INVALID,
+                "model name '%.*s': expected at most %d letters, digits, '.', '_' and '-'",
+                PX_STR_ARG(name), PX_MODEL_NAME_MAX);
     }
     switch (px_file_kind(path)) {
     case PX_FILE_REGULAR:
-        return load_single(c, name, without_extension(base_name(px_str(path))), path, err);
+        return load_single(c, name, path, err);
     case PX_FILE_FOLDER:
         return load_folder(c, name, path, err);
     case PX_FILE_ABSENT:

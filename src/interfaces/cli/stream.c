@@ -71,6 +71,13 @@ enum px_code px_input_read(struct px_input *input, char *out, size_t cap, size_t
     return PX_OK;
 }
 
+bool px_input_is(const struct px_input *input, const char *path)
+{
+    struct stat in, at;
+    return fstat(input->fd, &in) == 0 && stat(path, &at) == 0 && S_ISREG(at.st_mode) &&
+           in.st_dev == at.st_dev && in.st_ino == at.st_ino;
+}
+
 void px_input_close(struct px_input *input)
 {
     if (input->fd > STDERR_FILENO)

@@ -27,6 +27,8 @@ PX_MUST_USE enum px_code px_input_open(struct px_input *input, const char *path,
 /* *ret_n == 0 is the end. */
 PX_MUST_USE enum px_code px_input_read(struct px_input *input, char *out, size_t cap, size_t *ret_n,
                                        struct px_err *err);
+/* Is the input the regular file at `path`? */
+bool px_input_is(const struct px_input *input, const char *path);
 void px_input_close(struct px_input *input);
 
 struct px_output {

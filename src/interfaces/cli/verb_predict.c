@@ -107,7 +107,11 @@ static enum px_code predict(struct session *s, struct px_err *err)
         .progress = show_progress,
         .context = s,
     };
-    enum px_code code = px_output_open(&s->output, px_cli_text(s->cli, "output").ptr, err);
+    const char *output = px_cli_text(s->cli, "output").ptr;
+    if (px_input_is(&s->input, output))
+        return px_err_set(err, PX_E_CONFLICT, "--output %s is the input: the rows would be lost",
+                          output);
+    enum px_code code = px_output_open(&s->output, output, err);
     if (code != PX_OK)
         return code;
     s->bar = px_progress(s->cli->err, "predict", s->input.size);
@@ -183,7 +187,8 @@ static const struct px_option options[] = {
      "Print JSON lines {\"line\":2,\"score\":0.93}; line is where the row begins in the input.",
      NULL},
     {"on-error", 0, PX_OPTION_TEXT, "skip|fail",
-     "What a bad row does: skip it with a message, or end the work with nothing written.", "fail"},
+     "What a bad row does: skip it with a message, or end the work without an output file.",
+     "fail"},
     {"by-position", 0, PX_OPTION_FLAG, NULL,
      "Match columns by their order instead of by name. A column with the target's name is left "
      "out.",

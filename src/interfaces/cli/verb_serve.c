@@ -97,19 +97,6 @@ struct announcement {
     struct px_serving *serving;
 };
 
-/* A path segment, percent-encoded (RFC 3986): what is not unreserved would need quoting in a shell too. */
-static void print_segment(FILE *out, struct px_str text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-        if (letter || (c >= '0' && c <= '9') || (c && strchr("-._~", c)))
-            fputc(c, out);
-        else
-            fprintf(out, "%%%02X", c);
-    }
-}
-
 /* Text inside a single-quoted shell word. */
 static void print_quoted(FILE *out, struct px_str text)
 {
@@ -123,9 +110,9 @@ static void print_quoted(FILE *out, struct px_str text)
 
 static void print_curl(FILE *out, const struct px_model *model, const char *url)
 {
-    fprintf(out, "\nTry it:\n  curl -s %s/v1/models/", url);
-    print_segment(out, model->name);
-    fputs(":predict -d '{\"instances\":[", out);
+    /* A model's name needs no quoting (application/lifecycle/model_name.h), a sample may. */
+    fprintf(out, "\nTry it:\n  curl -s %s/v1/models/%.*s:predict -d '{\"instances\":[", url,
+            PX_STR_ARG(model->name));
     print_quoted(out, model->sample_json);
     fputs("]}'\n", out);
 }

@@ -77,7 +77,10 @@ static enum px_code cut_path(struct px_str path, struct px_arena *arena, struct 
     return PX_OK;
 }
 
-/* One pattern segment against one path segment; fills `arg` for {name} and {name}:tail. */
+/*
+ * One pattern segment against one path segment; fills `arg` for {name} and {name}:tail. A name holds no
+ * ':', so that M:predict is that verb with any method, and not a model of that name.
+ */
 static bool match_segment(struct px_str pattern, struct px_str segment, struct px_str *arg,
                           bool *ret_is_arg)
 {
@@ -90,7 +93,7 @@ static bool match_segment(struct px_str pattern, struct px_str segment, struct p
         return false;
     size_t len = segment.len - tail.len;
     *arg = px_str_n(segment.ptr, len);
-    return tail.len == 0 || memcmp(segment.ptr + len, tail.ptr, tail.len) == 0;
+    return memcmp(segment.ptr + len, tail.ptr, tail.len) == 0 && px_str_find(*arg, ':') == len;
 }
 
 static bool match_pattern(const char *pattern, const struct segments *path, struct px_str *args)
