@@ -18,6 +18,9 @@
 
 #include "shared/decimal.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 enum { SMALLEST_POWER = -342, LARGEST_POWER = 324 };
 
 static const struct power {

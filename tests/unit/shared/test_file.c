@@ -100,6 +100,28 @@ PX_TEST(errors_name_the_path_and_the_reason)
     px_buf_deinit(&buf);
 }
 
+PX_TEST(names_that_are_too_long)
+{
+    static char path[8192];
+    struct px_err err;
+    memset(path, 'x', sizeof path - 1);
+    CHECK_INT(px_file_write(path, px_str("x"), &err), PX_E_IO);
+    CHECK_INT(px_file_mkdirs(path, &err), PX_E_INVALID);
+    CHECK_INT(px_file_kind(path), PX_FILE_ABSENT);
+    CHECK_INT(px_file_write("/dev/full/x", px_str("x"), &err), PX_E_NOT_FOUND);
+}
+
+PX_TEST(writes_into_the_current_folder)
+{
+    char before[4096];
+    CHECK(getcwd(before, sizeof before) && chdir(folder) == 0);
+    enum px_code code = px_file_write("here", px_str("x"), NULL);
+    CHECK_INT(px_file_kind("here"), PX_FILE_REGULAR);
+    unlink("here");
+    CHECK(chdir(before) == 0);
+    CHECK_OK(code);
+}
+
 PX_TEST(reads_pipes)
 {
     struct px_buf buf = px_buf(1 << 20);
@@ -136,8 +158,10 @@ PX_TEST(makes_folders)
     rmdir(path_of("x"));
 }
 
-static const struct px_test tests[] = {T(writes_reads_and_maps) T(empty_files_are_fine) T(
-    limits_are_named) T(errors_name_the_path_and_the_reason) T(reads_pipes) T(makes_folders)};
+static const struct px_test tests[] = {
+    T(writes_reads_and_maps) T(empty_files_are_fine) T(limits_are_named)
+        T(errors_name_the_path_and_the_reason) T(names_that_are_too_long)
+            T(writes_into_the_current_folder) T(reads_pipes) T(makes_folders)};
 
 int main(int argc, char **argv)
 {

@@ -234,6 +234,16 @@ PX_TEST(decodes_strings)
     CHECK(s.len == 3 && memcmp(s.ptr, "a\0b", 3) == 0);
 }
 
+PX_TEST(bad_strings_are_refused_when_read)
+{
+    static const char *const texts[] = {"\"\\q\"", "\"\\ud800\"", "\"\xFF\"", "\"\n\"", "\"abc"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct px_json json = reader(texts[i], 0);
+        CHECK_INT(px_json_str(&json).len, 0);
+        CHECK_INT(px_json_check(&json, &err), PX_E_INVALID);
+    }
+}
+
 PX_TEST(strings_without_escapes_are_borrowed)
 {
     struct px_json json = reader("\"abc\"", 0);
@@ -512,14 +522,15 @@ PX_TEST(number_arrays)
 
 PX_TEST(number_arrays_within_a_document)
 {
-    struct px_json json = reader("{\"a\":[1,2],\"b\":[[0.1],[0.2]],\"c\":7}", 0);
+    struct px_json json = reader("{\"a\":[1,2],\"b\":[[0.1],[0.2],null],\"c\":7}", 0);
     struct px_str key;
     double out[4];
     px_json_enter_object(&json);
     CHECK(px_json_next_key(&json, &key));
     CHECK_INT(px_json_f64_array(&json, out, 4, false), 2);
     CHECK(px_json_next_key(&json, &key));
-    CHECK_INT(px_json_f64_array(&json, out, 4, false), 2);
+    CHECK_INT(px_json_f64_array(&json, out, 4, true), 3);
+    CHECK(isnan(out[2]));
     CHECK_DOUBLE(out[0], 0.1);
     CHECK_DOUBLE(out[1], 0.2);
     CHECK(px_json_next_key(&json, &key));
@@ -661,11 +672,13 @@ PX_TEST(a_full_buffer_is_an_error_not_a_crash)
 PX_TEST_MAIN(
     T(walks_a_document) T(peeks_without_consuming) T(accepts_valid_texts) T(refuses_invalid_texts)
         T(every_prefix_of_a_document_is_refused) T(decodes_strings)
-            T(strings_without_escapes_are_borrowed) T(limits) T(a_full_arena_is_too_large)
-                T(errors_say_what_and_where) T(malformed_numbers_are_named) T(wrong_types_name_both)
-                    T(the_first_failure_sticks) T(callers_may_fail_it) T(integers)
-                        T(floats_of_the_xgboost_dialect) T(raw_text_of_a_value) T(number_arrays)
-                            T(number_arrays_within_a_document) T(number_arrays_obey_the_depth_limit)
-                                T(reading_numbers_allocates_nothing) T(writes_a_document)
-                                    T(escapes_strings) T(any_bytes_written_read_back)
-                                        T(a_full_buffer_is_an_error_not_a_crash))
+            T(bad_strings_are_refused_when_read) T(strings_without_escapes_are_borrowed) T(limits)
+                T(a_full_arena_is_too_large) T(errors_say_what_and_where)
+                    T(malformed_numbers_are_named) T(wrong_types_name_both)
+                        T(the_first_failure_sticks) T(callers_may_fail_it) T(integers)
+                            T(floats_of_the_xgboost_dialect) T(raw_text_of_a_value) T(number_arrays)
+                                T(number_arrays_within_a_document)
+                                    T(number_arrays_obey_the_depth_limit)
+                                        T(reading_numbers_allocates_nothing) T(writes_a_document)
+                                            T(escapes_strings) T(any_bytes_written_read_back)
+                                                T(a_full_buffer_is_an_error_not_a_crash))

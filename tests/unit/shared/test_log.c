@@ -44,11 +44,11 @@ PX_TEST(json)
 {
     px_log_configure(PX_LOG_INFO, PX_LOG_JSON);
     px_log(PX_LOG_WARN, "x.y", PX_LOG_T("text", "a \"b\"\n"), PX_LOG_F("nan", NAN),
-           PX_LOG_U("n", 1));
+           PX_LOG_U("n", 1), PX_LOG_I("i", -1));
     const char *text = line();
     CHECK_CONTAINS(text, "{\"ts\":\"2");
     CHECK_CONTAINS(text, "Z\",\"level\":\"warn\",\"event\":\"x.y\",\"text\":\"a \\\"b\\\"\\n\","
-                         "\"nan\":null,\"n\":1}");
+                         "\"nan\":null,\"n\":1,\"i\":-1}");
 }
 
 PX_TEST(values_cannot_forge_lines)
@@ -85,6 +85,10 @@ PX_TEST(long_texts_are_cut_and_marked)
     px_log(PX_LOG_INFO, "x", PX_LOG_T("text", text), PX_LOG_U("after", 1));
     const char *got = line();
     CHECK_CONTAINS(got, "\xC3\xA9\xE2\x80\xA6\",\"after\":1}");
+    CHECK(px_str_is_utf8(px_str(got)));
+    px_log(PX_LOG_INFO, "x", PX_LOG_T("text", text + 1)); /* the cut falls into a character */
+    got = line();
+    CHECK_CONTAINS(got, "\xC3\xA9\xE2\x80\xA6\"}");
     CHECK(px_str_is_utf8(px_str(got)));
 }
 

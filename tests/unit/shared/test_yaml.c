@@ -123,10 +123,18 @@ PX_TEST(limits)
         px_buf_byte(&text, '[');
     CHECK(!parse(text.ptr));
     CHECK_CONTAINS(err.message, "nested too deeply");
-    px_buf_deinit(&text);
-
     const struct px_yaml *root;
-    struct px_arena small = px_arena(100);
+    struct px_arena large = px_arena((size_t)1 << 30), small = px_arena(100);
+    px_buf_deinit(&text);
+    text = px_buf(4 * PX_YAML_NODES_MAX);
+    px_buf_byte(&text, '[');
+    for (int i = 0; i < PX_YAML_NODES_MAX; i++)
+        px_buf_text(&text, "1,");
+    px_buf_byte(&text, ']');
+    CHECK_INT(px_yaml_parse(px_buf_view(&text), &large, &root, &err), PX_E_INVALID);
+    CHECK_CONTAINS(err.message, "too many values");
+    px_arena_deinit(&large);
+    px_buf_deinit(&text);
     CHECK_INT(px_yaml_parse(px_str("a: 1\nb: 2\n"), &small, &root, &err), PX_E_TOO_LARGE);
     px_arena_deinit(&small);
 }
