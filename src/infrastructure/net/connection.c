@@ -247,10 +247,12 @@ void px_connection_respond(struct px_connection *connection)
         px_buf_str(&x->head, body);
     else if (has_body)
         x->payload = body;
-    if (x->head.failed)
+    if (x->head.failed) {
         px_connection_close(connection);
-    else
-        write_response(connection);
+        return;
+    }
+    px_exchange_forget_request(x);
+    write_response(connection);
 }
 
 static void hand_over(struct px_connection *c)

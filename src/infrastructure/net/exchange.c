@@ -3,7 +3,10 @@
 
 #include "shared/alloc.h"
 
-enum { INPUT_STEP_MIN = 4096 };
+enum {
+    INPUT_STEP_MIN = 4096,
+    ARENA_KEPT_BYTES = 1 << 20, /* more is given back before the client has read its response */
+};
 
 static void free_exchange(struct px_net_exchange *exchange)
 {
@@ -47,6 +50,15 @@ static void note_use(struct px_net_exchange *x)
     size_t bytes = 2 * (x->input_charged + x->head.len + x->body.len + x->arena.used);
     if (bytes > x->kept_bytes)
         x->kept_bytes = bytes;
+}
+
+void px_exchange_forget_request(struct px_net_exchange *exchange)
+{
+    note_use(exchange);
+    if (exchange->arena.used > ARENA_KEPT_BYTES)
+        px_arena_deinit(&exchange->arena);
+    else
+        px_arena_reset(&exchange->arena);
 }
 
 void px_exchange_give(struct px_exchange_pool *pool, struct px_net_exchange *exchange)

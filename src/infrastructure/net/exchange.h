@@ -61,6 +61,12 @@ struct px_net_exchange *px_exchange_take(struct px_exchange_pool *pool);
 void px_exchange_give(struct px_exchange_pool *pool, struct px_net_exchange *exchange);
 void px_exchange_pool_deinit(struct px_exchange_pool *pool);
 
+/*
+ * The response is complete: the arena is not needed while it is sent. A large one is given back at once, as a
+ * client that reads slowly would hold it.
+ */
+void px_exchange_forget_request(struct px_net_exchange *exchange);
+
 /* Forgets the request that was answered; the next one begins behind it. */
 void px_exchange_next_request(struct px_net_exchange *exchange);
 

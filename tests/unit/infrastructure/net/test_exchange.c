@@ -108,6 +108,25 @@ PX_TEST(turns_large_bodies_away_when_too_many_are_read)
     px_exchange_pool_deinit(&pool);
 }
 
+PX_TEST(a_large_arena_is_given_back_with_the_response)
+{
+    struct px_exchange_pool pool = make_pool();
+    pool.arena_bytes_max = 16 << 20;
+    struct px_net_exchange *x = px_exchange_take(&pool);
+    CHECK(px_arena_alloc(&x->arena, 1000, 1));
+    px_exchange_forget_request(x);
+    CHECK_INT(x->arena.used, 0);
+    uint64_t before = px_alloc_count();
+    CHECK(px_arena_alloc(&x->arena, 1000, 1)); /* a small one is kept */
+    CHECK_INT(px_alloc_count() - before, 0);
+    CHECK(px_arena_alloc(&x->arena, 2 << 20, 1));
+    px_exchange_forget_request(x);
+    CHECK(px_arena_alloc(&x->arena, 1000, 1));
+    CHECK_INT(px_alloc_count() - before, 2);
+    px_exchange_give(&pool, x);
+    px_exchange_pool_deinit(&pool);
+}
+
 PX_TEST(reports_failed_allocations)
 {
     struct px_exchange_pool pool = make_pool();
@@ -125,4 +144,4 @@ PX_TEST(reports_failed_allocations)
 
 PX_TEST_MAIN(T(reuses_what_was_given_back) T(does_not_keep_more_than_its_share)
                  T(makes_room_for_what_is_missing) T(turns_large_bodies_away_when_too_many_are_read)
-                     T(reports_failed_allocations))
+                     T(a_large_arena_is_given_back_with_the_response) T(reports_failed_allocations))
