@@ -6,12 +6,17 @@
  * only the pandas categories matter. `tree_sizes` is ignored: edited files break it, and the blocks say
  * where they end.
  *
+ * A file that was cut off must not be taken for a smaller model. So the trees must be followed by the line
+ * that every writer puts there, and a list of parameters must be closed. A v3 file that ends between the
+ * two may be cut or not; it is refused when the rules below depend on the list.
+ *
  * Two rules changed in versions that the file does not state. A missing category goes right, except in
  * 3.0 to 3.2 where NaN counted as category 0 unless the missing type is NaN; cross_entropy_lambda is
  * log1p(exp(x)) since 3.3 and was log(1 + exp(x)). v2 was written by 2.0 to 2.2, v3 by 2.3 to 3.3, v4 later.
  * Within v3 the list of parameters tells: `saved_feature_importance_type` came with 3.0,
  * `precise_float_parser` with 3.3 (measured: 2.2.3, 2.3.1, 3.0.0, 3.1.1, 3.2.1, 3.3.0, 4.1, 4.7 on
- * x86-64). Without the list the newest rules are taken, with a warning when the first one matters.
+ * x86-64). Without the list the newest rules are taken, with a warning when the first one matters (Python
+ * wrote it then: its line of pandas categories is the last).
  */
 #include "domain/forest/lightgbm_objective.h"
 #include "domain/forest/lightgbm_tree.h"
@@ -31,6 +36,7 @@ struct reader {
     struct px_str feature_names, feature_infos, pandas_categorical;
     int64_t format; /* number of the version; 2 when the file does not say */
     bool average_output;
+    bool has_ending; /* the file has one of the lines that writers put last */
     enum generation generation;
     struct px_lightgbm_tree tree;
 };
@@ -168,6 +174,18 @@ static enum px_code read_numbered_tree(struct reader *reader, struct px_str line
     return px_lightgbm_read_tree(&reader->tree, &reader->rest, reader->ir, err);
 }
 
+static enum px_code check_ending(const struct reader *reader, struct px_str last_line,
+                                 struct px_err *err)
+{
+    bool says_so = reader->format >= VERSION_WITH_END;
+    size_t n = reader->ir->trees.len;
+    if (says_so ? px_str_is(last_line, "end of trees") : is_after_trees(last_line))
+        return PX_OK;
+    px_err_set(err, PX_E_CORRUPT, "no line '%s' after %zu trees: the file is truncated",
+               says_so ? "end of trees" : "feature importances:", n);
+    return px_err_hint(err, "copy the file again; if trees were edited, keep the line after them");
+}
+
 static enum px_code read_trees(struct reader *reader, struct px_err *err)
 {
     struct px_str line = {0};
@@ -179,22 +197,26 @@ static enum px_code read_trees(struct reader *reader, struct px_err *err)
         if (px_str_trim(line).len)
             code = read_numbered_tree(reader, line, err);
     }
-    if (code == PX_OK && reader->format >= VERSION_WITH_END && !px_str_is(line, "end of trees"))
-        return px_err_set(err, PX_E_CORRUPT,
-                          "no line 'end of trees' after %zu trees: the file is truncated",
-                          reader->ir->trees.len);
-    return code;
+    return code == PX_OK ? check_ending(reader, line, err) : code;
 }
 
-static void read_tail(struct reader *reader)
+static enum px_code read_tail(struct reader *reader, struct px_err *err)
 {
     static const char key[] = "pandas_categorical:";
+    bool in_parameters = false;
     while (reader->rest.ptr) {
         struct px_str line = px_lightgbm_line(&reader->rest);
-        if (px_str_starts(line, key))
+        bool closes = px_str_is(line, "end of parameters"), pandas = px_str_starts(line, key);
+        in_parameters = (in_parameters || px_str_is(line, "parameters:")) && !closes;
+        reader->has_ending = reader->has_ending || closes || pandas;
+        if (pandas)
             reader->pandas_categorical =
                 px_str_n(line.ptr + sizeof key - 1, line.len - sizeof key + 1);
     }
+    if (in_parameters)
+        return px_err_set(err, PX_E_CORRUPT,
+                          "no line 'end of parameters' after 'parameters:': the file is truncated");
+    return PX_OK;
 }
 
 static enum px_code take_rounds(struct reader *reader, struct px_err *err)
@@ -288,9 +310,18 @@ static enum px_code check_linear(const struct reader *reader, struct px_err *err
     return PX_OK;
 }
 
-static enum px_code warn_nan_rule(struct reader *reader, struct px_err *err)
+static enum px_code check_generation(struct reader *reader, struct px_err *err)
 {
-    if (reader->generation != LIGHTGBM_V3_UNSURE || !reader->tree.met_nan_rule)
+    bool lambda = reader->ir->transform.kind == PX_TRANSFORM_LOG1P_EXP;
+    bool matters = reader->tree.met_nan_rule || lambda;
+    if (reader->generation != LIGHTGBM_V3_UNSURE || !matters)
+        return PX_OK;
+    if (!reader->has_ending) {
+        px_err_set(err, PX_E_CORRUPT, "the file ends after the trees: it is truncated");
+        return px_err_hint(err, "the parameters at the end of a v3 file say how to score its %s",
+                           lambda ? "objective" : "missing categories");
+    }
+    if (!reader->tree.met_nan_rule)
         return PX_OK;
     return px_ir_warn(reader->ir, err,
                       "LightGBM 3.0 to 3.2 treats a missing category as category 0, other versions "
@@ -390,7 +421,7 @@ static enum px_code finish(struct reader *reader, struct px_err *err)
     if (code == PX_OK)
         code = check_linear(reader, err);
     if (code == PX_OK)
-        code = warn_nan_rule(reader, err);
+        code = check_generation(reader, err);
     if (code == PX_OK)
         code = px_ir_finish(reader->ir, err);
     return code == PX_OK ? take_categories(reader, err) : code;
@@ -405,10 +436,10 @@ enum px_code px_lightgbm_read(struct px_forest_ir *ir, struct px_str bytes, stru
         code = take_version(&reader, bytes, err);
     if (code == PX_OK)
         code = read_trees(&reader, err);
-    if (code == PX_OK) {
-        read_tail(&reader);
+    if (code == PX_OK)
+        code = read_tail(&reader, err);
+    if (code == PX_OK)
         code = finish(&reader, err);
-    }
     px_lightgbm_tree_deinit(&reader.tree);
     return code;
 }

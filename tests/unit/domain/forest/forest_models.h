@@ -77,6 +77,9 @@ struct lgb {
     "Tree=" number "\nnum_leaves=2\nnum_cat=0\nsplit_feature=" feature "\nthreshold=" threshold    \
     "\ndecision_type=" decision "\nleft_child=-1\nright_child=-2\nleaf_value=" left " " right      \
     "\nshrinkage=0.1\n\n\n"
+#define LGB_TAIL                                                                                   \
+    "end of trees\n\nfeature_importances:\na=1\n\nparameters:\n[boosting: gbdt]\n\n"               \
+    "end of parameters\n\npandas_categorical:null\n"
 #define SPLIT SPLIT_AS("0", "0", "1", "8", "10", "20")
 
 static inline const char *lgb_text(struct lgb m)
@@ -87,7 +90,7 @@ static inline const char *lgb_text(struct lgb m)
              "max_feature_idx=%s\n%stree_sizes=1 2 3\n\n%s%s",
              or_default(m.version, "v4"), or_default(m.k, "1"), or_default(m.k, "1"),
              or_default(m.features, "1"), or_default(m.header, "objective=regression\n"),
-             or_default(m.trees, SPLIT), or_default(m.tail, "end of trees\n\nparameters:\n"));
+             or_default(m.trees, SPLIT), or_default(m.tail, LGB_TAIL));
     return text;
 }
 

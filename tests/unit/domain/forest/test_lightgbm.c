@@ -151,6 +151,8 @@ PX_TEST(a_missing_category_was_category_zero_in_3_0_to_3_2)
     CHECK_DOUBLE(score_of_missing_category("v4", "1", of_3_3), 20.0);
 }
 
+#define PANDAS "end of trees\n\npandas_categorical:null\n"
+
 PX_TEST(a_v3_file_without_parameters_warns_when_the_rule_matters)
 {
     static const char *const decisions[] = {"1", "9"};
@@ -158,7 +160,7 @@ PX_TEST(a_v3_file_without_parameters_warns_when_the_rule_matters)
         char tree[512];
         snprintf(tree, sizeof tree, CATEGORICAL("%s"), decisions[i]);
         struct px_forest *forest =
-            load(lgb_text((struct lgb){.version = "v3", .trees = tree, .tail = "end of trees\n"}));
+            load(lgb_text((struct lgb){.version = "v3", .trees = tree, .tail = PANDAS}));
         CHECK(forest);
         CHECK_INT(px_forest_info(forest)->n_warnings, i == 0);
         px_forest_destroy(forest);
@@ -275,7 +277,7 @@ PX_TEST(carriage_returns_and_missing_optional_lines_are_taken)
     CHECK_DOUBLE(SCORE(text, 1.0), 10.0);
     CHECK_DOUBLE(SCORE("tree\nnum_class=1\nmax_feature_idx=0\n\nTree=0\nnum_leaves=2\n"
                        "split_feature=0\nthreshold=1\nleft_child=-1\nright_child=-2\n"
-                       "leaf_value=10 20",
+                       "leaf_value=10 20\n\nfeature importances:\n",
                        1.0),
                  10.0);
 }
@@ -429,20 +431,78 @@ PX_TEST(broken_headers_are_refused)
                   PX_E_CORRUPT, "with one tree per iteration");
 }
 
-PX_TEST(every_truncation_of_the_trees_is_refused)
+/* Cuts the model after every byte: what is left is refused, or it scores like the whole. */
+static void check_truncations(struct lgb model)
 {
-    const char *text = lgb_text(
-        (struct lgb){.k = "3", .header = "objective=multiclass num_class:3\n", .trees = SIX_TREES});
-    const char *end = strstr(text, "end of trees");
-    for (size_t n = 0; n < (size_t)(end - text) + strlen("end of trees"); n++) {
+    static const double rows[][2] = {{0.0, 0.0}, {5.0, 9.0}, {(double)NAN, (double)NAN}};
+    struct scores whole[PX_ARRAY_LEN(rows)];
+    char text[MODEL_MAX];
+    snprintf(text, sizeof text, "%s", lgb_text(model));
+    for (size_t i = 0; i < PX_ARRAY_LEN(rows); i++)
+        whole[i] = score_row(text, ROW(rows[i][0], rows[i][1]), 0);
+    CHECK(whole[0].n);
+    size_t n_taken = 0;
+    for (size_t n = strlen(text); n-- > 0;) {
         enum px_code code;
-        refusal_n(text, n, &code);
-        CHECK(code != PX_OK);
+        text[n] = '\0';
+        const char *message = refusal_n(text, n, &code);
+        CHECK(code == PX_OK || message[0]);
+        n_taken += code == PX_OK;
+        for (size_t i = 0; code == PX_OK && i < PX_ARRAY_LEN(rows); i++) {
+            struct scores got = score_row(text, ROW(rows[i][0], rows[i][1]), 0);
+            CHECK(memcmp(&got, &whole[i], sizeof got) == 0);
+        }
+    }
+    CHECK(n_taken > 0); /* the last line feed is no loss */
+}
+
+PX_TEST(every_truncation_is_refused_or_loses_nothing)
+{
+    static const char *const versions[] = {"v2", "v3", "v4"};
+    static const char *const of_v2 =
+        "\nfeature importances:\na=1\n\nparameters:\n[boosting: gbdt]\n\n"
+        "end of parameters\n\npandas_categorical:null\n";
+    static const char *const of_3_0 =
+        PARAMETERS("[saved_feature_importance_type: 0]\n") "\npandas_categorical:[[1, 12]]\n";
+    for (size_t i = 0; i < PX_ARRAY_LEN(versions); i++) {
+        const char *tail = i == 0 ? of_v2 : LGB_TAIL;
+        check_truncations(
+            (struct lgb){.version = versions[i],
+                         .tail = tail,
+                         .trees = SPLIT SPLIT_AS("1", "1", "1.5", "8", "0.125", "2.0625")});
+        check_truncations((struct lgb){.version = versions[i],
+                                       .tail = tail,
+                                       .k = "3",
+                                       .header = "objective=multiclass num_class:3\n",
+                                       .trees = SIX_TREES});
+        check_truncations((struct lgb){.version = versions[i],
+                                       .tail = tail,
+                                       .header = "objective=xentlambda\n",
+                                       .trees = SPLIT_AS("0", "0", "1", "8", "-3.25", "1.0625")});
+        check_truncations((struct lgb){.version = versions[i],
+                                       .tail = i == 1 ? of_3_0 : tail,
+                                       .header = "feature_infos=1:12 [0:1]\n",
+                                       .trees = CATEGORICAL("1")});
     }
 }
 
-PX_TEST(old_files_may_end_without_saying_so)
+PX_TEST(a_v3_file_without_its_ending_is_refused_when_that_decides_scores)
 {
+    static const char *const cut = "end of trees\n\nfeature_importances:\na=1\n";
+    CHECK_REFUSED(lgb_text((struct lgb){.version = "v3", .tail = cut, .trees = CATEGORICAL("1")}),
+                  PX_E_CORRUPT, "say how to score its missing categories");
+    CHECK_REFUSED(
+        lgb_text((struct lgb){.version = "v3", .tail = cut, .header = "objective=xentlambda\n"}),
+        PX_E_CORRUPT, "say how to score its objective");
+    CHECK_DOUBLE(SCORE(lgb_text((struct lgb){.version = "v3", .tail = cut}), 0.0), 10.0);
+}
+
+PX_TEST(old_files_have_another_line_after_the_trees)
+{
+    CHECK_REFUSED(lgb_text((struct lgb){.version = "v2", .tail = ""}), PX_E_CORRUPT,
+                  "no line 'feature importances:' after 1 trees: the file is truncated");
+    CHECK_REFUSED(lgb_text((struct lgb){.tail = "end of trees\nparameters:\n[a: b]\n"}),
+                  PX_E_CORRUPT, "no line 'end of parameters'");
     CHECK_DOUBLE(
         SCORE(lgb_text((struct lgb){.version = "v2", .tail = "feature importances:\n"}), 0.0),
         10.0);
@@ -482,6 +542,7 @@ PX_TEST_MAIN(
     T(broken_sets_are_refused)
     T(broken_linear_leaves_are_refused)
     T(broken_headers_are_refused)
-    T(every_truncation_of_the_trees_is_refused)
-    T(old_files_may_end_without_saying_so)
+    T(every_truncation_is_refused_or_loses_nothing)
+    T(a_v3_file_without_its_ending_is_refused_when_that_decides_scores)
+    T(old_files_have_another_line_after_the_trees)
 )
