@@ -205,14 +205,19 @@ static enum px_code check_classes(const struct px_xgboost_file *file,
     return PX_OK;
 }
 
+/* Takes the brackets or parentheses off a list; a plain number stays as it is. */
+static struct px_str strip_brackets(struct px_str text)
+{
+    bool list = text.len >= 2 && ((text.ptr[0] == '[' && text.ptr[text.len - 1] == ']') ||
+                                  (text.ptr[0] == '(' && text.ptr[text.len - 1] == ')'));
+    return list ? px_str_n(text.ptr + 1, text.len - 2) : text;
+}
+
 /* The base scores as text: a number, or a list in brackets or parentheses. */
 static enum px_code parse_base_score(const struct px_xgboost_file *file, float *base, size_t *ret_n,
                                      struct px_err *err)
 {
-    struct px_str text = px_str_trim(file->base_score);
-    bool list = text.len >= 2 && (text.ptr[0] == '[' || text.ptr[0] == '(');
-    if (list)
-        text = px_str_n(text.ptr + 1, text.len - 2);
+    struct px_str text = strip_brackets(px_str_trim(file->base_score));
     size_t n = 0;
     for (struct px_str rest = text; rest.ptr && n <= file->ir->n_margins; n++) {
         float value;

@@ -195,6 +195,12 @@ PX_TEST(base_scores_that_make_no_sense)
     CHECK_REFUSED(xgb_text((struct xgb){.base_score = "NaN"}), PX_E_CORRUPT,
                   "base_score: 'NaN' is no finite number");
     CHECK_REFUSED(xgb_text((struct xgb){.base_score = ""}), PX_E_CORRUPT, "base_score");
+    CHECK_REFUSED(xgb_text((struct xgb){.base_score = "[5E-1x"}), PX_E_CORRUPT,
+                  "base_score: '[5E-1x' is no finite number");
+    CHECK_REFUSED(xgb_text((struct xgb){.base_score = "[5E-1)"}), PX_E_CORRUPT, "no finite number");
+    CHECK_REFUSED(xgb_text((struct xgb){.base_score = "5E-1]"}), PX_E_CORRUPT, "no finite number");
+    CHECK_REFUSED(xgb_text((struct xgb){.base_score = "["}), PX_E_CORRUPT, "no finite number");
+    CHECK_REFUSED(xgb_text((struct xgb){.base_score = "[]"}), PX_E_CORRUPT, "base_score");
     CHECK_REFUSED(xgb_text((struct xgb){.base_score = "1e99"}), PX_E_CORRUPT, "no finite number");
     CHECK_REFUSED(
         xgb_text((struct xgb){.base_score = "-1E0", .objective = "{\"name\":\"count:poisson\"}"}),
