@@ -114,8 +114,6 @@ static enum px_code expand_split(struct walk *walk, uint32_t at, struct px_err *
     if (code != PX_OK)
         return code;
     node->left = walk->out.n_nodes;
-    walk->out.has_sets |= node->kind == PX_NODE_SET;
-    walk->out.has_zero_missing |= node->kind != PX_NODE_SET && node->missing == PX_MISSING_ZERO;
     if (walk->tree->siblings_adjacent && (uint64_t)file->right != (uint64_t)file->left + 1)
         return px_err_set(err, PX_E_CORRUPT,
                           "tree %zu, node %" PRIu32 ": its children %" PRId64 " and %" PRId64

@@ -90,8 +90,6 @@ struct px_tree {
     uint32_t first_linear; /* of its leaves in linear_leaves; only when `linear` */
     double weight;         /* of dropout (dart); 1 otherwise */
     bool linear;
-    bool has_sets;
-    bool has_zero_missing; /* some split has PX_MISSING_ZERO */
 };
 
 struct px_forest_ir {

@@ -35,21 +35,25 @@ enum px_code px_ubjson_check(const struct px_ubjson *u, struct px_err *err)
                       u->reason);
 }
 
+static void fail_cut_off(struct px_ubjson *u)
+{
+    px_ubjson_fail(u, "the file ends inside a value");
+}
+
 /* The next `n` bytes; NULL and a failure when the text ends before. */
 static const unsigned char *take(struct px_ubjson *u, size_t n)
 {
     const unsigned char *bytes = u->code == PX_OK ? px_cursor_take(&u->cursor, n) : NULL;
     if (!bytes)
-        px_ubjson_fail(u, "the file ends inside a value");
+        fail_cut_off(u);
     return bytes;
 }
 
 static uint64_t take_big_endian(struct px_ubjson *u, size_t n)
 {
-    const unsigned char *bytes = take(u, n);
-    uint64_t value = 0;
-    for (size_t i = 0; bytes && i < n; i++)
-        value = value << 8 | bytes[i];
+    uint64_t value = u->code == PX_OK ? px_cursor_be(&u->cursor, n) : 0;
+    if (u->cursor.failed)
+        fail_cut_off(u);
     return value;
 }
 

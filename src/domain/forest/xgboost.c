@@ -18,8 +18,6 @@
 
 #include <inttypes.h>
 
-enum { STRINGS_MAX = PX_FOREST_FEATURES_MAX };
-
 struct field {
     const char *key;
     void (*read)(struct px_xgboost_file *file);
