@@ -107,7 +107,7 @@ void px_forest_leaves(const struct px_forest *forest, const struct px_matrix *ro
 /*
  * Rows made from the model alone. `probe` fills any number of seeded rows that sit on and around the
  * thresholds, special numbers among them: for warming up and testing. `typical` fills one row with a
- * plausible value per feature (0 for those that no tree uses): an example for people.
+ * plausible value per feature: an example for people. Features that no tree uses are 0 in both.
  * `rows` is [n, n_features] of feature_type.
  */
 void px_forest_probe_rows(const struct px_forest *forest, uint64_t seed, struct px_matrix *rows);

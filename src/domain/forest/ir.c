@@ -41,6 +41,7 @@ void px_ir_deinit(struct px_forest_ir *ir)
     px_vec_free(&ir->set_words);
     px_vec_free(&ir->linear_leaves);
     px_vec_free(&ir->linear_terms);
+    px_vec_free(&ir->used_features);
     px_vec_free(&ir->warnings);
     px_arena_deinit(&ir->arena);
 }
@@ -313,6 +314,36 @@ static void mark_categorical(struct px_forest_ir *ir)
     }
 }
 
+static void mark_used(const struct px_forest_ir *ir, bool *used)
+{
+    const struct px_node *node;
+    const struct px_linear_term *term;
+    px_vec_foreach (node, &ir->nodes) {
+        if (node->kind != PX_NODE_LEAF)
+            used[node->feature] = true;
+    }
+    px_vec_foreach (term, &ir->linear_terms)
+        used[term->feature] = true;
+}
+
+static enum px_code list_used_features(struct px_forest_ir *ir, struct px_err *err)
+{
+    bool *used = px_alloc(ir->n_features, sizeof *used);
+    if (!used)
+        return px_ir_no_memory(err);
+    mark_used(ir, used);
+    enum px_code code = PX_OK;
+    for (size_t i = 0; code == PX_OK && i < ir->n_features; i++) {
+        uint32_t *feature = used[i] ? px_vec_push(&ir->used_features) : NULL;
+        if (feature)
+            *feature = (uint32_t)i;
+        else if (used[i])
+            code = px_ir_no_memory(err);
+    }
+    px_free(used);
+    return code;
+}
+
 enum px_code px_ir_finish(struct px_forest_ir *ir, struct px_err *err)
 {
     enum px_code code = check_sizes(ir, err);
@@ -329,7 +360,7 @@ enum px_code px_ir_finish(struct px_forest_ir *ir, struct px_err *err)
     if (!ir->categorical)
         return px_ir_no_memory(err);
     mark_categorical(ir);
-    return PX_OK;
+    return list_used_features(ir, err);
 }
 
 enum px_code px_ir_warn(struct px_forest_ir *ir, struct px_err *err, const char *format, ...)
@@ -355,5 +386,6 @@ size_t px_ir_bytes(const struct px_forest_ir *ir)
            ir->leaf_values.cap * sizeof *ir->leaf_values.items +
            ir->sets.cap * sizeof *ir->sets.items + ir->set_words.cap * sizeof *ir->set_words.items +
            ir->linear_leaves.cap * sizeof *ir->linear_leaves.items +
-           ir->linear_terms.cap * sizeof *ir->linear_terms.items + ir->arena.used;
+           ir->linear_terms.cap * sizeof *ir->linear_terms.items +
+           ir->used_features.cap * sizeof *ir->used_features.items + ir->arena.used;
 }

@@ -111,6 +111,7 @@ struct px_forest_ir {
     PX_VEC(uint32_t) set_words;
     PX_VEC(struct px_linear_leaf) linear_leaves;
     PX_VEC(struct px_linear_term) linear_terms;
+    PX_VEC(uint32_t) used_features; /* that a split or a linear leaf looks at, ascending */
 
     /* What the file says about itself; texts live in the arena. */
     enum px_forest_format format;

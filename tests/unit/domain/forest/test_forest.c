@@ -6,6 +6,8 @@
 
 #include "domain/forest/ir.h"
 
+#include <sys/resource.h>
+
 PX_TEST(info_counts_what_is_in_the_file)
 {
     struct px_forest *forest = load(xgb_text((struct xgb){0}));
@@ -133,6 +135,49 @@ PX_TEST(the_self_test_passes)
     px_forest_destroy(forest);
 }
 
+PX_TEST(probe_rows_leave_unused_features_at_zero)
+{
+    struct px_forest *forest = load(xgb_text((struct xgb){.num_feature = "3"}));
+    enum { N = 50 };
+    float data[N * 3];
+    struct px_matrix rows = {PX_TYPE_FP32, data, N, 3, 3};
+    size_t n_set = 0;
+    CHECK(forest);
+    memset(data, 0x55, sizeof data);
+    px_forest_probe_rows(forest, 1, &rows);
+    for (size_t i = 0; i < N; i++) {
+        n_set += data[3 * i] != 0.0F; /* the only split is on feature 0 */
+        CHECK_DOUBLE((double)data[3 * i + 1], 0.0);
+        CHECK_DOUBLE((double)data[3 * i + 2], 0.0);
+    }
+    CHECK(n_set > N / 2);
+    px_forest_destroy(forest);
+}
+
+/* Memory that this process may map in all; the sanitizers map more than that for themselves. */
+static void limit_memory(rlim_t bytes)
+{
+#if !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
+    struct rlimit limit;
+    CHECK_INT(getrlimit(RLIMIT_AS, &limit), 0);
+    limit.rlim_cur = bytes;
+    CHECK_INT(setrlimit(RLIMIT_AS, &limit), 0);
+#else
+    (void)bytes;
+#endif
+}
+
+PX_TEST(a_self_test_of_a_wide_model_needs_a_few_rows_of_memory)
+{
+    struct px_forest *forest = load(lgb_text((struct lgb){.features = "4194303"}));
+    CHECK(forest);
+    limit_memory(1 << 29); /* a row has 32 MB, 64 of them 2 GB */
+    enum px_code code = px_forest_self_test(forest, 70, 3, NULL);
+    limit_memory(RLIM_INFINITY);
+    CHECK_INT(code, PX_OK);
+    px_forest_destroy(forest);
+}
+
 /* Creates the model with the n-th allocation failing, for every n, until it succeeds. */
 static void sweep(const char *text)
 {
@@ -201,6 +246,8 @@ PX_TEST_MAIN(
     T(a_batch_with_fewer_outputs_than_margins_uses_the_scratch)
     T(predicting_allocates_nothing)
     T(the_self_test_passes)
+    T(probe_rows_leave_unused_features_at_zero)
+    T(a_self_test_of_a_wide_model_needs_a_few_rows_of_memory)
     T(any_allocation_may_fail_while_a_model_is_read)
     T(any_allocation_may_fail_in_the_self_test)
 )
