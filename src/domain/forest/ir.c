@@ -8,7 +8,9 @@
  *
  * Memory stays within a constant times the file: readers hand over arrays that the file spells out,
  * and nothing here grows by a number that is only declared, except n_features (PX_FOREST_FEATURES_MAX
- * bytes of flags) and base scores (PX_FOREST_OUTPUTS_MAX doubles).
+ * bytes of flags) and base scores (PX_FOREST_OUTPUTS_MAX doubles). Each leaf gets its own copy of its row
+ * of values; so that a small file cannot have one long row copied for thousands of leaves, a tree may
+ * not have more leaves than rows.
  */
 #include "domain/forest/ir.h"
 
@@ -148,6 +150,10 @@ static enum px_code add_leaf_values(struct walk *walk, const struct px_file_node
         return px_err_set(err, PX_E_CORRUPT,
                           "tree %zu, node %zu: leaf value %" PRId64 " is outside the table of %zu",
                           walk->number, id, leaf->left, tree->n_rows);
+    if (walk->out.n_leaves == tree->n_rows)
+        return px_err_set(err, PX_E_CORRUPT,
+                          "tree %zu: more leaves than the %zu rows of leaf values", walk->number,
+                          tree->n_rows);
     if (!px_vec_reserve(&walk->ir->leaf_values, walk->ir->leaf_values.len + tree->width))
         return px_ir_no_memory(err);
     for (size_t k = 0; k < tree->width; k++) {

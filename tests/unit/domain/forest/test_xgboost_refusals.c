@@ -173,6 +173,20 @@ PX_TEST(a_leaf_vector_that_does_not_fit)
                   "tree 0 has leaves of 2 values, but the model has 1 outputs");
 }
 
+/* Two leaves that share one row of values: with long rows, a way to ask for memory without bytes. */
+PX_TEST(more_leaves_than_rows_of_values)
+{
+#define VECTOR_STUMP(rows, values)                                                                 \
+    "{\"id\":0,\"tree_param\":{\"num_nodes\":\"3\",\"size_leaf_vector\":\"2\"},"                   \
+    "\"left_children\":[1,-1,-1],\"right_children\":[2," rows "],\"split_indices\":[0,0,0],"       \
+    "\"split_conditions\":[0,0,0],\"default_left\":[0,0,0],\"leaf_weights\":[" values "]}"
+    struct xgb model = {.num_target = "2", .trees = VECTOR_STUMP("0,0", "1,2")};
+    CHECK_REFUSED(xgb_text(model), PX_E_CORRUPT,
+                  "tree 0: more leaves than the 1 rows of leaf values");
+    model.trees = VECTOR_STUMP("1,0", "1,2,3,4");
+    CHECK_DOUBLE(score_row(xgb_text(model), ROW(-1.0), 0).of[1], 4.0);
+}
+
 PX_TEST(sizes_beyond_the_limits)
 {
     CHECK_REFUSED(xgb_text((struct xgb){.num_feature = "16777217"}), PX_E_TOO_LARGE,
@@ -271,6 +285,7 @@ PX_TEST_MAIN(
     T(a_few_bytes_cannot_ask_for_gigabytes_of_sets)
     T(counts_that_contradict_the_trees)
     T(a_leaf_vector_that_does_not_fit)
+    T(more_leaves_than_rows_of_values)
     T(sizes_beyond_the_limits)
     T(base_scores_that_make_no_sense)
     T(objectives_and_boosters_by_name)
