@@ -77,7 +77,8 @@ PX_TEST(the_bytes_of_the_file_are_not_needed_after_creation)
 {
     const char *text = xgb_text((struct xgb){.extra = ",\"feature_names\":[\"a\",\"b\"]"});
     size_t n = strlen(text);
-    char *copy = px_xalloc(n, 1);
+    char *copy = px_alloc(n, 1);
+    CHECK(copy);
     memcpy(copy, text, n);
     struct px_forest *forest = NULL;
     CHECK_OK(px_forest_create(px_str_n(copy, n), NULL, &forest, NULL));
