@@ -52,6 +52,16 @@ void px_free(void *ptr)
     free(ptr);
 }
 
+void *px_xalloc(size_t count, size_t size)
+{
+    void *ptr = px_alloc(count, size);
+    if (!ptr) {
+        fprintf(stderr, "phoenix: out of memory for %zu x %zu bytes at start-up\n", count, size);
+        abort();
+    }
+    return ptr;
+}
+
 uint64_t px_alloc_count(void)
 {
     return atomic_load_explicit(&allocations, memory_order_relaxed);

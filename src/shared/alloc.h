@@ -4,7 +4,7 @@
  * can count allocations and make the n-th one fail.
  *
  * px_alloc and px_realloc return NULL when memory is short; code that serves requests or reads
- * files turns that into PX_E_NO_MEMORY.
+ * files turns that into PX_E_NO_MEMORY. px_xalloc aborts and is for start-up code only.
  * Threads: any.
  */
 #ifndef PX_SHARED_ALLOC_H
@@ -25,6 +25,9 @@ PX_MUST_USE void *px_alloc_aligned(size_t alignment, size_t count, size_t size);
 
 /* Frees memory of any of the functions above; NULL is fine. */
 void px_free(void *ptr);
+
+/* px_alloc that aborts when memory is short. */
+PX_MUST_USE void *px_xalloc(size_t count, size_t size);
 
 /* Allocations made by this process so far (px_alloc, px_realloc, px_alloc_aligned). */
 uint64_t px_alloc_count(void);
