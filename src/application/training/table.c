@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "application/training/table.h"
 
+#include "shared/alloc.h"
 #include "shared/map.h"
 #include "shared/number.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum {
     CHUNK = 1 << 18,         /* bytes fed at a time */
@@ -17,14 +22,71 @@ enum {
 struct scanner {
     const struct px_table *table;
     struct px_csv csv;
-    size_t at; /* bytes of the file that were fed */
+    char *chunk; /* [CHUNK] */
+    size_t at;   /* bytes of the file that were fed */
 };
+
+static enum px_code fail_system(const char *verb, const char *path, struct px_err *err)
+{
+    bool absent = errno == ENOENT || errno == ENOTDIR;
+    return px_err_set(err, absent ? PX_E_NOT_FOUND : PX_E_IO, "cannot %s '%s': %s", verb, path,
+                      strerror(errno));
+}
+
+static enum px_code fail_changed(const struct px_table *table, struct px_err *err)
+{
+    px_err_set(err, PX_E_CONFLICT, "%s changed while it was read", table->path);
+    return px_err_hint(err, "train on a copy of a file that is still being written");
+}
+
+/* Reads up to `max` bytes at `at`; fewer than the size promises means that the file became shorter. */
+static enum px_code read_at(const struct px_table *table, size_t at, char *out, size_t max,
+                            size_t *ret_n, struct px_err *err)
+{
+    size_t left = table->size - at, wanted = left < max ? left : max;
+    for (*ret_n = 0; *ret_n < wanted;) {
+        ssize_t n = pread(table->fd, out + *ret_n, wanted - *ret_n, (off_t)(at + *ret_n));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail_system("read", table->path, err);
+        if (n == 0)
+            return fail_changed(table, err);
+        *ret_n += (size_t)n;
+    }
+    return PX_OK;
+}
+
+static enum px_code check_unchanged(const struct px_table *table, struct px_err *err)
+{
+    struct stat info;
+    if (fstat(table->fd, &info) != 0)
+        return fail_system("look at", table->path, err);
+    bool same = (size_t)info.st_size == table->size &&
+                info.st_mtim.tv_sec == table->changed.tv_sec &&
+                info.st_mtim.tv_nsec == table->changed.tv_nsec;
+    return same ? PX_OK : fail_changed(table, err);
+}
+
+static enum px_code start_scan(struct scanner *s, const struct px_table *table, struct px_err *err)
+{
+    *s = (struct scanner){.table = table, .chunk = px_alloc(CHUNK, 1)};
+    px_csv_init(&s->csv, table->separator);
+    return s->chunk ? PX_OK : px_err_set(err, PX_E_NO_MEMORY, "no memory to read %s", table->path);
+}
+
+static void end_scan(struct scanner *s)
+{
+    px_csv_deinit(&s->csv);
+    px_free(s->chunk);
+}
 
 static enum px_code feed(struct scanner *s, struct px_err *err)
 {
-    struct px_str bytes = s->table->map.bytes;
-    size_t left = bytes.len - s->at, n = left < CHUNK ? left : CHUNK;
-    enum px_code code = px_csv_feed(&s->csv, n ? bytes.ptr + s->at : NULL, n, err);
+    size_t n;
+    enum px_code code = read_at(s->table, s->at, s->chunk, CHUNK, &n, err);
+    if (code == PX_OK)
+        code = px_csv_feed(&s->csv, n ? s->chunk : NULL, n, err);
     s->at += n;
     return code;
 }
@@ -100,12 +162,13 @@ static enum px_code name_columns(struct px_table *table, const struct px_csv_rec
 
 static enum px_code read_header(struct px_table *table, struct px_err *err)
 {
-    struct scanner s = {.table = table};
+    struct scanner s;
     struct px_csv_record record;
     enum px_csv_event event = PX_CSV_END;
     struct px_err why = {0};
-    px_csv_init(&s.csv, table->separator);
-    enum px_code code = next_record(&s, &record, &event, &why, err);
+    enum px_code code = start_scan(&s, table, err);
+    if (code == PX_OK)
+        code = next_record(&s, &record, &event, &why, err);
     if (code == PX_OK && event == PX_CSV_BAD)
         code = px_err_set(err, PX_E_INVALID, "the first line cannot be read: %s", why.message);
     else if (code == PX_OK && event == PX_CSV_END)
@@ -115,7 +178,40 @@ static enum px_code read_header(struct px_table *table, struct px_err *err)
                           record.n_fields, PX_TABLE_COLUMNS_MAX);
     else if (code == PX_OK)
         code = name_columns(table, &record, err);
-    px_csv_deinit(&s.csv);
+    end_scan(&s);
+    return code;
+}
+
+static enum px_code open_file(struct px_table *table, struct px_err *err)
+{
+    struct stat info;
+    table->fd = open(table->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (table->fd < 0)
+        return fail_system("open", table->path, err);
+    if (fstat(table->fd, &info) != 0)
+        return fail_system("look at", table->path, err);
+    if (!S_ISREG(info.st_mode))
+        return px_err_set(err, PX_E_INVALID, "expected a file, got %s '%s'",
+                          S_ISDIR(info.st_mode) ? "the folder" : "a device or pipe at",
+                          table->path);
+    table->size = (size_t)info.st_size;
+    table->changed = info.st_mtim;
+    if (table->size > PX_TABLE_BYTES_MAX)
+        return px_err_set(err, PX_E_TOO_LARGE, "'%s' has %zu bytes; the limit is %zu", table->path,
+                          table->size, PX_TABLE_BYTES_MAX);
+    return PX_OK;
+}
+
+static enum px_code guess_separator(struct px_table *table, struct px_err *err)
+{
+    size_t n;
+    char *sample = px_alloc(SAMPLE, 1);
+    if (!sample)
+        return px_err_set(err, PX_E_NO_MEMORY, "no memory to read %s", table->path);
+    enum px_code code = read_at(table, 0, sample, SAMPLE, &n, err);
+    if (code == PX_OK)
+        table->separator = px_csv_guess_separator(px_str_n(sample, n));
+    px_free(sample);
     return code;
 }
 
@@ -124,23 +220,24 @@ enum px_code px_table_open(struct px_table *table, const char *path, bool no_hea
 {
     *table =
         (struct px_table){.path = path, .has_header = !no_header, .arena = px_arena(HEADER_MAX)};
-    enum px_code code = px_file_map(&table->map, path, PX_TABLE_BYTES_MAX, err);
-    if (code != PX_OK)
-        return code;
-    struct px_str bytes = table->map.bytes;
-    table->separator =
-        px_csv_guess_separator(px_str_n(bytes.ptr, bytes.len < SAMPLE ? bytes.len : SAMPLE));
-    code = read_header(table, err);
-    if (code != PX_OK) {
-        px_table_close(table);
-        px_err_wrap(err, "%s", path);
+    enum px_code code = open_file(table, err);
+    if (code == PX_OK)
+        code = guess_separator(table, err);
+    if (code == PX_OK) {
+        code = read_header(table, err);
+        if (code != PX_OK)
+            px_err_wrap(err, "%s", path);
     }
+    if (code != PX_OK)
+        px_table_close(table);
     return code;
 }
 
 void px_table_close(struct px_table *table)
 {
-    px_file_unmap(&table->map);
+    if (table->fd >= 0)
+        close(table->fd);
+    table->fd = -1;
     px_arena_deinit(&table->arena);
 }
 
@@ -220,7 +317,7 @@ static enum px_code tell(const struct scanner *s, size_t *told,
     if (!visitor->progress || s->at == *told)
         return PX_OK;
     *told = s->at;
-    if (visitor->progress(visitor->context, s->at, s->table->map.bytes.len))
+    if (visitor->progress(visitor->context, s->at, s->table->size))
         return PX_OK;
     return px_err_set(err, PX_E_CANCELLED, "cancelled while reading %s", s->table->path);
 }
@@ -228,15 +325,16 @@ static enum px_code tell(const struct scanner *s, size_t *told,
 enum px_code px_table_scan(const struct px_table *table, const struct px_table_visitor *visitor,
                            struct px_table_scan *ret, struct px_err *err)
 {
-    struct scanner s = {.table = table};
+    struct scanner s;
     struct px_csv_record record;
     enum px_csv_event event;
     struct px_err why = {0};
     bool header = table->has_header;
     size_t told = 0;
     *ret = (struct px_table_scan){0};
-    px_csv_init(&s.csv, table->separator);
-    enum px_code code = next_record(&s, &record, &event, &why, err);
+    enum px_code code = start_scan(&s, table, err);
+    if (code == PX_OK)
+        code = next_record(&s, &record, &event, &why, err);
     while (code == PX_OK && event != PX_CSV_END) {
         if (event == PX_CSV_BAD)
             note_bad(ret, record.line, &why);
@@ -251,6 +349,10 @@ enum px_code px_table_scan(const struct px_table *table, const struct px_table_v
         if (code == PX_OK)
             code = next_record(&s, &record, &event, &why, err);
     }
-    px_csv_deinit(&s.csv);
+    end_scan(&s);
+    /* What else is wrong may be wrong because of the change. */
+    enum px_code unchanged = code == PX_E_CANCELLED ? PX_OK : check_unchanged(table, err);
+    if (unchanged != PX_OK)
+        return unchanged;
     return code == PX_OK ? judge(table, ret, err) : code;
 }

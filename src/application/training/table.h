@@ -2,8 +2,9 @@
 /*
  * A CSV file as a table that can be gone through several times.
  *
- * The file is mapped, so the memory of a pass is one record, and a file larger than memory works. The
- * separator is guessed from the first line. Columns without a name in the header are column_1, column_2,
+ * The file is read a piece at a time, so the memory of a pass is one record, and a file larger than memory
+ * works. It stays open; a file that changes in place while it is open fails the scan with PX_E_CONFLICT,
+ * because passes would see different rows. The separator is guessed from the first line. Columns without a name in the header are column_1, column_2,
  * ... by their place; without a header they are c1, c2, ...
  *
  * A row that cannot be read (a stray quote, another number of fields than the header) is passed over and
@@ -16,8 +17,10 @@
 #define PX_APPLICATION_TRAINING_TABLE_H
 
 #include "shared/arena.h"
+#include "shared/buf.h"
 #include "shared/csv.h"
-#include "shared/file.h"
+
+#include <time.h>
 
 enum { PX_TABLE_COLUMNS_MAX = 1 << 14 };
 
@@ -31,7 +34,9 @@ struct px_table {
     bool has_header;
     /* private */
     char separator;
-    struct px_file_map map;
+    int fd; /* -1 = closed */
+    size_t size;
+    struct timespec changed; /* when the file was, as of its opening */
     struct px_arena arena;
 };
 
@@ -69,7 +74,10 @@ struct px_table_scan {
     struct px_err bad; /* why it is bad */
 };
 
-/* Goes through all rows; stops at the first code that `row` returns other than PX_OK. */
+/*
+ * Goes through all rows; stops at the first code that `row` returns other than PX_OK. PX_E_CONFLICT: the file
+ * is not as it was when it was opened.
+ */
 PX_MUST_USE enum px_code px_table_scan(const struct px_table *table,
                                        const struct px_table_visitor *visitor,
                                        struct px_table_scan *ret, struct px_err *err);

@@ -210,8 +210,10 @@ enum px_code px_training_run(const struct px_training_options *options, struct p
                              struct px_training_report **ret, struct px_err *err)
 {
     static const struct px_training_observer nobody = {0};
-    struct run r = {
-        .options = options, .observer = observer ? observer : &nobody, .trainer = trainer};
+    struct run r = {.options = options,
+                    .observer = observer ? observer : &nobody,
+                    .trainer = trainer,
+                    .table = {.fd = -1}};
     enum px_code code = run_steps(&r, err);
     px_forest_destroy(r.forest);
     px_buf_deinit(&r.result.model);

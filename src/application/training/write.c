@@ -149,7 +149,10 @@ static void put_reference(struct writer *w, const struct px_csv_field *fields)
 static enum px_code sample_row(void *context, const struct px_table_row *row, struct px_err *err)
 {
     struct writer *w = context;
-    uint8_t mark = w->package->dataset->marks.items[row->number];
+    const struct px_dataset *d = w->package->dataset;
+    if (row->number >= d->marks.len)
+        return px_err_set(err, PX_E_CONFLICT, "%s changed while it was read", d->table->path);
+    uint8_t mark = d->marks.items[row->number];
     if (takes(&w->reference, mark))
         put_reference(w, row->fields);
     if (takes(&w->whole, mark) || takes(&w->gaps, mark))

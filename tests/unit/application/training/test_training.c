@@ -269,6 +269,47 @@ PX_TEST(can_be_cancelled_in_every_stage)
     close_folder();
 }
 
+/* Changes the data file in place when a stage begins. */
+struct change {
+    enum px_training_stage stage;
+    bool shrink, done;
+};
+
+static bool change_data(void *context, const struct px_training_progress *progress)
+{
+    struct change *change = context;
+    if (progress->stage != change->stage || change->done)
+        return true;
+    change->done = true;
+    FILE *file = fopen(data_path, "a");
+    CHECK(file != NULL);
+    for (int i = 0; i < 2000 && !change->shrink; i++)
+        fprintf(file, "%d,1,cook,yes,a\n", i);
+    fclose(file);
+    CHECK_INT(change->shrink ? truncate(data_path, 4096) : 0, 0);
+    return true;
+}
+
+PX_TEST(a_data_file_that_changes_meanwhile_is_a_conflict)
+{
+    open_folder();
+    struct px_training_options options = options_of("y");
+    for (int i = 0; i < 8; i++) {
+        struct change change = {.stage = (enum px_training_stage)(PX_TRAINING_PROFILE + i / 2),
+                                .shrink = i % 2};
+        const struct px_training_observer observer = {change_data, &change};
+        struct px_training_report *report;
+        struct px_err err;
+        write_data(30000, "b",
+                   "a"); /* more than one chunk, so that there is something to cut off */
+        CHECK_INT(px_training_run(&options, memory_trainer_create(), &observer, &report, &err),
+                  PX_E_CONFLICT);
+        CHECK_CONTAINS(err.message, "changed while it was read");
+        CHECK_INT(px_file_kind(out_path), PX_FILE_ABSENT);
+    }
+    close_folder();
+}
+
 PX_TEST(passes_on_what_the_trainer_says)
 {
     open_folder();
@@ -311,4 +352,5 @@ PX_TEST(survives_failing_allocations)
 PX_TEST_MAIN(T(writes_a_package) T(trains_every_task) T(splits_by_time)
                  T(warns_about_leakage_and_missing_targets) T(refuses_what_cannot_work)
                      T(any_file_name_gives_a_valid_model_name) T(can_be_cancelled_in_every_stage)
-                         T(passes_on_what_the_trainer_says) T(survives_failing_allocations))
+                         T(a_data_file_that_changes_meanwhile_is_a_conflict)
+                             T(passes_on_what_the_trainer_says) T(survives_failing_allocations))
