@@ -163,7 +163,7 @@ static enum px_code replace_files(const struct px_stage *stage, const char *last
 }
 
 /* After the exchange the stage is the old folder: what only it has goes into the new one. */
-static enum px_code keep_others(const struct px_stage *stage, struct px_err *err)
+static enum px_code move_others(const struct px_stage *stage, struct px_err *err)
 {
     DIR *dir = opendir(stage->path);
     if (!dir)
@@ -172,15 +172,27 @@ static enum px_code keep_others(const struct px_stage *stage, struct px_err *err
     for (struct dirent *entry; code == PX_OK && (entry = readdir(dir));) {
         char from[PATH_MAX], to[PATH_MAX];
         struct stat info;
-        if (!is_real(entry) || !join(from, stage->path, entry->d_name) ||
-            !join(to, stage->target, entry->d_name) || lstat(to, &info) == 0)
+        if (!is_real(entry))
             continue;
-        if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) != 0)
+        if (!join(from, stage->path, entry->d_name) || !join(to, stage->target, entry->d_name))
+            code = px_err_set(err, PX_E_INVALID, "the path of '%s' is too long", entry->d_name);
+        else if (lstat(to, &info) != 0 && rename(from, to) != 0)
             code = fail_system("take over", from, err);
     }
     closedir(dir);
-    return code == PX_OK ? PX_OK
-                         : px_err_wrap(err, "the package is written, but the old folder remains");
+    return code;
+}
+
+/* Files that cannot be moved stay where they are: closing must not remove them. */
+static enum px_code keep_others(struct px_stage *stage, struct px_err *err)
+{
+    enum px_code code = move_others(stage, err);
+    if (code == PX_OK)
+        return code;
+    px_err_wrap(err, "the new folder is in place, other files of the old one are in '%s'",
+                stage->path);
+    stage->path[0] = '\0';
+    return code;
 }
 
 /* Puts the stage at its place; *ret_exchanged says that the stage is now the old folder. */

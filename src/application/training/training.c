@@ -5,6 +5,7 @@
 #include "application/lifecycle/model_name.h"
 #include "application/training/dataset.h"
 #include "application/training/evaluate.h"
+#include "application/training/stage.h"
 #include "application/training/write.h"
 #include "shared/alloc.h"
 #include "shared/clock.h"
@@ -24,6 +25,7 @@ struct run {
     struct px_training_report *report;
     struct px_table table;
     struct px_dataset *dataset;
+    struct px_stage stage;
     struct px_train_result result;
     struct px_forest *forest;
 };
@@ -161,7 +163,7 @@ static enum px_code verify(struct run *r, struct px_err *err)
 {
     struct px_package *package;
     struct px_check_report check;
-    enum px_code code = px_package_open(r->options->out, NULL, &package, err);
+    enum px_code code = px_package_open(r->stage.path, NULL, &package, err);
     if (code == PX_OK) {
         code = px_check_package(package, NULL, &check, err);
         px_package_close(package);
@@ -178,13 +180,16 @@ static enum px_code write_package(struct run *r, struct px_err *err)
         .options = r->options,
         .observer = r->observer,
         .forest = r->forest,
+        .folder = r->stage.path,
         .model = px_buf_view(&r->result.model),
         .model_file = r->result.file_name,
     };
     enum px_code code = px_training_write(&package, r->report, err);
     if (code == PX_OK)
         code = verify(r, err);
-    return code == PX_OK ? keep_texts(r->report, err) : code;
+    if (code == PX_OK)
+        code = keep_texts(r->report, err);
+    return code == PX_OK ? px_stage_commit(&r->stage, "model.yaml", err) : code;
 }
 
 static enum px_code run_steps(struct run *r, struct px_err *err)
@@ -198,6 +203,8 @@ static enum px_code run_steps(struct run *r, struct px_err *err)
         code = px_table_open(&r->table, r->options->data, r->options->no_header, err);
     if (code == PX_OK)
         code = px_dataset_create(&r->table, r->options, r->observer, r->report, &r->dataset, err);
+    if (code == PX_OK)
+        code = px_stage_open(&r->stage, r->options->out, err);
     if (code == PX_OK)
         code = boost(r, err);
     if (code == PX_OK)
@@ -215,6 +222,7 @@ enum px_code px_training_run(const struct px_training_options *options, struct p
                     .trainer = trainer,
                     .table = {.fd = -1}};
     enum px_code code = run_steps(&r, err);
+    px_stage_close(&r.stage);
     px_forest_destroy(r.forest);
     px_buf_deinit(&r.result.model);
     px_dataset_destroy(r.dataset);

@@ -9,9 +9,9 @@
  *  3. split into rows that train, rows that decide when to stop, and rows that measure (split.h)
  *  4. train through the port
  *  5. score the measuring rows with our own engine, the one that will serve, and compute the metrics
- *  6. write the package: model file, golden.csv, reference.csv, and last model.yaml, without which the
- *     folder is no package
+ *  6. write the package out of sight: model file, golden.csv, reference.csv and model.yaml (stage.h)
  *  7. open the package as serving would and compare its golden rows
+ *  8. put it at its place in one step; a package that was there is untouched until then
  *
  * Whether a feature is known at prediction time is the user's to judge; a feature that predicts the target
  * almost perfectly on its own gets a warning (leakage.h).

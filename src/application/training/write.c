@@ -9,6 +9,7 @@
 #include "application/batch/scores.h"
 #include "application/lifecycle/package.h"
 #include "shared/alloc.h"
+#include "shared/file.h"
 #include "shared/number.h"
 #include "shared/yaml.h"
 
@@ -208,7 +209,7 @@ static enum px_code write_file(const struct writer *w, const char *name, struct 
                                struct px_err *err)
 {
     char path[PATH_TEXT_MAX];
-    int n = snprintf(path, sizeof path, "%s/%s", w->package->options->out, name);
+    int n = snprintf(path, sizeof path, "%s/%s", w->package->folder, name);
     if (n < 0 || (size_t)n >= sizeof path)
         return px_err_set(err, PX_E_INVALID, "the path of the package is too long");
     return px_file_write(path, bytes, err);
@@ -293,9 +294,7 @@ static enum px_code write_yaml(const struct writer *w, struct px_err *err)
 
 static enum px_code write_files(struct writer *w, struct px_err *err)
 {
-    enum px_code code = px_file_mkdirs(w->package->options->out, err);
-    if (code == PX_OK)
-        code = write_file(w, w->package->model_file, w->package->model, err);
+    enum px_code code = write_file(w, w->package->model_file, w->package->model, err);
     if (code == PX_OK && w->report->n_golden)
         code = write_file(w, "golden.csv", px_buf_view(&w->golden_csv), err);
     if (code == PX_OK)

@@ -11,6 +11,7 @@ struct px_training_package {
     const struct px_training_options *options;
     const struct px_training_observer *observer;
     const struct px_forest *forest;
+    const char *folder;     /* to write to; it is there */
     struct px_str model;    /* the model file's bytes */
     const char *model_file; /* "model.ubj" */
 };
