@@ -62,6 +62,7 @@ static enum px_code find_columns(struct golden *g, struct px_err *err)
     enum px_code code = PX_OK;
     for (size_t i = 0; i < g->info->n_outputs && code == PX_OK; i++) {
         px_buf_clear(&name);
+        px_buf_str(&name, g->package->golden_scores);
         px_score_name(&g->package->signature, g->info->n_outputs, i, &name);
         g->columns[i] = px_rows_column(&g->rows, px_buf_view(&name));
         if (g->columns[i] < 0) {

@@ -37,8 +37,8 @@ PX_MUST_USE enum px_code px_check_package(const struct px_package *package, cons
                                           struct px_check_report *ret, struct px_err *err);
 
 /*
- * Compares one CSV of golden rows: the features as in production and the columns of scores.h. A
- * difference is PX_E_CONFLICT; rows that cannot be read are PX_E_INVALID with the line.
+ * Compares one CSV of golden rows: the features as in production and the columns of scores.h,
+ * their names after the package's golden_scores. A difference is PX_E_CONFLICT; rows that cannot be read are PX_E_INVALID with the line.
  */
 PX_MUST_USE enum px_code px_check_golden(const struct px_package *package, const char *path,
                                          struct px_golden_report *ret, struct px_err *err);

@@ -57,6 +57,7 @@ void px_package_describe(const struct px_package_description *d, struct px_buf *
     for (size_t i = 0; i < s->n_features; i++)
         put_feature(yaml, &s->features[i]);
     put_entry(yaml, "golden", d->golden_file);
+    put_entry(yaml, "golden_scores", d->golden_scores);
     put_entry(yaml, "reference", d->reference_file);
     if (d->training.len) {
         px_buf_text(yaml, "training:\n");

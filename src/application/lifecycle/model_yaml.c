@@ -163,9 +163,10 @@ static enum px_code read_scalars(const struct px_yaml *root, struct px_arena *ar
     const struct {
         const char *key;
         struct px_str *ret;
-    } texts[] = {{"name", &ret->name},          {"model", &ret->model},   {"rounds", &ret->rounds},
-                 {"target", &ret->target},      {"output", &ret->output}, {"golden", &ret->golden},
-                 {"reference", &ret->reference}};
+    } texts[] = {{"name", &ret->name},           {"model", &ret->model},
+                 {"rounds", &ret->rounds},       {"target", &ret->target},
+                 {"output", &ret->output},       {"golden", &ret->golden},
+                 {"reference", &ret->reference}, {"golden_scores", &ret->golden_scores}};
     for (size_t i = 0; i < PX_ARRAY_LEN(texts); i++) {
         const struct px_yaml *node = px_yaml_get(root, texts[i].key);
         if (!node)
@@ -199,9 +200,10 @@ static enum px_code read_root(const struct px_yaml *root, struct px_arena *arena
                               struct px_model_yaml *ret, struct px_err *err)
 {
     static const struct px_str known[] = {
-        PX_STR("phoenix"),  PX_STR("name"),   PX_STR("model"),     PX_STR("rounds"),
-        PX_STR("task"),     PX_STR("target"), PX_STR("output"),    PX_STR("labels"),
-        PX_STR("features"), PX_STR("golden"), PX_STR("reference"), PX_STR("training")};
+        PX_STR("phoenix"),  PX_STR("name"),   PX_STR("model"),         PX_STR("rounds"),
+        PX_STR("task"),     PX_STR("target"), PX_STR("output"),        PX_STR("labels"),
+        PX_STR("features"), PX_STR("golden"), PX_STR("golden_scores"), PX_STR("reference"),
+        PX_STR("training")};
     if (root->type != PX_YAML_MAPPING)
         return px_err_set(err, PX_E_INVALID, "line %u: expected keys such as 'model:'", root->line);
     enum px_code code = px_yaml_only(root, known, PX_ARRAY_LEN(known), err);

@@ -12,7 +12,7 @@
 enum { PX_MODEL_YAML_LAYOUT = 1 }; /* the value of `phoenix:` that is understood */
 
 struct px_model_yaml {
-    struct px_str name, model, rounds, target, output, golden, reference;
+    struct px_str name, model, rounds, target, output, golden, golden_scores, reference;
     enum px_task task;           /* 0 when absent */
     const struct px_str *labels; /* NULL when absent */
     size_t n_labels;

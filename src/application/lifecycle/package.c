@@ -117,6 +117,7 @@ static enum px_code locate_all(struct opening *o, struct px_err *err)
     enum px_code code = locate(o, "model", o->yaml.model, &p->model_path, err);
     if (code == PX_OK && o->yaml.golden.ptr)
         code = locate(o, "golden", o->yaml.golden, &p->golden_path, err);
+    p->golden_scores = o->yaml.golden_scores;
     if (code == PX_OK && o->yaml.reference.ptr)
         code = locate(o, "reference", o->yaml.reference, &p->reference_path, err);
     return code;

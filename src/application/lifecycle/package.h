@@ -17,6 +17,7 @@
  *       - {name: age, type: number}
  *       - {name: job, type: category, categories: [admin., technician], other: 1}
  *     golden: golden.csv              # raw rows and the scores they must get
+ *     golden_scores: expected_        # what the names of their score columns begin with, if not nothing
  *     reference: reference.csv        # sample of the training rows, raw
  *     training: {...}                 # how it was made; free form, kept as it is
  *
@@ -44,6 +45,8 @@ struct px_package {
     bool bare;                                 /* a model file without model.yaml */
     struct px_str target;                      /* empty when unknown */
     struct px_str golden_path, reference_path; /* empty when absent */
+    struct px_str golden_scores; /* before the names of scores.h in golden rows, so that no feature
+                                    or target has such a name; mostly empty */
     struct px_forest *forest;
     struct px_signature signature;
 };
@@ -58,7 +61,7 @@ void px_package_close(struct px_package *package); /* NULL is fine */
 
 /* Text of model.yaml for a package that is being written. `training` is YAML of a mapping's body or empty. */
 struct px_package_description {
-    struct px_str name, model_file, rounds, target, golden_file, reference_file;
+    struct px_str name, model_file, rounds, target, golden_file, golden_scores, reference_file;
     const struct px_signature *signature;
     struct px_str training; /* lines indented by two blanks */
 };

@@ -55,8 +55,9 @@ struct writer {
     struct px_training_report *report;
     struct sample whole, gaps, reference; /* golden rows without and with missing values */
     struct px_buf golden_csv, reference_csv;
-    float *row;   /* [n_features] */
-    void *scores; /* of one row */
+    char golden_scores[32]; /* what the names of the score columns begin with */
+    float *row;             /* [n_features] */
+    void *scores;           /* of one row */
     void *scratch;
 };
 
@@ -75,6 +76,32 @@ static void put_features(const struct px_dataset *d, const struct px_csv_field *
     }
 }
 
+/* Is a feature or the target named as the column of a score would be? */
+static bool names_collide(const struct writer *w, const char *prefix)
+{
+    const struct px_dataset *d = w->package->dataset;
+    size_t n = px_forest_info(w->package->forest)->n_outputs;
+    struct px_buf name = px_buf(PX_CSV_RECORD_MAX);
+    bool collides = false;
+    for (size_t s = 0; s < n && !collides; s++) {
+        px_buf_clear(&name);
+        px_buf_text(&name, prefix);
+        px_score_name(&d->signature, n, s, &name);
+        collides = px_signature_find(&d->signature, px_buf_view(&name)) >= 0 ||
+                   px_str_eq(d->target.name, px_buf_view(&name));
+    }
+    px_buf_deinit(&name);
+    return collides;
+}
+
+/* Nothing where that is free; there are finitely many columns, so one of the numbers is. */
+static void choose_golden_scores(struct writer *w)
+{
+    for (unsigned i = 1; names_collide(w, w->golden_scores); i++)
+        snprintf(w->golden_scores, sizeof w->golden_scores, i == 1 ? "expected_" : "expected_%u_",
+                 i);
+}
+
 static void put_headers(struct writer *w)
 {
     const struct px_dataset *d = w->package->dataset;
@@ -90,6 +117,7 @@ static void put_headers(struct writer *w)
     }
     for (size_t s = 0; s < info->n_outputs; s++) {
         struct px_buf name = px_buf(PX_CSV_RECORD_MAX);
+        px_buf_text(&name, w->golden_scores);
         px_score_name(&d->signature, info->n_outputs, s, &name);
         px_buf_byte(&w->golden_csv, ',');
         px_csv_put(&w->golden_csv, px_buf_view(&name), ',');
@@ -198,6 +226,7 @@ static enum px_code collect_samples(struct writer *w, struct px_err *err)
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for a row of %zu features",
                           info->n_features);
     plan_samples(w);
+    choose_golden_scores(w);
     put_headers(w);
     enum px_code code = px_table_scan(w->package->dataset->table, &visitor, &scan, err);
     if (code == PX_OK)
@@ -277,6 +306,7 @@ static enum px_code write_yaml(const struct writer *w, struct px_err *err)
         .rounds = px_str("all"),
         .target = w->report->target,
         .golden_file = w->report->n_golden ? px_str("golden.csv") : (struct px_str){0},
+        .golden_scores = px_str(w->golden_scores),
         .reference_file = px_str("reference.csv"),
         .signature = &w->package->dataset->signature,
         .training = px_buf_view(&training),

@@ -251,6 +251,46 @@ PX_TEST(any_file_name_gives_a_valid_model_name)
     close_folder();
 }
 
+/* 400 rows of two numbers and a class of three under the given names. */
+static void write_named(const char *names)
+{
+    struct px_buf csv = px_buf(1 << 20);
+    px_buf_printf(&csv, "%s\n", names);
+    for (int i = 0; i < 400; i++)
+        px_buf_printf(&csv, "%d.5,%d,%c\n", i % 37, i % 11, "abc"[i % 3]);
+    CHECK_OK(px_file_write(data_path, px_buf_view(&csv), NULL));
+    px_buf_deinit(&csv);
+}
+
+static void check_golden_scores(const char *target, const char *want)
+{
+    struct px_training_options options = options_of(target);
+    struct px_training_report *report;
+    struct px_package *package;
+    struct px_err err = {0};
+    CHECK_OK(run(&options, &report, &err));
+    CHECK_INT(report->n_golden, 50);
+    px_training_report_destroy(report);
+    CHECK_OK(px_package_open(out_path, NULL, &package, &err));
+    CHECK_STR(package->golden_scores, want);
+    px_package_close(package);
+}
+
+PX_TEST(features_and_targets_may_be_named_like_scores)
+{
+    open_folder();
+    write_named("a,b,y");
+    check_golden_scores("y", "");
+    write_named("score,b,y"); /* the scores of three classes are score_a, score_b and score_c */
+    check_golden_scores("y", "");
+    check_golden_scores("score", "expected_");
+    write_named("a,score,y");
+    check_golden_scores("a", "expected_");
+    write_named("score_a,expected_score_b,y");
+    check_golden_scores("y", "expected_2_");
+    close_folder();
+}
+
 static bool cancel_at(void *context, const struct px_training_progress *progress)
 {
     return progress->stage != *(const enum px_training_stage *)context;
@@ -501,4 +541,5 @@ PX_TEST_MAIN(T(writes_a_package) T(trains_every_task) T(splits_by_time)
                                      T(a_new_run_replaces_the_package_and_keeps_other_files)
                                          T(the_working_folder_and_a_link_can_be_the_package)
                                              T(passes_on_what_the_trainer_says)
-                                                 T(survives_failing_allocations))
+                                                 T(features_and_targets_may_be_named_like_scores)
+                                                     T(survives_failing_allocations))
