@@ -19,6 +19,9 @@ static const struct code_row {
 #undef PX_ERROR
 };
 
+/* The code of this thread's latest error that nobody listens to; its texts are not worth keeping. */
+static _Thread_local enum px_code unheard = PX_E_INTERNAL;
+
 static const struct code_row *find_row(enum px_code code)
 {
     for (size_t i = 0; i < PX_ARRAY_LEN(code_rows); i++) {
@@ -33,7 +36,7 @@ enum px_code px_err_set_at(struct px_err *err, enum px_code code, const char *fi
 {
     PX_ASSERT(code != PX_OK);
     if (!err)
-        return code;
+        return unheard = code;
     va_list args;
     va_start(args, format);
     /* Formatted aside first: an argument may be the old message. */
@@ -48,7 +51,7 @@ enum px_code px_err_set_at(struct px_err *err, enum px_code code, const char *fi
 enum px_code px_err_hint(struct px_err *err, const char *format, ...)
 {
     if (!err)
-        return PX_E_INTERNAL;
+        return unheard;
     va_list args;
     va_start(args, format);
     vsnprintf(err->hint, sizeof err->hint, format, args);
@@ -59,7 +62,7 @@ enum px_code px_err_hint(struct px_err *err, const char *format, ...)
 enum px_code px_err_wrap(struct px_err *err, const char *format, ...)
 {
     if (!err)
-        return PX_E_INTERNAL;
+        return unheard;
     PX_ASSERT(err->code != PX_OK);
     char message[PX_ERR_MESSAGE_MAX];
     va_list args;

@@ -8,7 +8,8 @@
  *         return px_err_wrap(&err, "load model '%s'", name);
  *
  * The last parameter is always `struct px_err *err`; it may be NULL, and it is untouched on success,
- * so calls chain. A message says what was expected and what came; the hint says how to fix it. Each
+ * so calls chain. Without an object only the code of an error is kept, per thread, from px_err_set to the
+ * px_err_hint or px_err_wrap that returns it: what a function returns never depends on who listens. A message says what was expected and what came; the hint says how to fix it. Each
  * layer adds its context once, with px_err_wrap. Nothing both logs and returns an error. A bug is not
  * an error: see PX_ASSERT.
  */
@@ -45,10 +46,10 @@ struct px_err {
 enum px_code px_err_set_at(struct px_err *err, enum px_code code, const char *file, int line,
                            const char *format, ...) PX_PRINTF(5, 6);
 
-/* Adds how to fix it; returns the code that `err` holds (PX_E_INTERNAL when `err` is NULL). */
+/* Adds how to fix it; returns the code of the error: the one that px_err_set was given. */
 enum px_code px_err_hint(struct px_err *err, const char *format, ...) PX_PRINTF(2, 3);
 
-/* Puts "context: " before the message; returns the code that `err` holds. */
+/* Puts "context: " before the message; returns the code of the error. */
 enum px_code px_err_wrap(struct px_err *err, const char *format, ...) PX_PRINTF(2, 3);
 
 /* The message, and the hint after it in parentheses, as one line for people. `cap` > 0. */

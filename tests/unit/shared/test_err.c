@@ -18,8 +18,23 @@ PX_TEST(sets_code_message_and_place)
 PX_TEST(null_is_fine)
 {
     CHECK_INT(px_err_set(NULL, PX_E_INVALID, "x"), PX_E_INVALID);
-    CHECK_INT(px_err_hint(NULL, "x"), PX_E_INTERNAL);
-    CHECK_INT(px_err_wrap(NULL, "x"), PX_E_INTERNAL);
+    CHECK_INT(px_err_hint(NULL, "x"), PX_E_INVALID);
+    CHECK_INT(px_err_wrap(NULL, "x"), PX_E_INVALID);
+}
+
+static enum px_code find_nothing(struct px_err *err)
+{
+    px_err_set(err, PX_E_NOT_FOUND, "nothing here");
+    px_err_hint(err, "look elsewhere");
+    return px_err_wrap(err, "find");
+}
+
+PX_TEST(the_code_does_not_depend_on_who_listens)
+{
+    struct px_err err;
+    CHECK_INT(px_err_set(NULL, PX_E_IO, "an older error"), PX_E_IO);
+    CHECK_INT(find_nothing(&err), PX_E_NOT_FOUND);
+    CHECK_INT(find_nothing(NULL), PX_E_NOT_FOUND);
 }
 
 PX_TEST(hints_and_context)
@@ -88,6 +103,7 @@ PX_TEST(rows_are_distinct_and_sensible)
     }
 }
 
-PX_TEST_MAIN(T(sets_code_message_and_place) T(null_is_fine) T(hints_and_context)
-                 T(the_old_message_may_be_an_argument) T(long_texts_are_cut)
-                     T(codes_have_properties) T(rows_are_distinct_and_sensible))
+PX_TEST_MAIN(T(sets_code_message_and_place) T(null_is_fine)
+                 T(the_code_does_not_depend_on_who_listens) T(hints_and_context)
+                     T(the_old_message_may_be_an_argument) T(long_texts_are_cut)
+                         T(codes_have_properties) T(rows_are_distinct_and_sensible))
