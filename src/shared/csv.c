@@ -303,8 +303,11 @@ char px_csv_guess_separator(struct px_str sample)
     static const char candidates[] = ",;\t|";
     size_t counts[sizeof candidates - 1] = {0}, best = 0;
     bool in_quotes = false;
-    for (size_t i = 0; i < sample.len; i++) {
-        char c = sample.ptr[i];
+    size_t at = px_str_starts(sample, "\xEF\xBB\xBF") ? 3 : 0;
+    while (at < sample.len && is_line_end(sample.ptr[at])) /* blank lines are no records */
+        at++;
+    for (; at < sample.len; at++) {
+        char c = sample.ptr[at];
         in_quotes ^= c == '"';
         if (in_quotes)
             continue;

@@ -34,7 +34,7 @@ enum px_csv_event {
 
 struct px_csv_field {
     struct px_str text; /* unquoted; valid until the next call of px_csv_next or px_csv_feed */
-    bool quoted;        /* "" is an empty text, an empty unquoted field is a missing value */
+    bool quoted; /* so that a caller can tell "" from nothing; to a signature both are missing */
 };
 
 struct px_csv_record {
@@ -75,7 +75,7 @@ PX_MUST_USE enum px_code px_csv_feed(struct px_csv *csv, const void *bytes, size
 
 enum px_csv_event px_csv_next(struct px_csv *csv, struct px_csv_record *ret, struct px_err *err);
 
-/* The separator that splits the first line of `sample` best among , ; tab and |. */
+/* The separator that splits the first line of `sample` that is not blank best among , ; tab and |. */
 char px_csv_guess_separator(struct px_str sample);
 
 /* Appends one field, quoted when it must be. An empty field is written as nothing: a missing value. */

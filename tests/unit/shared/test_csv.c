@@ -257,6 +257,9 @@ PX_TEST(guesses_the_separator)
     CHECK_INT(px_csv_guess_separator(px_str("a\tb\r1,2,3")), '\t');
     CHECK_INT(px_csv_guess_separator(px_str("a|b")), '|');
     CHECK_INT(px_csv_guess_separator(px_str("one")), ',');
+    CHECK_INT(px_csv_guess_separator(px_str("\na;b\n1,2,3;2")), ';');
+    CHECK_INT(px_csv_guess_separator(px_str("\xEF\xBB\xBF\r\n\r\n\na\tb\n")), '\t');
+    CHECK_INT(px_csv_guess_separator(px_str("\n\n")), ',');
     CHECK_INT(px_csv_guess_separator((struct px_str){0}), ',');
 }
 
