@@ -171,22 +171,40 @@ static size_t edit_distance(struct px_str a, struct px_str b)
     return rows[a.len % 3][b.len];
 }
 
-long px_str_nearest(struct px_str word, const struct px_str *candidates, size_t n)
+static size_t distance_max(size_t a, size_t b)
+{
+    return ((a > b ? a : b) + 1) / 3;
+}
+
+/* May `b` be near enough? As many letters as the lengths differ by must be added or dropped at least. */
+static bool is_near_in_length(size_t a, size_t b)
+{
+    size_t difference = a > b ? a - b : b - a;
+    return b > 0 && b <= NEAREST_WORD_MAX && difference <= distance_max(a, b);
+}
+
+long px_str_nearest_of(struct px_str word, const struct px_str *first, size_t stride, size_t n)
 {
     long best = -1;
-    size_t best_distance = 0;
+    size_t best_distance = 0, steps = 0;
     if (word.len == 0 || word.len > NEAREST_WORD_MAX)
         return -1;
-    for (size_t i = 0; i < n; i++) {
-        struct px_str c = candidates[i];
-        if (c.len == 0 || c.len > NEAREST_WORD_MAX)
+    for (size_t i = 0; i < n && steps < PX_NEAREST_STEPS_MAX; i++) {
+        struct px_str c;
+        memcpy(&c, (const char *)first + i * stride, sizeof c);
+        if (!is_near_in_length(word.len, c.len))
             continue;
         size_t distance = edit_distance(word, c);
-        size_t longer = word.len > c.len ? word.len : c.len;
-        if (distance * 3 <= longer + 1 && (best < 0 || distance < best_distance)) {
+        steps += word.len * c.len;
+        if (distance <= distance_max(word.len, c.len) && (best < 0 || distance < best_distance)) {
             best = (long)i;
             best_distance = distance;
         }
     }
     return best;
+}
+
+long px_str_nearest(struct px_str word, const struct px_str *candidates, size_t n)
+{
+    return px_str_nearest_of(word, candidates, sizeof *candidates, n);
 }

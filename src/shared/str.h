@@ -79,8 +79,14 @@ size_t px_str_utf8_char(struct px_str s);
 
 /*
  * The candidate nearest to `word` (Damerau-Levenshtein distance, case ignored), for "did you mean".
- * Returns the index, or -1 when none is close (more than a third of the letters differ).
+ * Returns the index, or -1 when none is close (more than a third of the letters differ). The work is bounded
+ * whatever the texts are: after PX_NEAREST_STEPS_MAX pairs of letters the rest is not looked at.
  */
 long px_str_nearest(struct px_str word, const struct px_str *candidates, size_t n);
+
+enum { PX_NEAREST_STEPS_MAX = 1 << 17 }; /* about half a millisecond */
+
+/* The same for names inside larger structs: the first one, and the bytes from one to the next. */
+long px_str_nearest_of(struct px_str word, const struct px_str *first, size_t stride, size_t n);
 
 #endif

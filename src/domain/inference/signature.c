@@ -4,7 +4,10 @@
  *
  * Invariants
  * 1. A text and the JSON value that means the same encode to the same number: "3" and 3, "true" and
- *    true, "" and null. Where a category list is concerned a number is looked up by its text.
+ *    true, "" and null. Where a category list is concerned a number is looked up by its text. Values are
+ *    doubles here; a 32-bit matrix rounds them once more. A reader of typed numbers (an FP32 tensor) may round
+ *    the text to a float at once; the two differ, in the last bit, only for a text that lies within a
+ *    double's rounding of the middle between two floats.
  * 2. A category is looked up exactly before anything else is tried, so a list may hold "NA" or a
  *    name with blanks; only then is the text trimmed and tested for the words that mean missing.
  * 3. Encoding never guesses: what is neither valid nor missing is an error. The one exception is an
@@ -97,16 +100,13 @@ long px_signature_find(const struct px_signature *signature, struct px_str name)
 enum px_code px_signature_unknown(const struct px_signature *signature, struct px_str name,
                                   struct px_err *err)
 {
-    const struct px_feature *nearest = NULL;
-    for (size_t i = 0; i < signature->n_features; i++) {
-        struct px_str pair[2] = {nearest ? nearest->name : (struct px_str){0},
-                                 signature->features[i].name};
-        if (px_str_nearest(name, pair, 2) == 1)
-            nearest = &signature->features[i];
-    }
-    if (nearest)
+    long nearest = -1;
+    if (signature->n_features)
+        nearest = px_str_nearest_of(name, &signature->features[0].name, sizeof *signature->features,
+                                    signature->n_features);
+    if (nearest >= 0)
         return px_err_set(err, PX_E_INVALID, "unknown feature '%.*s' (did you mean '%.*s'?)",
-                          PX_STR_ARG(name), PX_STR_ARG(nearest->name));
+                          PX_STR_ARG(name), PX_STR_ARG(signature->features[nearest].name));
     px_err_set(err, PX_E_INVALID, "unknown feature '%.*s'", PX_STR_ARG(name));
     if (signature->n_features)
         px_err_hint(err, "the model has %zu features, the first is '%.*s'", signature->n_features,

@@ -2,8 +2,9 @@
 /*
  * One element of an Open Inference tensor: its text read as its datatype, then encoded for its feature.
  *
- * Half and brain floats are not in the protocol's JSON, yet clients send them: they are rounded to nearest
- * even as a binary tensor would hold them. Integers outside their datatype are refused, not wrapped.
+ * Half and brain floats are not in the protocol's JSON, yet clients send them: FP16 is the double nearest to
+ * the text, rounded to half, and BF16 the float nearest to it, cut to 16 bits, both to nearest even, which is
+ * what a client does that makes a binary tensor from its own numbers. Integers outside their datatype are refused, not wrapped.
  */
 #include "interfaces/rest/v2.h"
 

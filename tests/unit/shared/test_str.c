@@ -154,5 +154,31 @@ PX_TEST(nearest_words)
     CHECK_INT(px_str_nearest(px_str_n(longer, sizeof longer), words, 4), -1);
 }
 
+PX_TEST(the_search_for_the_nearest_word_is_bounded)
+{
+    enum { N = 2000, LEN = 57 };
+    static char texts[N][LEN];
+    static struct {
+        uint64_t other;
+        struct px_str name;
+    } rows[N];
+    char word[LEN];
+    memset(texts, 'x', sizeof texts);
+    memset(word, 'y', sizeof word);
+    for (size_t i = 0; i < N; i++)
+        rows[i].name = px_str_n(texts[i], LEN);
+    struct px_str wanted = px_str_n(word, LEN);
+    memset(texts[20], 'y', LEN - 3);
+    CHECK_INT(px_str_nearest_of(wanted, &rows[0].name, sizeof rows[0], N), 20);
+    memset(texts[20], 'x', LEN);
+    memset(texts[N - 1], 'y', LEN - 3); /* beyond what one search may cost */
+    CHECK((N - 1) * LEN * LEN > PX_NEAREST_STEPS_MAX);
+    CHECK_INT(px_str_nearest_of(wanted, &rows[0].name, sizeof rows[0], N), -1);
+    for (size_t i = 0; i + 1 < N; i++)
+        rows[i].name.len = 10; /* too short to be near: free */
+    CHECK_INT(px_str_nearest_of(wanted, &rows[0].name, sizeof rows[0], N), N - 1);
+}
+
 PX_TEST_MAIN(T(compares) T(starts_and_ends) T(trims_and_finds) T(cuts) T(integers) T(utf8)
-                 T(utf8_exhaustively) T(nearest_words))
+                 T(utf8_exhaustively) T(nearest_words)
+                     T(the_search_for_the_nearest_word_is_bounded))
