@@ -24,7 +24,7 @@ static void drain_waker(struct px_loop_source *source, uint32_t events)
 
 enum px_code px_loop_init(struct px_loop *loop, struct px_err *err)
 {
-    *loop = (struct px_loop){.epoll_fd = epoll_create1(EPOLL_CLOEXEC)};
+    *loop = (struct px_loop){.is_open = true, .epoll_fd = epoll_create1(EPOLL_CLOEXEC)};
     loop->waker = (struct px_loop_source){eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), drain_waker};
     loop->now_ns = px_clock_monotonic_ns();
     enum px_code code = PX_OK;
@@ -39,9 +39,11 @@ enum px_code px_loop_init(struct px_loop *loop, struct px_err *err)
 
 void px_loop_deinit(struct px_loop *loop)
 {
-    if (loop->epoll_fd > 0)
+    if (!loop->is_open)
+        return;
+    if (loop->epoll_fd >= 0)
         close(loop->epoll_fd);
-    if (loop->waker.fd > 0)
+    if (loop->waker.fd >= 0)
         close(loop->waker.fd);
     *loop = (struct px_loop){0};
 }

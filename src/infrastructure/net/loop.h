@@ -48,6 +48,7 @@ struct px_deadline_list {
 struct px_loop {
     uint64_t now_ns; /* monotonic, at the latest wake-up */
     /* private */
+    bool is_open; /* the descriptors below are the loop's; 0 is one like any other */
     int epoll_fd;
     struct px_loop_source waker; /* an eventfd */
     struct px_deadline_list *lists[PX_LOOP_LISTS_MAX];

@@ -4,6 +4,7 @@
 #include "infrastructure/net/loop.h"
 #include "shared/compiler.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 static int calls;
@@ -42,6 +43,23 @@ PX_TEST(calls_a_source_until_it_has_read_everything)
     close(ends[0]);
     close(ends[1]);
     px_loop_deinit(&loop);
+}
+
+PX_TEST(descriptor_zero_is_one_like_any_other)
+{
+    struct px_loop loop = {0};
+    int kept = dup(0), inherited = kept >= 0;
+    px_loop_deinit(&loop); /* never opened: closes nothing */
+    CHECK(!inherited || fcntl(0, F_GETFD) >= 0);
+    close(0);
+    CHECK_OK(px_loop_init(&loop, NULL));
+    CHECK(fcntl(0, F_GETFD) >= 0); /* a loop that a service without standard input would get */
+    px_loop_deinit(&loop);
+    CHECK(fcntl(0, F_GETFD) < 0);
+    px_loop_deinit(&loop);
+    if (inherited)
+        CHECK_INT(dup2(kept, 0), 0);
+    close(kept);
 }
 
 PX_TEST(a_wake_up_ends_the_wait_once)
@@ -127,8 +145,8 @@ PX_TEST(a_poll_ends_when_a_deadline_has_passed)
     px_loop_deinit(&loop);
 }
 
-PX_TEST_MAIN(T(calls_a_source_until_it_has_read_everything) T(a_wake_up_ends_the_wait_once)
-                 T(a_descriptor_that_cannot_be_watched_is_an_error)
+PX_TEST_MAIN(T(calls_a_source_until_it_has_read_everything) T(descriptor_zero_is_one_like_any_other)
+                 T(a_wake_up_ends_the_wait_once) T(a_descriptor_that_cannot_be_watched_is_an_error)
                      T(deadlines_expire_in_order_and_only_when_passed)
                          T(a_deadline_moves_between_lists)
                              T(a_poll_ends_when_a_deadline_has_passed))
