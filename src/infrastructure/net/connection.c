@@ -14,6 +14,11 @@
  * 4. After a response to something that was no request the connection closes, because its bytes
  *    have no known boundaries any more.
  *
+ * A body has two limits: no pause longer than body_timeout_ms, which the deadline watches, and from the
+ * end of the head on no more time than body_timeout_ms and a second per BODY_RATE_MIN bytes, else a client that
+ * drips a byte per pause would hold its buffer, a share of the loop's, for days. The second is tested when
+ * bytes arrive: when none do, the first ends the wait.
+ *
  * Closing: when the client may still be sending, close() would make the kernel answer with a reset,
  * and a reset may destroy the response before the client reads it. So the write side is shut down and
  * a bounded amount is read and dropped first (RFC 9112, 9.6).
@@ -31,6 +36,7 @@ enum {
     SMALL_PAYLOAD = 4096,       /* copied behind the head: one send is cheaper than a vector */
     LINGER_BYTES_MAX = 1 << 20, /* read and dropped before a close */
     LINGER_READ = 1 << 16,
+    BODY_RATE_MIN = 1024, /* bytes per second that a body must bring after body_timeout_ms */
 };
 
 static void wait_for(struct px_connection *c, enum px_wait wait)
@@ -280,10 +286,34 @@ static void send_continue(struct px_connection *c)
         px_connection_close(c);
 }
 
+/* Has the body come so slowly that its sender is no longer waited for? */
+static bool is_body_too_slow(const struct px_connection *c)
+{
+    const struct px_net_exchange *x = c->exchange;
+    uint64_t received = x->input.len - x->input_at - x->parser.body_at;
+    uint64_t allowed_ns =
+        c->worker->config.body_timeout_ms * PX_NS_PER_MS + received * PX_NS_PER_S / BODY_RATE_MIN;
+    return c->worker->loop.now_ns - x->body_began_ns > allowed_ns;
+}
+
+static void refuse_slow_body(struct px_connection *c)
+{
+    struct px_err *err = &c->worker->err;
+    px_err_set(err, PX_E_TIMEOUT,
+               "the body of the request came more slowly than %d bytes per second", BODY_RATE_MIN);
+    refuse(c, err);
+}
+
 static void wait_for_more(struct px_connection *c)
 {
     struct px_net_exchange *x = c->exchange;
     if (px_http1_has_head(&x->parser)) {
+        if (x->body_began_ns == 0)
+            x->body_began_ns = c->worker->loop.now_ns;
+        if (is_body_too_slow(c)) {
+            refuse_slow_body(c);
+            return;
+        }
         wait_for(c, PX_WAIT_BODY);
         if (x->parser.expect_continue && !x->sent_continue)
             send_continue(c);

@@ -100,6 +100,7 @@ void px_exchange_next_request(struct px_net_exchange *exchange)
     exchange->payload = (struct px_str){0};
     exchange->sent = 0;
     exchange->sent_continue = false;
+    exchange->body_began_ns = 0;
 }
 
 /* How much to read at once: the first buffer whole, then what is known to be missing, in steps. */

@@ -31,10 +31,11 @@ struct px_net_exchange {
     struct px_arena arena;
 
     struct px_buf input;
-    size_t input_at;      /* the current request begins here */
-    size_t input_charged; /* what it adds to the pool's input_bytes */
-    uint64_t read_ns;     /* when the newest byte was read */
-    bool sent_continue;   /* "100 Continue" for the current request */
+    size_t input_at;        /* the current request begins here */
+    size_t input_charged;   /* what it adds to the pool's input_bytes */
+    uint64_t read_ns;       /* when the newest byte was read */
+    uint64_t body_began_ns; /* when the head of the current request was complete; 0 = not yet */
+    bool sent_continue;     /* "100 Continue" for the current request */
 
     struct px_buf head; /* of the response, and its body when that is small */
     struct px_buf body;

@@ -59,6 +59,47 @@ PX_TEST(a_stalled_body_is_timed_out_with_an_answer)
     fixture_stop(&f);
 }
 
+PX_TEST(a_body_that_drips_is_timed_out_all_the_same)
+{
+    struct px_net_config config = fixture_config();
+    config.body_timeout_ms = 300;
+    fixture_start(&f, config);
+    client_open(&client, &f);
+    client_send(&client, "POST / HTTP/1.1\r\n" HOST "Content-Length: 100000\r\n\r\n");
+    /* About 100 bytes a second, without a pause that is too long. Ends when the server answers. */
+    for (int i = 0; i < 2000 && send(client.fd, "a", 1, MSG_NOSIGNAL) == 1; i++) {
+        struct pollfd readable = {.fd = client.fd, .events = POLLIN};
+        if (poll(&readable, 1, 10) > 0)
+            break;
+    }
+    client_read(&client, &reply);
+    CHECK_INT(reply.status, 408);
+    CHECK_CONTAINS(reply.body, "more slowly than 1024 bytes per second");
+    client_expect_end(&client);
+    client_close(&client);
+    fixture_stop(&f);
+}
+
+PX_TEST(a_body_may_take_longer_than_its_timeout_while_it_comes)
+{
+    enum { PARTS = 12, PART = 4096 };
+    static char part[PART];
+    struct px_net_config config = fixture_config();
+    config.body_timeout_ms = 1000;
+    fixture_start(&f, config);
+    client_open(&client, &f);
+    client_send(&client, "POST /slow HTTP/1.1\r\n" HOST "Content-Length: 49152\r\n\r\n");
+    memset(part, 'a', sizeof part);
+    for (int i = 0; i < PARTS; i++) {
+        poll(NULL, 0, 100);
+        client_send_bytes(&client, part, PART);
+    }
+    client_read(&client, &reply);
+    CHECK_STR(px_str(reply.body), "3 /slow  49152");
+    client_close(&client);
+    fixture_stop(&f);
+}
+
 PX_TEST(an_idle_connection_is_closed_in_silence)
 {
     struct px_net_config config = fixture_config();
@@ -379,17 +420,19 @@ PX_TEST(stop_before_start_and_twice_is_fine)
 
 PX_TEST_MAIN(
     T(a_slow_head_is_timed_out_with_an_answer) T(a_head_that_drips_is_timed_out_all_the_same)
-        T(a_stalled_body_is_timed_out_with_an_answer) T(an_idle_connection_is_closed_in_silence)
-            T(a_client_that_does_not_read_is_closed) T(connections_over_the_limit_are_answered_503)
-                T(running_out_of_descriptors_only_delays_accepting)
-                    T(a_response_that_does_not_fit_its_memory_is_an_error)
-                        T(a_port_that_is_taken_is_an_error) T(bad_addresses_are_errors)
-                            T(listens_on_names_and_every_interface)
-                                T(no_failed_allocation_in_create_leaks_or_crashes)
-                                    T(stop_closes_idle_connections_and_cuts_nothing)
-                                        T(an_announced_stop_asks_clients_to_leave_and_serves_on)
-                                            T(a_client_between_two_requests_may_send_a_last_one)
-                                                T(stop_answers_what_has_been_sent)
-                                                    T(stop_waits_for_requests_that_have_begun)
+        T(a_stalled_body_is_timed_out_with_an_answer) T(a_body_that_drips_is_timed_out_all_the_same)
+            T(a_body_may_take_longer_than_its_timeout_while_it_comes)
+                T(an_idle_connection_is_closed_in_silence) T(a_client_that_does_not_read_is_closed)
+                    T(connections_over_the_limit_are_answered_503)
+                        T(running_out_of_descriptors_only_delays_accepting)
+                            T(a_response_that_does_not_fit_its_memory_is_an_error)
+                                T(a_port_that_is_taken_is_an_error) T(bad_addresses_are_errors)
+                                    T(listens_on_names_and_every_interface)
+                                        T(no_failed_allocation_in_create_leaks_or_crashes) T(
+                                            stop_closes_idle_connections_and_cuts_nothing)
+                                            T(an_announced_stop_asks_clients_to_leave_and_serves_on)
+                                                T(a_client_between_two_requests_may_send_a_last_one)
+                                                    T(stop_answers_what_has_been_sent) T(
+                                                        stop_waits_for_requests_that_have_begun)
                                                         T(stop_says_when_it_cut_something)
                                                             T(stop_before_start_and_twice_is_fine))
