@@ -19,6 +19,16 @@ size_t px_engine_scratch_size(const struct px_engine *engine, size_t rows_max)
     return engine->ops->scratch_size(engine, rows_max);
 }
 
+const char *px_engine_name(const struct px_engine *engine)
+{
+    return engine->ops->name;
+}
+
+bool px_engine_has(const struct px_engine *engine, enum px_engine_caps cap)
+{
+    return engine->ops->caps & cap;
+}
+
 void px_engine_destroy(struct px_engine *engine)
 {
     if (engine)

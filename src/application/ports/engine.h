@@ -54,6 +54,8 @@ PX_MUST_USE enum px_code px_engine_score(struct px_engine *engine, const struct 
                                          struct px_matrix *scores, void *scratch, unsigned flags,
                                          struct px_err *err);
 size_t px_engine_scratch_size(const struct px_engine *engine, size_t rows_max);
+const char *px_engine_name(const struct px_engine *engine); /* static */
+bool px_engine_has(const struct px_engine *engine, enum px_engine_caps cap);
 void px_engine_destroy(struct px_engine *engine); /* NULL is fine */
 
 #endif

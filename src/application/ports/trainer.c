@@ -15,6 +15,11 @@ enum px_code px_trainer_train(struct px_trainer *trainer, const struct px_train_
     return trainer->ops->train(trainer, job, ret, err);
 }
 
+const char *px_trainer_name(const struct px_trainer *trainer)
+{
+    return trainer->ops->name;
+}
+
 void px_trainer_destroy(struct px_trainer *trainer)
 {
     if (trainer)

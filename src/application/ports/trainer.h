@@ -83,6 +83,7 @@ PX_MUST_USE enum px_code px_trainer_ready(struct px_trainer *trainer, struct px_
 PX_MUST_USE enum px_code px_trainer_train(struct px_trainer *trainer,
                                           const struct px_train_job *job,
                                           struct px_train_result *ret, struct px_err *err);
-void px_trainer_destroy(struct px_trainer *trainer); /* NULL is fine */
+const char *px_trainer_name(const struct px_trainer *trainer); /* static */
+void px_trainer_destroy(struct px_trainer *trainer);           /* NULL is fine */
 
 #endif

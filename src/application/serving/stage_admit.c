@@ -11,7 +11,7 @@ enum px_code px_stage_admit(struct px_serving *serving, struct px_call *call)
         return px_err_hint(&call->err, "split the request, or raise serving.request_rows_max");
     }
     bool margin = call->score_flags & PX_SCORE_MARGIN;
-    if (margin && !(call->model->engine->ops->caps & PX_ENGINE_MARGIN))
+    if (margin && !px_engine_has(call->model->engine, PX_ENGINE_MARGIN))
         return px_err_set(&call->err, PX_E_UNSUPPORTED, "model '%.*s' has no margins",
                           PX_STR_ARG(call->model->name));
     return PX_OK;

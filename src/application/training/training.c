@@ -76,7 +76,7 @@ static enum px_code start_report(struct run *r, struct px_err *err)
     report->out = px_arena_str(&report->arena, px_str(o->out));
     report->target = px_arena_str(&report->arena, o->target);
     report->time_column = px_arena_str(&report->arena, o->time_column);
-    report->trainer = px_str(r->trainer->ops->name);
+    report->trainer = px_str(px_trainer_name(r->trainer));
     report->split_by_time = o->split_by_time;
     report->params = o->params;
     return px_arena_check(&report->arena, "the report", err);

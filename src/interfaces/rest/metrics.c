@@ -222,7 +222,7 @@ static void put_model_states(const struct page *page)
         px_buf_printf(page->out, ",format=\"%s\",objective=\"",
                       px_forest_format_name(model->forest->format));
         put_label_text(page->out, model->forest->objective);
-        px_buf_printf(page->out, "\",engine=\"%s\"}", model->engine->ops->name);
+        px_buf_printf(page->out, "\",engine=\"%s\"}", px_engine_name(model->engine));
         put_value(page->out, 1);
     }
 }
