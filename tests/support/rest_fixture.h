@@ -172,6 +172,7 @@ static inline void rest_make_infos(struct rest_fixture *f)
     f->binary_info.n_features = 5;
     f->binary_info.n_classes = 2;
     f->binary_info.score_is_probability = true;
+    f->binary_info.decision_threshold = 0.5;
     f->multi_info = f->binary_info;
     f->multi_info.n_features = 2;
     f->multi_info.n_classes = 3;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "interfaces/rest/infer.h"
 
+#include "domain/inference/decision.h"
 #include "interfaces/rest/reply.h"
 
 static void done(struct px_call *call)
@@ -53,17 +54,6 @@ void px_infer_fail(struct px_infer *infer)
     px_reply_error(infer->exchange, &infer->call.err);
 }
 
-/* No rows, no scores: the answer has the right shape and the engine has nothing to do. */
-static void answer_empty(struct px_infer *infer)
-{
-    const struct px_engine *engine = infer->call.model->engine;
-    size_t n_cols =
-        infer->call.score_flags & PX_SCORE_MARGIN ? engine->n_margins : engine->n_outputs;
-    infer->call.scores =
-        (struct px_matrix){.type = engine->score_type, .n_cols = n_cols, .stride = n_cols};
-    infer->encode(infer);
-}
-
 void px_infer_submit(struct px_infer *infer)
 {
     struct px_call *call = &infer->call;
@@ -71,9 +61,7 @@ void px_infer_submit(struct px_infer *infer)
         infer->outputs[infer->n_outputs++] = PX_OUTPUT_SCORES;
     if (infer->outputs[0] == PX_OUTPUT_MARGINS)
         call->score_flags = PX_SCORE_MARGIN;
-    if (call->rows.n_rows == 0)
-        answer_empty(infer);
-    else if (px_call_submit(infer->rest->serving, call) != PX_OK)
+    if (px_call_submit(infer->rest->serving, call) != PX_OK)
         px_reply_error(infer->exchange, &call->err);
 }
 
@@ -85,7 +73,7 @@ bool px_model_has_labels(const struct px_model *model)
 
 bool px_model_has_margins(const struct px_model *model)
 {
-    return model->engine->ops->caps & PX_ENGINE_MARGIN;
+    return px_engine_has(model->engine, PX_ENGINE_MARGIN);
 }
 
 static enum px_output output_of(const struct px_model *model, struct px_str name)
@@ -123,33 +111,15 @@ enum px_code px_infer_add_output(struct px_infer *infer, struct px_str name)
     return PX_OK;
 }
 
-/*
- * Ties go to the first class, as numpy's argmax does. A binary score is a probability (cut at one half), or a
- * margin or a hard 0/1 (both cut at zero); a single score of several classes is the class itself.
- */
-static size_t class_of(const struct px_model *model, const struct px_matrix *scores, size_t row)
-{
-    double first = px_matrix_get(scores, row, 0);
-    size_t best = 0, n_classes = model->forest->n_classes;
-    for (size_t col = 1; col < scores->n_cols; col++) {
-        if (px_matrix_get(scores, row, col) > px_matrix_get(scores, row, best))
-            best = col;
-    }
-    if (scores->n_cols > 1)
-        return best;
-    if (n_classes > 2)
-        return first >= 0 && first < (double)n_classes ? (size_t)first : 0;
-    return first > (model->forest->score_is_probability ? 0.5 : 0.0);
-}
-
 struct px_str px_infer_label(const struct px_infer *infer, size_t row, char *scratch)
 {
     const struct px_model *model = infer->call.model;
-    const struct px_signature *signature = model->signature;
-    size_t class = class_of(model, &infer->call.scores, row);
-    if (signature->labels && class < signature->n_labels)
-        return signature->labels[class];
-    int len = snprintf(scratch, PX_LABEL_TEXT_MAX, "%zu", class);
+    const struct px_decision decision = {.n_classes = model->forest->n_classes,
+                                         .threshold = model->forest->decision_threshold};
+    size_t number = px_decide_class(&decision, &infer->call.scores, row);
+    if (number < model->signature->n_labels)
+        return model->signature->labels[number];
+    int len = snprintf(scratch, PX_LABEL_TEXT_MAX, "%zu", number);
     return px_str_n(scratch, (size_t)len);
 }
 
