@@ -42,7 +42,10 @@ static enum px_code create_names(struct batch *b, struct px_err *err)
     b->names = px_alloc(b->n_scores, sizeof *b->names);
     size_t *ends = px_alloc(b->n_scores, sizeof *ends);
     for (size_t i = 0; b->names && ends && i < b->n_scores; i++) {
-        px_score_name(&b->package->signature, b->n_scores, i, &b->names_text);
+        if (b->options->margin)
+            px_margin_name(&b->package->signature, b->n_scores, i, &b->names_text);
+        else
+            px_score_name(&b->package->signature, b->n_scores, i, &b->names_text);
         ends[i] = b->names_text.len;
     }
     for (size_t i = 0, at = 0; b->names && ends && i < b->n_scores; at = ends[i++])
@@ -130,8 +133,7 @@ static void print_json_row(struct batch *b, size_t row)
 {
     struct px_json_writer w = px_json_writer(&b->output);
     px_json_begin_object(&w);
-    px_json_key(&w, "line");
-    px_json_put_u64(&w, b->lines[row]);
+    px_json_member_u64(&w, "line", b->lines[row]);
     for (size_t i = 0; i < b->n_scores; i++) {
         size_t at = row * b->n_scores + i;
         px_json_key_str(&w, b->names[i]);

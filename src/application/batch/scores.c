@@ -3,18 +3,30 @@
 
 #include "shared/number.h"
 
-void px_score_name(const struct px_signature *signature, size_t n_scores, size_t index,
-                   struct px_buf *out)
+static void put_name(const char *what, const struct px_signature *signature, size_t n, size_t index,
+                     struct px_buf *out)
 {
-    PX_ASSERT(index < n_scores);
-    px_buf_text(out, "score");
-    if (n_scores == 1)
+    PX_ASSERT(index < n);
+    px_buf_text(out, what);
+    if (n == 1)
         return;
     px_buf_byte(out, '_');
-    if (signature->labels && signature->n_labels == n_scores)
+    if (signature->labels && signature->n_labels == n)
         px_buf_str(out, signature->labels[index]);
     else
         px_buf_u64(out, index);
+}
+
+void px_score_name(const struct px_signature *signature, size_t n_scores, size_t index,
+                   struct px_buf *out)
+{
+    put_name("score", signature, n_scores, index, out);
+}
+
+void px_margin_name(const struct px_signature *signature, size_t n_margins, size_t index,
+                    struct px_buf *out)
+{
+    put_name("margin", signature, n_margins, index, out);
 }
 
 void px_score_print(enum px_datatype type, const void *scores, size_t index, struct px_buf *out)

@@ -13,6 +13,10 @@
 void px_score_name(const struct px_signature *signature, size_t n_scores, size_t index,
                    struct px_buf *out);
 
+/* The same for margins: "margin", "margin_<label>", "margin_<index>". */
+void px_margin_name(const struct px_signature *signature, size_t n_margins, size_t index,
+                    struct px_buf *out);
+
 /* Appends score `index` of an array of `type` (FP32 or FP64) as its shortest round-trip text. */
 void px_score_print(enum px_datatype type, const void *scores, size_t index, struct px_buf *out);
 

@@ -15,6 +15,7 @@
 /* What one loop keeps between requests, so that it need not allocate again. */
 struct px_rest_loop {
     struct px_csv csv;
+    struct px_buf name; /* of the column of a CSV reply that is being written */
 } __attribute__((aligned(PX_CACHE_LINE)));
 
 struct px_rest_asset; /* assets.c */

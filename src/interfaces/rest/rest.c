@@ -11,6 +11,8 @@
 #include "interfaces/rest/reply.h"
 #include "shared/alloc.h"
 
+enum { COLUMN_NAME_MAX = 1 << 20 };
+
 static void count_error(struct px_rest *rest, unsigned loop, enum px_code code)
 {
     struct px_loop_metrics *metrics = px_serving_loop_metrics(rest->serving, loop);
@@ -100,8 +102,10 @@ enum px_code px_rest_create(struct px_serving *serving, struct px_rest **ret, st
         px_rest_destroy(rest);
         return code;
     }
-    for (unsigned i = 0; i < n_loops; i++)
+    for (unsigned i = 0; i < n_loops; i++) {
         px_csv_init(&rest->loops[i].csv, ',');
+        rest->loops[i].name = px_buf(COLUMN_NAME_MAX);
+    }
     *ret = rest;
     return PX_OK;
 }
@@ -110,8 +114,10 @@ void px_rest_destroy(struct px_rest *rest)
 {
     if (!rest)
         return;
-    for (unsigned i = 0; rest->loops && i < rest->n_loops; i++)
+    for (unsigned i = 0; rest->loops && i < rest->n_loops; i++) {
         px_csv_deinit(&rest->loops[i].csv);
+        px_buf_deinit(&rest->loops[i].name);
+    }
     px_rest_assets_deinit(rest);
     px_free(rest->loops);
     px_free(rest);

@@ -8,6 +8,7 @@
  * misspelt column would silently be missing; columns that are no feature are passed over. Without a header
  * the fields are the features in order.
  */
+#include "application/batch/scores.h"
 #include "interfaces/rest/v1.h"
 
 #include "interfaces/rest/reply.h"
@@ -175,15 +176,15 @@ enum px_code px_v1_read_csv(struct px_infer *infer)
 static void put_column_name(struct px_buf *out, const struct px_infer *infer, size_t col)
 {
     const struct px_signature *signature = infer->call.model->signature;
-    const char *what = infer->outputs[0] == PX_OUTPUT_MARGINS ? "margin" : "score";
-    char name[256];
-    if (infer->call.scores.n_cols == 1)
-        snprintf(name, sizeof name, "%s", what);
-    else if (signature->labels && col < signature->n_labels)
-        snprintf(name, sizeof name, "%s_%.*s", what, PX_STR_ARG(signature->labels[col]));
+    size_t n_cols = infer->call.scores.n_cols;
+    struct px_buf *name = &infer->rest->loops[infer->call.loop].name;
+    px_buf_clear(name);
+    if (infer->outputs[0] == PX_OUTPUT_MARGINS)
+        px_margin_name(signature, n_cols, col, name);
     else
-        snprintf(name, sizeof name, "%s_%zu", what, col);
-    px_csv_put(out, px_str(name), ',');
+        px_score_name(signature, n_cols, col, name);
+    px_csv_put(out, px_buf_view(name), ',');
+    out->failed |= name->failed; /* no half of a name: the transport answers for a failed body */
 }
 
 static void put_header(struct px_buf *out, const struct px_infer *infer)

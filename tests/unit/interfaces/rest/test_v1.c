@@ -78,6 +78,50 @@ PX_TEST(scores_arrays)
     rest_tear_down(&f);
 }
 
+PX_TEST(no_rows_are_a_request_like_any_other)
+{
+    rest_set_up(&f);
+    struct px_model *plain = px_serving_find(f.serving, px_str("plain"), px_str("1"), NULL);
+    check_reply(PLAIN, "{\"instances\":[]}", "{\"predictions\":[]}");
+    check_reply(PLAIN, "{\"instances\":[],\"output\":\"margins\"}", "{\"predictions\":[]}");
+    CHECK_INT(px_metric_get(&plain->metrics[1].requests), 2);
+    CHECK_INT(px_metric_get(&plain->metrics[1].rows), 0);
+    CHECK_INT(px_metric_get(&plain->metrics[1].batches), 0);
+    rest_tear_down(&f);
+}
+
+PX_TEST(labels_are_cut_where_the_objective_says)
+{
+    rest_set_up(&f);
+    /* reg:logistic: no probability by name, and yet a value between 0 and 1. */
+    f.binary_info.score_is_probability = false;
+    f.binary_info.n_classes = 0;
+    check_reply(BANK, "{\"output\":\"labels\",\"instances\":[{\"age\":0.269},{\"age\":0.731}]}",
+                "{\"predictions\":[\"no\",\"yes\"]}");
+    f.binary_info.decision_threshold = 0;
+    check_reply(BANK, "{\"output\":\"labels\",\"instances\":[{\"age\":-0.1},{\"age\":0.1}]}",
+                "{\"predictions\":[\"no\",\"yes\"]}");
+    rest_tear_down(&f);
+}
+
+PX_TEST(csv_columns_have_the_whole_label)
+{
+    static char text[301], reply[2000];
+    memset(text, 'x', sizeof text - 1);
+    const struct px_str labels[] = {PX_STR("a,b"), PX_STR("b"), px_str(text)};
+    rest_set_up(&f);
+    f.multi.labels = labels;
+    f.multi.n_labels = 3;
+    rest_header(&f, "Accept", "text/csv");
+    snprintf(reply, sizeof reply, "\"score_a,b\",score_b,score_%s\n3.0,4.0,5.0\n", text);
+    check_reply(MULTI, "{\"instances\":[[1,2]]}", reply);
+    f.multi.n_labels = 2; /* not one for each score */
+    rest_header(&f, "Accept", "text/csv");
+    f.query = "output=margins";
+    check_reply(MULTI, "{\"instances\":[[1,2]]}", "margin_0,margin_1,margin_2\n-3.0,-2.0,-1.0\n");
+    rest_tear_down(&f);
+}
+
 PX_TEST(answers_labels_and_margins)
 {
     rest_set_up(&f);
@@ -281,4 +325,7 @@ PX_TEST_MAIN(T(scores_objects) T(every_kind_of_value) T(scores_arrays) T(answers
                  T(many_instances_grow_the_matrix) T(names_the_row_the_feature_and_what_came)
                      T(refuses_malformed_bodies) T(scores_csv_by_name) T(scores_csv_by_position)
                          T(answers_csv_when_asked) T(refuses_csv_that_does_not_fit)
-                             T(a_warm_request_allocates_nothing) T(status))
+                             T(a_warm_request_allocates_nothing) T(status)
+                                 T(no_rows_are_a_request_like_any_other)
+                                     T(labels_are_cut_where_the_objective_says)
+                                         T(csv_columns_have_the_whole_label))
