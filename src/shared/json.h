@@ -139,4 +139,13 @@ void px_json_put_f32(struct px_json_writer *w, float value, bool nonfinite);
 /* Text that is JSON already. */
 void px_json_put_raw(struct px_json_writer *w, struct px_str json);
 
+/* A member of an object: the key and its value in one call; a number that is not finite is null. */
+void px_json_member_str(struct px_json_writer *w, const char *key, struct px_str value);
+void px_json_member_text(struct px_json_writer *w, const char *key, const char *value);
+void px_json_member_u64(struct px_json_writer *w, const char *key, uint64_t value);
+void px_json_member_f64(struct px_json_writer *w, const char *key, double value);
+void px_json_member_bool(struct px_json_writer *w, const char *key, bool value);
+void px_json_member_strs(struct px_json_writer *w, const char *key, const struct px_str *values,
+                         size_t n);
+
 #endif

@@ -153,3 +153,42 @@ void px_json_put_raw(struct px_json_writer *w, struct px_str json)
 {
     put_value(w, json.ptr, json.len);
 }
+
+void px_json_member_str(struct px_json_writer *w, const char *key, struct px_str value)
+{
+    px_json_key(w, key);
+    px_json_put_str(w, value);
+}
+
+void px_json_member_text(struct px_json_writer *w, const char *key, const char *value)
+{
+    px_json_member_str(w, key, px_str(value));
+}
+
+void px_json_member_u64(struct px_json_writer *w, const char *key, uint64_t value)
+{
+    px_json_key(w, key);
+    px_json_put_u64(w, value);
+}
+
+void px_json_member_f64(struct px_json_writer *w, const char *key, double value)
+{
+    px_json_key(w, key);
+    px_json_put_f64(w, value, false);
+}
+
+void px_json_member_bool(struct px_json_writer *w, const char *key, bool value)
+{
+    px_json_key(w, key);
+    px_json_put_bool(w, value);
+}
+
+void px_json_member_strs(struct px_json_writer *w, const char *key, const struct px_str *values,
+                         size_t n)
+{
+    px_json_key(w, key);
+    px_json_begin_array(w);
+    for (size_t i = 0; i < n; i++)
+        px_json_put_str(w, values[i]);
+    px_json_end_array(w);
+}

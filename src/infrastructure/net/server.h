@@ -19,7 +19,7 @@ struct px_net_config {
     size_t arena_bytes_max;     /* of one exchange */
     unsigned connections_max;   /* per loop; more are refused with 503 */
     unsigned header_timeout_ms; /* from the first byte to the end of the headers */
-    unsigned body_timeout_ms;   /* without progress of the body; its least rate counts from here */
+    unsigned body_timeout_ms;   /* without progress of the body; the least rate is added to it */
     unsigned idle_timeout_ms;   /* between requests */
     unsigned write_timeout_ms;  /* without progress of the response */
 };

@@ -166,48 +166,15 @@ void px_check_print_text(FILE *out, const struct px_package *package,
         fprintf(out, "would be served: phoenix serve %s\n", package->path.ptr);
 }
 
-static void put_str(struct px_json_writer *w, const char *key, struct px_str value)
-{
-    px_json_key(w, key);
-    px_json_put_str(w, value);
-}
-
-static void put_text(struct px_json_writer *w, const char *key, const char *value)
-{
-    put_str(w, key, px_str(value));
-}
-
-static void put_u64(struct px_json_writer *w, const char *key, uint64_t value)
-{
-    px_json_key(w, key);
-    px_json_put_u64(w, value);
-}
-
-static void put_bool(struct px_json_writer *w, const char *key, bool value)
-{
-    px_json_key(w, key);
-    px_json_put_bool(w, value);
-}
-
-static void put_list(struct px_json_writer *w, const char *key, const struct px_str *texts,
-                     size_t n)
-{
-    px_json_key(w, key);
-    px_json_begin_array(w);
-    for (size_t i = 0; i < n; i++)
-        px_json_put_str(w, texts[i]);
-    px_json_end_array(w);
-}
-
 static void put_feature(struct px_json_writer *w, const struct px_feature *f)
 {
     px_json_begin_object(w);
-    put_str(w, "name", f->name);
-    put_text(w, "type", px_feature_kind_name(f->kind));
+    px_json_member_str(w, "name", f->name);
+    px_json_member_text(w, "type", px_feature_kind_name(f->kind));
     if (f->n_categories)
-        put_list(w, "categories", f->categories, f->n_categories);
+        px_json_member_strs(w, "categories", f->categories, f->n_categories);
     if (f->other >= 0)
-        put_u64(w, "other", (uint64_t)f->other);
+        px_json_member_u64(w, "other", (uint64_t)f->other);
     px_json_end_object(w);
 }
 
@@ -216,43 +183,43 @@ static void put_package(struct px_json_writer *w, const struct px_package *p)
     const struct px_forest_info *info = px_forest_info(p->forest);
     char hash[32];
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)p->model_hash);
-    put_str(w, "name", p->name);
-    put_str(w, "file", p->model_path);
-    put_u64(w, "file_bytes", p->model_size);
-    put_text(w, "file_hash_xxh3", hash);
-    put_text(w, "format", px_forest_format_name(info->format));
-    put_str(w, "library_version", info->library_version);
-    put_str(w, "objective", info->objective);
-    put_text(w, "task", px_task_name(p->signature.task));
+    px_json_member_str(w, "name", p->name);
+    px_json_member_str(w, "file", p->model_path);
+    px_json_member_u64(w, "file_bytes", p->model_size);
+    px_json_member_text(w, "file_hash_xxh3", hash);
+    px_json_member_text(w, "format", px_forest_format_name(info->format));
+    px_json_member_str(w, "library_version", info->library_version);
+    px_json_member_str(w, "objective", info->objective);
+    px_json_member_text(w, "task", px_task_name(p->signature.task));
     if (p->target.len)
-        put_str(w, "target", p->target);
-    put_u64(w, "trees", info->n_trees);
-    put_u64(w, "depth", info->depth_max);
-    put_u64(w, "nodes", info->n_nodes);
-    put_u64(w, "leaves", info->n_leaves);
-    put_u64(w, "rounds", info->n_rounds);
-    put_u64(w, "best_round", info->best_round);
-    put_u64(w, "memory_bytes", info->bytes);
-    put_text(w, "kernel_one_row", info->kernel_one);
-    put_text(w, "kernel_batches", info->kernel_many);
+        px_json_member_str(w, "target", p->target);
+    px_json_member_u64(w, "trees", info->n_trees);
+    px_json_member_u64(w, "depth", info->depth_max);
+    px_json_member_u64(w, "nodes", info->n_nodes);
+    px_json_member_u64(w, "leaves", info->n_leaves);
+    px_json_member_u64(w, "rounds", info->n_rounds);
+    px_json_member_u64(w, "best_round", info->best_round);
+    px_json_member_u64(w, "memory_bytes", info->bytes);
+    px_json_member_text(w, "kernel_one_row", info->kernel_one);
+    px_json_member_text(w, "kernel_batches", info->kernel_many);
 }
 
 static void put_interface(struct px_json_writer *w, const struct px_package *p)
 {
     const struct px_forest_info *info = px_forest_info(p->forest);
     const struct px_signature *s = &p->signature;
-    put_text(w, "score_type", px_datatype_name(info->score_type));
-    put_u64(w, "scores_per_row", info->n_outputs);
-    put_bool(w, "score_is_probability", info->score_is_probability);
-    put_u64(w, "classes", info->n_classes);
-    put_list(w, "labels", s->labels, s->n_labels);
-    put_bool(w, "features_named", s->named);
+    px_json_member_text(w, "score_type", px_datatype_name(info->score_type));
+    px_json_member_u64(w, "scores_per_row", info->n_outputs);
+    px_json_member_bool(w, "score_is_probability", info->score_is_probability);
+    px_json_member_u64(w, "classes", info->n_classes);
+    px_json_member_strs(w, "labels", s->labels, s->n_labels);
+    px_json_member_bool(w, "features_named", s->named);
     px_json_key(w, "features");
     px_json_begin_array(w);
     for (size_t i = 0; i < s->n_features; i++)
         put_feature(w, &s->features[i]);
     px_json_end_array(w);
-    put_list(w, "warnings", info->warnings, info->n_warnings);
+    px_json_member_strs(w, "warnings", info->warnings, info->n_warnings);
 }
 
 static void put_golden(struct px_json_writer *w, const struct px_check_report *report,
@@ -263,14 +230,14 @@ static void put_golden(struct px_json_writer *w, const struct px_check_report *r
     static const char *const names[2] = {"expected", "got"};
     px_json_key(w, "golden");
     px_json_begin_object(w);
-    put_bool(w, "passed", report->golden_passed);
-    put_u64(w, "rows", g->n_rows);
-    put_u64(w, "different", g->n_different);
+    px_json_member_bool(w, "passed", report->golden_passed);
+    px_json_member_u64(w, "rows", g->n_rows);
+    px_json_member_u64(w, "different", g->n_different);
     if (g->n_different) {
         px_json_key(w, "worst");
         px_json_begin_object(w);
-        put_u64(w, "line", g->worst_line);
-        put_text(w, "column", g->worst_column);
+        px_json_member_u64(w, "line", g->worst_line);
+        px_json_member_text(w, "column", g->worst_column);
         for (size_t i = 0; i < 2; i++) {
             px_json_key(w, names[i]);
             if (type == PX_TYPE_FP32)
@@ -287,10 +254,10 @@ static void put_failure(struct px_json_writer *w, const struct px_err *failure)
 {
     px_json_key(w, "error");
     px_json_begin_object(w);
-    put_text(w, "code", px_code_name(failure->code));
-    put_text(w, "message", failure->message);
+    px_json_member_text(w, "code", px_code_name(failure->code));
+    px_json_member_text(w, "message", failure->message);
     if (failure->hint[0])
-        put_text(w, "hint", failure->hint);
+        px_json_member_text(w, "hint", failure->hint);
     px_json_end_object(w);
 }
 
@@ -300,13 +267,13 @@ void px_check_print_json(FILE *out, const struct px_package *package,
     struct px_buf text = px_buf(JSON_MAX);
     struct px_json_writer w = px_json_writer(&text);
     px_json_begin_object(&w);
-    put_bool(&w, "ok", failure == NULL);
+    px_json_member_bool(&w, "ok", failure == NULL);
     if (failure)
         put_failure(&w, failure);
     if (package) {
         put_package(&w, package);
         put_interface(&w, package);
-        put_bool(&w, "self_test_passed", report->self_test_passed);
+        px_json_member_bool(&w, "self_test_passed", report->self_test_passed);
         if (report->has_golden)
             put_golden(&w, report, px_forest_info(package->forest)->score_type);
     }

@@ -61,12 +61,9 @@ static void print_json(FILE *out, const struct cpu_feature *features, size_t n)
     struct px_buf text = px_buf(TEXT_MAX);
     struct px_json_writer w = px_json_writer(&text);
     px_json_begin_object(&w);
-    px_json_key(&w, "version");
-    px_json_put_text(&w, PX_VERSION);
-    px_json_key(&w, "compiler");
-    px_json_put_text(&w, compiler);
-    px_json_key(&w, "architecture");
-    px_json_put_text(&w, architecture);
+    px_json_member_text(&w, "version", PX_VERSION);
+    px_json_member_text(&w, "compiler", compiler);
+    px_json_member_text(&w, "architecture", architecture);
     px_json_key(&w, "cpu_features");
     px_json_begin_array(&w);
     for (size_t i = 0; i < n; i++) {

@@ -7,16 +7,9 @@
 #include "shared/alloc.h"
 #include "shared/clock.h"
 
-static void put_count(struct px_json_writer *w, const char *key, uint64_t value)
-{
-    px_json_key(w, key);
-    px_json_put_u64(w, value);
-}
-
 static void put_us(struct px_json_writer *w, const char *key, double ns)
 {
-    px_json_key(w, key);
-    px_json_put_f64(w, ns / (double)PX_NS_PER_US, false);
+    px_json_member_f64(w, key, ns / (double)PX_NS_PER_US);
 }
 
 static void put_latency(struct px_json_writer *w, const char *key,
@@ -25,7 +18,7 @@ static void put_latency(struct px_json_writer *w, const char *key,
     double mean = view->count ? (double)view->sum / (double)view->count : 0;
     px_json_key(w, key);
     px_json_begin_object(w);
-    put_count(w, "count", view->count);
+    px_json_member_u64(w, "count", view->count);
     put_us(w, "mean", mean);
     put_us(w, "p50", (double)px_histogram_quantile(view, 0.5));
     put_us(w, "p90", (double)px_histogram_quantile(view, 0.9));
@@ -55,7 +48,7 @@ static void put_batch_bins(struct px_json_writer *w, const struct px_rest *rest,
             px_json_put_u64(w, px_batch_bin_max(bin));
         else
             px_json_put_null(w);
-        put_count(w, "count", px_sum_model(rest, model, PX_BATCH_BIN_OFFSET(bin)));
+        px_json_member_u64(w, "count", px_sum_model(rest, model, PX_BATCH_BIN_OFFSET(bin)));
         px_json_end_object(w);
     }
     px_json_end_array(w);
@@ -69,11 +62,9 @@ static void put_score_bins(struct px_json_writer *w, const struct px_rest *rest,
     px_json_begin_array(w);
     for (unsigned bin = 0; bin < PX_SCORE_BINS; bin++) {
         px_json_begin_object(w);
-        px_json_key(w, "min");
-        px_json_put_f64(w, model->score_min + width * bin, false);
-        px_json_key(w, "max");
-        px_json_put_f64(w, model->score_min + width * (bin + 1), false);
-        put_count(w, "count", px_sum_model(rest, model, PX_SCORE_BIN_OFFSET(bin)));
+        px_json_member_f64(w, "min", model->score_min + width * bin);
+        px_json_member_f64(w, "max", model->score_min + width * (bin + 1));
+        px_json_member_u64(w, "count", px_sum_model(rest, model, PX_SCORE_BIN_OFFSET(bin)));
         px_json_end_object(w);
     }
     px_json_end_array(w);
@@ -87,7 +78,7 @@ static void put_model_errors(struct px_json_writer *w, const struct px_rest *res
     for (int code = 1; code < PX_METRIC_CODES; code++) {
         uint64_t n = px_sum_model(rest, model, PX_MODEL_ERROR_OFFSET(code));
         if (n)
-            put_count(w, px_code_name((enum px_code)code), n);
+            px_json_member_u64(w, px_code_name((enum px_code)code), n);
     }
     px_json_end_object(w);
 }
@@ -96,7 +87,8 @@ static void put_model_counters(struct px_json_writer *w, const struct px_rest *r
                                const struct px_model *model)
 {
 #define PX_MODEL_COUNTER(field, name, help)                                                        \
-    put_count(w, #field, px_sum_model(rest, model, offsetof(struct px_model_metrics, field)));
+    px_json_member_u64(w, #field,                                                                  \
+                       px_sum_model(rest, model, offsetof(struct px_model_metrics, field)));
 #define PX_SERVER_COUNTER(field, name, help)
 #include "application/telemetry/metrics.def"
 #undef PX_MODEL_COUNTER
@@ -130,9 +122,9 @@ static void put_loops(struct px_json_writer *w, const struct px_rest *rest)
         struct px_histogram_view view = {0};
         px_histogram_merge(&view, &loop->busy_ns);
         px_json_begin_object(w);
-        put_count(w, "loop", i);
-        put_count(w, "http_requests", px_metric_get(&loop->http_requests));
-        put_count(w, "wakeups", px_metric_get(&loop->loop_wakeups));
+        px_json_member_u64(w, "loop", i);
+        px_json_member_u64(w, "http_requests", px_metric_get(&loop->http_requests));
+        px_json_member_u64(w, "wakeups", px_metric_get(&loop->loop_wakeups));
         put_latency(w, "busy_us", &view);
         px_json_end_object(w);
     }
@@ -146,7 +138,7 @@ static void put_server_errors(struct px_json_writer *w, const struct px_rest *re
     for (int code = 1; code < PX_METRIC_CODES; code++) {
         uint64_t n = px_sum_loop(rest, PX_LOOP_ERROR_OFFSET(code));
         if (n)
-            put_count(w, px_code_name((enum px_code)code), n);
+            px_json_member_u64(w, px_code_name((enum px_code)code), n);
     }
     px_json_end_object(w);
 }
@@ -154,20 +146,18 @@ static void put_server_errors(struct px_json_writer *w, const struct px_rest *re
 static void put_server(struct px_json_writer *w, const struct px_rest *rest)
 {
     uint64_t started_ns = px_serving_started_ns(rest->serving);
-    px_json_key(w, "version");
-    px_json_put_text(w, PX_VERSION);
+    px_json_member_text(w, "version", PX_VERSION);
     px_put_time(w, "started_at", started_ns);
-    px_json_key(w, "uptime_s");
-    px_json_put_f64(w, (double)(px_clock_wall_ns() - started_ns) / (double)PX_NS_PER_S, false);
-    px_json_key(w, "ready");
-    px_json_put_bool(w, px_serving_is_ready(rest->serving, NULL));
-    put_count(w, "resident_bytes", px_process_resident_bytes());
-    put_count(w, "heap_allocations", px_alloc_count());
+    px_json_member_f64(w, "uptime_s",
+                       (double)(px_clock_wall_ns() - started_ns) / (double)PX_NS_PER_S);
+    px_json_member_bool(w, "ready", px_serving_is_ready(rest->serving, NULL));
+    px_json_member_u64(w, "resident_bytes", px_process_resident_bytes());
+    px_json_member_u64(w, "heap_allocations", px_alloc_count());
     if (rest->count_connections)
-        put_count(w, "connections", rest->count_connections(rest->count_context));
+        px_json_member_u64(w, "connections", rest->count_connections(rest->count_context));
 #define PX_MODEL_COUNTER(field, name, help)
 #define PX_SERVER_COUNTER(field, name, help)                                                       \
-    put_count(w, #field, px_sum_loop(rest, offsetof(struct px_loop_metrics, field)));
+    px_json_member_u64(w, #field, px_sum_loop(rest, offsetof(struct px_loop_metrics, field)));
 #include "application/telemetry/metrics.def"
 #undef PX_MODEL_COUNTER
 #undef PX_SERVER_COUNTER

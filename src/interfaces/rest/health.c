@@ -39,8 +39,7 @@ void px_handle_readyz(struct px_rest_request *request)
     }
     struct px_json_writer w = px_json_writer(exchange->body);
     px_json_begin_object(&w);
-    px_json_key(&w, "ready");
-    px_json_put_bool(&w, false);
+    px_json_member_bool(&w, "ready", false);
     px_json_key(&w, "missing");
     px_json_begin_array(&w);
     px_json_put_text(&w, err.message);

@@ -14,8 +14,7 @@ static enum family family_of(struct px_str path)
 static void put_error_text(struct px_json_writer *w, const struct px_err *err)
 {
     char text[PX_ERR_MESSAGE_MAX + PX_ERR_HINT_MAX + 4];
-    px_json_key(w, "error");
-    px_json_put_text(w, px_err_text(err, text, sizeof text));
+    px_json_member_text(w, "error", px_err_text(err, text, sizeof text));
 }
 
 /* "urn:phoenix:error:not-found" */
@@ -25,24 +24,19 @@ static void put_problem_type(struct px_json_writer *w, enum px_code code)
     size_t n = (size_t)snprintf(type, sizeof type, "urn:phoenix:error:%s", px_code_name(code));
     for (size_t i = sizeof "urn:phoenix:error:" - 1; i < n && i < sizeof type; i++)
         type[i] = (char)(type[i] == '_' ? '-' : type[i] | 0x20);
-    px_json_key(w, "type");
-    px_json_put_text(w, type);
+    px_json_member_text(w, "type", type);
 }
 
 static void put_problem(struct px_json_writer *w, const struct px_err *err)
 {
     put_problem_type(w, err->code);
-    px_json_key(w, "title");
-    px_json_put_text(w, px_code_text(err->code));
+    px_json_member_text(w, "title", px_code_text(err->code));
     px_json_key(w, "status");
     px_json_put_i64(w, px_code_http(err->code));
-    px_json_key(w, "detail");
-    px_json_put_text(w, err->message);
-    px_json_key(w, "code");
-    px_json_put_text(w, px_code_name(err->code));
+    px_json_member_text(w, "detail", err->message);
+    px_json_member_text(w, "code", px_code_name(err->code));
     if (err->hint[0]) {
-        px_json_key(w, "hint");
-        px_json_put_text(w, err->hint);
+        px_json_member_text(w, "hint", err->hint);
     }
 }
 

@@ -14,16 +14,12 @@ static void put_version(struct px_json_writer *w, const struct px_model *model)
 {
     bool failed = model->state == PX_MODEL_FAILED;
     px_json_begin_object(w);
-    px_json_key(w, "version");
-    px_json_put_str(w, model->version);
-    px_json_key(w, "state");
-    px_json_put_text(w, state_name(model->state));
+    px_json_member_str(w, "version", model->version);
+    px_json_member_text(w, "state", state_name(model->state));
     px_json_key(w, "status");
     px_json_begin_object(w);
-    px_json_key(w, "error_code");
-    px_json_put_text(w, failed ? px_code_name(model->reason.code) : "OK");
-    px_json_key(w, "error_message");
-    px_json_put_text(w, failed ? model->reason.message : "");
+    px_json_member_text(w, "error_code", failed ? px_code_name(model->reason.code) : "OK");
+    px_json_member_text(w, "error_message", failed ? model->reason.message : "");
     px_json_end_object(w);
     px_json_end_object(w);
 }
@@ -46,10 +42,8 @@ void px_handle_v1_status(struct px_rest_request *request)
     }
     struct px_json_writer w = px_json_writer(request->exchange->body);
     px_json_begin_object(&w);
-    px_json_key(&w, "name");
-    px_json_put_str(&w, request->args[0]);
-    px_json_key(&w, "ready");
-    px_json_put_bool(&w, ready);
+    px_json_member_str(&w, "name", request->args[0]);
+    px_json_member_bool(&w, "ready", ready);
     px_json_key(&w, "model_version_status");
     px_json_begin_array(&w);
     for (size_t i = 0; i < set->n_models; i++) {

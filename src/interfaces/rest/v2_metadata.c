@@ -37,10 +37,8 @@ static const char *feature_datatype(const struct px_feature *feature, enum px_da
 static void put_tensor(struct px_json_writer *w, struct px_str name, const char *datatype, size_t n)
 {
     px_json_begin_object(w);
-    px_json_key(w, "name");
-    px_json_put_str(w, name);
-    px_json_key(w, "datatype");
-    px_json_put_text(w, datatype);
+    px_json_member_str(w, "name", name);
+    px_json_member_text(w, "datatype", datatype);
     px_json_key(w, "shape");
     px_json_begin_array(w);
     px_json_put_i64(w, -1);
@@ -74,10 +72,9 @@ static void put_outputs(struct px_json_writer *w, const struct px_model *model)
     px_json_end_array(w);
     px_json_key(w, "properties");
     px_json_begin_object(w);
-    px_json_key(w, "task");
-    px_json_put_text(w, px_task_name(model->signature->task));
-    px_json_key(w, "optional_outputs");
-    px_json_put_text(w, px_model_has_labels(model) && px_model_has_margins(model) ? "labels,margins"
+    px_json_member_text(w, "task", px_task_name(model->signature->task));
+    px_json_member_text(w, "optional_outputs",
+                        px_model_has_labels(model) && px_model_has_margins(model) ? "labels,margins"
                         : px_model_has_labels(model)                              ? "labels"
                         : px_model_has_margins(model)                             ? "margins"
                                                                                   : "");
@@ -115,11 +112,9 @@ void px_handle_v2_model(struct px_rest_request *request)
     }
     struct px_json_writer w = px_json_writer(request->exchange->body);
     px_json_begin_object(&w);
-    px_json_key(&w, "name");
-    px_json_put_str(&w, model->name);
+    px_json_member_str(&w, "name", model->name);
     put_versions(&w, request, model);
-    px_json_key(&w, "platform");
-    px_json_put_text(&w, px_forest_format_name(model->forest->format));
+    px_json_member_text(&w, "platform", px_forest_format_name(model->forest->format));
     put_inputs(&w, model);
     put_outputs(&w, model);
     px_json_end_object(&w);
@@ -130,10 +125,8 @@ void px_handle_v2_server(struct px_rest_request *request)
 {
     struct px_json_writer w = px_json_writer(request->exchange->body);
     px_json_begin_object(&w);
-    px_json_key(&w, "name");
-    px_json_put_text(&w, "phoenix");
-    px_json_key(&w, "version");
-    px_json_put_text(&w, PX_VERSION);
+    px_json_member_text(&w, "name", "phoenix");
+    px_json_member_text(&w, "version", PX_VERSION);
     px_json_key(&w, "extensions");
     px_json_begin_array(&w);
     px_json_put_text(&w, "parameters");
@@ -156,14 +149,11 @@ static void reply_ready(struct px_http_exchange *exchange, struct px_str name,
     struct px_json_writer w = px_json_writer(exchange->body);
     px_json_begin_object(&w);
     if (name.len) {
-        px_json_key(&w, "name");
-        px_json_put_str(&w, name);
+        px_json_member_str(&w, "name", name);
     }
-    px_json_key(&w, "ready");
-    px_json_put_bool(&w, err == NULL);
+    px_json_member_bool(&w, "ready", err == NULL);
     if (err) {
-        px_json_key(&w, "error");
-        px_json_put_text(&w, px_err_text(err, text, sizeof text));
+        px_json_member_text(&w, "error", px_err_text(err, text, sizeof text));
     }
     px_json_end_object(&w);
     px_reply_json(exchange, err ? 503 : 200);

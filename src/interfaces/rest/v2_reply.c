@@ -14,10 +14,8 @@ static void put_shape(struct px_json_writer *w, size_t n_rows, size_t n_cols)
 
 static void put_scores(struct px_json_writer *w, const struct px_matrix *scores, struct px_str name)
 {
-    px_json_key(w, "name");
-    px_json_put_str(w, name);
-    px_json_key(w, "datatype");
-    px_json_put_text(w, px_datatype_name(scores->type));
+    px_json_member_str(w, "name", name);
+    px_json_member_text(w, "datatype", px_datatype_name(scores->type));
     put_shape(w, scores->n_rows, scores->n_cols);
     px_json_key(w, "data");
     px_json_begin_array(w);
@@ -31,10 +29,8 @@ static void put_scores(struct px_json_writer *w, const struct px_matrix *scores,
 static void put_labels(struct px_json_writer *w, const struct px_infer *infer)
 {
     size_t n_rows = infer->call.scores.n_rows;
-    px_json_key(w, "name");
-    px_json_put_text(w, "labels");
-    px_json_key(w, "datatype");
-    px_json_put_text(w, "BYTES");
+    px_json_member_text(w, "name", "labels");
+    px_json_member_text(w, "datatype", "BYTES");
     put_shape(w, n_rows, 1);
     px_json_key(w, "data");
     px_json_begin_array(w);
@@ -65,13 +61,10 @@ void px_v2_reply(struct px_infer *infer)
     struct px_json_writer w = px_json_writer(infer->exchange->body);
     px_json_begin_object(&w);
     if (infer->id.len) {
-        px_json_key(&w, "id");
-        px_json_put_str(&w, infer->id);
+        px_json_member_str(&w, "id", infer->id);
     }
-    px_json_key(&w, "model_name");
-    px_json_put_str(&w, model->name);
-    px_json_key(&w, "model_version");
-    px_json_put_str(&w, model->version);
+    px_json_member_str(&w, "model_name", model->name);
+    px_json_member_str(&w, "model_version", model->version);
     px_json_key(&w, "outputs");
     px_json_begin_array(&w);
     for (size_t i = 0; i < infer->n_outputs; i++)

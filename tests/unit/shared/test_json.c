@@ -669,9 +669,29 @@ PX_TEST(a_full_buffer_is_an_error_not_a_crash)
     CHECK(failed);
 }
 
+PX_TEST(writes_members)
+{
+    const struct px_str list[] = {PX_STR("a"), PX_STR("b")};
+    struct px_buf buf = px_buf(1000);
+    struct px_json_writer w = px_json_writer(&buf);
+    px_json_begin_object(&w);
+    px_json_member_str(&w, "s", px_str("x"));
+    px_json_member_text(&w, "t", "y");
+    px_json_member_u64(&w, "u", UINT64_MAX);
+    px_json_member_f64(&w, "f", 0.5);
+    px_json_member_f64(&w, "n", (double)NAN);
+    px_json_member_bool(&w, "b", true);
+    px_json_member_strs(&w, "l", list, 2);
+    px_json_member_strs(&w, "e", NULL, 0);
+    px_json_end_object(&w);
+    CHECK_STR(px_buf_view(&buf), "{\"s\":\"x\",\"t\":\"y\",\"u\":18446744073709551615,"
+                                 "\"f\":0.5,\"n\":null,\"b\":true,\"l\":[\"a\",\"b\"],\"e\":[]}");
+    px_buf_deinit(&buf);
+}
+
 PX_TEST_MAIN(
-    T(walks_a_document) T(peeks_without_consuming) T(accepts_valid_texts) T(refuses_invalid_texts)
-        T(every_prefix_of_a_document_is_refused) T(decodes_strings)
+    T(writes_members) T(walks_a_document) T(peeks_without_consuming) T(accepts_valid_texts)
+        T(refuses_invalid_texts) T(every_prefix_of_a_document_is_refused) T(decodes_strings)
             T(bad_strings_are_refused_when_read) T(strings_without_escapes_are_borrowed) T(limits)
                 T(a_full_arena_is_too_large) T(errors_say_what_and_where)
                     T(malformed_numbers_are_named) T(wrong_types_name_both)
