@@ -62,7 +62,8 @@ def test_xgboost_classes_have_a_column_each(tmp_path, margin):
     columns, got = read_scores(
         succeed("predict", model, *words, stdin=models.csv_text(X)), np.float32
     )
-    assert columns == ["score_0", "score_1", "score_2"]
+    name = "margin" if margin else "score"
+    assert columns == [f"{name}_0", f"{name}_1", f"{name}_2"]
     assert_same(got, models.xgboost_scores(booster, X, margin))
 
 
@@ -83,7 +84,8 @@ def test_lightgbm_scores_are_exact(tmp_path, objective, classes, margin):
     columns, got = read_scores(
         succeed("predict", model, *words, stdin=models.csv_text(X)), np.float64
     )
-    assert columns == (["score"] if classes == 2 else ["score_0", "score_1", "score_2"])
+    name = "margin" if margin else "score"
+    assert columns == ([name] if classes == 2 else [f"{name}_0", f"{name}_1", f"{name}_2"])
     assert_same(got, booster.predict(X, raw_score=margin))
 
 
