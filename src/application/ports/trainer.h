@@ -19,7 +19,6 @@ enum { PX_TRAINER_ABI = 1 };
 struct px_training_set {
     struct px_matrix rows; /* FP32, NaN = missing */
     const float *labels;
-    const float *weights; /* NULL = all 1 */
 };
 
 struct px_train_params {
@@ -29,7 +28,6 @@ struct px_train_params {
     int early_stopping_rounds; /* 0 = off; judged on the validation set */
     int depth_max;
     double learning_rate, subsample, colsample;
-    double scale_pos_weight; /* 1 = none */
     uint64_t seed;
     unsigned n_threads;
     size_t memory_max_bytes;  /* limit of the child's address space, 0 = none */

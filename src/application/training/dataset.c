@@ -41,6 +41,12 @@ bool px_training_tell(const struct px_training_observer *observer, enum px_train
     return !observer->progress || observer->progress(observer->context, &progress);
 }
 
+/* Times of a feature that a 32-bit float cannot hold. */
+struct rounding {
+    uint64_t n;
+    double largest;
+};
+
 /* What the passes over the table share. */
 struct build {
     struct px_dataset *dataset;
@@ -51,6 +57,7 @@ struct build {
     PX_VEC(float) cells;                /* encoded rows, dense */
     PX_VEC(float) labels;
     PX_VEC(double) times;
+    struct rounding *roundings; /* [n_columns], by feature; in the data set's arena */
 };
 
 static bool tell_profile(void *context, uint64_t done, uint64_t total)
@@ -122,6 +129,12 @@ static enum px_code assign_roles(struct build *b, struct px_err *err)
         d->time_column = px_table_find(d->table, "time", o->time_column, err);
         if (d->time_column < 0)
             return PX_E_INVALID;
+        if (columns[d->time_column].role)
+            return px_err_set(
+                err, PX_E_INVALID,
+                "--drop names the time column '%.*s', which orders the rows and is no "
+                "feature anyway",
+                PX_STR_ARG(o->time_column));
         columns[d->time_column].role = PX_COLUMN_TIME;
     }
     if (columns[target].role)
@@ -222,9 +235,11 @@ static enum px_code plan(struct build *b, struct px_err *err)
     d->feature_of = px_arena_alloc(&d->arena, n, sizeof *d->feature_of);
     d->column_of = px_arena_alloc(&d->arena, n, sizeof *d->column_of);
     d->signature.features = px_arena_zalloc(&d->arena, n, sizeof *d->signature.features);
+    b->roundings = px_arena_zalloc(&d->arena, n, sizeof *b->roundings);
     b->report->columns = px_arena_zalloc(&b->report->arena, n, sizeof *b->report->columns);
     b->report->n_columns = n;
-    if (!d->feature_of || !d->column_of || !d->signature.features || !b->report->columns)
+    if (!d->feature_of || !d->column_of || !d->signature.features || !b->roundings ||
+        !b->report->columns)
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for %zu columns", n);
     enum px_code code = assign_roles(b, err);
     if (code == PX_OK)
@@ -242,10 +257,18 @@ static double time_of(struct px_str text)
     return px_feature_encode_text(&number, text, &value, NULL) == PX_OK ? value : (double)NAN;
 }
 
-/* Encodes the features of a row into `out` and returns its mark. */
-static uint8_t encode_features(const struct px_dataset *d, const struct px_csv_field *fields,
-                               float *out)
+static void note_rounding(struct rounding *rounding, double value)
 {
+    if ((double)(float)value == value)
+        return;
+    rounding->n++;
+    rounding->largest = fmax(rounding->largest, fabs(value));
+}
+
+/* Encodes the features of a row into `out` and returns its mark. */
+static uint8_t encode_features(struct build *b, const struct px_csv_field *fields, float *out)
+{
+    const struct px_dataset *d = b->dataset;
     uint8_t mark = 0;
     for (size_t f = 0; f < d->signature.n_features; f++) {
         double value = (double)NAN;
@@ -258,6 +281,8 @@ static uint8_t encode_features(const struct px_dataset *d, const struct px_csv_f
             mark = (uint8_t)(mark | PX_MARK_MISSING);
         else
             value = fmin(fmax(value, -LARGEST), LARGEST);
+        if (d->signature.features[f].kind == PX_FEATURE_DATETIME && !isnan(value))
+            note_rounding(&b->roundings[f], value);
         out[f] = (float)value;
     }
     return mark;
@@ -281,13 +306,30 @@ static enum px_code encode_row(void *context, const struct px_table_row *row, st
     if (!to || !label_at || !time_at)
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for row %" PRIu64 " of %zu features",
                           row->number, n);
-    *mark = encode_features(d, row->fields, to);
+    *mark = encode_features(b, row->fields, to);
     *label_at = label;
     *time_at = d->time_column < 0 ? 0 : time_of(row->fields[d->time_column].text);
     b->cells.len += n;
     if (b->labels.len > PX_TRAINING_ROWS_MAX)
         return px_err_set(err, PX_E_TOO_LARGE, "more than %d rows", PX_TRAINING_ROWS_MAX);
     return PX_OK;
+}
+
+/* The features of a model are 32-bit floats; seconds of this century are then 128 apart. */
+static void warn_about_times(struct build *b)
+{
+    const struct px_signature *s = &b->dataset->signature;
+    for (size_t f = 0; f < s->n_features; f++) {
+        const struct rounding *rounding = &b->roundings[f];
+        float largest = (float)rounding->largest;
+        if (rounding->n)
+            px_training_warn(
+                b->report,
+                "column '%.*s': the model sees %" PRIu64 " times rounded to %g s; where "
+                "less matters, add a column such as the hour or the seconds since an event",
+                PX_STR_ARG(s->features[f].name), rounding->n,
+                (double)(nextafterf(largest, INFINITY) - largest));
+    }
 }
 
 static enum px_code encode(struct build *b, struct px_err *err)
@@ -298,6 +340,7 @@ static enum px_code encode(struct build *b, struct px_err *err)
     enum px_code code = px_table_scan(b->dataset->table, &visitor, &scan, err);
     if (code != PX_OK)
         return code;
+    warn_about_times(b);
     report->n_unlabelled = report->n_rows - b->labels.len;
     if (report->n_unlabelled)
         px_training_warn(report, "%" PRIu64 " rows have no usable target and are left out",

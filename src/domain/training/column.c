@@ -195,8 +195,6 @@ static enum px_code fit_categories(const struct px_column_profile *profile, stru
     qsort(sorted, n, sizeof *sorted, by_frequency);
     for (; kept < n && kept < PX_CATEGORIES_MAX && sorted[kept].n >= PX_CATEGORY_ROWS_MIN; kept++)
         categories[kept] = px_arena_str(arena, sorted[kept].text);
-    for (size_t i = kept; i < n; i++)
-        ret->n_bucket_rows += sorted[i].n;
     ret->n_bucket = n - kept;
     qsort(categories, kept, sizeof *categories, by_text);
     ret->feature.categories = categories;

@@ -72,7 +72,6 @@ void px_column_decide(const struct px_column_profile *profile, struct px_column_
 struct px_column_fit {
     struct px_feature feature; /* without look-up table: px_signature_finish builds it */
     size_t n_bucket;           /* different texts in the bucket */
-    uint64_t n_bucket_rows;
 };
 
 /* `decision->kind` must not be 0. PX_E_TOO_LARGE when the arena is full. */

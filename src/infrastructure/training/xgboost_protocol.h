@@ -31,9 +31,8 @@ enum px_xgb_action { PX_XGB_PROBE = 1, PX_XGB_TRAIN };
 /* Offsets are in bytes from the start of the job; 0 = absent. */
 struct px_xgb_part {
     uint64_t n_rows;
-    uint64_t rows;    /* float [n_rows, n_cols] */
-    uint64_t labels;  /* float [n_rows] */
-    uint64_t weights; /* float [n_rows] */
+    uint64_t rows;   /* float [n_rows, n_cols] */
+    uint64_t labels; /* float [n_rows] */
 };
 
 struct px_xgb_job {

@@ -73,8 +73,6 @@ static void place_part(struct px_xgb_part *part, const struct px_training_set *s
         return;
     part->rows = place(size, part->n_rows * n_cols * sizeof(float));
     part->labels = place(size, part->n_rows * sizeof(float));
-    if (set->weights)
-        part->weights = place(size, part->n_rows * sizeof(float));
 }
 
 static struct px_xgb_job plan_job(const struct px_train_job *job)
@@ -104,8 +102,6 @@ static void copy_part(char *base, const struct px_xgb_part *part, const struct p
                n_cols * sizeof(float));
     if (part->labels)
         memcpy(base + part->labels, set->labels, part->n_rows * sizeof(float));
-    if (part->weights)
-        memcpy(base + part->weights, set->weights, part->n_rows * sizeof(float));
 }
 
 static void copy_job(char *base, const struct px_xgb_job *plan, const struct px_train_job *job)
@@ -125,15 +121,32 @@ static void copy_job(char *base, const struct px_xgb_job *plan, const struct px_
     copy_part(base, &plan->valid, &job->valid, plan->n_cols);
 }
 
+/* Gives a memory file its size and its pages; returns an errno. */
+static int reserve(int fd, uint64_t size)
+{
+    int number;
+    do {
+        number = posix_fallocate(fd, 0, (off_t)size);
+    } while (number == EINTR);
+    return number;
+}
+
 /* Writes the job into a memory file and returns its descriptor, or -1. */
 static int write_job(const struct px_train_job *job, struct px_err *err)
 {
     struct px_xgb_job plan = plan_job(job);
     int fd = memfd_create("phoenix-training", MFD_CLOEXEC);
-    if (fd < 0 || ftruncate(fd, (off_t)plan.size) != 0) {
+    if (fd < 0) {
         system_failed("a memory file", err);
-        if (fd >= 0)
-            close(fd);
+        return -1;
+    }
+    /* Memory that is only promised would end this process with SIGBUS when it cannot be had. */
+    int number = reserve(fd, plan.size);
+    if (number != 0) {
+        px_err_set(err, PX_E_NO_MEMORY,
+                   "no memory to hand over %" PRIu64 " MB of training rows: %s", plan.size >> 20,
+                   strerror(number));
+        close(fd);
         return -1;
     }
     char *base = mmap(NULL, plan.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

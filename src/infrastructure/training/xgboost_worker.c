@@ -176,9 +176,6 @@ static enum px_code make_matrix(struct worker *w, const struct px_xgb_part *part
         w->lib.matrix_from_dense(rows, config, ret) != 0 ||
         w->lib.matrix_set_floats(*ret, "label", at_offset(job, part->labels), part->n_rows) != 0 ||
         w->lib.matrix_set_texts(*ret, "feature_type", w->types, job->n_cols) != 0;
-    if (!failed && part->weights)
-        failed = w->lib.matrix_set_floats(*ret, "weight", at_offset(job, part->weights),
-                                          part->n_rows) != 0;
     return failed ? library_failed(w, err) : PX_OK;
 }
 
@@ -227,8 +224,6 @@ static void list_params(const struct px_xgb_job *job, struct params *params)
         add_param(params, "num_class", "%zu", p->n_classes);
     else
         add_param(params, "base_score", "%.9g", base_score(job));
-    if (p->task == PX_TASK_BINARY && p->scale_pos_weight != 1)
-        add_param(params, "scale_pos_weight", "%.9g", p->scale_pos_weight);
     add_param(params, "tree_method", "hist");
     add_param(params, "max_depth", "%d", p->depth_max);
     add_param(params, "learning_rate", "%.9g", p->learning_rate);

@@ -103,7 +103,6 @@ static enum px_code read_params(struct session *s, struct px_err *err)
         .learning_rate = px_cli_real(s->cli, "learning-rate"),
         .subsample = px_cli_real(s->cli, "subsample"),
         .colsample = px_cli_real(s->cli, "colsample"),
-        .scale_pos_weight = 1,
         .seed = (uint64_t)v[SEED],
         .n_threads = v[THREADS] ? (unsigned)v[THREADS]
                      : cpus > 0 ? (unsigned)cpus

@@ -97,7 +97,6 @@ static struct px_train_job job_of(enum px_task task)
                    .learning_rate = 0.3,
                    .subsample = 1,
                    .colsample = 1,
-                   .scale_pos_weight = 1,
                    .seed = 1,
                    .n_threads = 1,
                    .memory_max_bytes = (size_t)4 << 30,

@@ -68,7 +68,6 @@ static struct px_training_options options_of(const char *target)
                    .learning_rate = 0.1,
                    .subsample = 1,
                    .colsample = 1,
-                   .scale_pos_weight = 1,
                    .n_threads = 1},
         .memory_auto = true,
     };
@@ -166,6 +165,11 @@ PX_TEST(splits_by_time)
     check_fails(&options, PX_E_INVALID, "neither numbers nor ISO 8601");
     options.split_by_time = false;
     check_fails(&options, PX_E_INVALID, "needs the split by time");
+    options.split_by_time = true;
+    options.time_column = px_str("id");
+    options.drop = &options.time_column;
+    options.n_drop = 1;
+    check_fails(&options, PX_E_INVALID, "--drop names the time column 'id'");
     close_folder();
 }
 
@@ -191,6 +195,37 @@ PX_TEST(warns_about_leakage_and_missing_targets)
 
     write_data(300, "b", "");
     check_fails(&options, PX_E_INVALID, "one value only");
+    close_folder();
+}
+
+static void write_times(const char *of_day)
+{
+    struct px_buf csv = px_buf(1 << 20);
+    px_buf_text(&csv, "since,y\n");
+    for (int i = 0; i < 200; i++) {
+        char time[64];
+        snprintf(time, sizeof time, "2026-03-%02d%s", 1 + i % 28, of_day);
+        px_buf_printf(&csv, "%s,%s\n", time, i % 3 ? "a" : "b");
+    }
+    CHECK_OK(px_file_write(data_path, px_buf_view(&csv), NULL));
+    px_buf_deinit(&csv);
+}
+
+PX_TEST(warns_about_times_that_are_rounded)
+{
+    open_folder();
+    write_times("");
+    struct px_training_options options = options_of("y");
+    struct px_training_report *report;
+    CHECK_OK(run(&options, &report, NULL));
+    CHECK_INT(report->columns[0].kind, PX_FEATURE_DATETIME);
+    CHECK_INT(report->n_warnings, 0); /* days are multiples of 128 seconds */
+    px_training_report_destroy(report);
+    write_times("T10:00:01");
+    CHECK_OK(run(&options, &report, NULL));
+    CHECK_INT(report->n_warnings, 1);
+    CHECK_CONTAINS(report->warnings[0].ptr, "'since': the model sees 200 times rounded to 128 s");
+    px_training_report_destroy(report);
     close_folder();
 }
 
@@ -533,13 +568,14 @@ PX_TEST(survives_failing_allocations)
 }
 
 PX_TEST_MAIN(T(writes_a_package) T(trains_every_task) T(splits_by_time)
-                 T(warns_about_leakage_and_missing_targets) T(refuses_what_cannot_work)
-                     T(any_file_name_gives_a_valid_model_name) T(can_be_cancelled_in_every_stage)
-                         T(a_data_file_that_changes_meanwhile_is_a_conflict)
-                             T(a_failing_run_leaves_the_old_package)
-                                 T(a_killed_run_leaves_the_old_package)
-                                     T(a_new_run_replaces_the_package_and_keeps_other_files)
-                                         T(the_working_folder_and_a_link_can_be_the_package)
-                                             T(passes_on_what_the_trainer_says)
-                                                 T(features_and_targets_may_be_named_like_scores)
+                 T(warns_about_leakage_and_missing_targets) T(warns_about_times_that_are_rounded)
+                     T(refuses_what_cannot_work) T(any_file_name_gives_a_valid_model_name)
+                         T(can_be_cancelled_in_every_stage)
+                             T(a_data_file_that_changes_meanwhile_is_a_conflict)
+                                 T(a_failing_run_leaves_the_old_package)
+                                     T(a_killed_run_leaves_the_old_package)
+                                         T(a_new_run_replaces_the_package_and_keeps_other_files)
+                                             T(the_working_folder_and_a_link_can_be_the_package)
+                                                 T(passes_on_what_the_trainer_says) T(
+                                                     features_and_targets_may_be_named_like_scores)
                                                      T(survives_failing_allocations))
