@@ -125,7 +125,7 @@ def test_model_is_what_xgboost_reads(tmp_path):
 def test_text_report(tmp_path):
     data = write_table(tmp_path / "people.csv")
     text = succeed("train", "--data", data, "--target", "y", "--out", tmp_path / "m",
-                   "--name", "my people", "--rounds", 5, "--drop", "weight,same")
+                   "--name", "my-people", "--rounds", 5, "--drop", "weight,same")
     for part in ("score = probability of 'yes'", "AUC", "Confusion", "Calibration", "as asked for",
                  f"phoenix check {tmp_path}/m", f"phoenix serve my-people={tmp_path}/m"):
         assert part in text

@@ -16,7 +16,7 @@ struct px_training_package {
     const char *model_file; /* "model.ubj" */
 };
 
-/* Writes all files, model.yaml last; counts golden and reference rows in the report. */
+/* Writes all files; counts golden and reference rows in the report. */
 PX_MUST_USE enum px_code px_training_write(const struct px_training_package *package,
                                            struct px_training_report *report, struct px_err *err);
 
