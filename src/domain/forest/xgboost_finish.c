@@ -230,7 +230,8 @@ static enum px_code parse_base_score(const struct px_xgboost_file *file, float *
     }
     if (n != 1 && n != file->ir->n_margins)
         return px_err_set(err, PX_E_CORRUPT,
-                          "base_score does not have 1 or %zu values, one per output",
+                          "base_score has another number of values than 1 or one for each of the "
+                          "%zu outputs",
                           file->ir->n_margins);
     *ret_n = n;
     return PX_OK;

@@ -176,6 +176,15 @@ static enum px_code gather_values(struct px_xgboost_tree *tree, size_t number,
     return PX_OK;
 }
 
+static enum px_code check_flag(int64_t value, const char *field, size_t number, size_t i,
+                               struct px_err *err)
+{
+    if (value == 0 || value == 1)
+        return PX_OK;
+    return px_err_set(err, PX_E_CORRUPT, "tree %zu, node %zu: %s is %" PRId64 " (expected 0 or 1)",
+                      number, i, field, value);
+}
+
 /* Fills the file node `i`; a categorical split gets its set later. */
 static enum px_code fill_node(const struct px_xgboost_tree *tree, size_t number, size_t i,
                               struct px_file_node *out, struct px_err *err)
@@ -184,10 +193,11 @@ static enum px_code fill_node(const struct px_xgboost_tree *tree, size_t number,
     int64_t split_type = tree->split_type.len ? tree->split_type.items[i] : 0;
     bool leaf = tree->left.items[i] == -1;
     bool leaf_table = tree->leaf_width > 1 && tree->leaf_weights.len;
-    if (split_type != 0 && split_type != 1)
-        return px_err_set(err, PX_E_CORRUPT,
-                          "tree %zu, node %zu: split_type is %" PRId64 " (expected 0 or 1)", number,
-                          i, split_type);
+    enum px_code code = check_flag(split_type, "split_type", number, i, err);
+    if (code == PX_OK)
+        code = check_flag(tree->default_left.items[i], "default_left", number, i, err);
+    if (code != PX_OK)
+        return code;
     *out = (struct px_file_node){
         .left = tree->left.items[i],
         .right = tree->right.items[i],

@@ -202,10 +202,19 @@ PX_TEST(sizes_beyond_the_limits)
                   PX_E_CORRUPT, "the model has no trees");
 }
 
+PX_TEST(default_left_is_a_flag)
+{
+    CHECK_REFUSED(with_tree("{\"id\":0,\"tree_param\":{\"num_nodes\":\"3\"},"
+                            "\"left_children\":[1,-1,-1],\"right_children\":[2,-1,-1],"
+                            "\"split_indices\":[0,0,0],\"split_conditions\":[1,1,1],"
+                            "\"default_left\":[4,0,0]}"),
+                  PX_E_CORRUPT, "tree 0, node 0: default_left is 4");
+}
+
 PX_TEST(base_scores_that_make_no_sense)
 {
     CHECK_REFUSED(xgb_text((struct xgb){.base_score = "[1,2]"}), PX_E_CORRUPT,
-                  "base_score does not have 1 or 1 values");
+                  "another number of values than 1 or one for each of the 1 outputs");
     CHECK_REFUSED(xgb_text((struct xgb){.base_score = "NaN"}), PX_E_CORRUPT,
                   "base_score: 'NaN' is no finite number");
     CHECK_REFUSED(xgb_text((struct xgb){.base_score = ""}), PX_E_CORRUPT, "base_score");
@@ -287,7 +296,7 @@ PX_TEST_MAIN(
     T(a_leaf_vector_that_does_not_fit)
     T(more_leaves_than_rows_of_values)
     T(sizes_beyond_the_limits)
-    T(base_scores_that_make_no_sense)
+    T(base_scores_that_make_no_sense) T(default_left_is_a_flag)
     T(objectives_and_boosters_by_name)
     T(names_that_do_not_match_the_features)
     T(broken_json_has_a_place)
