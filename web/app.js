@@ -12,7 +12,6 @@ import { createModel, stateBadge } from './model.js';
 const POLL_MS = 1000;
 const RETRY_MAX_MS = 10000;
 const MODELS_EVERY_MS = 10000;
-const MODELS_EVERY_LOADING_MS = 2000;
 
 const state = {
   models: null,
@@ -129,13 +128,12 @@ function drawHeader() {
 }
 
 function missingText() {
-  const failed = inState('FAILED'), loading = inState('LOADING');
+  const failed = inState('FAILED');
   const names = (models) => models.map((model) => `${model.name} v${model.version}`).join(', ');
   if (failed.length) {
     const rest = state.stats.ready ? ' The others are serving.' : '';
     return `${plural(failed.length, 'model')} could not be loaded: ${names(failed)}.${rest}`;
   }
-  if (loading.length) return `Loading ${names(loading)}.`;
   return '';
 }
 
@@ -190,9 +188,7 @@ let polling = false;
 
 function modelsAreDue(stats, now) {
   const restarted = stats.uptime_s < (state.stats?.uptime_s ?? 0);
-  const loading = state.models?.some((model) => model.state === 'LOADING');
-  const every = loading ? MODELS_EVERY_LOADING_MS : MODELS_EVERY_MS;
-  return restarted || state.failures > 0 || now - state.modelsAt > every;
+  return restarted || state.failures > 0 || now - state.modelsAt > MODELS_EVERY_MS;
 }
 
 async function ask() {

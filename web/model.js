@@ -14,7 +14,7 @@ const TASKS = {
   regression: 'Regression',
   ranking: 'Ranking',
 };
-const STATES = { READY: 'Ready', FAILED: 'Failed', LOADING: 'Loading' };
+const STATES = { READY: 'Ready', FAILED: 'Failed' };
 const PERCENTILES = [['p50', 'p50'], ['p90', 'p90'], ['p99', 'p99'], ['p999', 'p99.9'], ['max', 'max']];
 const MINUTES = WINDOW_MS / 60000;
 const BATCH_BARS_MIN = 6;
@@ -228,13 +228,7 @@ function failedModel(model) {
   return { node: h('article', null, title(model), body), update() {} };
 }
 
-function loadingModel(model) {
-  const body = h('section', { class: 'card' }, h('p', { class: 'quiet' }, 'This version is being loaded and checked. The page goes on by itself.'));
-  return { node: h('article', null, title(model), body), update() {} };
-}
-
 export function createModel(model) {
   if (model.state === 'FAILED') return failedModel(model);
-  if (model.state === 'LOADING') return loadingModel(model);
   return readyModel(model);
 }

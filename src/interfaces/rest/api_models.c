@@ -6,11 +6,9 @@
 
 void px_put_model_head(struct px_json_writer *w, const struct px_model *model)
 {
-    static const char *const states[] = {
-        [PX_MODEL_LOADING] = "LOADING", [PX_MODEL_READY] = "READY", [PX_MODEL_FAILED] = "FAILED"};
     px_json_member_str(w, "name", model->name);
     px_json_member_str(w, "version", model->version);
-    px_json_member_text(w, "state", states[model->state]);
+    px_json_member_text(w, "state", model->state == PX_MODEL_READY ? "READY" : "FAILED");
 }
 
 /* The clock writes into the buffer, so the value is put together around it. */

@@ -19,10 +19,8 @@ static void put_missing_models(struct px_json_writer *w, const struct px_model_s
         const struct px_model *model = set->models[i];
         if (model->state == PX_MODEL_READY)
             continue;
-        snprintf(text, sizeof text, "model '%.*s' version '%.*s' %s%s", PX_STR_ARG(model->name),
-                 PX_STR_ARG(model->version),
-                 model->state == PX_MODEL_FAILED ? "failed: " : "is loading",
-                 model->state == PX_MODEL_FAILED ? model->reason.message : "");
+        snprintf(text, sizeof text, "model '%.*s' version '%.*s' failed: %s",
+                 PX_STR_ARG(model->name), PX_STR_ARG(model->version), model->reason.message);
         px_json_put_text(w, text);
     }
 }

@@ -5,17 +5,12 @@
 #include "interfaces/rest/handlers.h"
 #include "interfaces/rest/reply.h"
 
-static const char *state_name(enum px_model_state state)
-{
-    return state == PX_MODEL_READY ? "AVAILABLE" : state == PX_MODEL_FAILED ? "END" : "LOADING";
-}
-
 static void put_version(struct px_json_writer *w, const struct px_model *model)
 {
     bool failed = model->state == PX_MODEL_FAILED;
     px_json_begin_object(w);
     px_json_member_str(w, "version", model->version);
-    px_json_member_text(w, "state", state_name(model->state));
+    px_json_member_text(w, "state", failed ? "END" : "AVAILABLE");
     px_json_key(w, "status");
     px_json_begin_object(w);
     px_json_member_text(w, "error_code", failed ? px_code_name(model->reason.code) : "OK");
