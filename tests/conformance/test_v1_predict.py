@@ -75,6 +75,14 @@ def test_labels_and_margins(rest):
     same_bits(margins, want_of(rest, "bank", x, margin=True))
 
 
+def test_labels_of_a_regression_that_estimates_a_probability(rest):
+    x = rows()
+    scores = want_of(rest, "logistic", x)
+    assert scores.min() > 0 and scores.min() < 0.5 < scores.max()
+    labels = predictions(rest, "logistic", as_lists(x), output="labels")
+    assert labels == ["yes" if p > 0.5 else "no" for p in scores]
+
+
 def test_many_rows(rest):
     x = np.tile(rows(), (40, 1))
     same_bits(predictions(rest, "named", as_lists(x)), want_of(rest, "named", x))

@@ -65,6 +65,16 @@ def bank_package(folder):
     return booster
 
 
+def logistic_package(folder):
+    """A regression that estimates a probability, used as a classifier."""
+    folder.mkdir()
+    booster = xgboost_model(folder / "model.json", objective="reg:logistic")
+    (folder / "model.yaml").write_text(
+        'phoenix: 1\nmodel: model.json\ntask: binary\nlabels: ["no", "yes"]\n'
+    )
+    return booster
+
+
 def make_models(folder):
     """Writes every model; returns (arguments of `phoenix serve`, boosters by name)."""
     boosters = {
@@ -73,9 +83,11 @@ def make_models(folder):
         "classes": xgboost_model(folder / "classes.json", objective="multi:softprob", classes=3),
         "light": lightgbm_model(folder / "light.txt"),
         "bank": bank_package(folder / "bank"),
+        "logistic": logistic_package(folder / "logistic"),
     }
     (folder / "broken.json").write_text('{"learner": {"gradient_booster": ')
-    arguments = [folder / n for n in ("named.json", "plain.ubj", "classes.json", "light.txt", "bank")]
+    names = ("named.json", "plain.ubj", "classes.json", "light.txt", "bank", "logistic")
+    arguments = [folder / n for n in names]
     return [*arguments, folder / "broken.json"], boosters
 
 
