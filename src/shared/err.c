@@ -59,6 +59,15 @@ enum px_code px_err_hint(struct px_err *err, const char *format, ...)
     return err->code;
 }
 
+bool px_err_suggest(struct px_err *err, struct px_str word, const struct px_str *candidates,
+                    size_t n)
+{
+    long nearest = px_str_nearest(word, candidates, n);
+    if (nearest >= 0)
+        px_err_hint(err, "did you mean '%.*s'?", PX_STR_ARG(candidates[nearest]));
+    return nearest >= 0;
+}
+
 enum px_code px_err_wrap(struct px_err *err, const char *format, ...)
 {
     if (!err)

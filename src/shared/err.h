@@ -16,9 +16,7 @@
 #ifndef PX_SHARED_ERR_H
 #define PX_SHARED_ERR_H
 
-#include "shared/compiler.h"
-
-#include <stdbool.h>
+#include "shared/str.h"
 
 enum px_code {
     PX_OK = 0,
@@ -48,6 +46,10 @@ enum px_code px_err_set_at(struct px_err *err, enum px_code code, const char *fi
 
 /* Adds how to fix it; returns the code of the error: the one that px_err_set was given. */
 enum px_code px_err_hint(struct px_err *err, const char *format, ...) PX_PRINTF(2, 3);
+
+/* Hints "did you mean 'X'?" when a candidate is near `word`; false, and no hint, when none is. */
+bool px_err_suggest(struct px_err *err, struct px_str word, const struct px_str *candidates,
+                    size_t n);
 
 /* Puts "context: " before the message; returns the code of the error. */
 enum px_code px_err_wrap(struct px_err *err, const char *format, ...) PX_PRINTF(2, 3);

@@ -86,7 +86,7 @@ long px_str_nearest(struct px_str word, const struct px_str *candidates, size_t 
 
 enum { PX_NEAREST_STEPS_MAX = 1 << 17 }; /* about half a millisecond */
 
-/* The same for names inside larger structs: the first one, and the bytes from one to the next. */
+/* The same as px_str_nearest for names inside larger structs: the first one, and the bytes from one to the next. */
 long px_str_nearest_of(struct px_str word, const struct px_str *first, size_t stride, size_t n);
 
 #endif

@@ -360,52 +360,13 @@ enum px_code px_yaml_i64(const struct px_yaml *node, int64_t *ret, struct px_err
     return PX_OK;
 }
 
-/* .nan, .inf, -.inf in any case: YAML's words, and not those of other languages. */
-static bool parse_nonfinite(struct px_str text, double *ret)
-{
-    bool negative = px_str_starts(text, "-");
-    if (negative || px_str_starts(text, "+"))
-        text = px_str_n(text.ptr + 1, text.len - 1);
-    if (px_str_eq_nocase(text, px_str(".inf")))
-        *ret = negative ? -INFINITY : INFINITY;
-    else if (px_str_eq_nocase(text, px_str(".nan")))
-        *ret = NAN;
-    else
-        return false;
-    return true;
-}
-
-enum px_code px_yaml_f64(const struct px_yaml *node, double *ret, struct px_err *err)
-{
-    double value;
-    if (!is_plain_scalar(node) || has_leading_zero(node->text))
-        return fail_expected(node, "a number", err);
-    bool finite = px_str_to_f64(node->text, &value) && isfinite(value);
-    if (!finite && !parse_nonfinite(node->text, &value))
-        return fail_expected(node, "a number", err);
-    *ret = value;
-    return PX_OK;
-}
-
-enum px_code px_yaml_bool(const struct px_yaml *node, bool *ret, struct px_err *err)
-{
-    bool yes = is_plain_scalar(node) && is_word(node->text, true_words);
-    if (!yes && !(is_plain_scalar(node) && is_word(node->text, false_words)))
-        return fail_expected(node, "true or false", err);
-    *ret = yes;
-    return PX_OK;
-}
-
 static enum px_code fail_unknown(const struct px_yaml *node, const struct px_str *known,
                                  size_t n_known, struct px_err *err)
 {
     px_err_set(err, PX_E_UNKNOWN_OPTION, "line %u column %u: unknown key '%.*s'", node->key_line,
                node->key_column, PX_STR_ARG(node->key));
-    long nearest = px_str_nearest(node->key, known, n_known);
-    if (nearest >= 0) {
-        px_err_hint(err, "did you mean '%.*s'?", PX_STR_ARG(known[nearest]));
+    if (px_err_suggest(err, node->key, known, n_known))
         return PX_E_UNKNOWN_OPTION;
-    }
     char list[PX_ERR_HINT_MAX] = "";
     size_t at = 0;
     for (size_t i = 0; i < n_known && at < sizeof list; i++)

@@ -44,14 +44,11 @@ const struct px_yaml *px_yaml_get(const struct px_yaml *mapping, const char *key
 /*
  * Typed reads of a scalar; PX_E_INVALID says what was expected, what came, and the line. `node` may be
  * NULL (a missing key): that is PX_E_INVALID too. px_yaml_str takes every scalar but
- * null as it is written; numbers and truth values must not be quoted.
+ * null as it is written; a number must not be quoted.
  */
 PX_MUST_USE enum px_code px_yaml_str(const struct px_yaml *node, struct px_str *ret,
                                      struct px_err *err);
 PX_MUST_USE enum px_code px_yaml_i64(const struct px_yaml *node, int64_t *ret, struct px_err *err);
-PX_MUST_USE enum px_code px_yaml_f64(const struct px_yaml *node, double *ret, struct px_err *err);
-/* true, false, yes, no, on, off, in any case */
-PX_MUST_USE enum px_code px_yaml_bool(const struct px_yaml *node, bool *ret, struct px_err *err);
 /* Is it an unquoted null, ~ or empty scalar? `node` may be NULL: no. */
 bool px_yaml_is_null(const struct px_yaml *node);
 

@@ -15,15 +15,11 @@ static size_t read_tree(const struct px_yaml *node)
     struct px_err err;
     struct px_str text;
     int64_t i;
-    double d;
-    bool b;
     PX_ASSERT(node->line > 0 && node->column > 0);
     enum px_code code = px_yaml_str(node, &text, &err);
     PX_ASSERT((code == PX_OK) == (node->type == PX_YAML_SCALAR && !px_yaml_is_null(node)));
     if (px_yaml_i64(node, &i, &err) == PX_OK)
-        PX_ASSERT(px_yaml_f64(node, &d, &err) == PX_OK);
-    if (px_yaml_bool(node, &b, &err) == PX_OK)
-        PX_ASSERT(px_yaml_f64(node, &d, &err) != PX_OK);
+        PX_ASSERT(code == PX_OK && !node->quoted);
     (void)!px_yaml_only(node, NULL, 0, &err);
     size_t n = 0, nodes = 1;
     for (const struct px_yaml *child = node->first_child; child; child = child->next, n++)

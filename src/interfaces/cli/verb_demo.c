@@ -66,10 +66,8 @@ static int run_demo(struct px_cli *cli)
         return make_data(cli);
     if (px_str_eq(what, whats[1]))
         return px_demo_traffic(cli);
-    long nearest = px_str_nearest(what, whats, PX_ARRAY_LEN(whats));
     px_err_set(&err, PX_E_INVALID, "expected data or traffic, got '%.*s'", PX_STR_ARG(what));
-    if (nearest >= 0)
-        px_err_hint(&err, "did you mean '%s'?", whats[nearest].ptr);
+    (void)px_err_suggest(&err, what, whats, PX_ARRAY_LEN(whats));
     return px_cli_usage(cli, &err);
 }
 

@@ -29,9 +29,7 @@ const struct px_verb *px_verbs_find(struct px_str name, struct px_err *err)
             return px_verbs[n];
         names[n] = px_str(px_verbs[n]->name);
     }
-    long nearest = px_str_nearest(name, names, n);
     px_err_set(err, PX_E_UNKNOWN_OPTION, "unknown verb '%.*s'", PX_STR_ARG(name));
-    if (nearest >= 0)
-        px_err_hint(err, "did you mean '%.*s'?", PX_STR_ARG(names[nearest]));
+    (void)px_err_suggest(err, name, names, n);
     return NULL;
 }

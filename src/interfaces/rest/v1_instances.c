@@ -168,10 +168,9 @@ static enum px_code refuse_key(struct instances *in, struct px_str key)
 {
     static const struct px_str known[] = {PX_STR("instances"), PX_STR("output"),
                                           PX_STR("signature_name")};
-    long nearest = px_str_nearest(key, known, PX_ARRAY_LEN(known));
     px_err_set(in->err, PX_E_INVALID, "unknown member '%.*s'", PX_STR_ARG(key));
-    if (nearest >= 0)
-        return px_err_hint(in->err, "did you mean '%s'?", known[nearest].ptr);
+    if (px_err_suggest(in->err, key, known, PX_ARRAY_LEN(known)))
+        return PX_E_INVALID;
     return px_err_hint(in->err, "the body is {\"instances\": [...], \"output\": "
                                 "\"scores|labels|margins\"}");
 }

@@ -37,6 +37,18 @@ PX_TEST(the_code_does_not_depend_on_who_listens)
     CHECK_INT(find_nothing(NULL), PX_E_NOT_FOUND);
 }
 
+PX_TEST(suggests_the_nearest_word)
+{
+    static const struct px_str words[] = {PX_STR("port"), PX_STR("host")};
+    struct px_err err;
+    px_err_set(&err, PX_E_INVALID, "unknown");
+    CHECK(!px_err_suggest(&err, px_str("zzzz"), words, 2));
+    CHECK_STR(px_str(err.hint), "");
+    CHECK(px_err_suggest(&err, px_str("hots"), words, 2));
+    CHECK_STR(px_str(err.hint), "did you mean 'host'?");
+    CHECK(px_err_suggest(NULL, px_str("hots"), words, 2));
+}
+
 PX_TEST(hints_and_context)
 {
     struct px_err err;
@@ -105,5 +117,6 @@ PX_TEST(rows_are_distinct_and_sensible)
 
 PX_TEST_MAIN(T(sets_code_message_and_place) T(null_is_fine)
                  T(the_code_does_not_depend_on_who_listens) T(hints_and_context)
-                     T(the_old_message_may_be_an_argument) T(long_texts_are_cut)
-                         T(codes_have_properties) T(rows_are_distinct_and_sensible))
+                     T(suggests_the_nearest_word) T(the_old_message_may_be_an_argument)
+                         T(long_texts_are_cut) T(codes_have_properties)
+                             T(rows_are_distinct_and_sensible))
