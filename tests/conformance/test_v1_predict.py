@@ -192,7 +192,7 @@ def test_unknown_and_failed_models(rest):
 def test_status(rest):
     url = rest[0].url + "/v1/models"
     assert requests.get(url, timeout=60).json() == {
-        "models": ["bank", "broken", "classes", "light", "named", "plain"]
+        "models": ["bank", "broken", "classes", "light", "logistic", "named", "plain"]
     }
     status = requests.get(url + "/named", timeout=60).json()
     assert status["ready"] is True
