@@ -91,7 +91,8 @@ function throughput() {
       rows.update(history.rates(key, 'rows'), now, history.rate(key, 'rows'));
       setText(start, `${duration(spanOf(history.rates(key, 'rows'), now) / 1000)} ago`);
       const missing = stats.missing_values ? `, ${plural(stats.missing_values, 'value')} missing` : '';
-      setText(totals, stats.requests ? `${plural(stats.requests, 'request')} and ${plural(stats.rows, 'row')} since the start${missing}`
+      const unseen = stats.unseen_categories ? `, ${plural(stats.unseen_categories, 'value')} of unseen categories` : '';
+      setText(totals, stats.requests ? `${plural(stats.requests, 'request')} and ${plural(stats.rows, 'row')} since the start${missing}${unseen}`
         : 'No requests yet. Send one with the form below or with its curl line.');
     },
   };

@@ -205,3 +205,17 @@ def test_status(rest):
 def test_a_wrong_method_on_predict_is_405(rest):
     reply = requests.get(f"{rest[0].url}/v1/models/any:predict", timeout=60)
     assert (reply.status_code, reply.headers["Allow"]) == (405, "POST, OPTIONS")
+
+
+def test_categories_that_the_model_never_saw_are_told(rest):
+    """They score as other; the reply and a metric say so, and missing ones do not count."""
+    before = rest[0].metric("phoenix_unseen_categories_total", model="bank")
+    instances = [{"job": "astronaut", "age": 3}, {"job": None}, {"job": "pilot"}, {"job": ""}]
+    reply = post(rest, "bank", {"instances": instances}).json()
+    assert reply["unseen_categories"] == sum(j["job"] in ("astronaut", "pilot") for j in instances)
+    known = post(rest, "bank", {"instances": [{"age": 3}]}).json()
+    assert list(known) == ["predictions"]
+    assert rest[0].metric("phoenix_unseen_categories_total", model="bank") - before == 2
+    tensor = {"name": "job", "datatype": "BYTES", "shape": [2], "data": ["pilot", None]}
+    infer = requests.post(f"{rest[0].url}/v2/models/bank/infer", json={"inputs": [tensor]}, timeout=60)
+    assert infer.json()["parameters"] == {"unseen_categories": 1}

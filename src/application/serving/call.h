@@ -38,6 +38,7 @@ struct px_call {
     /* answered */
     struct px_model *model;  /* after route */
     struct px_matrix rows;   /* after decoding */
+    uint64_t n_unseen;       /* categories that the model never saw; counted by who decodes */
     struct px_matrix scores; /* when done with PX_OK; dense */
     size_t batch_rows;       /* rows of the engine call that scored this one */
     enum px_code code;

@@ -3,7 +3,7 @@
  * The serving core: the models of this process, and the machinery that answers calls.
  *
  * Concepts
- * - A model version is LOADING, READY or FAILED (with a reason); a bad one never stops the others.
+ * - A model version is READY or FAILED (with a reason); a bad one never stops the others.
  * - The set of models is an immutable snapshot behind an atomic pointer; loops read it without a lock.
  * - Each loop has a wave (calls parked until the end of its wake-up), scratch memory for engines, and a
  *   metric shard per model.
@@ -26,7 +26,7 @@ struct px_serving_limits {
     size_t wave_bytes_max;   /* rows that one loop may hold decoded at a time */
 };
 
-enum px_model_state { PX_MODEL_LOADING = 1, PX_MODEL_READY, PX_MODEL_FAILED };
+enum px_model_state { PX_MODEL_READY = 1, PX_MODEL_FAILED };
 
 /* One version of one model. Fields are fixed once it is in the snapshot. */
 struct px_model {

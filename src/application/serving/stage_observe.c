@@ -46,6 +46,7 @@ void px_observe_call(struct px_call *call, uint64_t now_ns)
     px_metric_add(&m->requests, 1);
     px_metric_add(&m->rows, call->rows.n_rows);
     px_metric_add(&m->missing_values, count_missing(&call->rows));
+    px_metric_add(&m->unseen_categories, call->n_unseen);
     px_histogram_add(&m->latency_ns, now_ns - call->received_ns);
     if (call->score_flags & PX_SCORE_MARGIN)
         return; /* margins have another scale */

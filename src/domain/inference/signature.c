@@ -144,6 +144,23 @@ enum px_task px_task_from_name(struct px_str name)
     return (enum px_task)0;
 }
 
+/* Is `code` what a category outside the list is encoded to? Missing values have NaN too. */
+static bool is_outside(const struct px_feature *feature, double code)
+{
+    bool named = feature->kind == PX_FEATURE_CATEGORY && feature->n_categories > 0;
+    return named && (isnan(code) || code == (double)feature->other);
+}
+
+bool px_feature_is_unseen_text(const struct px_feature *feature, struct px_str text, double code)
+{
+    return is_outside(feature, code) && !px_is_missing_text(px_str_trim(text));
+}
+
+bool px_feature_is_unseen_number(const struct px_feature *feature, double number, double code)
+{
+    return is_outside(feature, code) && !isnan(number);
+}
+
 bool px_is_missing_text(struct px_str text)
 {
     static const struct px_str words[] = {PX_STR("na"), PX_STR("nan"), PX_STR("null"),

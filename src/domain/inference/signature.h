@@ -80,6 +80,13 @@ PX_MUST_USE enum px_code px_feature_encode_number(const struct px_feature *featu
 PX_MUST_USE enum px_code px_feature_encode_bool(const struct px_feature *feature, bool value,
                                                 double *ret, struct px_err *err);
 
+/*
+ * Was a value that encoded to `code` a category that the model never saw? Such a value scores as `other` or
+ * as missing, which somebody should know.
+ */
+bool px_feature_is_unseen_text(const struct px_feature *feature, struct px_str text, double code);
+bool px_feature_is_unseen_number(const struct px_feature *feature, double number, double code);
+
 /* Does `text` stand for a missing value: empty, NA, NaN, null, None, ? (case ignored, trimmed). */
 bool px_is_missing_text(struct px_str text);
 

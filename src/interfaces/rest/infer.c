@@ -65,6 +65,24 @@ void px_infer_submit(struct px_infer *infer)
         px_reply_error(infer->exchange, &call->err);
 }
 
+enum px_code px_infer_encode_text(struct px_infer *infer, const struct px_feature *feature,
+                                  struct px_str text, double *ret)
+{
+    enum px_code code = px_feature_encode_text(feature, text, ret, &infer->call.err);
+    if (code == PX_OK && px_feature_is_unseen_text(feature, text, *ret))
+        infer->call.n_unseen++;
+    return code;
+}
+
+enum px_code px_infer_encode_number(struct px_infer *infer, const struct px_feature *feature,
+                                    double number, double *ret)
+{
+    enum px_code code = px_feature_encode_number(feature, number, ret, &infer->call.err);
+    if (code == PX_OK && px_feature_is_unseen_number(feature, number, *ret))
+        infer->call.n_unseen++;
+    return code;
+}
+
 bool px_model_has_labels(const struct px_model *model)
 {
     enum px_task task = model->signature->task;

@@ -53,6 +53,17 @@ void px_infer_submit(struct px_infer *infer);
  */
 PX_MUST_USE enum px_code px_infer_add_output(struct px_infer *infer, struct px_str name);
 
+/*
+ * Encode one raw value as the signature says; errors go to call.err. A category that the model never saw
+ * is counted in the call, so that the reply and a metric can tell.
+ */
+PX_MUST_USE enum px_code px_infer_encode_text(struct px_infer *infer,
+                                              const struct px_feature *feature, struct px_str text,
+                                              double *ret);
+PX_MUST_USE enum px_code px_infer_encode_number(struct px_infer *infer,
+                                                const struct px_feature *feature, double number,
+                                                double *ret);
+
 /* Can the model's scores be turned into labels? */
 bool px_model_has_labels(const struct px_model *model);
 bool px_model_has_margins(const struct px_model *model);

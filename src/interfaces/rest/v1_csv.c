@@ -81,7 +81,7 @@ static enum px_code read_field(struct table *t, const struct px_csv_field *field
 {
     double value;
     enum px_code code =
-        px_feature_encode_text(&t->signature->features[feature], field->text, &value, t->err);
+        px_infer_encode_text(t->infer, &t->signature->features[feature], field->text, &value);
     if (code == PX_OK)
         px_matrix_set(&t->infer->call.rows, row, (size_t)feature, value);
     return code;

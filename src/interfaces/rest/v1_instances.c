@@ -39,7 +39,7 @@ static enum px_code read_text(struct instances *in, const struct px_feature *fea
     if (px_json_failed(&in->json))
         return px_json_check(&in->json, in->err);
     if (feature->kind != PX_FEATURE_NUMBER)
-        return px_feature_encode_text(feature, text, ret, in->err);
+        return px_infer_encode_text(in->infer, feature, text, ret);
     snprintf(got, sizeof got, "the text \"%.*s\"", text.len < 64 ? (int)text.len : 64, text.ptr);
     (void)refuse_type(feature, got, in->err);
     return px_err_hint(in->err, "send numbers without quotes, and null for a missing value");
@@ -54,7 +54,7 @@ static enum px_code read_value(struct instances *in, const struct px_feature *fe
     switch (px_json_peek(json)) {
     case PX_JSON_NUMBER:
         number = px_json_f64(json);
-        return px_feature_encode_number(feature, number, ret, in->err);
+        return px_infer_encode_number(in->infer, feature, number, ret);
     case PX_JSON_NULL:
         *ret = px_json_null(json) ? (double)NAN : 0;
         return PX_OK;

@@ -105,6 +105,8 @@ void px_v1_reply_json(struct px_infer *infer)
         put_scores(&w, &infer->call.scores);
     }
     px_json_end_array(&w);
+    if (infer->call.n_unseen)
+        px_json_member_u64(&w, "unseen_categories", infer->call.n_unseen);
     px_json_end_object(&w);
     px_reply_json(infer->exchange, 200);
 }

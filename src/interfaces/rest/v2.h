@@ -27,9 +27,9 @@ PX_MUST_USE enum px_code px_v2_read_inputs(struct px_infer *infer, struct px_jso
  * One element of a tensor as the number that the model takes for `feature`; null is missing. A failure of
  * the text sticks to `json`, for the caller to find; the return is the encoder's.
  */
-PX_MUST_USE enum px_code px_v2_read_element(struct px_json *json, enum px_datatype type,
-                                            const struct px_feature *feature, double *ret,
-                                            struct px_err *err);
+PX_MUST_USE enum px_code px_v2_read_element(struct px_infer *infer, struct px_json *json,
+                                            enum px_datatype type, const struct px_feature *feature,
+                                            double *ret);
 
 /*
  * Parameters of the protocol: text, number or boolean by name. `refused` lists reserved names that cannot be

@@ -66,9 +66,10 @@ static double read_number(struct px_json *json, enum px_datatype type)
     return 0;
 }
 
-enum px_code px_v2_read_element(struct px_json *json, enum px_datatype type,
-                                const struct px_feature *feature, double *ret, struct px_err *err)
+enum px_code px_v2_read_element(struct px_infer *infer, struct px_json *json, enum px_datatype type,
+                                const struct px_feature *feature, double *ret)
 {
+    struct px_err *err = &infer->call.err;
     *ret = NAN;
     if (px_json_null(json))
         return PX_OK;
@@ -84,8 +85,8 @@ enum px_code px_v2_read_element(struct px_json *json, enum px_datatype type,
             return px_err_set(err, PX_E_INVALID,
                               "feature '%.*s': expected a number datatype, got BYTES",
                               PX_STR_ARG(feature->name));
-        return px_feature_encode_text(feature, text, ret, err);
+        return px_infer_encode_text(infer, feature, text, ret);
     }
     double number = read_number(json, type);
-    return px_feature_encode_number(feature, number, ret, err);
+    return px_infer_encode_number(infer, feature, number, ret);
 }

@@ -207,7 +207,7 @@ static enum px_code read_elements(struct inputs *in, struct px_json *json, const
         if (row == target->n_rows)
             px_json_fail(json, "expected no more than %zu values", n);
         enum px_code code = px_v2_read_element(
-            json, t->type, &in->signature->features[target->feature + col], &value, in->err);
+            in->infer, json, t->type, &in->signature->features[target->feature + col], &value);
         if (px_json_failed(json))
             break;
         if (code != PX_OK) {

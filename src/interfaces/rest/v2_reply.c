@@ -65,6 +65,12 @@ void px_v2_reply(struct px_infer *infer)
     }
     px_json_member_str(&w, "model_name", model->name);
     px_json_member_str(&w, "model_version", model->version);
+    if (infer->call.n_unseen) {
+        px_json_key(&w, "parameters");
+        px_json_begin_object(&w);
+        px_json_member_u64(&w, "unseen_categories", infer->call.n_unseen);
+        px_json_end_object(&w);
+    }
     px_json_key(&w, "outputs");
     px_json_begin_array(&w);
     for (size_t i = 0; i < infer->n_outputs; i++)

@@ -233,7 +233,7 @@ PX_TEST(scores_csv_by_name)
               "y,balance, since,age,married,job\r\n"
               "no,-1,1970-01-02,58,true,technician\r\n"
               "yes,,,NA,,\"pilot\"\r\n",
-              "{\"predictions\":[86459.0,3.0]}");
+              "{\"predictions\":[86459.0,3.0],\"unseen_categories\":1}");
     check_row(0, (double[]){58, 1, 1, 86400, -1}, 5);
     check_row(1, (double[]){NAN, 3, NAN, NAN, NAN}, 5);
     rest_tear_down(&f);

@@ -206,7 +206,8 @@ PX_TEST(takes_one_tensor_per_feature)
         "{\"name\":\"job\",\"shape\":[2],\"datatype\":\"BYTES\",\"data\":[\"technician\",\"pilot\"]"
         "},"
         "{\"name\":\"married\",\"shape\":[2,1],\"datatype\":\"BOOL\",\"data\":[[true],[false]]}]}",
-        "{\"model_name\":\"bank\",\"model_version\":\"2\",\"outputs\":[{\"name\":\"predictions\","
+        "{\"model_name\":\"bank\",\"model_version\":\"2\",\"parameters\":{\"unseen_categories\":1},"
+        "\"outputs\":[{\"name\":\"predictions\","
         "\"datatype\":\"FP32\",\"shape\":[2,1],\"data\":[86460.0,3.0]}]}");
     const double want[2][5] = {{58, 1, 1, 86400, NAN}, {NAN, 3, 0, NAN, NAN}};
     for (size_t i = 0; i < 10; i++)
