@@ -29,6 +29,8 @@
 #include "shared/clock.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -174,6 +176,25 @@ static ssize_t send_rest(int fd, const struct px_net_exchange *x)
     return sendmsg(fd, &message, MSG_NOSIGNAL);
 }
 
+/* Bytes that the kernel holds and the client has not acknowledged. */
+static size_t unacknowledged(const struct px_connection *c)
+{
+    int n = 0;
+    return ioctl(c->source.fd, SIOCOUTQ, &n) == 0 && n > 0 ? (size_t)n : 0;
+}
+
+static void wait_for_reader(struct px_connection *c)
+{
+    c->unacknowledged = unacknowledged(c);
+    wait_for(c, PX_WAIT_WRITE);
+}
+
+/* Has the client taken something since wait_for_reader, though not enough for EPOLLOUT? */
+static bool is_reading(const struct px_connection *c)
+{
+    return c->state == PX_CONNECTION_WRITING && unacknowledged(c) < c->unacknowledged;
+}
+
 /* Sends as much as the kernel takes now; the rest waits for EPOLLOUT. */
 static void write_response(struct px_connection *c)
 {
@@ -191,9 +212,9 @@ static void write_response(struct px_connection *c)
     if (c->state != PX_CONNECTION_WRITING) {
         px_loop_change(&c->worker->loop, &c->source, EPOLLOUT);
         c->state = PX_CONNECTION_WRITING;
-        wait_for(c, PX_WAIT_WRITE);
+        wait_for_reader(c);
     } else if (n > 0) {
-        wait_for(c, PX_WAIT_WRITE);
+        wait_for_reader(c);
     }
 }
 
@@ -444,6 +465,10 @@ void px_connection_expired(struct px_deadline *deadline)
     struct px_connection *c = PX_CONTAINER_OF(deadline, struct px_connection, deadline);
     struct px_worker *worker = c->worker;
     bool reading = c->state == PX_CONNECTION_READING && c->exchange != NULL;
+    if (is_reading(c)) {
+        wait_for_reader(c);
+        return;
+    }
     if (!reading) {
         px_connection_close(c); /* idle, writing or lingering */
         return;

@@ -26,10 +26,11 @@ struct px_connection {
     struct px_net_exchange *exchange; /* NULL while nothing has arrived */
     struct px_connection *next;       /* in a queue or in the list of unused structs */
     enum px_connection_state state;
-    bool is_queued;    /* in worker->again */
-    bool closes;       /* after the current response */
-    bool lingers;      /* and the client does not expect it */
-    size_t drain_left; /* bytes that LINGERING still reads and drops */
+    bool is_queued;        /* in worker->again */
+    bool closes;           /* after the current response */
+    bool lingers;          /* and the client does not expect it */
+    size_t drain_left;     /* bytes that LINGERING still reads and drops */
+    size_t unacknowledged; /* when the wait for the reader began */
 };
 
 /* Takes an accepted socket over. With `refusal` it is answered with that error and closed. */
