@@ -229,3 +229,9 @@ enum px_file_kind px_file_kind(const char *path)
         return PX_FILE_REGULAR;
     return S_ISDIR(info.st_mode) ? PX_FILE_FOLDER : PX_FILE_OTHER;
 }
+
+bool px_file_same(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}

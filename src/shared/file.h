@@ -30,4 +30,7 @@ PX_MUST_USE enum px_code px_file_mkdirs(const char *path, struct px_err *err);
 enum px_file_kind { PX_FILE_ABSENT, PX_FILE_REGULAR, PX_FILE_FOLDER, PX_FILE_OTHER };
 enum px_file_kind px_file_kind(const char *path);
 
+/* Do both paths lead to one file? False when one of them leads nowhere. */
+bool px_file_same(const char *a, const char *b);
+
 #endif

@@ -123,6 +123,13 @@ static enum px_code locate_all(struct opening *o, struct px_err *err)
     return code;
 }
 
+/* Is the model file that was asked for the one that model.yaml names, however that is spelt? */
+static bool describes_asked(struct opening *o)
+{
+    struct px_str named = join(&o->package->arena, o->folder, o->yaml.model);
+    return named.ptr && px_file_same(named.ptr, o->package->path.ptr);
+}
+
 /* Parses model.yaml, or drops it when a model file was asked for that it does not describe. */
 static enum px_code use_yaml(struct opening *o, struct px_str text, struct px_err *err)
 {
@@ -132,7 +139,7 @@ static enum px_code use_yaml(struct opening *o, struct px_str text, struct px_er
         enum px_code code = px_model_yaml_parse(text, &p->arena, &o->yaml, err);
         if (code != PX_OK)
             return code;
-        foreign = o->asked.ptr && !px_str_eq(o->asked, o->yaml.model);
+        foreign = o->asked.ptr && !describes_asked(o);
     }
     if (!foreign)
         return locate_all(o, err);

@@ -84,6 +84,16 @@ PX_TEST(the_path_of_the_model_file_means_the_package)
     CHECK(!p->bare);
     CHECK_STR(p->signature.output_name, "euros");
     px_package_close(p);
+    char other[512]; /* however the path is spelt */
+    snprintf(other, sizeof other, "%s/.//m.txt", folder);
+    CHECK_OK(px_package_open(other, NULL, &p, &err));
+    CHECK(!p->bare);
+    px_package_close(p);
+    CHECK(symlink("m.txt", path_of("link.txt")) == 0);
+    CHECK_OK(px_package_open(path_of("link.txt"), NULL, &p, &err));
+    CHECK(!p->bare);
+    px_package_close(p);
+    unlink(path_of("link.txt"));
 }
 
 PX_TEST(no_failing_allocation_crashes)
