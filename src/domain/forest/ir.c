@@ -287,11 +287,17 @@ static enum px_code check_tree(const struct px_forest_ir *ir, size_t number, str
                           number, tree->width, ir->n_margins);
     const struct px_node *nodes = &ir->nodes.items[tree->first_node];
     for (uint32_t i = 0; i < tree->n_nodes; i++) {
-        if (nodes[i].kind != PX_NODE_LEAF && nodes[i].feature >= ir->n_features)
+        if (nodes[i].kind == PX_NODE_LEAF || nodes[i].feature < ir->n_features)
+            continue;
+        if (nodes[i].feature == UINT32_MAX)
             return px_err_set(err, PX_E_CORRUPT,
-                              "tree %zu, node %" PRIu32 ": splits on feature %" PRIu32
-                              ", but the model has %zu features",
-                              number, nodes[i].file_id, nodes[i].feature, ir->n_features);
+                              "tree %zu, node %" PRIu32
+                              ": splits on a feature whose index is negative or too large",
+                              number, nodes[i].file_id);
+        return px_err_set(err, PX_E_CORRUPT,
+                          "tree %zu, node %" PRIu32 ": splits on feature %" PRIu32
+                          ", but the model has %zu features",
+                          number, nodes[i].file_id, nodes[i].feature, ir->n_features);
     }
     return PX_OK;
 }

@@ -354,7 +354,7 @@ PX_TEST(broken_trees_are_refused_with_their_place)
         {TREE_OF("3", "0 0", "1 1", "8 8", "-1 -2", "-3 -3", "1 2 3"),
          "tree 0, node 1: no path from the root leads to it"},
         {TREE_OF("2", "2", "1", "8", "-1", "-2", "1 2"), "splits on feature 2, but"},
-        {TREE_OF("2", "-1", "1", "8", "-1", "-2", "1 2"), "splits on feature"},
+        {TREE_OF("2", "-1", "1", "8", "-1", "-2", "1 2"), "index is negative"},
         {TREE_OF("2", "0", "nan", "8", "-1", "-2", "1 2"), "node 0: the threshold is NaN"},
         {TREE_OF("2", "0", "1", "8", "-1", "-2", "1 nan"), "the leaf value is NaN"},
         {TREE_OF("2", "0", "1", "12", "-1", "-2", "1 2"), "decision_type 12 is unknown"},

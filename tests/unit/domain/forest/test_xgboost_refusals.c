@@ -52,7 +52,7 @@ PX_TEST(a_feature_that_the_model_does_not_have)
     CHECK_REFUSED(with_tree(ARRAYS("1,-1,-1", "2,-1,-1", "2,0,0", "1,1,1", "")), PX_E_CORRUPT,
                   "tree 0, node 0: splits on feature 2, but the model has 2 features");
     CHECK_REFUSED(with_tree(ARRAYS("1,-1,-1", "2,-1,-1", "-3,0,0", "1,1,1", "")), PX_E_CORRUPT,
-                  "tree 0, node 0: splits on feature");
+                  "tree 0, node 0: splits on a feature whose index is negative");
 }
 
 PX_TEST(thresholds_and_leaves_that_are_nan)
