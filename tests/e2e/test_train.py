@@ -299,6 +299,26 @@ def test_demo_data_trains_well(tmp_path):
     assert "did you mean 'traffic'" in fail("demo", "trafic", status=2)
 
 
+def test_training_never_replaces_its_own_data(tmp_path):
+    for name in ("reference.csv", "golden.csv"):
+        folder = tmp_path / name[:3]
+        folder.mkdir()
+        data = write_table(folder / name)
+        before = data.read_bytes()
+        text = fail("train", "--data", data, "--target", "y", "--out", folder)
+        assert "replace its own data" in text
+        assert data.read_bytes() == before and list(folder.iterdir()) == [data]
+
+
+def test_a_column_without_a_name_has_the_same_one_everywhere(tmp_path):
+    data = tmp_path / "rows.csv"
+    lines = [f"{i % 17},{i % 5},{int(i % 17 > 8)}" for i in range(300)]
+    data.write_text("a,,y\n" + "\n".join(lines) + "\n")
+    train(data, "y", tmp_path / "m", "--rounds", 5)
+    scores = succeed("predict", tmp_path / "m", "--input", data).splitlines()
+    assert len(scores) == 301
+
+
 def test_demo_traffic(tmp_path):
     data = tmp_path / "payments.csv"
     succeed("demo", "data", "--rows", 2000, "--out", data)

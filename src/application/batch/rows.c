@@ -61,7 +61,7 @@ static enum px_code keep_columns(struct px_rows *rows, const struct px_csv_recor
 {
     struct px_str *columns = px_arena_zalloc(&rows->arena, record->n_fields + 1, sizeof *columns);
     for (size_t i = 0; columns && !rows->options.no_header && i < record->n_fields; i++)
-        columns[i] = px_arena_str(&rows->arena, px_str_trim(record->fields[i].text));
+        columns[i] = px_column_name(record->fields[i].text, i, &rows->arena);
     rows->columns = columns;
     rows->n_columns = record->n_fields;
     return px_arena_check(&rows->arena, "the header", err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "application/training/table.h"
 
+#include "domain/inference/signature.h"
 #include "shared/alloc.h"
 #include "shared/map.h"
 #include "shared/number.h"
@@ -145,12 +146,9 @@ static enum px_code name_columns(struct px_table *table, const struct px_csv_rec
         return px_arena_check(&table->arena, "the header", err);
     for (size_t i = 0; i < first->n_fields; i++) {
         char place[32];
-        struct px_str name = px_str_trim(first->fields[i].text);
-        if (!table->has_header || name.len == 0) {
-            snprintf(place, sizeof place, table->has_header ? "column_%zu" : "c%zu", i + 1);
-            name = px_str(place);
-        }
-        names[i] = px_arena_str(&table->arena, name);
+        snprintf(place, sizeof place, "c%zu", i + 1);
+        names[i] = table->has_header ? px_column_name(first->fields[i].text, i, &table->arena)
+                                     : px_arena_str(&table->arena, px_str(place));
     }
     table->columns = names;
     table->n_columns = first->n_fields;

@@ -9,6 +9,9 @@
 #include "application/training/write.h"
 #include "shared/alloc.h"
 #include "shared/clock.h"
+#include "shared/file.h"
+
+#include <limits.h>
 
 enum {
     REPORT_MAX = 256 << 20,
@@ -29,6 +32,21 @@ struct run {
     struct px_train_result result;
     struct px_forest *forest;
 };
+
+/* The table must not be a file that the new package replaces. */
+static enum px_code check_output(const struct px_training_options *o, struct px_err *err)
+{
+    static const char *const files[] = {"model.yaml", "model.ubj", "golden.csv", "reference.csv"};
+    for (size_t i = 0; i < PX_ARRAY_LEN(files); i++) {
+        char path[PATH_MAX];
+        snprintf(path, sizeof path, "%s/%s", o->out, files[i]);
+        if (!px_file_same(o->data, path))
+            continue;
+        px_err_set(err, PX_E_CONFLICT, "the package would replace its own data, %s", path);
+        return px_err_hint(err, "give another folder with --out");
+    }
+    return PX_OK;
+}
 
 static enum px_code check_options(const struct px_training_options *o, struct px_err *err)
 {
@@ -195,6 +213,8 @@ static enum px_code write_package(struct run *r, struct px_err *err)
 static enum px_code run_steps(struct run *r, struct px_err *err)
 {
     enum px_code code = check_options(r->options, err);
+    if (code == PX_OK)
+        code = check_output(r->options, err);
     if (code == PX_OK)
         code = px_trainer_ready(r->trainer, err);
     if (code == PX_OK)

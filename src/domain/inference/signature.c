@@ -18,6 +18,7 @@
 #include "shared/number.h"
 
 #include <math.h>
+#include <stdio.h>
 
 static const char *const kind_names[] = {
     [PX_FEATURE_NUMBER] = "number",
@@ -375,6 +376,17 @@ static bool any_bound(const struct px_column_binding *binding)
             return true;
     }
     return false;
+}
+
+struct px_str px_column_name(struct px_str header, size_t index, struct px_arena *arena)
+{
+    char place[32];
+    struct px_str name = px_str_trim(header);
+    if (name.len == 0) {
+        snprintf(place, sizeof place, "column_%zu", index + 1);
+        name = px_str(place);
+    }
+    return px_arena_str(arena, name);
 }
 
 enum px_code px_signature_bind(const struct px_signature *signature, const struct px_str *columns,

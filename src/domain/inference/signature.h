@@ -93,6 +93,9 @@ bool px_is_missing_text(struct px_str text);
 /* Seconds since 1970-01-01 UTC of an ISO 8601 date or date-time; false when it is not one. */
 bool px_parse_datetime(struct px_str text, double *ret_seconds);
 
+/* The name of column `index` (from 0) by its header: trimmed, and "column_N" (from 1) when empty. */
+struct px_str px_column_name(struct px_str header, size_t index, struct px_arena *arena);
+
 /*
  * Columns of a table bound to features: for each column the feature index, or -1 for a column that the
  * model does not use.

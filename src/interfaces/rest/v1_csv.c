@@ -67,7 +67,9 @@ static enum px_code bind_header(struct table *t, const struct px_csv_record *rec
     if (!names)
         return px_arena_check(arena, "the header", t->err);
     for (size_t i = 0; i < record->n_fields; i++)
-        names[i] = px_str_trim(record->fields[i].text);
+        names[i] = px_column_name(record->fields[i].text, i, arena);
+    if (arena->failed)
+        return px_arena_check(arena, "the header", t->err);
     t->by_name = true;
     enum px_code code =
         px_signature_bind(t->signature, names, record->n_fields, false, arena, &t->binding, t->err);
