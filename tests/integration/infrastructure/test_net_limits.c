@@ -130,6 +130,28 @@ PX_TEST(a_client_that_does_not_read_is_closed)
     fixture_stop(&f);
 }
 
+/* The kernel says "writable" only when much of its buffer is free, which here takes longer than the timeout. */
+PX_TEST(a_client_that_reads_slowly_but_steadily_gets_everything)
+{
+    enum { BYTES = 6000000, STEP = 20000 };
+    struct px_net_config config = fixture_config();
+    static char taken[STEP];
+    size_t total = 0;
+    ssize_t n = 1;
+    config.write_timeout_ms = 250;
+    fixture_start(&f, config);
+    client_open(&client, &f);
+    client_send(&client, "GET /bytes?6000000 HTTP/1.1\r\n" HOST "\r\n");
+    while (total < BYTES && n > 0) {
+        poll(NULL, 0, 10);
+        n = recv(client.fd, taken, sizeof taken, 0);
+        total += n > 0 ? (size_t)n : 0;
+    }
+    CHECK(total >= BYTES);
+    client_close(&client);
+    fixture_stop(&f);
+}
+
 PX_TEST(connections_over_the_limit_are_answered_503)
 {
     struct px_net_config config = fixture_config();
@@ -423,10 +445,11 @@ PX_TEST_MAIN(
         T(a_stalled_body_is_timed_out_with_an_answer) T(a_body_that_drips_is_timed_out_all_the_same)
             T(a_body_may_take_longer_than_its_timeout_while_it_comes)
                 T(an_idle_connection_is_closed_in_silence) T(a_client_that_does_not_read_is_closed)
-                    T(connections_over_the_limit_are_answered_503)
-                        T(running_out_of_descriptors_only_delays_accepting)
-                            T(a_response_that_does_not_fit_its_memory_is_an_error)
-                                T(a_port_that_is_taken_is_an_error) T(bad_addresses_are_errors)
+                    T(a_client_that_reads_slowly_but_steadily_gets_everything)
+                        T(connections_over_the_limit_are_answered_503)
+                            T(running_out_of_descriptors_only_delays_accepting)
+                                T(a_response_that_does_not_fit_its_memory_is_an_error) T(
+                                    a_port_that_is_taken_is_an_error) T(bad_addresses_are_errors)
                                     T(listens_on_names_and_every_interface)
                                         T(no_failed_allocation_in_create_leaks_or_crashes) T(
                                             stop_closes_idle_connections_and_cuts_nothing)
