@@ -153,10 +153,9 @@ static enum px_code unknown_name(const struct px_model_set *set, struct px_str n
     size_t n = 0;
     for (size_t i = 0; i < set->n_models && n < SUGGESTIONS_MAX; i++)
         names[n++] = set->models[i]->name;
-    long nearest = px_str_nearest(name, names, n);
     px_err_set(err, PX_E_NOT_FOUND, "unknown model '%.*s'", PX_STR_ARG(name));
-    if (nearest >= 0)
-        return px_err_hint(err, "did you mean '%.*s'?", PX_STR_ARG(names[nearest]));
+    if (px_err_suggest(err, name, names, n))
+        return PX_E_NOT_FOUND;
     return px_err_hint(err, "GET /api/v1/models lists the models of this server");
 }
 
