@@ -6,7 +6,8 @@
  *
  * DRAINING  readiness is 503 so that load balancers look away, and responses ask clients to close;
  *           everything is still served.
- * STOPPING  nothing new is accepted, what is in flight is answered, idle connections are closed.
+ * STOPPING  nothing new is accepted, what is in flight is answered, and clients between two requests
+ *           have a moment for a last one.
  * A second signal ends DRAINING at once, a third ends the process.
  *
  * Signals are blocked in every thread and taken with sigwait by this one, so no code runs in a signal handler.
