@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "domain/forest/forest.h"
 
+#include "domain/forest/kernels/walker.h"
 #include "domain/forest/planner.h"
-#include "domain/forest/readers.h"
+#include "domain/forest/readers/readers.h"
 #include "domain/forest/selftest.h"
 #include "domain/forest/typical.h"
-#include "domain/forest/walker.h"
 
 struct px_forest {
     struct px_forest_ir ir;
@@ -55,8 +55,8 @@ static void fill_info(struct px_forest *forest)
         .n_rounds = ir->n_rounds,
         .best_round = ir->best_round,
         .bytes = px_ir_bytes(ir) + px_plan_bytes(&forest->plan),
-        .kernel_one = forest->plan.one->name,
-        .kernel_many = forest->plan.many->name,
+        .kernel_one = px_kernels[px_plan_choice(&forest->plan, 1)]->name,
+        .kernel_many = px_kernels[px_plan_choice(&forest->plan, PX_PLAN_ROWS_MAX)]->name,
         .warnings = ir->warnings.items,
         .n_warnings = ir->warnings.len,
         .class_labels = ir->class_labels,
@@ -107,10 +107,16 @@ const struct px_str *px_forest_categories(const struct px_forest *forest, size_t
     return *ret_n ? all[feature].names : NULL;
 }
 
+/* Room for margins that are not the scores, up to whole cache lines: the kernels' part comes after it. */
+static size_t margins_scratch(const struct px_forest *forest, size_t n_rows)
+{
+    size_t bytes = n_rows * forest->ir.n_margins * px_datatype_size(forest->ir.type);
+    return (bytes + PX_CACHE_LINE - 1) & ~(size_t)(PX_CACHE_LINE - 1);
+}
+
 size_t px_forest_scratch_size(const struct px_forest *forest, size_t rows_max)
 {
-    size_t bytes = rows_max * forest->ir.n_margins * px_datatype_size(forest->ir.type);
-    return (bytes + PX_CACHE_LINE - 1) & ~(size_t)(PX_CACHE_LINE - 1);
+    return margins_scratch(forest, rows_max) + px_plan_scratch_size(&forest->plan, rows_max);
 }
 
 static void transform_row_f32(const struct px_forest_ir *ir, const float *margins, float *scores)
@@ -147,7 +153,8 @@ void px_forest_predict(const struct px_forest *forest, const struct px_matrix *r
     PX_ASSERT(rows->n_cols == ir->n_features && rows->stride >= rows->n_cols);
     bool in_place = (flags & PX_FOREST_MARGIN) || ir->n_outputs == ir->n_margins;
     void *margins = in_place ? out : scratch;
-    px_plan_margins(&forest->plan, ir, rows, margins);
+    px_plan_margins(&forest->plan, rows, margins,
+                    (char *)scratch + margins_scratch(forest, rows->n_rows));
     if (!(flags & PX_FOREST_MARGIN))
         transform_rows(ir, margins, out, rows->n_rows);
 }

@@ -17,6 +17,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stdlib.h>
 
 enum {
     ARENA_SLACK = 48 << 20,
@@ -29,7 +30,8 @@ void px_ir_init(struct px_forest_ir *ir, enum px_forest_format format, enum px_d
                 size_t file_size)
 {
     size_t texts = file_size > SIZE_MAX / 16 ? SIZE_MAX / 2 : file_size * 8;
-    *ir = (struct px_forest_ir){.format = format, .type = type};
+    *ir = (struct px_forest_ir){
+        .format = format, .type = type, .sum_divisor = 1.0, .sum_factor = 1.0};
     ir->arena = px_arena(texts + ARENA_SLACK);
     ir->set_words_max = file_size < UINT32_MAX / 2 ? file_size + SET_WORDS_SLACK : UINT32_MAX;
 }
@@ -41,6 +43,8 @@ void px_ir_deinit(struct px_forest_ir *ir)
     px_vec_free(&ir->leaf_values);
     px_vec_free(&ir->sets);
     px_vec_free(&ir->set_words);
+    px_vec_free(&ir->value_lists);
+    px_vec_free(&ir->values);
     px_vec_free(&ir->linear_leaves);
     px_vec_free(&ir->linear_terms);
     px_vec_free(&ir->used_features);
@@ -101,11 +105,12 @@ static enum px_code check_split(const struct walk *walk, const struct px_node *n
     if (numeric && isnan(node->threshold))
         return px_err_set(err, PX_E_CORRUPT, "tree %zu, node %" PRIu32 ": the threshold is NaN",
                           walk->number, node->file_id);
-    if (!numeric && node->set == PX_SET_NONE)
+    if (node->kind == PX_NODE_SET && node->set == PX_SET_NONE)
         return px_err_set(err, PX_E_CORRUPT,
                           "tree %zu, node %" PRIu32 ": a categorical split without categories",
                           walk->number, node->file_id);
-    PX_ASSERT(numeric || node->set < walk->ir->sets.len);
+    PX_ASSERT(node->kind != PX_NODE_SET || node->set < walk->ir->sets.len);
+    PX_ASSERT(node->kind != PX_NODE_VALUES || node->set < walk->ir->value_lists.len);
     return PX_OK;
 }
 
@@ -257,10 +262,54 @@ void px_ir_set_insert(struct px_forest_ir *ir, uint32_t set, uint32_t code)
     ir->set_words.items[s->first_word + code / 32 - s->low_word] |= UINT32_C(1) << (code % 32);
 }
 
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+enum px_code px_ir_add_values(struct px_forest_ir *ir, const double *values, size_t n,
+                              uint32_t *ret_list, struct px_err *err)
+{
+    size_t first = ir->values.len;
+    struct px_value_list *list = px_vec_push(&ir->value_lists);
+    if (!list || !px_vec_reserve(&ir->values, first + n))
+        return px_ir_no_memory(err);
+    double *sorted = &ir->values.items[first];
+    memcpy(sorted, values, n * sizeof *sorted);
+    qsort(sorted, n, sizeof *sorted, compare_doubles);
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        PX_ASSERT(!isnan(sorted[i]));
+        if (kept == 0 || sorted[kept - 1] < sorted[i])
+            sorted[kept++] = sorted[i];
+    }
+    ir->values.len += kept;
+    *list = (struct px_value_list){(uint32_t)first, (uint32_t)kept};
+    *ret_list = (uint32_t)(ir->value_lists.len - 1);
+    return PX_OK;
+}
+
+bool px_ir_in_values(const struct px_forest_ir *ir, uint32_t list, double x)
+{
+    const struct px_value_list *l = &ir->value_lists.items[list];
+    const double *values = &ir->values.items[l->first];
+    size_t low = 0, high = l->n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (values[middle] < x)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < l->n && values[low] == x;
+}
+
 void px_ir_clear_trees(struct px_forest_ir *ir)
 {
     ir->trees.len = ir->nodes.len = ir->leaf_values.len = 0;
     ir->sets.len = ir->set_words.len = 0;
+    ir->value_lists.len = ir->values.len = 0;
     ir->linear_leaves.len = ir->linear_terms.len = 0;
 }
 
@@ -392,11 +441,42 @@ enum px_code px_ir_warn(struct px_forest_ir *ir, struct px_err *err, const char 
     return PX_OK;
 }
 
+static void finish_f32(const struct px_forest_ir *ir, float *margins, size_t n_rows)
+{
+    float divisor = (float)ir->sum_divisor, factor = (float)ir->sum_factor;
+    for (size_t i = 0; i < n_rows; i++) {
+        for (size_t k = 0; k < ir->n_margins; k++)
+            margins[i * ir->n_margins + k] =
+                margins[i * ir->n_margins + k] / divisor * factor + (float)ir->base[k];
+    }
+}
+
+static void finish_f64(const struct px_forest_ir *ir, double *margins, size_t n_rows)
+{
+    for (size_t i = 0; i < n_rows; i++) {
+        for (size_t k = 0; k < ir->n_margins; k++)
+            margins[i * ir->n_margins + k] =
+                margins[i * ir->n_margins + k] / ir->sum_divisor * ir->sum_factor + ir->base[k];
+    }
+}
+
+void px_ir_finish_margins(const struct px_forest_ir *ir, void *margins, size_t n_rows)
+{
+    if (!ir->base_last)
+        return;
+    if (ir->type == PX_TYPE_FP32)
+        finish_f32(ir, margins, n_rows);
+    else
+        finish_f64(ir, margins, n_rows);
+}
+
 size_t px_ir_bytes(const struct px_forest_ir *ir)
 {
     return ir->trees.cap * sizeof *ir->trees.items + ir->nodes.cap * sizeof *ir->nodes.items +
            ir->leaf_values.cap * sizeof *ir->leaf_values.items +
            ir->sets.cap * sizeof *ir->sets.items + ir->set_words.cap * sizeof *ir->set_words.items +
+           ir->value_lists.cap * sizeof *ir->value_lists.items +
+           ir->values.cap * sizeof *ir->values.items +
            ir->linear_leaves.cap * sizeof *ir->linear_leaves.items +
            ir->linear_terms.cap * sizeof *ir->linear_terms.items +
            ir->used_features.cap * sizeof *ir->used_features.items + ir->arena.used;

@@ -11,6 +11,7 @@
  *     LE   x <= threshold goes left          (LightGBM)
  *     SET  the category is in a set of codes; `in_set_left` says which side that is. XGBoost sends a hit
  *          right, LightGBM sends it left. Whatever is no category (negative, too large) is no hit.
+ *     VALUES  x equals one of a list of numbers (ONNX's EQ, NEQ and MEMBER); `in_set_left` as above
  * - Missing values, per split:
  *     PX_MISSING_NAN       NaN takes the default side
  *     PX_MISSING_AS_ZERO   NaN is compared as 0 (LightGBM's missing type None)
@@ -18,7 +19,9 @@
  * - A leaf has a number within its tree (in file order) and `width` values: one that is added to the
  *   margin `output`, or (vector leaf) one per margin.
  * - margin[k] = base[k] + sum over trees, in order, of weight * leaf; each product and each sum is rounded
- *   to the element type (with `base_last` the sum starts at 0 and the base comes last). With `average_by` scores are computed from the sum divided by it.
+ *   to the element type. With `base_last` the sum starts at 0, is divided by `sum_divisor` and multiplied by
+ *   `sum_factor`, and the base comes last. With `average_by` scores are computed from the margin divided by
+ *   it. An aggregate of MIN or MAX takes the place of the sum; a margin that no tree reaches is then 0.
  *
  * Invariants, established by px_ir_add_tree and px_ir_finish, so that kernels check nothing: node 0 of a
  * tree is its root; children lie after their parent and inside the tree; every node has one parent;
@@ -45,7 +48,7 @@ enum {
 /* LightGBM's kZeroThreshold: the float 1e-35, as a double. */
 #define PX_ZERO_THRESHOLD ((double)1e-35F)
 
-enum px_node_kind { PX_NODE_LEAF = 0, PX_NODE_LT, PX_NODE_LE, PX_NODE_SET };
+enum px_node_kind { PX_NODE_LEAF = 0, PX_NODE_LT, PX_NODE_LE, PX_NODE_SET, PX_NODE_VALUES };
 
 #define PX_SET_NONE UINT32_MAX /* px_node.set before it has one */
 
@@ -55,7 +58,7 @@ struct px_node {
     double threshold; /* LT, LE */
     uint32_t feature;
     uint32_t left;    /* split: the left child within the tree; leaf: the leaf's number */
-    uint32_t set;     /* SET: index into sets */
+    uint32_t set;     /* SET: index into sets; VALUES: index into value_lists */
     uint32_t file_id; /* the node's number in the file, for messages and explanations */
     uint8_t kind;     /* enum px_node_kind */
     uint8_t missing;  /* enum px_missing */
@@ -67,6 +70,11 @@ struct px_node {
 struct px_set {
     uint32_t first_word, n_words;
     uint32_t low_word; /* the words cover codes from 32 * low_word on */
+};
+
+/* The numbers of a VALUES split, ascending: values.items[first .. first + n). */
+struct px_value_list {
+    uint32_t first, n;
 };
 
 /* LightGBM's linear leaf: constant + sum of coefficient * feature, unless one of them is missing. */
@@ -92,6 +100,8 @@ struct px_tree {
     bool linear;
 };
 
+enum px_aggregate { PX_AGGREGATE_SUM = 0, PX_AGGREGATE_MIN, PX_AGGREGATE_MAX };
+
 struct px_forest_ir {
     enum px_datatype type; /* PX_TYPE_FP32 or PX_TYPE_FP64 */
     size_t n_features, n_margins, n_outputs, n_classes;
@@ -102,6 +112,9 @@ struct px_forest_ir {
     struct px_transform transform;
     double *base;   /* [n_margins], in the arena */
     bool base_last; /* the base is added after the trees, as XGBoost did up to 1.2 */
+    double sum_divisor,
+        sum_factor;              /* 1 each but with base_last: ONNX's AVERAGE, CatBoost's scale */
+    enum px_aggregate aggregate; /* only with base_last other than SUM */
     size_t depth_max, n_leaves;
 
     PX_VEC(struct px_tree) trees;
@@ -109,6 +122,8 @@ struct px_forest_ir {
     PX_VEC(double) leaf_values;
     PX_VEC(struct px_set) sets;
     PX_VEC(uint32_t) set_words;
+    PX_VEC(struct px_value_list) value_lists;
+    PX_VEC(double) values; /* of value lists */
     PX_VEC(struct px_linear_leaf) linear_leaves;
     PX_VEC(struct px_linear_term) linear_terms;
     PX_VEC(uint32_t) used_features; /* that a split or a linear leaf looks at, ascending */
@@ -166,6 +181,10 @@ PX_MUST_USE enum px_code px_ir_add_set(struct px_forest_ir *ir, uint32_t low, ui
                                        uint32_t *ret_set, struct px_err *err);
 void px_ir_set_insert(struct px_forest_ir *ir, uint32_t set, uint32_t code);
 
+/* Adds a list of numbers, none of them NaN; they are sorted and made distinct. */
+PX_MUST_USE enum px_code px_ir_add_values(struct px_forest_ir *ir, const double *values, size_t n,
+                                          uint32_t *ret_list, struct px_err *err);
+
 /* Forgets trees and all that belongs to them. */
 void px_ir_clear_trees(struct px_forest_ir *ir);
 
@@ -180,6 +199,9 @@ PX_MUST_USE enum px_code px_ir_warn(struct px_forest_ir *ir, struct px_err *err,
                                     ...) PX_PRINTF(3, 4);
 
 PX_MUST_USE enum px_code px_ir_no_memory(struct px_err *err);
+
+/* What a kernel leaves to do on its sums, [n, n_margins] of ir->type: divisor, factor and late base. */
+void px_ir_finish_margins(const struct px_forest_ir *ir, void *margins, size_t n_rows);
 
 size_t px_ir_bytes(const struct px_forest_ir *ir);
 
@@ -197,5 +219,8 @@ static inline bool px_ir_in_set(const struct px_forest_ir *ir, uint32_t set, dou
     uint32_t word = code / 32 - s->low_word; /* wraps to a large number below the range */
     return word < s->n_words && (ir->set_words.items[s->first_word + word] >> (code % 32) & 1);
 }
+
+/* Does the number `x` (not NaN) equal one of the list? */
+bool px_ir_in_values(const struct px_forest_ir *ir, uint32_t list, double x);
 
 #endif

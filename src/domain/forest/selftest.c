@@ -115,8 +115,8 @@ struct bench {
     struct px_matrix rows;
     size_t block; /* most rows at a time */
     void *want, *got;
-    struct px_plan plans[PX_KERNELS]; /* one per kernel, where it supports the forest */
-    bool usable[PX_KERNELS];
+    struct px_plan plan; /* of every kernel that supports the forest */
+    void *scratch;
 };
 
 /* Any NaN equals any NaN: the sign of inf - inf is the processor's choice, not the library's. */
@@ -152,18 +152,19 @@ static void score_one_by_one(const struct bench *bench, size_t kernel)
         struct px_matrix row = bench->rows;
         row.data = px_matrix_row(&bench->rows, i);
         row.n_rows = 1;
-        px_plan_margins(&bench->plans[kernel], bench->ir, &row, (char *)bench->got + i * size);
+        px_plan_margins_by(&bench->plan, kernel, &row, (char *)bench->got + i * size,
+                           bench->scratch);
     }
 }
 
 static enum px_code test_block(const struct bench *bench, size_t first_row, struct px_err *err)
 {
     enum px_code code = PX_OK;
-    px_walker_kernel.margins(bench->ir, NULL, &bench->rows, bench->want);
+    px_plan_margins_by(&bench->plan, PX_KERNELS - 1, &bench->rows, bench->want, NULL);
     for (size_t k = 0; code == PX_OK && k < PX_KERNELS; k++) {
-        if (!bench->usable[k])
+        if (!bench->plan.kernels[k].usable)
             continue;
-        px_plan_margins(&bench->plans[k], bench->ir, &bench->rows, bench->got);
+        px_plan_margins_by(&bench->plan, k, &bench->rows, bench->got, bench->scratch);
         code = compare(bench, k, first_row, "batch", err);
         if (code != PX_OK)
             return code;
@@ -195,18 +196,18 @@ static enum px_code init_bench(struct bench *bench, const struct px_forest_ir *i
     bench->got = px_alloc(bench->block * ir->n_margins, size);
     if (!bench->rows.data || !bench->want || !bench->got)
         return px_ir_no_memory(err);
-    for (size_t k = 0; code == PX_OK && k < PX_KERNELS; k++) {
-        bench->usable[k] = px_kernels[k]->supports(ir);
-        if (bench->usable[k])
-            code = px_plan_init(&bench->plans[k], ir, px_kernels[k]->name, err);
-    }
-    return code;
+    code = px_plan_init(&bench->plan, ir, NULL, err);
+    if (code != PX_OK)
+        return code;
+    size_t scratch = px_plan_scratch_size(&bench->plan, bench->block);
+    bench->scratch = px_alloc_aligned(PX_CACHE_LINE, scratch + 1, 1);
+    return bench->scratch ? PX_OK : px_ir_no_memory(err);
 }
 
 static void deinit_bench(struct bench *bench)
 {
-    for (size_t k = 0; k < PX_KERNELS; k++)
-        px_plan_deinit(&bench->plans[k]);
+    px_plan_deinit(&bench->plan);
+    px_free(bench->scratch);
     px_free(bench->rows.data);
     px_free(bench->want);
     px_free(bench->got);

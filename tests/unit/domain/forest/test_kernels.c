@@ -179,6 +179,14 @@ PX_TEST(the_base_last)
     check_types((struct shape){.n_trees = 10, .n_splits = 9, .base_last = true});
 }
 
+static void score(const struct px_plan *plan, const struct px_matrix *rows, void *margins)
+{
+    void *scratch =
+        px_alloc_aligned(PX_CACHE_LINE, px_plan_scratch_size(plan, rows->n_rows) + 1, 1);
+    px_plan_margins(plan, rows, margins, scratch);
+    px_free(scratch);
+}
+
 /* Every number of rows up to several blocks, in a matrix with gaps between its rows. */
 PX_TEST(any_number_of_rows_and_any_stride)
 {
@@ -192,11 +200,11 @@ PX_TEST(any_number_of_rows_and_any_stride)
     CHECK_OK(px_plan_init(&plan, &ir, "branchless", NULL));
     struct px_matrix rows = {PX_TYPE_FP64, data, ROWS, FEATURES, STRIDE};
     px_selftest_rows(&ir, &rng, &rows);
-    px_walker_kernel.margins(&ir, NULL, &rows, want);
+    px_walker_kernel.margins(&(struct px_kernel_input){.ir = &ir}, NULL, &rows, want, NULL);
     for (size_t n = 1; n <= ROWS; n += 1 + n / 20) {
         memset(got, 0x55, sizeof got);
         rows.n_rows = n;
-        px_plan_margins(&plan, &ir, &rows, got);
+        score(&plan, &rows, got);
         CHECK(memcmp(got, want, n * WIDTH * sizeof(double)) == 0);
         if (n < ROWS)
             CHECK_INT(((const unsigned char *)&got[n * WIDTH])[0],
@@ -233,8 +241,8 @@ PX_TEST(the_self_test_finds_a_kernel_that_is_wrong)
     CHECK_OK(px_plan_init(&plan, &ir, "branchless", NULL));
     ir.nodes.items[0].threshold += 0.001; /* the compiled kernel has the old one */
     px_selftest_rows(&ir, &rng, &rows);
-    px_walker_kernel.margins(&ir, NULL, &rows, want);
-    px_plan_margins(&plan, &ir, &rows, got);
+    px_walker_kernel.margins(&(struct px_kernel_input){.ir = &ir}, NULL, &rows, want, NULL);
+    score(&plan, &rows, got);
     CHECK(memcmp(want, got, sizeof want) != 0); /* the rows sit on the threshold */
     px_plan_deinit(&plan);
     px_ir_deinit(&ir);
@@ -249,11 +257,11 @@ PX_TEST(the_planner_picks_and_obeys)
     struct px_err err = {0};
     make_forest(&ir, &rng, &shape);
     CHECK_OK(px_plan_init(&plan, &ir, NULL, NULL));
-    CHECK(plan.one == &px_branchless_kernel && plan.many == &px_branchless_kernel);
+    CHECK(px_kernels[px_plan_choice(&plan, 100)] == &px_branchless_kernel);
     CHECK(px_plan_bytes(&plan) > 0);
     px_plan_deinit(&plan);
     CHECK_OK(px_plan_init(&plan, &ir, "walker", NULL));
-    CHECK(plan.one == &px_walker_kernel);
+    CHECK(px_kernels[px_plan_choice(&plan, 1)] == &px_walker_kernel);
     px_plan_deinit(&plan);
     CHECK_INT(px_plan_init(&plan, &ir, "fast", &err), PX_E_INVALID);
     CHECK_CONTAINS(err.message, "no kernel is called 'fast'");
@@ -262,7 +270,7 @@ PX_TEST(the_planner_picks_and_obeys)
     CHECK_INT(px_plan_init(&plan, &ir, "branchless", &err), PX_E_INVALID);
     px_plan_deinit(&plan);
     CHECK_OK(px_plan_init(&plan, &ir, NULL, NULL));
-    CHECK(plan.many == &px_walker_kernel);
+    CHECK(px_kernels[px_plan_choice(&plan, 100)] == &px_walker_kernel);
     px_plan_deinit(&plan);
     px_ir_deinit(&ir);
 }

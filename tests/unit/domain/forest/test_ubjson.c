@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "harness.h"
 
-#include "domain/forest/ubjson.h"
+#include "domain/forest/readers/ubjson.h"
 
 #define LENGTH(n) "L\0\0\0\0\0\0\0" n /* a length as XGBoost writes it */
 

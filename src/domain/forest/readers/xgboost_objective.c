@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "domain/forest/xgboost_objective.h"
+#include "domain/forest/readers/xgboost_objective.h"
 
 #include <math.h>
 

@@ -6,8 +6,8 @@
 #ifndef PX_DOMAIN_FOREST_XGBOOST_FILE_H
 #define PX_DOMAIN_FOREST_XGBOOST_FILE_H
 
-#include "domain/forest/xgboost_objective.h"
-#include "domain/forest/xgboost_tree.h"
+#include "domain/forest/readers/xgboost_objective.h"
+#include "domain/forest/readers/xgboost_tree.h"
 
 struct px_xgboost_file {
     struct px_forest_ir *ir;

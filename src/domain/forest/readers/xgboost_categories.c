@@ -5,7 +5,7 @@
  * where each text starts and the last one ends. Whole numbers are stored as they are, with a type code.
  * A feature without categories has empty lists.
  */
-#include "domain/forest/xgboost_file.h"
+#include "domain/forest/readers/xgboost_file.h"
 
 #include <inttypes.h>
 

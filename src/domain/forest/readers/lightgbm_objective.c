@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "domain/forest/lightgbm_objective.h"
+#include "domain/forest/readers/lightgbm_objective.h"
 
 #include "shared/number.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "domain/forest/ubjson.h"
+#include "domain/forest/readers/ubjson.h"
 
 #include <stdarg.h>
 #include <stdio.h>

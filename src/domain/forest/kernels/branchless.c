@@ -28,8 +28,8 @@
  * Rejected for now: gathers (slower than scalar code on current processors), 8-byte nodes (no gain
  * while trees fit the second cache level).
  */
-#include "domain/forest/kernel.h"
-#include "domain/forest/walker.h"
+#include "domain/forest/kernels/kernel.h"
+#include "domain/forest/kernels/walker.h"
 
 enum {
     PX_LANES = 8,
@@ -79,7 +79,7 @@ static size_t block_rows(size_t row_bytes)
 #define ELEMENT     float
 #define NEXT_AFTER  nextafterf
 #define NAMED(name) name##_f32
-#include "domain/forest/branchless_walk.h"
+#include "domain/forest/kernels/branchless_walk.h"
 #undef ELEMENT
 #undef NEXT_AFTER
 #undef NAMED
@@ -87,15 +87,18 @@ static size_t block_rows(size_t row_bytes)
 #define ELEMENT     double
 #define NEXT_AFTER  nextafter
 #define NAMED(name) name##_f64
-#include "domain/forest/branchless_walk.h"
+#include "domain/forest/kernels/branchless_walk.h"
 #undef ELEMENT
 #undef NEXT_AFTER
 #undef NAMED
 
-/* Linear leaves need the row again; the walker has them. */
-static bool branchless_supports(const struct px_forest_ir *ir)
+static enum px_code refuse(const struct px_forest_ir *ir, struct px_err *err)
 {
-    return ir->linear_leaves.len == 0;
+    if (ir->linear_leaves.len)
+        return px_err_set(err, PX_E_UNSUPPORTED, "its leaves are linear models");
+    if (ir->aggregate != PX_AGGREGATE_SUM)
+        return px_err_set(err, PX_E_UNSUPPORTED, "its trees are not summed");
+    return PX_OK;
 }
 
 static void branchless_destroy(void *compiled)
@@ -109,9 +112,12 @@ static void branchless_destroy(void *compiled)
     px_free(forest);
 }
 
-static enum px_code branchless_compile(const struct px_forest_ir *ir, void **ret,
+static enum px_code branchless_compile(const struct px_kernel_input *input, void **ret,
                                        struct px_err *err)
 {
+    const struct px_forest_ir *ir = input->ir;
+    if (refuse(ir, err) != PX_OK)
+        return PX_E_UNSUPPORTED;
     struct packed_forest *forest = px_alloc(1, sizeof *forest);
     if (!forest)
         return px_ir_no_memory(err);
@@ -139,20 +145,43 @@ static size_t branchless_bytes(const void *compiled)
     return ((const struct packed_forest *)compiled)->bytes;
 }
 
-static void branchless_margins(const struct px_forest_ir *ir, const void *compiled,
-                               const struct px_matrix *rows, void *margins)
+static size_t branchless_scratch_size(const struct px_kernel_input *input, const void *compiled,
+                                      size_t n_rows)
 {
-    if (ir->type == PX_TYPE_FP32)
-        score_f32(ir, compiled, rows, margins);
+    (void)input;
+    (void)compiled;
+    (void)n_rows;
+    return 0;
+}
+
+/* Five cycles a step while the trees stay in the caches. */
+static double branchless_cost(const struct px_kernel_input *input, const void *compiled,
+                              size_t n_rows)
+{
+    double steps = 0;
+    const struct px_tree *tree;
+    (void)compiled;
+    px_vec_foreach (tree, &input->ir->trees)
+        steps += tree->depth;
+    return 5.0 * steps * (double)n_rows;
+}
+
+static void branchless_margins(const struct px_kernel_input *input, const void *compiled,
+                               const struct px_matrix *rows, void *margins, void *scratch)
+{
+    (void)scratch;
+    if (input->ir->type == PX_TYPE_FP32)
+        score_f32(input->ir, compiled, rows, margins);
     else
-        score_f64(ir, compiled, rows, margins);
+        score_f64(input->ir, compiled, rows, margins);
 }
 
 const struct px_kernel px_branchless_kernel = {
     .name = "branchless",
-    .supports = branchless_supports,
     .compile = branchless_compile,
     .destroy = branchless_destroy,
     .bytes = branchless_bytes,
+    .scratch_size = branchless_scratch_size,
+    .cost = branchless_cost,
     .margins = branchless_margins,
 };

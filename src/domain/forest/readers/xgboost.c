@@ -12,9 +12,9 @@
  * Dropout weights have had three places (beside `gbtree` inside a `dart` booster up to 3.2, beside
  * `model` in 3.3, inside `model` from 3.4 on); the tables accept all, whatever the version says.
  */
-#include "domain/forest/xgboost_file.h"
+#include "domain/forest/readers/xgboost_file.h"
 
-#include "domain/forest/readers.h"
+#include "domain/forest/readers/readers.h"
 
 #include <inttypes.h>
 

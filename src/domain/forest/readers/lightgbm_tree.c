@@ -12,7 +12,7 @@
  * - Missing categories. NaN goes right, or counts as category 0 (lightgbm.c knows when). Either is a
  *   default side of the split.
  */
-#include "domain/forest/lightgbm_tree.h"
+#include "domain/forest/readers/lightgbm_tree.h"
 
 #include "shared/number.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "domain/forest/doc.h"
+#include "domain/forest/readers/doc.h"
 
 void px_doc_init(struct px_doc *doc, struct px_str bytes, bool binary, struct px_arena *arena)
 {

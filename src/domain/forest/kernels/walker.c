@@ -5,9 +5,9 @@
  * added. Elements of an FP32 forest are held in doubles here without loss, but every product and sum is
  * computed in float.
  */
-#include "domain/forest/walker.h"
+#include "domain/forest/kernels/walker.h"
 
-#include "domain/forest/kernel.h"
+#include "domain/forest/kernels/kernel.h"
 
 static double row_value(const struct px_forest_ir *ir, const void *row, uint32_t feature)
 {
@@ -76,8 +76,6 @@ static void margins_f32(const struct px_forest_ir *ir, const void *row, float *m
         margins[k] = ir->base_last ? 0 : (float)ir->base[k];
     for (size_t t = 0; t < ir->trees.len; t++)
         add_f32(ir, &ir->trees.items[t], row, margins);
-    for (size_t k = 0; ir->base_last && k < ir->n_margins; k++)
-        margins[k] += (float)ir->base[k];
 }
 
 static void margins_f64(const struct px_forest_ir *ir, const void *row, double *margins)
@@ -86,32 +84,68 @@ static void margins_f64(const struct px_forest_ir *ir, const void *row, double *
         margins[k] = ir->base_last ? 0 : ir->base[k];
     for (size_t t = 0; t < ir->trees.len; t++)
         add_f64(ir, &ir->trees.items[t], row, margins);
-    for (size_t k = 0; ir->base_last && k < ir->n_margins; k++)
-        margins[k] += ir->base[k];
 }
 
-static void walker_margins(const struct px_forest_ir *ir, const void *compiled,
-                           const struct px_matrix *rows, void *margins)
+/* Start of an extreme: what any leaf replaces. */
+static double no_extreme(const struct px_forest_ir *ir)
 {
+    return ir->aggregate == PX_AGGREGATE_MIN ? (double)INFINITY : -(double)INFINITY;
+}
+
+static double extreme(const struct px_forest_ir *ir, double a, double b)
+{
+    return ir->aggregate == PX_AGGREGATE_MIN ? fmin(a, b) : fmax(a, b);
+}
+
+static bool has_tree(const struct px_forest_ir *ir, size_t margin)
+{
+    const struct px_tree *tree;
+    px_vec_foreach (tree, &ir->trees) {
+        if (tree->width != 1 || tree->output == margin)
+            return true;
+    }
+    return false;
+}
+
+/* MIN and MAX round nothing, so one function does for both element types. */
+static void extremes(const struct px_forest_ir *ir, const void *row, size_t at, void *margins)
+{
+    struct px_matrix out = {.type = ir->type, .data = margins, .stride = ir->n_margins};
+    for (size_t k = 0; k < ir->n_margins; k++)
+        px_matrix_set(&out, at, k, has_tree(ir, k) ? no_extreme(ir) : 0.0);
+    const struct px_tree *tree;
+    px_vec_foreach (tree, &ir->trees) {
+        uint32_t leaf = px_walker_leaf(ir, tree, row);
+        const double *values =
+            &ir->leaf_values.items[tree->first_leaf + (size_t)leaf * tree->width];
+        for (uint32_t k = 0; k < tree->width; k++) {
+            double old = px_matrix_get(&out, at, tree->output + k);
+            px_matrix_set(&out, at, tree->output + k, extreme(ir, old, values[k]));
+        }
+    }
+}
+
+static void walker_margins(const struct px_kernel_input *input, const void *compiled,
+                           const struct px_matrix *rows, void *margins, void *scratch)
+{
+    const struct px_forest_ir *ir = input->ir;
     (void)compiled;
+    (void)scratch;
     for (size_t i = 0; i < rows->n_rows; i++) {
         const void *row = px_matrix_row(rows, i);
-        if (ir->type == PX_TYPE_FP32)
+        if (ir->aggregate != PX_AGGREGATE_SUM)
+            extremes(ir, row, i, margins);
+        else if (ir->type == PX_TYPE_FP32)
             margins_f32(ir, row, (float *)margins + i * ir->n_margins);
         else
             margins_f64(ir, row, (double *)margins + i * ir->n_margins);
     }
 }
 
-static bool walker_supports(const struct px_forest_ir *ir)
+static enum px_code walker_compile(const struct px_kernel_input *input, void **ret,
+                                   struct px_err *err)
 {
-    (void)ir;
-    return true;
-}
-
-static enum px_code walker_compile(const struct px_forest_ir *ir, void **ret, struct px_err *err)
-{
-    (void)ir;
+    (void)input;
     (void)err;
     *ret = NULL;
     return PX_OK;
@@ -128,11 +162,32 @@ static size_t walker_bytes(const void *compiled)
     return 0;
 }
 
+static size_t walker_scratch_size(const struct px_kernel_input *input, const void *compiled,
+                                  size_t n_rows)
+{
+    (void)input;
+    (void)compiled;
+    (void)n_rows;
+    return 0;
+}
+
+/* A step mispredicts about every other branch; the average path is somewhat shorter than the depth. */
+static double walker_cost(const struct px_kernel_input *input, const void *compiled, size_t n_rows)
+{
+    double steps = 0;
+    const struct px_tree *tree;
+    (void)compiled;
+    px_vec_foreach (tree, &input->ir->trees)
+        steps += tree->depth < 24 ? tree->depth : 24;
+    return 25.0 * steps * (double)n_rows;
+}
+
 const struct px_kernel px_walker_kernel = {
     .name = "walker",
-    .supports = walker_supports,
     .compile = walker_compile,
     .destroy = walker_destroy,
     .bytes = walker_bytes,
+    .scratch_size = walker_scratch_size,
+    .cost = walker_cost,
     .margins = walker_margins,
 };

@@ -18,9 +18,9 @@
  * x86-64). Without the list the newest rules are taken, with a warning when the first one matters (Python
  * wrote it then: its line of pandas categories is the last).
  */
-#include "domain/forest/lightgbm_objective.h"
-#include "domain/forest/lightgbm_tree.h"
-#include "domain/forest/readers.h"
+#include "domain/forest/readers/lightgbm_objective.h"
+#include "domain/forest/readers/lightgbm_tree.h"
+#include "domain/forest/readers/readers.h"
 #include "shared/json.h"
 
 #include <inttypes.h>

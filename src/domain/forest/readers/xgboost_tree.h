@@ -3,8 +3,8 @@
 #ifndef PX_DOMAIN_FOREST_XGBOOST_TREE_H
 #define PX_DOMAIN_FOREST_XGBOOST_TREE_H
 
-#include "domain/forest/doc.h"
 #include "domain/forest/ir.h"
+#include "domain/forest/readers/doc.h"
 
 /* The arrays of one tree object; the memory is reused from tree to tree. Starts zeroed. */
 struct px_xgboost_tree {

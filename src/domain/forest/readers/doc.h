@@ -7,7 +7,7 @@
 #ifndef PX_DOMAIN_FOREST_DOC_H
 #define PX_DOMAIN_FOREST_DOC_H
 
-#include "domain/forest/ubjson.h"
+#include "domain/forest/readers/ubjson.h"
 #include "shared/vec.h"
 
 struct px_doc {

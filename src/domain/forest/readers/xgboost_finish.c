@@ -4,7 +4,7 @@
  * other and become the internal form. Each function below handles one fact; px_xgboost_finish lists them
  * in the order in which they depend on each other.
  */
-#include "domain/forest/xgboost_file.h"
+#include "domain/forest/readers/xgboost_file.h"
 
 #include "shared/number.h"
 

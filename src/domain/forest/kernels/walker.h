@@ -23,6 +23,9 @@ static inline bool px_walker_goes_left(const struct px_forest_ir *ir, const stru
 {
     if (node->kind == PX_NODE_SET)
         return isnan(x) ? node->default_left : px_ir_in_set(ir, node->set, x) == node->in_set_left;
+    if (node->kind == PX_NODE_VALUES)
+        return isnan(x) ? node->default_left
+                        : px_ir_in_values(ir, node->set, x) == node->in_set_left;
     if (px_walker_is_missing(node, x))
         return node->default_left;
     if (isnan(x))

@@ -11,7 +11,7 @@
  * A node is a leaf if and only if its left child is -1. Pruned nodes stay in the arrays without a path
  * to them; px_ir_add_tree drops those. Categorical splits list the codes that go right.
  */
-#include "domain/forest/xgboost_tree.h"
+#include "domain/forest/readers/xgboost_tree.h"
 
 #include <inttypes.h>
 

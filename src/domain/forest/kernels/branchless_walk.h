@@ -25,7 +25,7 @@ static bool NAMED(zero_is_plain)(const struct px_node *node)
 
 static bool NAMED(needs_special)(const struct px_node *node)
 {
-    if (node->kind == PX_NODE_SET)
+    if (node->kind == PX_NODE_SET || node->kind == PX_NODE_VALUES)
         return true;
     if (node->kind == PX_NODE_LE && node->threshold == (double)INFINITY)
         return true;
@@ -219,14 +219,6 @@ static void NAMED(start_margins)(const struct px_forest_ir *ir, ELEMENT *margins
     }
 }
 
-static void NAMED(finish_margins)(const struct px_forest_ir *ir, ELEMENT *margins, size_t n)
-{
-    for (size_t i = 0; ir->base_last && i < n; i++) {
-        for (size_t k = 0; k < ir->n_margins; k++)
-            margins[i * ir->n_margins + k] += (ELEMENT)ir->base[k];
-    }
-}
-
 /* One row: PX_LANES trees at a time. The last group repeats its last tree and adds it once. */
 static void NAMED(score_one)(const struct px_forest_ir *ir, const struct packed_forest *forest,
                              const ELEMENT *row, ELEMENT *margins)
@@ -251,7 +243,6 @@ static void NAMED(score_one)(const struct px_forest_ir *ir, const struct packed_
         for (size_t lane = 0; lane < n; lane++)
             NAMED(add_leaf)(forest, &trees[lane], at[lane], margins);
     }
-    NAMED(finish_margins)(ir, margins, 1);
 }
 
 /* One tree for PX_LANES rows, of which the first `n` count. */
@@ -287,7 +278,6 @@ static void NAMED(score_block)(const struct px_forest_ir *ir, const struct packe
         (ir, forest, tree, tree->special ? WALK_SPECIAL : plain, &row[i],
          n - i < PX_LANES ? n - i : PX_LANES, margins + i * ir->n_margins);
     }
-    NAMED(finish_margins)(ir, margins, n);
 }
 
 static void NAMED(score)(const struct px_forest_ir *ir, const struct packed_forest *forest,
