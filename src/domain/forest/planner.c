@@ -58,10 +58,26 @@ static enum px_code plan_all(struct px_plan *plan, struct px_err *err)
     return code;
 }
 
+/* A forest without codes is planned without the kernels that need them. */
+static enum px_code make_codes(struct px_plan *plan, struct px_err *err)
+{
+    enum px_code code = px_codes_create(plan->input.ir, &plan->codes, &plan->codes_error);
+    plan->input.codes = plan->codes;
+    plan->input.codes_refusal = plan->codes_error.message;
+    if (code == PX_OK || code == PX_E_UNSUPPORTED)
+        return PX_OK;
+    if (err)
+        *err = plan->codes_error;
+    return code;
+}
+
 enum px_code px_plan_init(struct px_plan *plan, const struct px_forest_ir *ir, const char *force,
                           struct px_err *err)
 {
     *plan = (struct px_plan){.input = {.ir = ir}};
+    enum px_code code = make_codes(plan, err);
+    if (code != PX_OK)
+        return code;
     return force ? plan_forced(plan, force, err) : plan_all(plan, err);
 }
 
@@ -69,6 +85,7 @@ void px_plan_deinit(struct px_plan *plan)
 {
     for (size_t i = 0; i < PX_KERNELS; i++)
         px_kernels[i]->destroy(plan->kernels[i].compiled);
+    px_codes_destroy(plan->codes);
     *plan = (struct px_plan){0};
 }
 
@@ -119,7 +136,7 @@ void px_plan_margins(const struct px_plan *plan, const struct px_matrix *rows, v
 
 size_t px_plan_bytes(const struct px_plan *plan)
 {
-    size_t bytes = 0;
+    size_t bytes = plan->codes ? px_codes_bytes(plan->codes) : 0;
     for (size_t i = 0; i < PX_KERNELS; i++)
         bytes += plan->kernels[i].compiled ? px_kernels[i]->bytes(plan->kernels[i].compiled) : 0;
     return bytes;

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The encoder for AVX-512: 16 floats or 8 doubles a comparison; see codes_scalar.c for its twin. */
+#include "domain/forest/kernels/codes_tables.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
+static ALWAYS_INLINE uint32_t count_f32(const float *numbers, float x)
+{
+    __mmask16 mask = _mm512_cmp_ps_mask(_mm512_load_ps(numbers), _mm512_set1_ps(x), _CMP_LE_OQ);
+    return (uint32_t)_mm_popcnt_u32(mask);
+}
+
+static ALWAYS_INLINE uint32_t count_f64(const double *numbers, double x)
+{
+    __m512d all = _mm512_set1_pd(x);
+    __mmask8 low = _mm512_cmp_pd_mask(_mm512_load_pd(numbers), all, _CMP_LE_OQ);
+    __mmask8 high = _mm512_cmp_pd_mask(_mm512_load_pd(numbers + 8), all, _CMP_LE_OQ);
+    return (uint32_t)_mm_popcnt_u32(low) + (uint32_t)_mm_popcnt_u32(high);
+}
+
+#define ELEMENT     float
+#define COUNT       count_f32
+#define NAMED(name) name##_f32
+#include "domain/forest/kernels/codes_encode.h"
+#undef ELEMENT
+#undef COUNT
+#undef NAMED
+
+#define ELEMENT     double
+#define COUNT       count_f64
+#define NAMED(name) name##_f64
+#include "domain/forest/kernels/codes_encode.h"
+#undef ELEMENT
+#undef COUNT
+#undef NAMED
+
+void px_codes_encode_avx512(const struct px_codes *codes, const struct px_matrix *rows,
+                            size_t first, size_t n, uint8_t *out, size_t stride)
+{
+    if (codes->tables->type == PX_TYPE_FP32)
+        encode_f32(codes, rows, first, n, out, stride);
+    else
+        encode_f64(codes, rows, first, n, out, stride);
+}
+
+#endif
