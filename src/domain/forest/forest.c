@@ -11,6 +11,8 @@ struct px_forest {
     struct px_forest_ir ir;
     struct px_plan plan;
     struct px_forest_info info;
+    struct px_forest_choice choices[PX_PLAN_CLASSES]; /* what info points to */
+    struct px_forest_kernel kernels[PX_KERNELS];
 };
 
 static enum px_code read_model(struct px_forest *forest, struct px_str bytes,
@@ -29,6 +31,22 @@ static enum px_code read_model(struct px_forest *forest, struct px_str bytes,
     if (lightgbm)
         return px_lightgbm_read(&forest->ir, bytes, err);
     return px_xgboost_read(&forest->ir, bytes, format == PX_FOREST_XGBOOST_UBJSON, rounds, err);
+}
+
+static void fill_plan_info(struct px_forest *forest)
+{
+    const struct px_plan *plan = &forest->plan;
+    for (size_t i = 0; i < PX_PLAN_CLASSES; i++)
+        forest->choices[i] = px_plan_describe_class(plan, i);
+    for (size_t i = 0; i < PX_KERNELS; i++)
+        forest->kernels[i] = px_plan_describe_kernel(plan, i);
+    forest->info.kernel_one = forest->choices[0].kernel;
+    forest->info.kernel_many = forest->choices[PX_PLAN_CLASSES - 1].kernel;
+    forest->info.kernel_forced = plan->forced;
+    forest->info.choices = forest->choices;
+    forest->info.n_choices = PX_PLAN_CLASSES;
+    forest->info.kernels = forest->kernels;
+    forest->info.n_kernels = PX_KERNELS;
 }
 
 static void fill_info(struct px_forest *forest)
@@ -55,12 +73,11 @@ static void fill_info(struct px_forest *forest)
         .n_rounds = ir->n_rounds,
         .best_round = ir->best_round,
         .bytes = px_ir_bytes(ir) + px_plan_bytes(&forest->plan),
-        .kernel_one = px_kernels[px_plan_choice(&forest->plan, 1)]->name,
-        .kernel_many = px_kernels[px_plan_choice(&forest->plan, PX_PLAN_ROWS_MAX)]->name,
         .warnings = ir->warnings.items,
         .n_warnings = ir->warnings.len,
         .class_labels = ir->class_labels,
     };
+    fill_plan_info(forest);
 }
 
 enum px_code px_forest_create(struct px_str bytes, const struct px_forest_options *options,
@@ -73,8 +90,12 @@ enum px_code px_forest_create(struct px_str bytes, const struct px_forest_option
     if (!forest)
         return px_ir_no_memory(err);
     enum px_code code = read_model(forest, bytes, options->rounds, err);
-    if (code == PX_OK)
-        code = px_plan_init(&forest->plan, &forest->ir, options->kernel, err);
+    if (code == PX_OK) {
+        struct px_plan_options plan = {.kernel = options->kernel,
+                                       .clock_ns = options->clock_ns,
+                                       .measure_ns = options->measure_ns};
+        code = px_plan_init_with(&forest->plan, &forest->ir, &plan, err);
+    }
     if (code != PX_OK) {
         px_forest_destroy(forest);
         return code;
@@ -182,8 +203,8 @@ void px_forest_typical_row(const struct px_forest *forest, struct px_matrix *row
     px_typical_row(&forest->ir, row);
 }
 
-enum px_code px_forest_self_test(const struct px_forest *forest, size_t n_rows, uint64_t seed,
+enum px_code px_forest_self_test(struct px_forest *forest, size_t n_rows, uint64_t seed,
                                  struct px_err *err)
 {
-    return px_selftest_run(&forest->ir, n_rows, seed, err);
+    return px_selftest_plan(&forest->plan, n_rows, seed, &forest->info.self_test, err);
 }

@@ -40,7 +40,14 @@ enum px_forest_rounds { PX_ROUNDS_ALL = 0, PX_ROUNDS_BEST };
 
 struct px_forest_options {
     enum px_forest_rounds rounds;
-    const char *kernel; /* NULL: the planner picks; else "walker" or "branchless", for tests */
+    const char
+        *kernel; /* NULL: the planner picks; else the name of one to be used for all batches */
+    /*
+     * A clock in nanoseconds that never goes back, for the planner to measure kernels with. NULL: the cost
+     * model decides alone, and the same file always gets the same plan.
+     */
+    uint64_t (*clock_ns)(void);
+    uint64_t measure_ns; /* what measuring may take; 0: PX_PLAN_MEASURE_NS (planner.h) */
 };
 
 /*
@@ -51,6 +58,37 @@ PX_MUST_USE enum px_code px_forest_create(struct px_str bytes,
                                           const struct px_forest_options *options,
                                           struct px_forest **ret, struct px_err *err);
 void px_forest_destroy(struct px_forest *forest);
+
+/* What became of a kernel in the plan of a model. */
+enum px_kernel_state {
+    PX_KERNEL_NOT_TRIED = 0, /* another one was forced */
+    PX_KERNEL_REFUSED,       /* not for this model or this processor */
+    PX_KERNEL_SLOWER,        /* at every batch size */
+    PX_KERNEL_CHOSEN,
+};
+
+const char *px_kernel_state_name(enum px_kernel_state state); /* "not tried", "refused" ... */
+
+struct px_forest_kernel {
+    const char *name;
+    enum px_kernel_state state;
+    const char *reason; /* why it is not chosen: a clause; empty when it is */
+    size_t bytes;       /* of its form of the model, when chosen */
+};
+
+/* The plan for batches of `rows` rows and more, up to the next choice. */
+struct px_forest_choice {
+    size_t rows;
+    const char *kernel;
+    double ns_per_row; /* at exactly `rows` rows, without the objective's transform */
+    bool measured;     /* false: predicted, for a nominal processor */
+};
+
+struct px_forest_self_test {
+    bool done, passed;
+    size_t n_kernels; /* compared with the walker */
+    size_t n_rows;    /* that each of them scored in batches of many sizes */
+};
 
 struct px_forest_info {
     enum px_forest_format format;
@@ -75,7 +113,13 @@ struct px_forest_info {
     size_t n_trees, n_nodes, n_leaves, depth_max;
     size_t n_rounds, best_round; /* best_round == n_rounds - 1 unless the file says otherwise */
     size_t bytes;                /* memory of the compiled model */
-    const char *kernel_one, *kernel_many; /* the planner's choice for one row and for batches */
+    const char *kernel_one, *kernel_many;   /* the planner's choice for one row and for batches */
+    bool kernel_forced;                     /* it had no choice */
+    const struct px_forest_choice *choices; /* ascending by rows, the first for 1 */
+    size_t n_choices;
+    const struct px_forest_kernel *kernels; /* every kernel there is */
+    size_t n_kernels;
+    struct px_forest_self_test self_test; /* the last one */
     const struct px_str *warnings;        /* what a user should know before serving it */
     size_t n_warnings;
     const struct px_str *class_labels; /* [n_classes] or NULL, where the file has them */
@@ -114,10 +158,12 @@ void px_forest_probe_rows(const struct px_forest *forest, uint64_t seed, struct 
 void px_forest_typical_row(const struct px_forest *forest, struct px_matrix *row);
 
 /*
- * Compares every kernel with the reference walker on `n_rows` seeded random rows that sit on and around
- * the model's own thresholds. PX_E_INTERNAL names the kernel and the row that differ.
+ * Compares every kernel that supports the model (a forced one alone) with the reference walker on `n_rows`
+ * seeded rows that sit on and around the model's own thresholds; on fewer where that would take long.
+ * PX_E_INTERNAL names the kernel and the row that differ. The result is kept in the info: not while other
+ * threads use the forest.
  */
-PX_MUST_USE enum px_code px_forest_self_test(const struct px_forest *forest, size_t n_rows,
-                                             uint64_t seed, struct px_err *err);
+PX_MUST_USE enum px_code px_forest_self_test(struct px_forest *forest, size_t n_rows, uint64_t seed,
+                                             struct px_err *err);
 
 #endif

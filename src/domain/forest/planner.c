@@ -1,110 +1,217 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Kernels are compiled one after the other, and what the model says is hopeless beside the others is dropped
+ * at once, so that a model of millions of nodes is never held in every form. The codes are made when the
+ * first kernel wants them and freed when no chosen one does.
+ *
+ * Rejected: planning again while serving, from the times of real batches. It would follow the traffic, but
+ * the plan of a model would depend on its history, and two replicas would differ without a visible reason.
+ */
 #include "domain/forest/planner.h"
+
+#include "domain/forest/choose.h"
+#include "domain/forest/measure.h"
 
 const struct px_kernel *const px_kernels[PX_KERNELS] = {&px_branchless_kernel, &px_walker_kernel};
 
-static enum px_code find_kernel(const char *name, size_t *ret, struct px_err *err)
+const char *px_kernel_state_name(enum px_kernel_state state)
 {
-    for (size_t i = 0; i < PX_KERNELS; i++) {
-        *ret = i;
-        if (strcmp(px_kernels[i]->name, name) == 0)
-            return PX_OK;
+    switch (state) {
+    case PX_KERNEL_NOT_TRIED:
+        return "not tried";
+    case PX_KERNEL_REFUSED:
+        return "refused";
+    case PX_KERNEL_SLOWER:
+        return "slower";
+    case PX_KERNEL_CHOSEN:
+        return "chosen";
     }
-    return px_err_set(err, PX_E_INVALID, "no kernel is called '%s'", name);
+    return "unknown";
 }
 
-static enum px_code compile(struct px_plan *plan, size_t i, struct px_err *err)
+void px_plan_init_empty(struct px_plan *plan, const struct px_forest_ir *ir,
+                        const struct px_kernel *const *table, size_t n_kernels)
 {
-    struct px_plan_kernel *kernel = &plan->kernels[i];
-    enum px_code code = px_kernels[i]->compile(&plan->input, &kernel->compiled, &kernel->refusal);
-    kernel->usable = code == PX_OK;
-    if (code == PX_OK || code == PX_E_UNSUPPORTED)
+    PX_ASSERT(n_kernels > 0 && n_kernels <= PX_PLAN_KERNELS_MAX);
+    *plan = (struct px_plan){.input = {.ir = ir}, .table = table, .n_kernels = n_kernels};
+}
+
+/* Codes that the forest cannot have are no failure: the kernels that need them refuse. */
+static enum px_code make_codes(struct px_plan *plan, struct px_err *err)
+{
+    if (plan->input.codes || plan->input.codes_refusal)
         return PX_OK;
+    enum px_code code = px_codes_create(plan->input.ir, &plan->codes, &plan->codes_refusal);
+    if (code == PX_OK) {
+        plan->input.codes = plan->codes;
+        return PX_OK;
+    }
+    if (code == PX_E_UNSUPPORTED) {
+        plan->input.codes_refusal = plan->codes_refusal.message;
+        return PX_OK;
+    }
     if (err)
-        *err = kernel->refusal;
+        *err = plan->codes_refusal;
     return code;
 }
 
-static void choose(struct px_plan *plan, size_t kernel)
+static void free_codes(struct px_plan *plan)
 {
-    for (size_t class = 0; class < PX_PLAN_CLASSES; class ++)
-        plan->choice[class] = (uint8_t)kernel;
+    px_codes_destroy(plan->codes);
+    plan->codes = NULL;
+    plan->input.codes = NULL;
 }
 
-static enum px_code plan_forced(struct px_plan *plan, const char *force, struct px_err *err)
+enum px_code px_plan_compile(struct px_plan *plan, size_t kernel, struct px_err *err)
 {
-    size_t i;
-    enum px_code code = find_kernel(force, &i, err);
-    if (code == PX_OK)
-        code = compile(plan, i, err);
+    struct px_plan_kernel *k = &plan->kernels[kernel];
+    struct px_err why = {0};
+    PX_ASSERT(!k->usable);
+    enum px_code code = plan->table[kernel]->without_codes ? PX_OK : make_codes(plan, err);
     if (code != PX_OK)
         return code;
-    if (!plan->kernels[i].usable)
-        return px_err_set(err, PX_E_INVALID, "kernel '%s' does not support this model: %s", force,
-                          plan->kernels[i].refusal.message);
-    choose(plan, i);
+    code = plan->table[kernel]->compile(&plan->input, &k->compiled, &why);
+    k->usable = code == PX_OK;
+    k->refused = code == PX_E_UNSUPPORTED;
+    if (k->refused)
+        snprintf(k->reason, sizeof k->reason, "%s", why.message);
+    if (k->usable || k->refused)
+        return PX_OK;
+    if (err)
+        *err = why;
+    return code;
+}
+
+void px_plan_drop(struct px_plan *plan, size_t kernel)
+{
+    struct px_plan_kernel *k = &plan->kernels[kernel];
+    plan->table[kernel]->destroy(k->compiled);
+    k->compiled = NULL;
+    k->usable = false;
+}
+
+static bool has_a_class(const struct px_plan *plan, size_t kernel)
+{
+    for (size_t class = 0; class < PX_PLAN_CLASSES; class ++) {
+        if (px_plan_is_candidate(plan, kernel, class))
+            return true;
+    }
+    return false;
+}
+
+static void drop_hopeless(struct px_plan *plan)
+{
+    for (size_t i = 0; i < plan->n_kernels; i++) {
+        if (plan->kernels[i].usable && !has_a_class(plan, i))
+            px_plan_drop(plan, i);
+    }
+}
+
+static void drop_unchosen(struct px_plan *plan)
+{
+    bool codes_wanted = false;
+    for (size_t i = 0; i < plan->n_kernels; i++) {
+        if (plan->kernels[i].state != PX_KERNEL_CHOSEN && plan->kernels[i].usable)
+            px_plan_drop(plan, i);
+        codes_wanted |= plan->kernels[i].usable && !plan->table[i]->without_codes;
+    }
+    if (!codes_wanted)
+        free_codes(plan);
+}
+
+static enum px_code unknown_kernel(const struct px_plan *plan, const char *name, struct px_err *err)
+{
+    char names[PX_ERR_HINT_MAX] = "";
+    for (size_t i = 0, n = 0; i < plan->n_kernels && n < sizeof names; i++)
+        n += (size_t)snprintf(names + n, sizeof names - n, "%s%s", i ? ", " : "",
+                              plan->table[i]->name);
+    px_err_set(err, PX_E_INVALID, "no kernel is called '%s'", name);
+    return px_err_hint(err, "kernels are: %s", names);
+}
+
+static enum px_code compile_forced(struct px_plan *plan, const char *name, struct px_err *err)
+{
+    size_t i = 0;
+    while (i < plan->n_kernels && strcmp(plan->table[i]->name, name) != 0)
+        i++;
+    if (i == plan->n_kernels)
+        return unknown_kernel(plan, name, err);
+    enum px_code code = px_plan_compile(plan, i, err);
+    if (code != PX_OK)
+        return code;
+    if (plan->kernels[i].refused)
+        return px_err_set(err, PX_E_INVALID, "kernel '%s' does not support this model: %s", name,
+                          plan->kernels[i].reason);
+    px_plan_predict(plan, i);
+    plan->forced = true;
     return PX_OK;
 }
 
-static enum px_code plan_all(struct px_plan *plan, struct px_err *err)
+static enum px_code compile_all(struct px_plan *plan, struct px_err *err)
 {
-    enum px_code code = PX_OK;
-    size_t best = 0;
-    for (size_t i = 0; code == PX_OK && i < PX_KERNELS; i++)
-        code = compile(plan, i, err);
-    while (code == PX_OK && !plan->kernels[best].usable) /* the walker supports all */
-        best++;
-    choose(plan, best);
-    return code;
+    for (size_t i = 0; i < plan->n_kernels; i++) {
+        enum px_code code = px_plan_compile(plan, i, err);
+        if (code != PX_OK)
+            return code;
+        if (plan->kernels[i].usable)
+            px_plan_predict(plan, i);
+        drop_hopeless(plan);
+    }
+    return PX_OK;
 }
 
-/* A forest without codes is planned without the kernels that need them. */
-static enum px_code make_codes(struct px_plan *plan, struct px_err *err)
+enum px_code px_plan_init_with(struct px_plan *plan, const struct px_forest_ir *ir,
+                               const struct px_plan_options *options, struct px_err *err)
 {
-    enum px_code code = px_codes_create(plan->input.ir, &plan->codes, &plan->codes_error);
-    plan->input.codes = plan->codes;
-    plan->input.codes_refusal = plan->codes_error.message;
-    if (code == PX_OK || code == PX_E_UNSUPPORTED)
-        return PX_OK;
-    if (err)
-        *err = plan->codes_error;
-    return code;
+    uint64_t budget_ns = options->measure_ns ? options->measure_ns : PX_PLAN_MEASURE_NS;
+    px_plan_init_empty(plan, ir, options->kernels ? options->kernels : px_kernels,
+                       options->kernels ? options->n_kernels : PX_KERNELS);
+    enum px_code code =
+        options->kernel ? compile_forced(plan, options->kernel, err) : compile_all(plan, err);
+    if (code == PX_OK && options->clock_ns)
+        code = px_plan_measure(plan, options->clock_ns, budget_ns, err);
+    if (code != PX_OK)
+        return code;
+    px_plan_choose(plan);
+    px_plan_explain(plan);
+    drop_unchosen(plan);
+    return PX_OK;
 }
 
 enum px_code px_plan_init(struct px_plan *plan, const struct px_forest_ir *ir, const char *force,
                           struct px_err *err)
 {
-    *plan = (struct px_plan){.input = {.ir = ir}};
-    enum px_code code = make_codes(plan, err);
-    if (code != PX_OK)
-        return code;
-    return force ? plan_forced(plan, force, err) : plan_all(plan, err);
+    return px_plan_init_with(plan, ir, &(struct px_plan_options){.kernel = force}, err);
 }
 
 void px_plan_deinit(struct px_plan *plan)
 {
-    for (size_t i = 0; i < PX_KERNELS; i++)
-        px_kernels[i]->destroy(plan->kernels[i].compiled);
+    for (size_t i = 0; i < plan->n_kernels; i++)
+        px_plan_drop(plan, i);
     px_codes_destroy(plan->codes);
     *plan = (struct px_plan){0};
 }
 
-size_t px_plan_choice(const struct px_plan *plan, size_t n_rows)
+size_t px_plan_class(size_t n_rows)
 {
     size_t class = 0;
     while (class + 1 < PX_PLAN_CLASSES && (size_t)2 << class <= n_rows)
         class ++;
-    return plan->choice[class];
+    return class;
+}
+
+size_t px_plan_choice(const struct px_plan *plan, size_t n_rows)
+{
+    return plan->choice[px_plan_class(n_rows)];
 }
 
 size_t px_plan_scratch_size(const struct px_plan *plan, size_t rows_max)
 {
     size_t most = 0;
-    for (size_t i = 0; i < PX_KERNELS; i++) {
-        const struct px_plan_kernel *kernel = &plan->kernels[i];
-        size_t size = kernel->usable
-                          ? px_kernels[i]->scratch_size(&plan->input, kernel->compiled, rows_max)
-                          : 0;
+    for (size_t i = 0; i < plan->n_kernels; i++) {
+        const struct px_plan_kernel *k = &plan->kernels[i];
+        size_t size =
+            k->usable ? plan->table[i]->scratch_size(&plan->input, k->compiled, rows_max) : 0;
         most = size > most ? size : most;
     }
     return most;
@@ -114,8 +221,8 @@ void px_plan_margins_by(const struct px_plan *plan, size_t kernel, const struct 
                         void *margins, void *scratch)
 {
     PX_ASSERT(plan->kernels[kernel].usable);
-    px_kernels[kernel]->margins(&plan->input, plan->kernels[kernel].compiled, rows, margins,
-                                scratch);
+    plan->table[kernel]->margins(&plan->input, plan->kernels[kernel].compiled, rows, margins,
+                                 scratch);
     px_ir_finish_margins(plan->input.ir, margins, rows->n_rows);
 }
 
@@ -134,10 +241,37 @@ void px_plan_margins(const struct px_plan *plan, const struct px_matrix *rows, v
     }
 }
 
+static size_t kernel_bytes(const struct px_plan *plan, size_t kernel)
+{
+    const void *compiled = plan->kernels[kernel].compiled;
+    return compiled ? plan->table[kernel]->bytes(compiled) : 0;
+}
+
 size_t px_plan_bytes(const struct px_plan *plan)
 {
     size_t bytes = plan->codes ? px_codes_bytes(plan->codes) : 0;
-    for (size_t i = 0; i < PX_KERNELS; i++)
-        bytes += plan->kernels[i].compiled ? px_kernels[i]->bytes(plan->kernels[i].compiled) : 0;
+    for (size_t i = 0; i < plan->n_kernels; i++)
+        bytes += kernel_bytes(plan, i);
     return bytes;
+}
+
+struct px_forest_choice px_plan_describe_class(const struct px_plan *plan, size_t class)
+{
+    size_t kernel = plan->choice[class];
+    return (struct px_forest_choice){
+        .rows = (size_t)1 << class,
+        .kernel = plan->table[kernel]->name,
+        .ns_per_row = px_plan_call_ns(plan, kernel, class) / (double)((size_t)1 << class),
+        .measured = px_plan_is_measured(plan, kernel),
+    };
+}
+
+struct px_forest_kernel px_plan_describe_kernel(const struct px_plan *plan, size_t kernel)
+{
+    return (struct px_forest_kernel){
+        .name = plan->table[kernel]->name,
+        .state = plan->kernels[kernel].state,
+        .reason = plan->kernels[kernel].reason,
+        .bytes = kernel_bytes(plan, kernel),
+    };
 }

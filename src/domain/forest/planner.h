@@ -2,10 +2,20 @@
 /*
  * The planner: which kernel scores which batch of a given forest.
  *
- * Every kernel that supports the forest is compiled once. A batch size belongs to a class, the powers of
- * two up to PX_PLAN_ROWS_MAX; each class has the kernel of the least cost. Of a larger batch the whole
- * multiples of PX_PLAN_ROWS_MAX go to the kernel of that class, and the rest goes by its own. A forced kernel is taken for all, or
- * refused with the reason when it does not support the forest.
+ * Concepts
+ * - A batch size belongs to a class, the powers of two up to PX_PLAN_ROWS_MAX: class 3 is 8 to 15 rows. Each
+ *   class has one kernel. Of a larger batch the whole multiples of PX_PLAN_ROWS_MAX go to the kernel of
+ *   the last class, and the rest goes by its own.
+ * - A kernel's cost model predicts processor cycles (kernel.h). With a clock, a short measurement on probe
+ *   rows corrects it: nanoseconds per predicted cycle, by kernel and class (measure.h).
+ * - A kernel is a candidate for a class when its predicted cost is within PX_PLAN_HOPELESS of the least
+ *   there. Only candidates are measured and chosen: a measurement that noise spoiled can cost that factor,
+ *   never more.
+ * - A kernel that no class has chosen is dropped: its compiled form is freed, why is remembered.
+ * - A forced kernel is taken for all classes, or refused with the reason.
+ *
+ * Ownership: init/deinit; the plan must not move while it is used, and the forest must outlive it.
+ * Threads: immutable after px_plan_init; each call has its own scratch.
  */
 #ifndef PX_DOMAIN_FOREST_PLANNER_H
 #define PX_DOMAIN_FOREST_PLANNER_H
@@ -14,33 +24,68 @@
 
 enum {
     PX_KERNELS = 2,
+    PX_PLAN_KERNELS_MAX = 16, /* of any table */
     PX_PLAN_CLASSES = 10,
     PX_PLAN_ROWS_MAX = 1 << (PX_PLAN_CLASSES - 1),
 };
 
-/* What became of one kernel of px_kernels. */
+#define PX_PLAN_MEASURE_NS UINT64_C(10000000) /* what measuring one model may take */
+#define PX_PLAN_HOPELESS   4.0                /* times the least predicted cost */
+
+extern const struct px_kernel *const px_kernels[PX_KERNELS]; /* the walker last */
+
+struct px_plan_options {
+    const char *kernel;         /* forced; NULL: choose */
+    uint64_t (*clock_ns)(void); /* NULL: the cost model alone */
+    uint64_t measure_ns;        /* 0: PX_PLAN_MEASURE_NS */
+    /* The kernels to choose from, the reference last; NULL: px_kernels. For tests of the planner. */
+    const struct px_kernel *const *kernels;
+    size_t n_kernels;
+};
+
+/* What became of one kernel. */
 struct px_plan_kernel {
-    bool usable;
+    bool usable; /* compiled, and may be run */
     void *compiled;
-    struct px_err refusal; /* when not usable */
+    bool refused;                   /* not for this forest or this processor: `reason` says why */
+    double cycles[PX_PLAN_CLASSES]; /* predicted for a call of 2^class rows; 0 when not asked */
+    double
+        call_ns[PX_PLAN_CLASSES]; /* measured for the same, the least of a few; 0 when it was not */
+    enum px_kernel_state state;
+    char reason[PX_ERR_MESSAGE_MAX]; /* why it is not chosen; empty when it is */
 };
 
 struct px_plan {
     struct px_kernel_input input;
-    struct px_codes *codes;
-    struct px_err codes_error;
-    struct px_plan_kernel kernels[PX_KERNELS]; /* by place in px_kernels */
-    uint8_t choice[PX_PLAN_CLASSES];           /* place in px_kernels, by class */
+    struct px_codes *codes; /* what input.codes points to; NULL when no usable kernel reads them */
+    struct px_err codes_refusal;
+    const struct px_kernel *const *table;
+    size_t n_kernels;
+    bool forced;
+    struct px_plan_kernel kernels[PX_PLAN_KERNELS_MAX]; /* by place in the table */
+    uint8_t choice[PX_PLAN_CLASSES];                    /* place in the table, by class */
 };
 
-extern const struct px_kernel *const px_kernels[PX_KERNELS]; /* the walker last */
-
-/* `force` is a kernel's name or NULL. PX_E_INVALID for an unknown or unfit one, PX_E_NO_MEMORY. */
+/*
+ * Plans by the cost model, or with `force` for one kernel. PX_E_INVALID for an unknown or unfit one,
+ * PX_E_NO_MEMORY. After a failure only px_plan_deinit may follow.
+ */
 PX_MUST_USE enum px_code px_plan_init(struct px_plan *plan, const struct px_forest_ir *ir,
                                       const char *force, struct px_err *err);
+PX_MUST_USE enum px_code px_plan_init_with(struct px_plan *plan, const struct px_forest_ir *ir,
+                                           const struct px_plan_options *options,
+                                           struct px_err *err);
 void px_plan_deinit(struct px_plan *plan);
 
-/* Place in px_kernels of the kernel that scores batches of `n_rows`. */
+/* A plan in which no kernel is usable yet, and the two ways to change that. */
+void px_plan_init_empty(struct px_plan *plan, const struct px_forest_ir *ir,
+                        const struct px_kernel *const *table, size_t n_kernels);
+/* PX_OK also when it refuses: then it is not usable and `reason` is set. PX_E_NO_MEMORY. */
+PX_MUST_USE enum px_code px_plan_compile(struct px_plan *plan, size_t kernel, struct px_err *err);
+void px_plan_drop(struct px_plan *plan, size_t kernel);
+
+/* The class of a batch of `n_rows` rows, and the place of its kernel in the table. */
+size_t px_plan_class(size_t n_rows);
 size_t px_plan_choice(const struct px_plan *plan, size_t n_rows);
 
 size_t px_plan_scratch_size(const struct px_plan *plan, size_t rows_max);
@@ -49,10 +94,14 @@ size_t px_plan_scratch_size(const struct px_plan *plan, size_t rows_max);
 void px_plan_margins(const struct px_plan *plan, const struct px_matrix *rows, void *margins,
                      void *scratch);
 
-/* The same by one kernel of px_kernels, which must be usable. */
+/* The same by one kernel, which must be usable. */
 void px_plan_margins_by(const struct px_plan *plan, size_t kernel, const struct px_matrix *rows,
                         void *margins, void *scratch);
 
 size_t px_plan_bytes(const struct px_plan *plan);
+
+/* What the plan says about a class and about a kernel; texts live as long as the plan. */
+struct px_forest_choice px_plan_describe_class(const struct px_plan *plan, size_t class);
+struct px_forest_kernel px_plan_describe_kernel(const struct px_plan *plan, size_t kernel);
 
 #endif

@@ -1,17 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Each row follows one random path of one random tree: at every split its feature gets the threshold, one
- * of its neighbours, or a special value, and the walk goes on to a random child. So deep nodes are
- * tested on their own thresholds, which rows of independent features hardly reach. Other features get a
- * special or a random value if some tree uses them, else 0: a few bytes of file can declare millions.
+ * Each row follows four random paths, each of a random tree: at every split its feature gets the
+ * threshold, one of its neighbours, or a special value, and the walk goes on to a random child. So deep
+ * nodes are tested on their own thresholds, which rows of independent features hardly reach. Other features
+ * get a special or a random value if some tree uses them, else 0: a few bytes of file can declare millions.
+ *
+ * The comparison. The walker scores each row once; every other kernel scores them in batches of many sizes,
+ * and some of them one by one. Kernels that the plan has dropped are compiled again, one at a time. What
+ * limits the work is counted in rows, values and predicted cycles, never in time: the same model always
+ * gets the same test. Where the limits allow fewer different rows than are to be scored, rows repeat, so
+ * that large batches are tested on large models too.
  */
 #include "domain/forest/selftest.h"
 
 #include <float.h>
 #include <math.h>
 
-/* Rows per block: batches, and the odd rest at the end; fewer when rows are wide. */
-enum { BLOCK_ROWS_MAX = 64, BLOCK_BYTES = 8 << 20 };
+enum {
+    BLOCK_ROWS_MAX = 1024, /* that are made and kept at a time; fewer when rows are wide */
+    BLOCK_BYTES = 8 << 20,
+    ROW_VALUES_MAX = 1 << 20, /* random values that are made; more rows repeat them */
+    SINGLE_ROWS = 64,         /* that are scored one by one as well */
+};
+
+/* Predicted cycles, so that the test of a huge model ends soon and tests the same rows everywhere. */
+#define WALKER_CYCLES_MAX 1e8
+#define KERNEL_CYCLES_MAX 2e8
+
+/* Batch sizes, one after the other: around the widths of vectors, blocks and words, and odd rests. */
+static const uint16_t batch_sizes[] = {1, 7, 64, 511, 2, 33, 128, 17, 512, 3, 255, 65, 9};
 
 static double special_value(struct px_rng *rng)
 {
@@ -110,13 +127,27 @@ void px_selftest_rows(const struct px_forest_ir *ir, struct px_rng *rng, struct 
     fill_used(ir, rng, rows);
 }
 
+void px_selftest_rows_repeated(const struct px_forest_ir *ir, struct px_rng *rng,
+                               struct px_matrix *rows, size_t n_distinct)
+{
+    size_t row_bytes = rows->n_cols * px_datatype_size(rows->type);
+    struct px_matrix distinct = *rows;
+    distinct.n_rows = n_distinct < rows->n_rows ? n_distinct : rows->n_rows;
+    px_selftest_rows(ir, rng, &distinct);
+    for (size_t i = distinct.n_rows; i < rows->n_rows; i++)
+        memcpy(px_matrix_row(rows, i), px_matrix_row(rows, i - distinct.n_rows), row_bytes);
+}
+
 struct bench {
+    const struct px_plan *plan;
     const struct px_forest_ir *ir;
-    struct px_matrix rows;
-    size_t block; /* most rows at a time */
+    uint64_t seed;
+    struct px_matrix rows; /* one block */
+    size_t block_rows, n_blocks, n_distinct;
     void *want, *got;
-    struct px_plan plan; /* of every kernel that supports the forest */
-    void *scratch;
+    struct px_plan spare; /* for kernels that the plan has dropped */
+    struct px_rng rng;
+    size_t made; /* the block that `rows` and `want` hold, plus one */
 };
 
 /* Any NaN equals any NaN: the sign of inf - inf is the processor's choice, not the library's. */
@@ -130,101 +161,177 @@ static bool same_margin(const struct px_forest_ir *ir, const void *a, const void
     return memcmp(&x, &y, sizeof x) == 0 || (isnan(x) && isnan(y));
 }
 
-static enum px_code compare(const struct bench *bench, size_t kernel, size_t first_row,
-                            const char *batch, struct px_err *err)
+/* Part of a block, and how it is cut into batches. */
+struct pass {
+    const struct px_plan *plan; /* in which the kernel is usable */
+    size_t kernel;
+    size_t block;
+    size_t n_rows;
+    bool one_by_one;
+};
+
+static enum px_code compare(const struct bench *bench, const struct pass *pass, size_t first,
+                            size_t n_rows, struct px_err *err)
 {
-    size_t n = bench->rows.n_rows * bench->ir->n_margins;
-    for (size_t i = 0; i < n; i++) {
+    size_t n_margins = bench->ir->n_margins;
+    for (size_t i = first * n_margins; i < (first + n_rows) * n_margins; i++) {
         if (!same_margin(bench->ir, bench->want, bench->got, i))
             return px_err_set(err, PX_E_INTERNAL,
-                              "self-test: kernel '%s' (%s) differs from the walker in row %zu, "
-                              "margin %zu",
-                              px_kernels[kernel]->name, batch, first_row + i / bench->ir->n_margins,
-                              i % bench->ir->n_margins);
+                              "self-test: kernel '%s' differs from the walker in row %zu (%zu of a "
+                              "batch of %zu), margin %zu",
+                              pass->plan->table[pass->kernel]->name,
+                              pass->block * bench->block_rows + i / n_margins,
+                              i / n_margins - first, n_rows, i % n_margins);
     }
     return PX_OK;
 }
 
-static void score_one_by_one(const struct bench *bench, size_t kernel)
+/* Scores and compares the pass's rows, from the first on, as long as the work is within its limit. */
+static enum px_code run_pass(const struct bench *bench, const struct pass *pass, void *scratch,
+                             struct px_err *err)
 {
-    size_t size = bench->ir->n_margins * px_datatype_size(bench->ir->type);
-    for (size_t i = 0; i < bench->rows.n_rows; i++) {
-        struct px_matrix row = bench->rows;
-        row.data = px_matrix_row(&bench->rows, i);
-        row.n_rows = 1;
-        px_plan_margins_by(&bench->plan, kernel, &row, (char *)bench->got + i * size,
-                           bench->scratch);
-    }
-}
-
-static enum px_code test_block(const struct bench *bench, size_t first_row, struct px_err *err)
-{
-    enum px_code code = PX_OK;
-    px_plan_margins_by(&bench->plan, PX_KERNELS - 1, &bench->rows, bench->want, NULL);
-    for (size_t k = 0; code == PX_OK && k < PX_KERNELS; k++) {
-        if (!bench->plan.kernels[k].usable)
-            continue;
-        px_plan_margins_by(&bench->plan, k, &bench->rows, bench->got, bench->scratch);
-        code = compare(bench, k, first_row, "batch", err);
+    const struct px_kernel *kernel = pass->plan->table[pass->kernel];
+    size_t margins_size = bench->ir->n_margins * px_datatype_size(bench->ir->type), turn = 0;
+    double cycles = 0;
+    for (size_t first = 0, n; first < pass->n_rows && cycles < KERNEL_CYCLES_MAX; first += n) {
+        size_t left = pass->n_rows - first;
+        n = pass->one_by_one ? 1 : batch_sizes[(pass->block + turn++) % PX_ARRAY_LEN(batch_sizes)];
+        n = n < left ? n : left;
+        struct px_matrix batch = bench->rows;
+        batch.data = px_matrix_row(&bench->rows, first);
+        batch.n_rows = n;
+        px_plan_margins_by(pass->plan, pass->kernel, &batch,
+                           (char *)bench->got + first * margins_size, scratch);
+        enum px_code code = compare(bench, pass, first, n, err);
         if (code != PX_OK)
             return code;
-        score_one_by_one(bench, k);
-        code = compare(bench, k, first_row, "one row", err);
+        cycles += kernel->cost(&pass->plan->input, pass->plan->kernels[pass->kernel].compiled, n);
     }
+    return PX_OK;
+}
+
+/* Makes a block and the walker's margins of it, unless it is there. Blocks are made in order. */
+static void make_block(struct bench *bench, size_t block)
+{
+    if (bench->made == block + 1)
+        return;
+    if (block == 0)
+        bench->rng = px_rng(bench->seed);
+    size_t n_rows = bench->rows.n_rows, n_margins = bench->ir->n_margins;
+    size_t distinct = bench->n_distinct < n_rows ? bench->n_distinct : n_rows;
+    size_t row_bytes = n_margins * px_datatype_size(bench->ir->type);
+    struct px_matrix first = bench->rows;
+    px_selftest_rows_repeated(bench->ir, &bench->rng, &bench->rows, distinct);
+    first.n_rows = distinct;
+    px_walker_kernel.margins(&bench->plan->input, NULL, &first, bench->want, NULL);
+    px_ir_finish_margins(bench->ir, bench->want, distinct);
+    for (size_t i = distinct; i < n_rows; i++)
+        memcpy((char *)bench->want + i * row_bytes,
+               (char *)bench->want + (i - distinct) * row_bytes, row_bytes);
+    bench->made = block + 1;
+}
+
+static enum px_code test_kernel(struct bench *bench, const struct px_plan *plan, size_t kernel,
+                                struct px_err *err)
+{
+    struct pass pass = {.plan = plan, .kernel = kernel, .n_rows = bench->rows.n_rows};
+    size_t size = plan->table[kernel]->scratch_size(&plan->input, plan->kernels[kernel].compiled,
+                                                    bench->rows.n_rows);
+    void *scratch = px_alloc_aligned(PX_CACHE_LINE, size + 1, 1);
+    enum px_code code = scratch ? PX_OK : px_ir_no_memory(err);
+    for (; code == PX_OK && pass.block < bench->n_blocks; pass.block++) {
+        make_block(bench, pass.block);
+        code = run_pass(bench, &pass, scratch, err);
+    }
+    if (code == PX_OK) { /* rows of the last block */
+        pass.block--;
+        pass.one_by_one = true;
+        pass.n_rows = pass.n_rows < SINGLE_ROWS ? pass.n_rows : SINGLE_ROWS;
+        code = run_pass(bench, &pass, scratch, err);
+    }
+    px_free(scratch);
     return code;
 }
 
-static size_t block_rows(size_t bytes_per_row)
+/* Tests a kernel of the plan, compiled again if it was dropped; nothing when it refuses. */
+static enum px_code test_one(struct bench *bench, size_t kernel, size_t *n_tested,
+                             struct px_err *err)
 {
-    size_t rows = BLOCK_BYTES / bytes_per_row;
-    if (rows == 0)
-        return 1;
-    return rows < BLOCK_ROWS_MAX ? rows : BLOCK_ROWS_MAX;
+    const struct px_plan_kernel *planned = &bench->plan->kernels[kernel];
+    if (planned->refused || (bench->plan->forced && !planned->usable))
+        return PX_OK;
+    ++*n_tested;
+    if (planned->usable)
+        return test_kernel(bench, bench->plan, kernel, err);
+    enum px_code code = px_plan_compile(&bench->spare, kernel, err);
+    if (code == PX_OK && bench->spare.kernels[kernel].usable)
+        code = test_kernel(bench, &bench->spare, kernel, err);
+    else
+        --*n_tested;
+    px_plan_drop(&bench->spare, kernel);
+    return code;
 }
 
-static enum px_code init_bench(struct bench *bench, const struct px_forest_ir *ir,
+static size_t at_least_one(double n)
+{
+    return n < 1.0 ? 1 : (size_t)n;
+}
+
+static enum px_code init_bench(struct bench *bench, const struct px_plan *plan, size_t n_rows,
                                struct px_err *err)
 {
+    const struct px_forest_ir *ir = plan->input.ir;
     size_t size = px_datatype_size(ir->type);
-    enum px_code code = PX_OK;
-    *bench = (struct bench){.ir = ir};
-    bench->rows =
-        (struct px_matrix){.type = ir->type, .n_cols = ir->n_features, .stride = ir->n_features};
-    bench->block = block_rows((ir->n_features + 2 * ir->n_margins) * size);
-    bench->rows.data = px_alloc(bench->block * ir->n_features, size);
-    bench->want = px_alloc(bench->block * ir->n_margins, size);
-    bench->got = px_alloc(bench->block * ir->n_margins, size);
-    if (!bench->rows.data || !bench->want || !bench->got)
-        return px_ir_no_memory(err);
-    code = px_plan_init(&bench->plan, ir, NULL, err);
-    if (code != PX_OK)
-        return code;
-    size_t scratch = px_plan_scratch_size(&bench->plan, bench->block);
-    bench->scratch = px_alloc_aligned(PX_CACHE_LINE, scratch + 1, 1);
-    return bench->scratch ? PX_OK : px_ir_no_memory(err);
+    size_t fit = BLOCK_BYTES / ((ir->n_features + 2 * ir->n_margins) * size + 1);
+    double by_walker = WALKER_CYCLES_MAX / px_walker_kernel.cost(&plan->input, NULL, 1);
+    double by_values = ROW_VALUES_MAX / (double)(ir->used_features.len + 1);
+    fit = fit < BLOCK_ROWS_MAX ? fit : BLOCK_ROWS_MAX;
+    bench->plan = plan;
+    bench->ir = ir;
+    bench->block_rows = fit > n_rows ? n_rows : fit ? fit : 1;
+    bench->n_blocks = (n_rows + bench->block_rows - 1) / bench->block_rows;
+    bench->n_distinct = at_least_one(fmin(by_walker, by_values) / (double)bench->n_blocks);
+    bench->rows = (struct px_matrix){.type = ir->type,
+                                     .data = px_alloc(bench->block_rows * ir->n_features, size),
+                                     .n_rows = bench->block_rows,
+                                     .n_cols = ir->n_features,
+                                     .stride = ir->n_features};
+    bench->want = px_alloc(bench->block_rows * ir->n_margins, size);
+    bench->got = px_alloc(bench->block_rows * ir->n_margins, size);
+    px_plan_init_empty(&bench->spare, ir, plan->table, plan->n_kernels);
+    bench->spare.input = plan->input; /* shares the codes, when there are any */
+    return bench->rows.data && bench->want && bench->got ? PX_OK : px_ir_no_memory(err);
 }
 
 static void deinit_bench(struct bench *bench)
 {
-    px_plan_deinit(&bench->plan);
-    px_free(bench->scratch);
+    px_plan_deinit(&bench->spare);
     px_free(bench->rows.data);
     px_free(bench->want);
     px_free(bench->got);
 }
 
+enum px_code px_selftest_plan(const struct px_plan *plan, size_t n_rows, uint64_t seed,
+                              struct px_forest_self_test *ret, struct px_err *err)
+{
+    struct bench bench = {.seed = seed};
+    enum px_code code = init_bench(&bench, plan, n_rows > 0 ? n_rows : 1, err);
+    *ret = (struct px_forest_self_test){.n_rows = bench.n_blocks * bench.block_rows};
+    for (size_t i = 0; code == PX_OK && i < plan->n_kernels; i++) {
+        if (plan->table[i] != &px_walker_kernel)
+            code = test_one(&bench, i, &ret->n_kernels, err);
+    }
+    ret->done = code == PX_OK || code == PX_E_INTERNAL;
+    ret->passed = code == PX_OK;
+    deinit_bench(&bench);
+    return code;
+}
+
 enum px_code px_selftest_run(const struct px_forest_ir *ir, size_t n_rows, uint64_t seed,
                              struct px_err *err)
 {
-    struct bench bench;
-    struct px_rng rng = px_rng(seed);
-    enum px_code code = init_bench(&bench, ir, err);
-    for (size_t done = 0; code == PX_OK && done < n_rows; done += bench.block) {
-        size_t left = n_rows - done;
-        bench.rows.n_rows = left < bench.block ? left : bench.block;
-        fill_used(ir, &rng, &bench.rows);
-        code = test_block(&bench, done, err);
-    }
-    deinit_bench(&bench);
-    return code;
+    struct px_forest_self_test result;
+    struct px_plan plan;
+    px_plan_init_empty(&plan, ir, px_kernels, PX_KERNELS);
+    return px_selftest_plan(&plan, n_rows, seed, &result, err);
 }

@@ -13,7 +13,19 @@
  */
 void px_selftest_rows(const struct px_forest_ir *ir, struct px_rng *rng, struct px_matrix *rows);
 
-/* PX_E_INTERNAL names the kernel and row; PX_E_NO_MEMORY. */
+/* The same for the first `n_distinct` rows; the others repeat them. */
+void px_selftest_rows_repeated(const struct px_forest_ir *ir, struct px_rng *rng,
+                               struct px_matrix *rows, size_t n_distinct);
+
+/*
+ * Compares the kernels of a plan with the walker: those that it uses, and those that it dropped, compiled
+ * again; of a forced plan the forced one alone. `ret` says how much was done. PX_E_INTERNAL names the
+ * kernel and row; PX_E_NO_MEMORY.
+ */
+PX_MUST_USE enum px_code px_selftest_plan(const struct px_plan *plan, size_t n_rows, uint64_t seed,
+                                          struct px_forest_self_test *ret, struct px_err *err);
+
+/* The same for every kernel that supports the forest. */
 PX_MUST_USE enum px_code px_selftest_run(const struct px_forest_ir *ir, size_t n_rows,
                                          uint64_t seed, struct px_err *err);
 

@@ -178,6 +178,7 @@ static void branchless_margins(const struct px_kernel_input *input, const void *
 
 const struct px_kernel px_branchless_kernel = {
     .name = "branchless",
+    .without_codes = true,
     .compile = branchless_compile,
     .destroy = branchless_destroy,
     .bytes = branchless_bytes,

@@ -21,6 +21,7 @@ struct px_kernel_input {
 
 struct px_kernel {
     const char *name; /* "branchless"; what PHOENIX_KERNEL and --kernel take */
+    bool without_codes; /* never reads input->codes: they need not be made or kept for it */
 
     /*
      * Prepares the forest; `ret` may become NULL when nothing is to be kept. PX_E_UNSUPPORTED when the

@@ -184,6 +184,7 @@ static double walker_cost(const struct px_kernel_input *input, const void *compi
 
 const struct px_kernel px_walker_kernel = {
     .name = "walker",
+    .without_codes = true,
     .compile = walker_compile,
     .destroy = walker_destroy,
     .bytes = walker_bytes,

@@ -125,12 +125,14 @@ static inline struct scores score_row(const char *text, const double *row, unsig
         if (!forest)
             return (struct scores){0};
         const struct px_forest_info *info = px_forest_info(forest);
-        _Alignas(64) double data[ROW_MAX], out[OUT_MAX], scratch[OUT_MAX];
+        double data[ROW_MAX], out[OUT_MAX];
+        void *scratch = px_alloc_aligned(PX_CACHE_LINE, px_forest_scratch_size(forest, 1) + 1, 1);
         struct px_matrix rows = {info->feature_type, data, 1, info->n_features, info->n_features};
         struct scores before = scores;
         for (size_t j = 0; j < info->n_features; j++)
             px_matrix_set(&rows, 0, j, row[j]);
         px_forest_predict(forest, &rows, out, scratch, flags);
+        px_free(scratch);
         scores.n = flags & PX_FOREST_MARGIN ? info->n_margins : info->n_outputs;
         for (size_t i = 0; i < scores.n; i++)
             scores.of[i] =

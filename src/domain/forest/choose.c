@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A class that was measured has its time. Between two measured classes of a kernel its error (nanoseconds
+ * per predicted cycle) is interpolated geometrically, outside of them the nearest holds. A kernel that was
+ * not measured at all is believed to err as the model's favourite of the class does, which leaves the
+ * comparison of the two to the model.
+ *
+ * The favourite keeps a class unless another candidate is faster by SWITCH_GAIN: two kernels that are equal
+ * within the noise should not change places from one start to the next.
+ */
+#include "domain/forest/choose.h"
+
+#include <math.h>
+
+#define NOMINAL_NS_PER_CYCLE (1.0 / 3.0) /* when nothing was measured */
+#define SWITCH_GAIN          1.05
+#define CYCLES_MIN           1.0
+
+void px_plan_predict(struct px_plan *plan, size_t kernel)
+{
+    struct px_plan_kernel *k = &plan->kernels[kernel];
+    PX_ASSERT(k->usable);
+    for (size_t class = 0; class < PX_PLAN_CLASSES; class ++) {
+        double cycles = plan->table[kernel]->cost(&plan->input, k->compiled, (size_t)1 << class);
+        k->cycles[class] = cycles > CYCLES_MIN ? cycles : CYCLES_MIN;
+    }
+}
+
+/* The kernel of the least predicted cost, the first of equals; n_kernels when none is usable. */
+static size_t favourite(const struct px_plan *plan, size_t class)
+{
+    size_t best = plan->n_kernels;
+    for (size_t i = 0; i < plan->n_kernels; i++) {
+        if (!plan->kernels[i].usable)
+            continue;
+        if (best == plan->n_kernels ||
+            plan->kernels[i].cycles[class] < plan->kernels[best].cycles[class])
+            best = i;
+    }
+    return best;
+}
+
+bool px_plan_is_candidate(const struct px_plan *plan, size_t kernel, size_t class)
+{
+    const struct px_plan_kernel *k = &plan->kernels[kernel];
+    size_t best = favourite(plan, class);
+    return k->usable && k->cycles[class] <= PX_PLAN_HOPELESS * plan->kernels[best].cycles[class];
+}
+
+/* Measured nanoseconds per predicted cycle; 0 when the class was not measured. */
+static double measured_rate(const struct px_plan_kernel *k, size_t class)
+{
+    return k->call_ns[class] > 0 ? k->call_ns[class] / k->cycles[class] : 0;
+}
+
+/* The same, from the nearest measured classes; 0 when there are none. */
+static double rate(const struct px_plan_kernel *k, size_t class)
+{
+    size_t below = class, above = class;
+    while (below > 0 && measured_rate(k, below) <= 0)
+        below--;
+    while (above + 1 < PX_PLAN_CLASSES && measured_rate(k, above) <= 0)
+        above++;
+    double low = measured_rate(k, below), high = measured_rate(k, above);
+    if (low <= 0 || high <= 0 || below == above)
+        return low > high ? low : high;
+    return low * pow(high / low, (double)(class - below) / (double)(above - below));
+}
+
+double px_plan_call_ns(const struct px_plan *plan, size_t kernel, size_t class)
+{
+    double ns_per_cycle = rate(&plan->kernels[kernel], class);
+    size_t best = favourite(plan, class);
+    if (ns_per_cycle <= 0 && best < plan->n_kernels)
+        ns_per_cycle = rate(&plan->kernels[best], class);
+    if (ns_per_cycle <= 0)
+        ns_per_cycle = NOMINAL_NS_PER_CYCLE;
+    return ns_per_cycle * plan->kernels[kernel].cycles[class];
+}
+
+bool px_plan_is_measured(const struct px_plan *plan, size_t kernel)
+{
+    return rate(&plan->kernels[kernel], 0) > 0;
+}
+
+static size_t choose_class(const struct px_plan *plan, size_t class)
+{
+    size_t first = favourite(plan, class), best = first;
+    for (size_t i = 0; i < plan->n_kernels; i++) {
+        if (px_plan_is_candidate(plan, i, class) &&
+            px_plan_call_ns(plan, i, class) < px_plan_call_ns(plan, best, class))
+            best = i;
+    }
+    bool gains =
+        px_plan_call_ns(plan, best, class) * SWITCH_GAIN <= px_plan_call_ns(plan, first, class);
+    return gains ? best : first;
+}
+
+void px_plan_choose(struct px_plan *plan)
+{
+    for (size_t class = 0; class < PX_PLAN_CLASSES; class ++) {
+        size_t kernel = choose_class(plan, class);
+        PX_ASSERT(kernel < plan->n_kernels);
+        plan->choice[class] = (uint8_t)kernel;
+    }
+}
+
+static bool is_chosen(const struct px_plan *plan, size_t kernel)
+{
+    for (size_t class = 0; class < PX_PLAN_CLASSES; class ++) {
+        if (plan->choice[class] == kernel)
+            return true;
+    }
+    return false;
+}
+
+/* Where the kernel came nearest to being chosen, and by how much it was not. */
+static void explain_slower(struct px_plan *plan, size_t kernel)
+{
+    struct px_plan_kernel *k = &plan->kernels[kernel];
+    size_t nearest = 0;
+    double least = INFINITY;
+    for (size_t class = 0; class < PX_PLAN_CLASSES; class ++) {
+        double times = px_plan_call_ns(plan, kernel, class) /
+                       px_plan_call_ns(plan, plan->choice[class], class);
+        if (times < least) {
+            least = times;
+            nearest = class;
+        }
+    }
+    snprintf(k->reason, sizeof k->reason,
+             "takes at least %.2f times as long as %s (%s, batches of %d)", least,
+             plan->table[plan->choice[nearest]]->name,
+             px_plan_is_measured(plan, kernel) ? "measured" : "predicted", 1 << nearest);
+}
+
+void px_plan_explain(struct px_plan *plan)
+{
+    for (size_t i = 0; i < plan->n_kernels; i++) {
+        struct px_plan_kernel *k = &plan->kernels[i];
+        if (k->refused) {
+            k->state = PX_KERNEL_REFUSED;
+        } else if (is_chosen(plan, i)) {
+            k->state = PX_KERNEL_CHOSEN;
+        } else if (k->cycles[0] > 0) {
+            k->state = PX_KERNEL_SLOWER;
+            explain_slower(plan, i);
+        } else {
+            k->state = PX_KERNEL_NOT_TRIED;
+            snprintf(k->reason, sizeof k->reason, "%s is forced",
+                     plan->table[plan->choice[0]]->name);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One class is measured in rounds: in each, every candidate scores enough batches to be timed, one after
+ * the other, so that a disturbance hits all of them alike; the least of the rounds counts. The first round
+ * warms caches and branch predictors and counts for nothing. Successive batches are different rows: on
+ * the same row again and again a branching kernel would look better than it is, because the processor
+ * remembers the way.
+ */
+#include "domain/forest/measure.h"
+
+#include "domain/forest/choose.h"
+#include "domain/forest/selftest.h"
+
+enum {
+    ROUNDS = 4,
+    SAMPLE_CYCLES = 150000,   /* predicted, of what is timed at once; at least one batch */
+    ROW_VALUES_MAX = 20000,   /* random values that are made; more rows repeat them */
+    ROWS_BYTES_MAX = 8 << 20, /* of rows and margins */
+    ROWS_SEED = 20240301,
+};
+
+#define NS_PER_CYCLE_GUESS 0.4 /* to know beforehand what will not fit */
+
+static const uint8_t measured_classes[] = {0, 2, 4, 6, 9};
+
+struct bench {
+    struct px_plan *plan;
+    uint64_t (*clock_ns)(void);
+    uint64_t deadline_ns;
+    struct px_matrix rows;
+    void *margins, *scratch;
+};
+
+static size_t calls_in_sample(const struct bench *bench, size_t kernel, size_t class)
+{
+    double calls = (double)SAMPLE_CYCLES / bench->plan->kernels[kernel].cycles[class];
+    size_t most = bench->rows.n_rows >> class;
+    if (calls < 1.0)
+        return 1;
+    return calls < (double)most ? (size_t)calls : most;
+}
+
+/* Nanoseconds of one call. */
+static double sample(const struct bench *bench, size_t kernel, size_t class)
+{
+    struct px_matrix batch = bench->rows;
+    size_t calls = calls_in_sample(bench, kernel, class);
+    batch.n_rows = (size_t)1 << class;
+    uint64_t begin = bench->clock_ns();
+    for (size_t i = 0; i < calls; i++) {
+        batch.data = px_matrix_row(&bench->rows, i << class);
+        px_plan_margins_by(bench->plan, kernel, &batch, bench->margins, bench->scratch);
+    }
+    uint64_t end = bench->clock_ns();
+    return end > begin ? (double)(end - begin) / (double)calls : 0;
+}
+
+/* Does a round of this class, as predicted, end before the deadline? */
+static bool round_fits(const struct bench *bench, size_t class)
+{
+    double cycles = 0;
+    for (size_t i = 0; i < bench->plan->n_kernels; i++) {
+        if (px_plan_is_candidate(bench->plan, i, class))
+            cycles +=
+                bench->plan->kernels[i].cycles[class] * (double)calls_in_sample(bench, i, class);
+    }
+    return (double)bench->clock_ns() + cycles * NS_PER_CYCLE_GUESS < (double)bench->deadline_ns;
+}
+
+static void measure_class(const struct bench *bench, size_t class)
+{
+    for (int round = 0; round < ROUNDS && round_fits(bench, class); round++) {
+        for (size_t i = 0; i < bench->plan->n_kernels; i++) {
+            if (!px_plan_is_candidate(bench->plan, i, class))
+                continue;
+            double ns = sample(bench, i, class), *least = &bench->plan->kernels[i].call_ns[class];
+            if (round > 0 && (*least <= 0 || ns < *least))
+                *least = ns;
+        }
+    }
+}
+
+static enum px_code make_rows(struct bench *bench, size_t n_rows, struct px_err *err)
+{
+    const struct px_forest_ir *ir = bench->plan->input.ir;
+    size_t size = px_datatype_size(ir->type),
+           distinct = ROW_VALUES_MAX / (ir->used_features.len + 1);
+    struct px_rng rng = px_rng(ROWS_SEED);
+    bench->rows = (struct px_matrix){.type = ir->type,
+                                     .data = px_alloc(n_rows * ir->n_features, size),
+                                     .n_rows = n_rows,
+                                     .n_cols = ir->n_features,
+                                     .stride = ir->n_features};
+    bench->margins = px_alloc(n_rows * ir->n_margins, size);
+    bench->scratch =
+        px_alloc_aligned(PX_CACHE_LINE, px_plan_scratch_size(bench->plan, n_rows) + 1, 1);
+    if (!bench->rows.data || !bench->margins || !bench->scratch)
+        return px_ir_no_memory(err);
+    px_selftest_rows_repeated(ir, &rng, &bench->rows, distinct > 0 ? distinct : 1);
+    return PX_OK;
+}
+
+static void free_rows(struct bench *bench)
+{
+    px_free(bench->rows.data);
+    px_free(bench->margins);
+    px_free(bench->scratch);
+}
+
+enum px_code px_plan_measure(struct px_plan *plan, uint64_t (*clock_ns)(void), uint64_t budget_ns,
+                             struct px_err *err)
+{
+    const struct px_forest_ir *ir = plan->input.ir;
+    size_t row_bytes = (ir->n_features + ir->n_margins) * px_datatype_size(ir->type);
+    size_t n_rows = ROWS_BYTES_MAX / row_bytes;
+    struct bench bench = {.plan = plan, .clock_ns = clock_ns};
+    bench.deadline_ns = clock_ns() + budget_ns;
+    n_rows = n_rows < PX_PLAN_ROWS_MAX ? n_rows : PX_PLAN_ROWS_MAX;
+    enum px_code code = n_rows ? make_rows(&bench, n_rows, err) : PX_OK;
+    for (size_t i = 0; code == PX_OK && i < PX_ARRAY_LEN(measured_classes); i++) {
+        if ((size_t)1 << measured_classes[i] <= n_rows)
+            measure_class(&bench, measured_classes[i]);
+    }
+    free_rows(&bench);
+    return code;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Private to the planner: a short measurement of the candidates on probe rows of the forest at hand. */
+#ifndef PX_DOMAIN_FOREST_MEASURE_H
+#define PX_DOMAIN_FOREST_MEASURE_H
+
+#include "domain/forest/planner.h"
+
+/*
+ * Fills call_ns of the candidates of a few classes, small batches first, until `budget_ns` is used up. What
+ * would not fit, by the cost model, is not begun. PX_E_NO_MEMORY.
+ */
+PX_MUST_USE enum px_code px_plan_measure(struct px_plan *plan, uint64_t (*clock_ns)(void),
+                                         uint64_t budget_ns, struct px_err *err);
+
+#endif
