@@ -110,6 +110,16 @@ static inline struct px_forest *load(const char *text)
     return load_with(text, PX_ROUNDS_ALL, NULL);
 }
 
+/* Scores rows with scratch of its own. */
+static inline void predict(const struct px_forest *forest, const struct px_matrix *rows, void *out,
+                           unsigned flags)
+{
+    size_t size = px_forest_scratch_size(forest, rows->n_rows);
+    void *scratch = px_alloc_aligned(PX_CACHE_LINE, size + 1, 1);
+    px_forest_predict(forest, rows, out, scratch, flags);
+    px_free(scratch);
+}
+
 struct scores {
     double of[OUT_MAX];
     size_t n;
@@ -126,13 +136,11 @@ static inline struct scores score_row(const char *text, const double *row, unsig
             return (struct scores){0};
         const struct px_forest_info *info = px_forest_info(forest);
         double data[ROW_MAX], out[OUT_MAX];
-        void *scratch = px_alloc_aligned(PX_CACHE_LINE, px_forest_scratch_size(forest, 1) + 1, 1);
         struct px_matrix rows = {info->feature_type, data, 1, info->n_features, info->n_features};
         struct scores before = scores;
         for (size_t j = 0; j < info->n_features; j++)
             px_matrix_set(&rows, 0, j, row[j]);
-        px_forest_predict(forest, &rows, out, scratch, flags);
-        px_free(scratch);
+        predict(forest, &rows, out, flags);
         scores.n = flags & PX_FOREST_MARGIN ? info->n_margins : info->n_outputs;
         for (size_t i = 0; i < scores.n; i++)
             scores.of[i] =

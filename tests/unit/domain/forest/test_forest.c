@@ -99,7 +99,7 @@ PX_TEST(a_batch_with_fewer_outputs_than_margins_uses_the_scratch)
                               .trees = STUMP_AS("0", "0", "1E0", "0", "1E0", "0E0") "," STUMP_AS(
                                   "1", "0", "1E0", "0", "0E0", "1E0")});
     enum { N = 100 };
-    _Alignas(64) float data[N * 2], out[N + 1], scratch[N * 2];
+    float data[N * 2], out[N + 1];
     struct px_forest *forest = load(text);
     struct px_matrix rows = {PX_TYPE_FP32, data, N, 2, 2};
     CHECK(forest);
@@ -109,7 +109,7 @@ PX_TEST(a_batch_with_fewer_outputs_than_margins_uses_the_scratch)
     for (size_t i = 0; i < N; i++)
         data[2 * i] = (float)(i % 3);
     out[N] = 77.0F;
-    px_forest_predict(forest, &rows, out, scratch, 0);
+    predict(forest, &rows, out, 0);
     for (size_t i = 0; i < N; i++)
         CHECK_DOUBLE((double)out[i], i % 3 == 0 ? 0.0 : 1.0);
     CHECK_DOUBLE((double)out[N], 77.0);
@@ -122,9 +122,11 @@ PX_TEST(predicting_allocates_nothing)
     float data[64 * 2] = {0}, out[64];
     struct px_matrix rows = {PX_TYPE_FP32, data, 64, 2, 2};
     CHECK(forest);
+    void *scratch = px_alloc_aligned(PX_CACHE_LINE, px_forest_scratch_size(forest, 64) + 1, 1);
     uint64_t before = px_alloc_count();
-    px_forest_predict(forest, &rows, out, NULL, 0);
+    px_forest_predict(forest, &rows, out, scratch, 0);
     CHECK_INT(px_alloc_count() - before, 0);
+    px_free(scratch);
     px_forest_destroy(forest);
 }
 

@@ -281,7 +281,7 @@ PX_TEST(an_early_stopped_model_scores_all_rounds_or_the_best)
         CHECK(forest);
         float data[2] = {(float)row[0], (float)row[1]}, out;
         struct px_matrix rows = {PX_TYPE_FP32, data, 1, 2, 2};
-        px_forest_predict(forest, &rows, &out, NULL, 0);
+        predict(forest, &rows, &out, 0);
         CHECK_DOUBLE((double)out, best ? 10.0 : 110.0);
         CHECK_INT(px_forest_info(forest)->n_rounds, 2);
         CHECK_INT(px_forest_info(forest)->best_round, 0);
