@@ -9,9 +9,9 @@
 .DEFAULT_GOAL := build
 .PHONY: build run test bench asan tsan fuzz soak lint coverage docs format clean help
 
-build: ## Build build/phoenix (installs what the build needs)
+build: ## Build build/phoenix and libphoenix (installs what the build needs)
 	@tools/setup build
-	@tools/build release phoenix
+	@tools/build release phoenix phoenix_shared phoenix_static
 
 run: build ## Make data, train, check and serve a model on PORT, with a trickle of traffic
 	@tools/setup run

@@ -26,6 +26,7 @@ GOOD = {
                                   "void f(void) { ops->free(1); }\n",
     "application/ports/engine.h": '#include "domain/inference/tensor.h"\n',
     "infrastructure/net/server.h": "#include <sys/epoll.h>\n#include <vendor/thing.h>\n",
+    "interfaces/library/model.h": "#include <phoenix/phoenix.h>\n",
     "interfaces/cli/cli.h": '#include "application/ports/engine.h"\n#include <unistd.h>\n',
 }
 
@@ -52,6 +53,8 @@ BAD = [
     ("shared/json.c", "#include <yaml.h>", "third party", "<yaml.h>"),
     ("interfaces/cli/a.c", "#include <curl/curl.h>", "third party", "<curl/curl.h>"),
     ("main.c", "#include <curl/curl.h>", "third party", "<curl/curl.h>"),
+    ("interfaces/cli/a.c", "#include <phoenix/phoenix.h>", "public", "interfaces/library/"),
+    ("main.c", "#include <phoenix/phoenix.h>", "public", "interfaces/library/"),
     ("shared/buf.c", "void *f(void) { return malloc(1); }", "memory", "malloc()"),
     ("application/ports/a.c", "void f(void *p) { free (p); }", "memory", "free()"),
     ("interfaces/cli/a.c", "char *f(char *s) { return strdup(s); }", "memory", "strdup()"),

@@ -1,0 +1,49 @@
+# libphoenix: the engine as a library (docs/adr/0010-libphoenix.md).
+#
+#   build/libphoenix.so   -> libphoenix.so.0 -> libphoenix.so.X.Y.Z
+#   build/libphoenix.a    one object that holds what the library needs; everything but phx_* is local to it
+#
+# Both are made of the sources in src/interfaces/library and of those objects of the layers below that they
+# need. `cmake --install build --prefix DIR` installs them with the header and phoenix.pc.
+include(GNUInstallDirs)
+
+file(GLOB library_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/interfaces/library/*.[ch])
+add_library(phoenix_shared SHARED ${library_sources})
+target_include_directories(phoenix_shared PRIVATE ${CMAKE_SOURCE_DIR}/include)
+target_link_libraries(phoenix_shared PRIVATE px_application)
+target_link_options(phoenix_shared PRIVATE
+    -Wl,--version-script=${CMAKE_SOURCE_DIR}/cmake/phoenix.map)
+set_target_properties(phoenix_shared PROPERTIES
+    OUTPUT_NAME phoenix
+    VERSION ${PROJECT_VERSION}
+    SOVERSION ${PROJECT_VERSION_MAJOR}
+    LINK_DEPENDS ${CMAKE_SOURCE_DIR}/cmake/phoenix.map)
+
+# A relocatable link resolves everything inside, then objcopy hides what is not the library's own name: a
+# program may have a px_free of its own, or another copy of the engine.
+set(library_archive ${CMAKE_BINARY_DIR}/libphoenix.a)
+set(library_object ${CMAKE_BINARY_DIR}/libphoenix.o)
+add_custom_command(
+    OUTPUT ${library_archive}
+    COMMAND ${CMAKE_C_COMPILER} -r -nostdlib -o ${library_object} $<TARGET_OBJECTS:phoenix_shared>
+        $<TARGET_FILE:px_application> $<TARGET_FILE:px_domain> $<TARGET_FILE:px_shared>
+    COMMAND ${CMAKE_OBJCOPY} --wildcard --keep-global-symbol=phx_* ${library_object}
+    COMMAND ${CMAKE_COMMAND} -E rm -f ${library_archive}
+    COMMAND ${CMAKE_AR} rcs ${library_archive} ${library_object}
+    COMMAND ${CMAKE_COMMAND} -E rm -f ${library_object}
+    DEPENDS $<TARGET_OBJECTS:phoenix_shared> px_application px_domain px_shared
+    COMMAND_EXPAND_LISTS VERBATIM
+    COMMENT "Linking libphoenix.a")
+add_custom_target(phoenix_static ALL DEPENDS ${library_archive})
+
+# phoenix.pc finds its folder by its own place, so that an installed tree can be moved.
+file(RELATIVE_PATH pc_prefix
+    ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+configure_file(${CMAKE_SOURCE_DIR}/cmake/phoenix.pc.in ${CMAKE_BINARY_DIR}/phoenix.pc @ONLY)
+
+install(TARGETS phoenix RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS phoenix_shared LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(FILES ${library_archive} DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(FILES ${CMAKE_SOURCE_DIR}/include/phoenix/phoenix.h
+    DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/phoenix)
+install(FILES ${CMAKE_BINARY_DIR}/phoenix.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From the caller's arrays to the forest and back.
+ *
+ * Rows of the forest's own type are scored where they lie, whatever their stride, and scores of its own type
+ * are written where they belong, so the common call copies nothing. Otherwise blocks of rows are converted into
+ * the slot's memory, which stays in the cache.
+ *
+ * With PHX_PARALLEL a large batch is cut into chunks that the pool's participants score, each with a slot of its
+ * own. A row's score depends on that row only, so it does not matter who scores it or in which chunk.
+ *
+ * Programs built with -ffast-math, or libraries that they load, make the processor treat denormal numbers as 0 or
+ * round in another direction, and that would change scores silently. So each piece of work looks at the control
+ * register and works under the default one.
+ */
+#include "interfaces/library/model.h"
+
+#include "shared/alloc.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+/* A call: what was asked, with the arrays as matrices. */
+struct request {
+    const phx_model *model;
+    struct px_matrix rows, out; /* of the caller's type */
+    unsigned forest_flags;
+    size_t chunk_rows;
+    _Atomic bool no_memory;
+};
+
+/* ---- the processor's arithmetic ---- */
+
+#if defined(__x86_64__)
+/* Rounding and the two switches for denormals; exception flags and masks do not matter. */
+static const unsigned csr_modes = 0x8000 | 0x6000 | 0x0040;
+
+static unsigned begin_exact(void)
+{
+    unsigned csr = _mm_getcsr();
+    if (PX_UNLIKELY(csr & csr_modes))
+        _mm_setcsr(csr & ~csr_modes);
+    return csr;
+}
+
+static void end_exact(unsigned csr)
+{
+    if (PX_UNLIKELY(csr & csr_modes))
+        _mm_setcsr(csr);
+}
+#else
+static unsigned begin_exact(void)
+{
+    return 0;
+}
+
+static void end_exact(unsigned csr)
+{
+    (void)csr;
+}
+#endif
+
+/* ---- conversion ---- */
+
+static void convert_row(const struct px_matrix *from, size_t from_row, struct px_matrix *to,
+                        size_t to_row)
+{
+    const void *source = px_matrix_row(from, from_row);
+    void *target = px_matrix_row(to, to_row);
+    if (to->type == PX_TYPE_FP32) {
+        for (size_t i = 0; i < to->n_cols; i++)
+            ((float *)target)[i] = (float)((const double *)source)[i];
+    } else {
+        for (size_t i = 0; i < to->n_cols; i++)
+            ((double *)target)[i] = (double)((const float *)source)[i];
+    }
+}
+
+/* Rows [first, first + n) of a matrix. */
+static struct px_matrix slice(const struct px_matrix *m, size_t first, size_t n)
+{
+    struct px_matrix part = *m;
+    part.data = px_matrix_row(m, first);
+    part.n_rows = n;
+    return part;
+}
+
+/* ---- scoring ---- */
+
+static void score_block(const struct request *r, struct px_library_slot *slot, size_t first,
+                        size_t n)
+{
+    const struct px_forest_info *info = r->model->info;
+    struct px_matrix rows = slice(&r->rows, first, n), out = slice(&r->out, first, n);
+    struct px_matrix own_rows = rows, own_out = out;
+    if (rows.type != info->feature_type) {
+        own_rows = (struct px_matrix){info->feature_type, slot->rows, n, rows.n_cols, rows.n_cols};
+        for (size_t i = 0; i < n; i++)
+            convert_row(&rows, i, &own_rows, i);
+    }
+    if (out.type != info->score_type)
+        own_out = (struct px_matrix){info->score_type, slot->scores, n, out.n_cols, out.n_cols};
+    px_forest_predict(r->model->forest, &own_rows, own_out.data, slot->scratch, r->forest_flags);
+    for (size_t i = 0; out.type != info->score_type && i < n; i++)
+        convert_row(&own_out, i, &out, i);
+}
+
+static bool score_rows(const struct request *r, size_t first, size_t n)
+{
+    const phx_model *model = r->model;
+    struct px_library_slot *slot = px_library_take_slot(model);
+    if (PX_UNLIKELY(!slot))
+        return false;
+    bool converts =
+        r->rows.type != model->info->feature_type || r->out.type != model->info->score_type;
+    bool ready = !converts || px_library_widen_slot(model, slot);
+    unsigned modes = begin_exact();
+    for (size_t at = 0; ready && at < n; at += model->block_rows) {
+        size_t left = n - at;
+        score_block(r, slot, first + at, left < model->block_rows ? left : model->block_rows);
+    }
+    end_exact(modes);
+    px_library_give_slot(model, slot);
+    return ready;
+}
+
+/* ---- several threads ---- */
+
+static void score_chunk(void *context, size_t chunk, unsigned who)
+{
+    struct request *r = context;
+    size_t first = chunk * r->chunk_rows, left = r->rows.n_rows - first;
+    (void)who;
+    if (!score_rows(r, first, left < r->chunk_rows ? left : r->chunk_rows))
+        atomic_store_explicit(&r->no_memory, true, memory_order_relaxed);
+}
+
+/* Makes a slot for each participant, so that a helper that comes late finds one. */
+static void reserve_slots(const phx_model *model, unsigned n)
+{
+    struct px_library_slot *slots[PX_LIBRARY_SLOTS];
+    size_t n_taken = 0;
+    while (n_taken < n && n_taken < PX_LIBRARY_SLOTS) {
+        slots[n_taken] = px_library_take_slot(model);
+        if (!slots[n_taken])
+            break; /* who needs it will ask again */
+        n_taken++;
+    }
+    while (n_taken > 0)
+        px_library_give_slot(model, slots[--n_taken]);
+}
+
+/* The model's pool; NULL while another call makes it, and when the system gives no threads. */
+static struct px_pool *find_pool(const phx_model *model)
+{
+    struct px_library_shared *shared = model->shared;
+    struct px_pool *pool = atomic_load_explicit(&shared->pool, memory_order_acquire);
+    if (pool || atomic_exchange_explicit(&shared->pool_in_making, true, memory_order_acquire))
+        return pool;
+    pool = atomic_load_explicit(&shared->pool, memory_order_acquire);
+    if (!pool && px_pool_create(shared->n_threads, &pool, NULL) == PX_OK) {
+        reserve_slots(model, px_pool_threads(pool));
+        atomic_store_explicit(&shared->pool, pool, memory_order_release);
+    }
+    atomic_store_explicit(&shared->pool_in_making, false, memory_order_release);
+    return pool;
+}
+
+static int score_in_parallel(struct request *r)
+{
+    struct px_pool *pool = find_pool(r->model);
+    size_t n_rows = r->rows.n_rows, share = n_rows / px_pool_threads(pool) / 4;
+    /* Several chunks for each thread, so that all end together, but none too small for the kernels. */
+    r->chunk_rows = (share / PX_POOL_SCORE_CHUNK + 1) * PX_POOL_SCORE_CHUNK;
+    px_pool_run(pool, &(struct px_pool_job){
+                          .work = score_chunk,
+                          .context = r,
+                          .n_chunks = (n_rows - 1) / r->chunk_rows + 1,
+                      });
+    /* Published, like the scores, by the end of the run. */
+    return atomic_load_explicit(&r->no_memory, memory_order_relaxed) ? PHX_NO_MEMORY : PHX_OK;
+}
+
+/* ---- the calls ---- */
+
+/* Is there an array of n_rows rows at `data`? Lengths that do not fit the address space are not. */
+static bool is_array(const void *data, size_t n_rows, size_t stride, enum px_datatype type)
+{
+    size_t bytes;
+    return data && !__builtin_mul_overflow(n_rows, stride, &bytes) &&
+           !__builtin_mul_overflow(bytes, px_datatype_size(type), &bytes) && bytes <= PTRDIFF_MAX;
+}
+
+static int predict(struct request *r, unsigned flags)
+{
+    const struct px_forest_info *info = r->model->info;
+    size_t n_rows = r->rows.n_rows;
+    if (n_rows == 0)
+        return PHX_OK;
+    r->rows.n_cols = info->n_features;
+    r->out.n_cols = r->out.stride = flags & PHX_MARGIN ? info->n_margins : info->n_outputs;
+    r->forest_flags = flags & PHX_MARGIN ? PX_FOREST_MARGIN : 0;
+    if (r->rows.stride < info->n_features ||
+        !is_array(r->rows.data, n_rows, r->rows.stride, r->rows.type) ||
+        !is_array(r->out.data, n_rows, r->out.stride, r->out.type))
+        return PHX_INVALID;
+    if ((flags & PHX_PARALLEL) && n_rows >= PX_POOL_SCORE_ROWS_MIN)
+        return score_in_parallel(r);
+    return score_rows(r, 0, n_rows) ? PHX_OK : PHX_NO_MEMORY;
+}
+
+static int predict_as(const phx_model *model, enum px_datatype type, struct px_matrix rows,
+                      void *out, unsigned flags)
+{
+    if (!model || (flags & ~(unsigned)(PHX_MARGIN | PHX_PARALLEL)))
+        return PHX_INVALID;
+    rows.type = type;
+    struct request r = {
+        .model = model,
+        .rows = rows,
+        .out = {.type = type, .data = out, .n_rows = rows.n_rows},
+    };
+    return predict(&r, flags);
+}
+
+/* A matrix is also written to, so its data is not const; rows are only read. */
+static void *unconst(const void *data)
+{
+    return (void *)(uintptr_t)data;
+}
+
+int phx_model_predict_f32(const phx_model *model, const float *rows, size_t n_rows, size_t stride,
+                          float *out, unsigned flags)
+{
+    struct px_matrix matrix = {.data = unconst(rows), .n_rows = n_rows, .stride = stride};
+    return predict_as(model, PX_TYPE_FP32, matrix, out, flags);
+}
+
+int phx_model_predict_f64(const phx_model *model, const double *rows, size_t n_rows, size_t stride,
+                          double *out, unsigned flags)
+{
+    struct px_matrix matrix = {.data = unconst(rows), .n_rows = n_rows, .stride = stride};
+    return predict_as(model, PX_TYPE_FP64, matrix, out, flags);
+}
