@@ -8,9 +8,15 @@
 #define PX_MUST_USE           __attribute__((warn_unused_result))
 #define PX_PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))
 #define PX_NORETURN           __attribute__((noreturn))
-#define PX_LIKELY(x)          __builtin_expect(!!(x), 1)
-#define PX_UNLIKELY(x)        __builtin_expect(!!(x), 0)
-#define PX_CACHE_LINE         64
+/* Opts a large local out of the automatic zeroing: it is written before it is read. */
+#if defined(__has_attribute) && __has_attribute(uninitialized)
+#define PX_UNINITIALIZED __attribute__((uninitialized))
+#else
+#define PX_UNINITIALIZED
+#endif
+#define PX_LIKELY(x)   __builtin_expect(!!(x), 1)
+#define PX_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define PX_CACHE_LINE  64
 
 #define PX_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -10,9 +10,13 @@
 #include "domain/forest/planner.h"
 
 #include "domain/forest/choose.h"
+#include "domain/forest/kernels/bitslice.h"
 #include "domain/forest/measure.h"
 
-const struct px_kernel *const px_kernels[PX_KERNELS] = {&px_branchless_kernel, &px_walker_kernel};
+const struct px_kernel *const px_kernels[PX_KERNELS] = {
+    &px_bitslice512_kernel, &px_bitslice256_kernel, &px_bitslice64_kernel,
+    &px_branchless_kernel,  &px_walker_kernel,
+};
 
 const char *px_kernel_state_name(enum px_kernel_state state)
 {

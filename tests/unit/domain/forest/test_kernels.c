@@ -224,6 +224,8 @@ PX_TEST(wide_rows_make_small_blocks)
     make_forest(&ir, &rng, &shape);
     for (size_t i = 0; i < ir.nodes.len; i++)
         ir.nodes.items[i].feature *= COLUMNS / FEATURES;
+    for (size_t i = 0; i < ir.used_features.len; i++)
+        ir.used_features.items[i] *= COLUMNS / FEATURES;
     ir.n_features = COLUMNS;
     CHECK_OK(px_selftest_run(&ir, ROWS, 1, &err));
     px_ir_deinit(&ir);
