@@ -310,24 +310,27 @@ static enum px_code add_splits(struct px_codes_draft *draft, struct px_err *err)
     return code;
 }
 
-/* Groups of the level above one of `n` groups. */
-static size_t groups_above(size_t n)
+/* Groups of the last level for `n` numbers: the count in the last one must lead somewhere, hence one with room.
+   A lone group leads nowhere and may be full. */
+static size_t last_level_groups(size_t n, size_t group)
 {
-    return (n + PX_CODES_GROUP - 1) / PX_CODES_GROUP;
+    return n <= group ? 1 : n / group + 1;
 }
 
-/*
- * Gives a search of `n` numbers its levels from group `first` on; returns the number of groups. The count in
- * the last group of a level must lead to a group, hence one with room: n / GROUP + 1. A lone group leads
- * nowhere and may be full.
- */
-static size_t lay_out(struct px_codes_search *search, size_t n, size_t first)
+/* Groups of the level above one of `n` groups. */
+static size_t groups_above(size_t n, size_t group)
+{
+    return (n + group - 1) / group;
+}
+
+/* Gives a search of `n` numbers its levels from group `first` on; returns the number of groups. */
+static size_t lay_out(struct px_codes_search *search, size_t n, size_t group, size_t first)
 {
     size_t groups[PX_CODES_LEVELS_MAX], total = 0;
     uint8_t levels = 0;
-    groups[levels++] = n <= PX_CODES_GROUP ? 1 : n / PX_CODES_GROUP + 1;
+    groups[levels++] = last_level_groups(n, group);
     for (; groups[levels - 1] > 1; levels++)
-        groups[levels] = groups_above(groups[levels - 1]);
+        groups[levels] = groups_above(groups[levels - 1], group);
     search->n_levels = levels;
     for (uint8_t l = 0; l < levels; l++) {
         search->level[l] = (uint32_t)(first + total);
@@ -344,6 +347,7 @@ static bool is_table(const struct px_codes_search *search)
 static enum px_code lay_out_all(struct px_codes_draft *draft, struct px_codes_tables *tables,
                                 struct px_err *err)
 {
+    size_t group = px_codes_group(draft->ir->type);
     for (size_t c = 0; c < draft->codes->n_columns; c++) {
         size_t n = draft->first_number[c + 1] - draft->first_number[c];
         if (n >= PX_CODES_NUMBERS_MAX)
@@ -351,7 +355,7 @@ static enum px_code lay_out_all(struct px_codes_draft *draft, struct px_codes_ta
                               "feature %" PRIu32 " is compared with %zu numbers, at most %d",
                               draft->searches[c].feature, n, PX_CODES_NUMBERS_MAX - 1);
         if (!is_table(&draft->searches[c]))
-            tables->n_groups += lay_out(&draft->searches[c], n, tables->n_groups);
+            tables->n_groups += lay_out(&draft->searches[c], n, group, tables->n_groups);
     }
     return PX_OK;
 }
@@ -364,24 +368,44 @@ static void set_key(struct px_codes_tables *tables, size_t at, double key)
         ((double *)tables->keys)[at] = key;
 }
 
-/* One level: the last number below each of its places; `span` numbers lie below a place. */
-static void fill_level(struct px_codes_tables *tables, size_t first_group, size_t n_places,
-                       const double *numbers, size_t n, size_t span)
-{
-    for (size_t i = 0; i < n_places; i++) {
-        size_t last = (i + 1) * span - 1;
-        set_key(tables, first_group * PX_CODES_GROUP + i, last < n ? numbers[last] : (double)NAN);
-    }
-}
-
+/* From the last level up: each place has the last of the `span` numbers below it. */
 static void fill_search(struct px_codes_tables *tables, const struct px_codes_search *search,
                         const double *numbers, size_t n)
 {
-    size_t span = 1, places = n <= PX_CODES_GROUP ? 1 : n / PX_CODES_GROUP + 1;
-    for (uint8_t l = search->n_levels; l-- > 0; places = groups_above(places)) {
-        fill_level(tables, search->level[l], places * PX_CODES_GROUP, numbers, n, span);
-        span *= PX_CODES_GROUP;
+    size_t group = px_codes_group(tables->type), span = 1;
+    size_t groups = last_level_groups(n, group);
+    for (uint8_t l = search->n_levels; l-- > 0; groups = groups_above(groups, group)) {
+        for (size_t i = 0; i < groups * group; i++) {
+            size_t last = (i + 1) * span - 1;
+            set_key(tables, search->level[l] * group + i, last < n ? numbers[last] : (double)NAN);
+        }
+        span *= group;
     }
+}
+
+static enum px_codes_kind kind_of(const struct px_codes_search *search)
+{
+    bool plain = search->map == PX_CODES_NO_MAP && !search->wide && search->missing_to < 0;
+    int low = search->missing_code == 0 ? PX_CODES_ONE_LEVEL_LOW - PX_CODES_ONE_LEVEL : 0;
+    if (!plain || search->n_levels > 3)
+        return PX_CODES_OTHER;
+    return (enum px_codes_kind)(PX_CODES_ONE_LEVEL + search->n_levels - 1 + low);
+}
+
+/* Moves the searches of the draft to the tables, kind by kind. */
+static bool sort_searches(const struct px_codes_draft *draft, struct px_codes_tables *tables)
+{
+    size_t n = draft->codes->n_columns, at = 0;
+    tables->searches = px_alloc(n + 1, sizeof *tables->searches);
+    for (int kind = 0; tables->searches && kind < PX_CODES_KINDS; kind++) {
+        tables->first_of_kind[kind] = at;
+        for (size_t c = 0; c < n; c++) {
+            if ((int)kind_of(&draft->searches[c]) == kind)
+                tables->searches[at++] = draft->searches[c];
+        }
+    }
+    tables->first_of_kind[PX_CODES_KINDS] = at;
+    return tables->searches != NULL;
 }
 
 static px_codes_encoder *pick_encoder(void)
@@ -404,9 +428,8 @@ static enum px_code build_tables(struct px_codes_draft *draft, struct px_err *er
     enum px_code code = lay_out_all(draft, tables, err);
     if (code != PX_OK)
         return code;
-    tables->keys = px_alloc_aligned(PX_CACHE_LINE, (tables->n_groups + 1) * PX_CODES_GROUP,
-                                    px_datatype_size(tables->type));
-    if (!tables->keys)
+    tables->keys = px_alloc_aligned(PX_CACHE_LINE, tables->n_groups + 1, PX_CACHE_LINE);
+    if (!tables->keys || !sort_searches(draft, tables))
         return px_ir_no_memory(err);
     for (size_t c = 0; c < draft->codes->n_columns; c++) {
         size_t first = draft->first_number[c];
@@ -423,7 +446,6 @@ static void take_vectors(struct px_codes_draft *draft)
     struct px_codes *codes = draft->codes;
     codes->class_words = draft->class_words.items;
     codes->n_class_words = draft->class_words.len;
-    codes->tables->searches = draft->searches;
     codes->tables->maps = draft->maps.items;
     codes->tables->n_maps = draft->maps.len;
 }
@@ -444,6 +466,7 @@ enum px_code px_codes_create(const struct px_forest_ir *ir, struct px_codes **re
         code = build_tables(&draft, err);
     px_vec_free(&draft.numbers);
     px_free(draft.first_number);
+    px_free(draft.searches);
     take_vectors(&draft);
     if (code == PX_OK)
         *ret = draft.codes;
@@ -475,8 +498,7 @@ size_t px_codes_bytes(const struct px_codes *codes)
            codes->n_columns * (sizeof *codes->columns + sizeof *tables->searches) +
            codes->n_predicates * sizeof *codes->predicates +
            codes->n_class_words * sizeof *codes->class_words +
-           tables->n_nodes * sizeof *codes->predicate_of +
-           tables->n_groups * PX_CODES_GROUP * px_datatype_size(tables->type) +
+           tables->n_nodes * sizeof *codes->predicate_of + tables->n_groups * PX_CACHE_LINE +
            tables->n_maps * sizeof *tables->maps;
 }
 

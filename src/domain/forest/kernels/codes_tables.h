@@ -3,10 +3,10 @@
  * Private to codes*.c and its unit test: the look-up tables behind a row's codes, and the ways to search them.
  *
  * Each column is either a search or a category table.
- * - A search ranks x among sorted numbers: rank = #{k : number[k] <= x}. The numbers lie in groups of
- *   PX_CODES_GROUP. Level after level, from the top, the count within a group chooses the group of the next
- *   level: 255 numbers take two groups of comparisons, 65,535 take four. Groups are padded with NaN, which
- *   is <= nothing.
+ * - A search ranks x among sorted numbers: rank = #{k : number[k] <= x}. The numbers lie in groups of one
+ *   cache line: 16 floats or 8 doubles. Level after level, from the top, the count within a group chooses
+ *   the group of the next level: 255 floats take two groups of comparisons, 255 doubles three. Groups are
+ *   padded with NaN, which is <= nothing.
  * - A category table holds the class of each whole number from `low` on.
  * The rank is the code, unless the column has a map from ranks to codes (classes).
  */
@@ -16,12 +16,17 @@
 #include "domain/forest/kernels/codes.h"
 
 enum {
-    PX_CODES_GROUP = 16,
     PX_CODES_LEVELS_MAX = 6,
-    PX_CODES_NUMBERS_MAX = 1 << 24, /* of one search: 6 levels hold that many */
+    PX_CODES_NUMBERS_MAX = 1 << 18, /* of one search: 6 levels hold that many */
 };
 
 #define PX_CODES_NO_MAP UINT32_MAX
+
+/* Numbers in a group. */
+static inline size_t px_codes_group(enum px_datatype type)
+{
+    return PX_CACHE_LINE / px_datatype_size(type);
+}
 
 struct px_codes_search {
     double missing_to; /* |x| <= this is missing, as NaN is; negative: only NaN is */
@@ -34,14 +39,27 @@ struct px_codes_search {
     bool wide;
 };
 
+/* Searches lie in the order of these kinds, so that each has a loop of its own. */
+enum px_codes_kind {
+    PX_CODES_OTHER = 0,
+    PX_CODES_ONE_LEVEL, /* plain: narrow, no map, only NaN is missing */
+    PX_CODES_TWO_LEVELS,
+    PX_CODES_THREE_LEVELS,
+    PX_CODES_ONE_LEVEL_LOW, /* plain, and the code of a missing value is 0, as comparisons make it */
+    PX_CODES_TWO_LEVELS_LOW,
+    PX_CODES_THREE_LEVELS_LOW,
+    PX_CODES_KINDS,
+};
+
 typedef void px_codes_encoder(const struct px_codes *codes, const struct px_matrix *rows,
                               size_t first, size_t n, uint8_t *out, size_t stride);
 
 struct px_codes_tables {
     enum px_datatype type;
     px_codes_encoder *encode;
-    struct px_codes_search *searches; /* [n_columns] */
-    void *keys;                       /* of `type`, in groups */
+    struct px_codes_search *searches; /* [n_columns], by kind */
+    size_t first_of_kind[PX_CODES_KINDS + 1];
+    void *keys; /* of `type`, in groups */
     uint16_t *maps;
     size_t n_groups, n_maps, n_nodes;
 };

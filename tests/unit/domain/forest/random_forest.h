@@ -155,13 +155,13 @@ static inline void add_random_lists(struct px_forest_ir *ir, struct px_rng *rng)
     for (size_t l = 0; l < LISTS; l++) {
         double values[12];
         uint32_t list;
-        for (size_t i = 0; i < l * 2; i++)
+        for (size_t i = 0; i < l * 2 + 1; i++)
             values[i] = px_rng_below(rng, 2)
                             ? torture_numbers[px_rng_below(rng, PX_ARRAY_LEN(torture_numbers))]
                             : (double)px_rng_below(rng, 5);
         if (l)
             values[0] = l % 2 ? (double)INFINITY : 0.1;
-        CHECK_OK(px_ir_add_values(ir, values, l * 2, &list, NULL));
+        CHECK_OK(px_ir_add_values(ir, values, l * 2 + 1, &list, NULL));
     }
 }
 
