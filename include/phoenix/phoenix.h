@@ -108,9 +108,9 @@ PHX_API int phx_model_predict_f64(const phx_model *model, const double *rows, si
 
 /*
  * Threads that share a call with PHX_PARALLEL, the caller's included: 0 for one per core (the default), at most
- * 256. They are started by the first such call with more than about 2,000 rows, and serve one call at a time: a
- * call that finds them busy is done by its own thread, so no call waits for another. Not while the model
- * is in use by other threads. Returns 0 or PHX_INVALID.
+ * 256. They are started by the first such call that is worth it, which has 8,192 rows or takes a fifth of a
+ * millisecond, and serve one call at a time: a call that finds them busy is done by its own thread, so no call
+ * waits for another. Not while the model is in use by other threads. Returns 0 or PHX_INVALID.
  */
 PHX_API int phx_model_set_threads(phx_model *model, unsigned n_threads);
 

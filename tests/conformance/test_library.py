@@ -103,7 +103,7 @@ def test_a_program_may_use_the_librarys_inner_names(tmp_path):
 
 # ---- scores ----
 
-X = models.rows(5000, seed=9)
+X = models.rows(12000, seed=9)
 
 
 @pytest.mark.parametrize("objective,classes", [("binary:logistic", 2), ("multi:softprob", 3), ("multi:softmax", 3)])
@@ -220,8 +220,8 @@ def test_python_threads_share_a_model(tmp_path):
     def ask(number):
         for i in range(20):
             first = (number * 531 + i * 97) % 2000
-            got = model.predict(x[first:first + 3000], parallel=i % 2 == 0)
-            if not np.array_equal(got, expected[first:first + 3000]):
+            got = model.predict(x[first:first + 9000], parallel=i % 2 == 0)
+            if not np.array_equal(got, expected[first:first + 9000]):
                 wrong.append((number, i))
 
     threads = [threading.Thread(target=ask, args=(i,)) for i in range(6)]
@@ -237,10 +237,10 @@ def test_a_forked_child_can_predict_and_close(tmp_path):
     code = (
         "import os, numpy as np\nfrom phoenix import Model\n"
         f"model = Model({str(tmp_path / 'm.json')!r}, threads=3)\n"
-        "x = np.zeros((5000, 4), np.float32)\nmodel.predict(x, parallel=True)\n"
+        "x = np.zeros((9000, 4), np.float32)\nmodel.predict(x, parallel=True)\n"
         "child = os.fork()\n"
         "y = model.predict(x, parallel=True)\nmodel.close()\n"
-        "assert len(y) == 5000\n"
+        "assert len(y) == 9000\n"
         "if child == 0: os._exit(0)\n"
         "assert os.waitpid(child, 0)[1] == 0\n"
     )

@@ -6,6 +6,7 @@
  *   gate      OPEN while helpers may enter the job, and the number of those that are inside
  *   calls     counts jobs; helpers sleep on it
  *   next      the next chunk that nobody has taken
+ *   callers   threads inside px_pool_run, with the pool or without
  *
  * Life of a job: take the pool -> write the job -> open the gate -> wake helpers -> take chunks until there are
  * none -> close the gate -> wait until nobody is inside -> give the pool back.
@@ -58,6 +59,7 @@ struct px_pool {
     _Alignas(PX_CACHE_LINE) _Atomic uint32_t calls;
     _Alignas(PX_CACHE_LINE) _Atomic uint32_t gate;
     _Alignas(PX_CACHE_LINE) _Atomic size_t next;
+    _Alignas(PX_CACHE_LINE) _Atomic unsigned callers;
 };
 
 /* Sleeps while the word has this value. May return early; callers look again. */
@@ -129,7 +131,7 @@ static void *help(void *argument)
 
 /* ---- calling ---- */
 
-static void open_gate(struct px_pool *pool, const struct px_pool_job *job)
+static void open_gate(struct px_pool *pool, const struct px_pool_job *job, unsigned n_helpers)
 {
     pool->job = *job;
     atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
@@ -137,7 +139,7 @@ static void open_gate(struct px_pool *pool, const struct px_pool_job *job)
     /* Release: who sees this count sees the open gate. */
     atomic_fetch_add_explicit(&pool->calls, 1, memory_order_release);
     size_t useful = job->n_chunks - 1;
-    futex_wake(&pool->calls, useful < pool->n_helpers ? (unsigned)useful : pool->n_helpers);
+    futex_wake(&pool->calls, useful < n_helpers ? (unsigned)useful : n_helpers);
 }
 
 static void wait_for_helpers(struct px_pool *pool)
@@ -160,18 +162,30 @@ static void run_alone(const struct px_pool_job *job)
         job->work(job->context, chunk, 0);
 }
 
-void px_pool_run(struct px_pool *pool, const struct px_pool_job *job)
+/* With as many helpers as other callers leave cores for; false when there are none, or the pool is taken. */
+static bool run_shared(struct px_pool *pool, const struct px_pool_job *job, unsigned n_others)
 {
-    bool shared = pool && pool->n_helpers && job->n_chunks > 1 &&
-                  !atomic_exchange_explicit(&pool->taken, true, memory_order_acquire);
-    if (!shared) {
-        run_alone(job);
-        return;
-    }
-    open_gate(pool, job);
+    if (n_others >= pool->n_helpers ||
+        atomic_exchange_explicit(&pool->taken, true, memory_order_acquire))
+        return false;
+    open_gate(pool, job, pool->n_helpers - n_others);
     take_chunks(pool, 0);
     wait_for_helpers(pool);
     atomic_store_explicit(&pool->taken, false, memory_order_release);
+    return true;
+}
+
+void px_pool_run(struct px_pool *pool, const struct px_pool_job *job)
+{
+    if (!pool || job->n_chunks < 2) {
+        run_alone(job);
+        return;
+    }
+    /* A hint for how many helpers to wake: no other memory depends on its order. */
+    unsigned n_others = atomic_fetch_add_explicit(&pool->callers, 1, memory_order_relaxed);
+    if (!run_shared(pool, job, n_others))
+        run_alone(job);
+    atomic_fetch_sub_explicit(&pool->callers, 1, memory_order_relaxed);
 }
 
 unsigned px_pool_threads(const struct px_pool *pool)

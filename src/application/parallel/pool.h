@@ -10,6 +10,8 @@
  *   like any helper, so a job always makes progress, however late the helpers come.
  * - A pool helps one caller at a time. A caller that finds it busy does its job alone: nobody queues.
  *   The caller waits at the end only for helpers that are in the middle of a chunk.
+ * - While several callers work, fewer helpers are woken, by one for each of the others, so that together
+ *   they keep as many threads busy as the pool was made for. When all cores have a caller, each works alone.
  * - Which thread does a chunk is chance, so a chunk's result must not depend on it: chunks write to places
  *   of their own. A participant's number serves to pick scratch memory that nobody else uses meanwhile.
  *
@@ -25,15 +27,6 @@
 
 enum {
     PX_POOL_THREADS_MAX = 256,
-
-    /*
-     * How scoring is shared. Waking a helper takes 5 to 50 us, in which one thread scores some hundred rows
-     * of a middling forest (500 trees of depth 6, 0.1 us a row) and thousands of a small one; so a batch
-     * below the minimum is faster on one thread, or gains nothing that matters. Chunks are large enough
-     * for the kernels that score rows by the hundred.
-     */
-    PX_POOL_SCORE_ROWS_MIN = 2048,
-    PX_POOL_SCORE_CHUNK = 512,
 };
 
 struct px_pool;

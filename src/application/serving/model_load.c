@@ -142,7 +142,7 @@ static enum px_code load(const struct px_serving *serving, struct px_model *mode
     struct px_check_report report;
     code = px_check_package(model->package, NULL, &report, err); /* as `phoenix check` does */
     if (code == PX_OK)
-        code = px_forest_engine_create(model->package->forest, &model->engine, err);
+        code = px_forest_engine_create(model->package->forest, serving->pool, &model->engine, err);
     if (code == PX_OK)
         code = px_model_reserve(serving, model, err);
     if (code == PX_OK)

@@ -28,6 +28,13 @@ enum px_code px_serving_create(unsigned n_loops, const struct px_serving_limits 
         px_serving_destroy(serving);
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for %u event loops", n_loops);
     }
+    if (limits->batch_threads > 1) {
+        enum px_code code = px_pool_create(limits->batch_threads, &serving->pool, err);
+        if (code != PX_OK) {
+            px_serving_destroy(serving);
+            return px_err_wrap(err, "serving.batch_threads");
+        }
+    }
     *ret = serving;
     return PX_OK;
 }
@@ -57,6 +64,7 @@ void px_serving_destroy(struct px_serving *serving)
         free_snapshot(snapshot);
         snapshot = older;
     }
+    px_pool_destroy(serving->pool); /* after the engines that use it */
     px_free(serving->loops);
     px_free(serving);
 }

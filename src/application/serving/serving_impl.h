@@ -3,6 +3,7 @@
 #ifndef PX_APPLICATION_SERVING_SERVING_IMPL_H
 #define PX_APPLICATION_SERVING_SERVING_IMPL_H
 
+#include "application/parallel/pool.h"
 #include "application/serving/serving.h"
 #include "shared/vec.h"
 
@@ -40,6 +41,7 @@ struct px_snapshot {
 struct px_serving {
     struct px_serving_limits limits;
     unsigned n_loops;
+    struct px_pool *pool; /* helps any loop with a large batch; NULL when there is no sharing */
     uint64_t started_ns;
     _Atomic bool draining;
     _Atomic(struct px_snapshot *) snapshot;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* phoenix serve: loads models and answers requests until it is told to stop. */
+#include "application/parallel/pool.h"
 #include "application/serving/serving.h"
 #include "interfaces/cli/verbs.h"
 
@@ -69,6 +70,8 @@ static enum px_code load_models(struct px_cli *cli, const struct px_config *conf
         .request_rows_max = (size_t)config->serving_request_rows_max,
         .batch_rows_max = (size_t)config->serving_batch_rows_max,
         .wave_bytes_max = (size_t)config->serving_request_memory_max,
+        .batch_threads = config->serving_batch_threads ? (unsigned)config->serving_batch_threads
+                                                       : px_pool_cores(),
     };
     enum px_code code = px_serving_create((unsigned)config->server_threads, &limits, ret, err);
     for (size_t i = 0; code == PX_OK && i < cli->n_arguments; i++)

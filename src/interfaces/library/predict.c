@@ -15,6 +15,7 @@
  */
 #include "interfaces/library/model.h"
 
+#include "application/parallel/share.h"
 #include "shared/alloc.h"
 
 #if defined(__x86_64__)
@@ -167,17 +168,24 @@ static struct px_pool *find_pool(const phx_model *model)
     return pool;
 }
 
+/* Threads of the pool that there is or would be. */
+static unsigned count_threads(const phx_model *model)
+{
+    return model->shared->n_threads ? model->shared->n_threads : px_pool_cores();
+}
+
 static int score_in_parallel(struct request *r)
 {
-    struct px_pool *pool = find_pool(r->model);
-    size_t n_rows = r->rows.n_rows, share = n_rows / px_pool_threads(pool) / 4;
-    /* Several chunks for each thread, so that all end together, but none too small for the kernels. */
-    r->chunk_rows = (share / PX_POOL_SCORE_CHUNK + 1) * PX_POOL_SCORE_CHUNK;
-    px_pool_run(pool, &(struct px_pool_job){
-                          .work = score_chunk,
-                          .context = r,
-                          .n_chunks = (n_rows - 1) / r->chunk_rows + 1,
-                      });
+    size_t n_rows = r->rows.n_rows;
+    unsigned n_threads = count_threads(r->model);
+    r->chunk_rows = px_share_chunk(r->model->info, n_rows, n_threads, PX_LIBRARY_BLOCK_ROWS_MAX);
+    if (r->chunk_rows == 0)
+        return score_rows(r, 0, n_rows) ? PHX_OK : PHX_NO_MEMORY;
+    px_pool_run(find_pool(r->model), &(struct px_pool_job){
+                                         .work = score_chunk,
+                                         .context = r,
+                                         .n_chunks = (n_rows - 1) / r->chunk_rows + 1,
+                                     });
     /* Published, like the scores, by the end of the run. */
     return atomic_load_explicit(&r->no_memory, memory_order_relaxed) ? PHX_NO_MEMORY : PHX_OK;
 }
@@ -205,7 +213,7 @@ static int predict(struct request *r, unsigned flags)
         !is_array(r->rows.data, n_rows, r->rows.stride, r->rows.type) ||
         !is_array(r->out.data, n_rows, r->out.stride, r->out.type))
         return PHX_INVALID;
-    if ((flags & PHX_PARALLEL) && n_rows >= PX_POOL_SCORE_ROWS_MIN)
+    if (flags & PHX_PARALLEL)
         return score_in_parallel(r);
     return score_rows(r, 0, n_rows) ? PHX_OK : PHX_NO_MEMORY;
 }

@@ -18,7 +18,7 @@ static struct px_engine *make_forest_engine(void)
         fprintf(stderr, "%s\n", err.message);
         exit(1);
     }
-    CHECK_OK(px_forest_engine_create(forest, &engine, &err));
+    CHECK_OK(px_forest_engine_create(forest, NULL, &engine, &err));
     return engine;
 }
 

@@ -190,7 +190,8 @@ PX_TEST(a_score_does_not_depend_on_the_threads)
     for (unsigned n_threads = 0; n_threads < 6; n_threads++) {
         CHECK_INT(phx_model_set_threads(model, n_threads), 0);
         check_batch(model, 0, MANY, PHX_PARALLEL);
-        check_batch(model, 1, 2048, PHX_PARALLEL);
+        check_batch(model, 1, 8192, PHX_PARALLEL); /* from here on it is always shared */
+        check_batch(model, 1, 8193, PHX_PARALLEL);
         check_batch(model, 1, 2049, PHX_PARALLEL);
         check_batch(model, 5, 1, PHX_PARALLEL);
     }
@@ -257,7 +258,7 @@ PX_TEST(threads_may_outnumber_the_scratch_that_is_kept)
 PX_TEST(threads_share_the_helpers)
 {
     phx_model *model = open_classes();
-    struct hammer like = {.model = model, .times = 10, .n_rows = 5000, .flags = PHX_PARALLEL};
+    struct hammer like = {.model = model, .times = 10, .n_rows = 8500, .flags = PHX_PARALLEL};
     CHECK_INT(phx_model_set_threads(model, 4), 0);
     check_hammers(4, like); /* the first calls race to start the helpers */
     phx_model_close(model);
