@@ -77,5 +77,7 @@ def test_rust(tmp_path, installed, expected):
 def test_go(tmp_path, installed, expected):
     need("go", "cc", "pkg-config")
     env = dict(installed, GOFLAGS="-mod=mod", GOPROXY="off", CGO_ENABLED="1")
+    # Go keeps what pkg-config once said; another CGO_LDFLAGS makes it ask again.
+    env["CGO_LDFLAGS"] = "-L" + installed["LD_LIBRARY_PATH"]
     library.run("go", "build", "-o", tmp_path / "scores", ".", env=env, cwd=EXAMPLES / "go")
     check(expected, tmp_path / "scores", env=env)
