@@ -18,10 +18,13 @@
  */
 #include "shared/csv.h"
 
+#include "shared/csv_plain.h"
+
 void px_csv_init(struct px_csv *csv, char separator)
 {
     PX_ASSERT(separator != '"' && separator != '\n' && separator != '\r');
-    *csv = (struct px_csv){.separator = separator, .line = 1, .pending = px_buf(SIZE_MAX / 2)};
+    *csv = (struct px_csv){
+        .separator = separator, .place = {.line = 1}, .pending = px_buf(SIZE_MAX / 2)};
 }
 
 void px_csv_deinit(struct px_csv *csv)
@@ -48,6 +51,8 @@ enum px_code px_csv_feed(struct px_csv *csv, const void *bytes, size_t len, stru
     csv->scanned -= csv->at;
     csv->at = 0;
     px_buf_append(&csv->pending, bytes, len);
+    csv->text = csv->pending.ptr;
+    csv->len = csv->pending.len;
     if (!csv->pending.failed)
         return PX_OK;
     csv->pending.failed = csv->pending.no_memory = false;
@@ -57,12 +62,12 @@ enum px_code px_csv_feed(struct px_csv *csv, const void *bytes, size_t len, stru
 /* Passes over a byte order mark; false when more bytes are needed to tell. */
 static bool start_text(struct px_csv *csv)
 {
-    if (csv->started)
+    if (csv->place.started)
         return true;
-    if (csv->pending.len < 3 && !csv->ended)
+    if (csv->len < 3 && !csv->ended)
         return false;
-    csv->started = true;
-    if (px_str_starts(px_buf_view(&csv->pending), "\xEF\xBB\xBF"))
+    csv->place.started = true;
+    if (px_str_starts(px_str_n(csv->text, csv->len), "\xEF\xBB\xBF"))
         csv->at = csv->scanned = 3;
     return true;
 }
@@ -75,26 +80,26 @@ static bool is_line_end(char c)
 /* Moves `at` to the next byte that is not a line end, and counts the lines. */
 static void pass_line_ends(struct px_csv *csv)
 {
-    const char *text = csv->pending.ptr;
-    for (; csv->at < csv->pending.len && is_line_end(text[csv->at]); csv->at++) {
+    const char *text = csv->text;
+    for (; csv->at < csv->len && is_line_end(text[csv->at]); csv->at++) {
         if (text[csv->at] == '\r')
-            csv->line++;
-        else if (!csv->after_cr)
-            csv->line++;
-        csv->after_cr = text[csv->at] == '\r';
+            csv->place.line++;
+        else if (!csv->place.after_cr)
+            csv->place.line++;
+        csv->place.after_cr = text[csv->at] == '\r';
     }
-    if (csv->at < csv->pending.len)
-        csv->after_cr = false;
+    if (csv->at < csv->len)
+        csv->place.after_cr = false;
     csv->scanned = csv->at;
 }
 
 /* Moves `at` to the end of the line that is given up, or of the text. */
 static void pass_line(struct px_csv *csv)
 {
-    const char *text = csv->pending.ptr;
-    while (csv->at < csv->pending.len && !is_line_end(text[csv->at]))
+    const char *text = csv->text;
+    while (csv->at < csv->len && !is_line_end(text[csv->at]))
         csv->at++;
-    csv->discarding = csv->at == csv->pending.len;
+    csv->place.discarding = csv->at == csv->len;
     csv->scanned = csv->at;
 }
 
@@ -122,7 +127,7 @@ enum search { SEARCH_FOUND, SEARCH_MORE, SEARCH_STRAY_QUOTE };
 static const char *pass_quote(struct px_csv *csv, const char *at, const char *end)
 {
     if (!csv->in_quotes) {
-        bool opens = at == csv->pending.ptr + csv->at || at[-1] == csv->separator;
+        bool opens = at == csv->text + csv->at || at[-1] == csv->separator;
         csv->has_quotes = csv->in_quotes = true;
         return opens ? at + 1 : NULL;
     }
@@ -136,7 +141,7 @@ static const char *pass_quote(struct px_csv *csv, const char *at, const char *en
 /* Searches on from `scanned`, which moves to the record's end or as far as the text goes. */
 static enum search find_end(struct px_csv *csv)
 {
-    const char *text = csv->pending.ptr, *end = text + csv->pending.len, *at = text + csv->scanned;
+    const char *text = csv->text, *end = text + csv->len, *at = text + csv->scanned;
     enum search result = csv->ended ? SEARCH_FOUND : SEARCH_MORE;
     while (at < end) {
         const char *stop =
@@ -225,7 +230,7 @@ static uint64_t count_lines(const char *at, const char *end)
 /* Gives up the line where the record starts. */
 static enum px_csv_event give_up_line(struct px_csv *csv)
 {
-    csv->discarding = true;
+    csv->place.discarding = true;
     csv->in_quotes = csv->has_quotes = false;
     return PX_CSV_BAD;
 }
@@ -235,7 +240,7 @@ static size_t field_number(const struct px_csv *csv, const char *fault)
 {
     size_t n = 1;
     bool in_quotes = false;
-    for (const char *at = csv->pending.ptr + csv->at; at < fault; at++) {
+    for (const char *at = csv->text + csv->at; at < fault; at++) {
         in_quotes ^= *at == '"';
         n += !in_quotes && *at == csv->separator;
     }
@@ -244,7 +249,7 @@ static size_t field_number(const struct px_csv *csv, const char *fault)
 
 static void explain_stray_quote(const struct px_csv *csv, struct px_err *err)
 {
-    size_t field = field_number(csv, csv->pending.ptr + csv->scanned);
+    size_t field = field_number(csv, csv->text + csv->scanned);
     px_err_set(err, PX_E_INVALID,
                csv->in_quotes ? "field %zu has a quote inside, but does not start with one"
                               : "field %zu goes on after its closing quote",
@@ -252,37 +257,51 @@ static void explain_stray_quote(const struct px_csv *csv, struct px_err *err)
     px_err_hint(err, "put the whole field in quotes and double the quotes within");
 }
 
-/* The record from `at` to `scanned`. */
+/* Moves over the record from `at` to `scanned`, up to its line end. */
+static void pass_record(struct px_csv *csv)
+{
+    if (csv->has_quotes)
+        csv->place.line += count_lines(csv->text + csv->at, csv->text + csv->scanned);
+    csv->at = csv->scanned;
+    csv->has_quotes = false;
+}
+
+/* Splits the record from `at` to `scanned`. */
 static enum px_csv_event take_record(struct px_csv *csv, struct px_csv_record *ret,
                                      struct px_err *err)
 {
-    char *start = csv->pending.ptr + csv->at, *end = csv->pending.ptr + csv->scanned;
-    if (csv->has_quotes)
-        csv->line += count_lines(start, end);
-    enum px_code code = split(csv, start, end, err);
-    csv->at = csv->scanned;
-    csv->has_quotes = false;
-    if (code != PX_OK)
+    char *start = csv->text + csv->at, *end = csv->text + csv->scanned;
+    pass_record(csv);
+    if (split(csv, start, end, err) != PX_OK)
         return PX_CSV_BAD;
     ret->fields = csv->fields.items;
     ret->n_fields = csv->fields.len;
     return PX_CSV_RECORD;
 }
 
-enum px_csv_event px_csv_next(struct px_csv *csv, struct px_csv_record *ret, struct px_err *err)
+/* Moves `at` to where a record begins; false when there is none yet. */
+static bool start_record(struct px_csv *csv)
 {
-    *ret = (struct px_csv_record){.line = csv->line};
     if (!start_text(csv))
-        return PX_CSV_MORE;
-    if (csv->discarding)
+        return false;
+    if (csv->place.discarding)
         pass_line(csv);
     if (csv->scanned == csv->at)
         pass_line_ends(csv);
-    ret->line = csv->line;
-    if (csv->at == csv->pending.len)
+    return csv->at < csv->len;
+}
+
+/*
+ * Finds the next record: from `at` to `scanned` when the event is RECORD. In a block that is not the last, only
+ * a record that px_csv_cut gave up, because it is too large, has no end.
+ */
+static enum px_csv_event find_record(struct px_csv *csv, struct px_err *err)
+{
+    if (!start_record(csv))
         return csv->ended ? PX_CSV_END : PX_CSV_MORE;
     enum search search = find_end(csv);
-    if (csv->scanned - csv->at > PX_CSV_RECORD_MAX) {
+    bool endless = search == SEARCH_FOUND && csv->goes_on && csv->scanned == csv->len;
+    if (endless || csv->scanned - csv->at > PX_CSV_RECORD_MAX) {
         px_err_set(err, PX_E_TOO_LARGE, "expected a record of at most %d bytes", PX_CSV_RECORD_MAX);
         px_err_hint(err, "look for a quote that is never closed");
         return give_up_line(csv);
@@ -290,12 +309,83 @@ enum px_csv_event px_csv_next(struct px_csv *csv, struct px_csv_record *ret, str
     if (search == SEARCH_MORE)
         return PX_CSV_MORE;
     if (search == SEARCH_FOUND && !csv->in_quotes)
-        return take_record(csv, ret, err);
+        return PX_CSV_RECORD;
     if (search == SEARCH_FOUND)
         px_err_set(err, PX_E_INVALID, "a quote in this record is never closed");
     else
         explain_stray_quote(csv, err);
     return give_up_line(csv);
+}
+
+enum px_csv_event px_csv_next(struct px_csv *csv, struct px_csv_record *ret, struct px_err *err)
+{
+    enum px_csv_event event = find_record(csv, err);
+    *ret = (struct px_csv_record){.line = csv->place.line};
+    return event == PX_CSV_RECORD ? take_record(csv, ret, err) : event;
+}
+
+/* ---- blocks ---- */
+
+void px_csv_read_block(struct px_csv *csv, char *text, size_t len, const struct px_csv_place *place,
+                       bool goes_on)
+{
+    px_csv_reset(csv, csv->separator);
+    csv->text = text;
+    csv->len = len;
+    csv->ended = true;
+    csv->goes_on = goes_on;
+    csv->place = *place;
+}
+
+/* Without quotes every line end ends a record, so the last one says all. */
+static size_t cut_unquoted(struct px_str text, const struct px_csv_survey *survey,
+                           struct px_csv_place *place)
+{
+    if (survey->after_last) {
+        place->line += survey->line_ends;
+        place->after_cr = text.ptr[survey->after_last - 1] == '\r';
+    }
+    return survey->after_last;
+}
+
+/* The text is only read: a record that is not split is not changed. */
+static size_t cut_quoted(char separator, struct px_str text, struct px_csv_place *place)
+{
+    char *bytes;
+    struct px_csv csv = {.separator = separator, .len = text.len, .place = *place};
+    memcpy(&bytes, &text.ptr, sizeof bytes);
+    csv.text = bytes;
+    for (enum px_csv_event event; (event = find_record(&csv, NULL)) != PX_CSV_MORE;) {
+        if (event == PX_CSV_RECORD)
+            pass_record(&csv);
+    }
+    *place = csv.place;
+    return csv.at;
+}
+
+size_t px_csv_cut(char separator, struct px_str text, bool ended, struct px_csv_place *place)
+{
+    if (ended || text.len == 0)
+        return text.len;
+    struct px_csv_survey survey = px_csv_survey(text, place->after_cr);
+    bool simple = !survey.quotes && place->started && !place->discarding;
+    if (simple && (survey.after_last || text.len <= PX_CSV_RECORD_MAX))
+        return cut_unquoted(text, &survey, place);
+    return cut_quoted(separator, text, place);
+}
+
+struct px_str px_csv_ahead(struct px_csv *csv)
+{
+    if (!start_record(csv) || csv->scanned != csv->at)
+        return (struct px_str){0};
+    return px_str_n(csv->text + csv->at, csv->len - csv->at);
+}
+
+void px_csv_pass(struct px_csv *csv, size_t len)
+{
+    PX_ASSERT(csv->scanned == csv->at && len <= csv->len - csv->at);
+    csv->at += len;
+    csv->scanned = csv->at;
 }
 
 char px_csv_guess_separator(struct px_str sample)

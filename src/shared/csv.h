@@ -18,6 +18,10 @@
  *         case PX_CSV_END:    return;
  *         }
  *     }
+ *
+ * A long text can also be read in blocks, by several threads at once. px_csv_cut says how much of a piece
+ * is whole records, and where the rest stands; px_csv_read_block reads such a block in place. The blocks
+ * together give the same events as one reader of the whole text.
  */
 #ifndef PX_SHARED_CSV_H
 #define PX_SHARED_CSV_H
@@ -48,18 +52,27 @@ enum {
     PX_CSV_RECORD_MAX = 1 << 24, /* bytes */
 };
 
+/* Where a text stands between two records; all zero but line = 1 at its beginning. */
+struct px_csv_place {
+    uint64_t line;
+    bool started;    /* a byte order mark would have been passed over */
+    bool after_cr;   /* a LF that comes next belongs to the line end before it */
+    bool discarding; /* passing over the rest of a line that is given up */
+};
+
 struct px_csv {
     char separator;
     /* private */
     struct px_buf pending; /* bytes fed and not yet handed out */
-    size_t at;             /* start of the next record in `pending` */
-    size_t scanned;        /* how far the search for the record's end has come */
-    bool in_quotes;        /* state at `scanned` */
-    bool has_quotes;       /* somewhere between `at` and `scanned` */
-    bool ended, started;
-    bool after_cr;   /* a LF that comes next belongs to the line end before it */
-    bool discarding; /* passing over the rest of a line that is given up */
-    uint64_t line;
+    char *text;            /* what is read: `pending`, or the caller's block */
+    size_t len;
+    size_t at;       /* start of the next record in `text` */
+    size_t scanned;  /* how far the search for the record's end has come */
+    bool in_quotes;  /* state at `scanned` */
+    bool has_quotes; /* somewhere between `at` and `scanned` */
+    bool ended;
+    bool goes_on; /* the block ends, but not the text */
+    struct px_csv_place place;
     PX_VEC(struct px_csv_field) fields;
 };
 
@@ -72,6 +85,25 @@ void px_csv_reset(struct px_csv *csv, char separator);
 /* Adds bytes (copied). len == 0: no more will come. PX_E_NO_MEMORY when short; nothing is lost then. */
 PX_MUST_USE enum px_code px_csv_feed(struct px_csv *csv, const void *bytes, size_t len,
                                      struct px_err *err);
+
+/*
+ * Reads `text` in place (quoted fields are unquoted in it) instead of what is fed. It begins at `place` and
+ * was cut by px_csv_cut; `goes_on`: another block follows. The memory of a reader that was used is
+ * kept, as by px_csv_reset.
+ */
+void px_csv_read_block(struct px_csv *csv, char *text, size_t len, const struct px_csv_place *place,
+                       bool goes_on);
+
+/*
+ * How many bytes of `text`, which begins at `place`, are whole records: 0 when a record does not end
+ * within it. `place` moves on by as much. `ended`: nothing comes after the text, so all of it counts.
+ */
+size_t px_csv_cut(char separator, struct px_str text, bool ended, struct px_csv_place *place);
+
+/* What comes next, without the line ends before it, when a record begins there; else empty. */
+struct px_str px_csv_ahead(struct px_csv *csv);
+/* The caller has read the record that begins `ahead` itself: `len` bytes without quotes and line ends. */
+void px_csv_pass(struct px_csv *csv, size_t len);
 
 enum px_csv_event px_csv_next(struct px_csv *csv, struct px_csv_record *ret, struct px_err *err);
 

@@ -365,6 +365,54 @@ def test_row_order_is_kept_across_chunks(binary):
     assert_same(got, models.xgboost_scores(binary[1], big))
 
 
+def mixed_csv(n):
+    """Rows of every kind: plain, quoted, with line breaks in quotes, missing, bad, blank lines."""
+    rows = models.csv_text(models.rows(n, seed=3)).splitlines()
+    for at in range(7, n, 13):
+        fields = rows[at].split(",")
+        kind = at % 6
+        rows[at] = {
+            0: ",".join(f'"{field}"' for field in fields),
+            1: "NA," + ",".join(fields[1:]),
+            2: "old," + ",".join(fields[1:]),
+            3: ",".join(fields[:3]),
+            4: rows[at] + "\r",
+            5: rows[at] + "\n",
+        }[kind]
+    return "\n".join(rows) + "\n"
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]], ids=["csv", "json"])
+def test_the_number_of_threads_does_not_matter(tmp_path, binary, words):
+    source = tmp_path / "rows.csv"
+    text = mixed_csv(30000)
+    source.write_text(text)
+    runs = [
+        phoenix("predict", binary[0], *words, "--on-error", "skip", "-i", source, "--threads", n)
+        for n in (1, 2, 5)
+    ]
+    runs.append(phoenix("predict", binary[0], *words, "--on-error", "skip", "-t", 3, stdin=text))
+    for run in runs[1:]:
+        assert run.stdout == runs[0].stdout
+        assert run.stderr.splitlines()[:-1] == runs[0].stderr.splitlines()[:-1]  # the last has the time
+    assert "line 21: feature 'age': expected a number, got 'old'" in runs[0].stderr
+    assert "further bad rows are counted" in runs[0].stderr
+
+
+def test_a_wrong_number_of_threads(binary):
+    assert "--threads must be 1 to" in fail("predict", binary[0], "--threads", 0, stdin="", status=2)
+
+
+def test_line_breaks_in_quotes_at_the_ends_of_blocks(binary):
+    """Notes of many lines: no place is safe to cut but the ends of records."""
+    note = '"' + 'a line, with ""quotes""\n' * 50 + '"'
+    head, *rows = models.csv_text(X).splitlines()
+    text = f"note,{head}\n" + "".join(f"{note},{row}\n" for row in rows * 20)
+    _, got = read_scores(succeed("predict", binary[0], "-t", 4, stdin=text), np.float32)
+    expected = models.xgboost_scores(binary[1], X)
+    assert_same(got, np.tile(expected.reshape(len(X), -1), (20, 1)))
+
+
 def test_categories_by_code(tmp_path):
     import xgboost
 

@@ -1,248 +1,188 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A chunk is scored when it is full. It is also scored, and its output handed on, before a read that
- * follows a short one: a short read means that the writer of a pipe is slower than we are, so what is
- * known should not wait for what may come much later. A file has no short reads but its last.
+ * CSV through the pipeline. The block with the header is worked on while it is filled, by the caller's thread:
+ * what follows can be read by anybody only when the header is bound.
  */
 #include "application/batch/predict.h"
 
-#include "application/batch/scores.h"
+#include "application/batch/outcome.h"
 #include "shared/alloc.h"
-#include "shared/json.h"
-
-#include <inttypes.h>
 
 enum {
-    CHUNK_ROWS_MAX = 4096,
-    CHUNK_BYTES_MAX = 64 << 20, /* of encoded features; wide models get fewer rows per chunk */
-    READ_BYTES = 1 << 18,
-    WRITE_BYTES = 1 << 18, /* printed before it is handed on */
-    OUTPUT_MAX = 256 << 20,
+    BLOCK_BYTES = 512 << 10,
+    BLOCK_BYTES_MIN = 1 << 10,
+    BLOCK_OUTPUT = 16 << 20, /* what a block may print decides how large it can be */
+    JOBS_PER_THREAD = 2,
+};
+
+struct job {
+    struct px_block block;
+    struct px_outcome outcome;
+    bool worked_on;
+};
+
+struct worker {
+    struct px_rows rows;
+    struct px_scorer scorer;
 };
 
 struct batch {
-    const struct px_package *package;
-    const struct px_batch_options *options;
-    const struct px_batch_io *io;
-    struct px_batch_progress *progress;
-    struct px_rows rows;
-    struct px_matrix chunk; /* n_rows = rows that wait to be scored */
-    size_t chunk_rows;
-    uint64_t *lines; /* where each waiting row began */
-    void *scores, *scratch;
-    size_t n_scores;
-    enum px_datatype score_type;
-    struct px_str *names; /* of the scores; the bytes are in names_text */
-    struct px_buf names_text, input, output;
-    bool caught_up; /* the last read was short */
+    struct px_sink sink;
+    struct px_header header;
+    struct px_blocks blocks;
+    struct worker *workers; /* [n_threads] */
+    struct job *jobs;       /* [n_jobs] */
+    void **worker_list, **job_list;
+    size_t n_threads, n_jobs;
 };
 
-static enum px_code create_names(struct batch *b, struct px_err *err)
+/* The size of a block: less where rows are short and there are many scores, to bound the output. */
+static size_t choose_block_bytes(const struct px_package *package, const struct px_format *format)
 {
-    b->names = px_alloc(b->n_scores, sizeof *b->names);
-    size_t *ends = px_alloc(b->n_scores, sizeof *ends);
-    for (size_t i = 0; b->names && ends && i < b->n_scores; i++) {
-        if (b->options->margin)
-            px_margin_name(&b->package->signature, b->n_scores, i, &b->names_text);
-        else
-            px_score_name(&b->package->signature, b->n_scores, i, &b->names_text);
-        ends[i] = b->names_text.len;
-    }
-    for (size_t i = 0, at = 0; b->names && ends && i < b->n_scores; at = ends[i++])
-        b->names[i] = px_str_n(b->names_text.ptr + at, ends[i] - at);
-    bool complete = b->names && ends;
-    px_free(ends);
-    if (!complete)
-        return px_err_set(err, PX_E_NO_MEMORY, "no memory for %zu score names", b->n_scores);
-    return px_buf_check(&b->names_text, "the names of the scores", err);
+    size_t n_features = px_forest_info(package->forest)->n_features;
+    size_t rows = BLOCK_OUTPUT / px_format_row_max(format) + 1;
+    size_t bytes; /* a row has a byte per feature at least */
+    if (__builtin_mul_overflow(rows, n_features + 1, &bytes) || bytes > BLOCK_BYTES)
+        bytes = BLOCK_BYTES;
+    return bytes < BLOCK_BYTES_MIN ? BLOCK_BYTES_MIN : bytes;
 }
 
-static enum px_code create(struct batch *b, struct px_err *err)
+static enum px_code create(struct batch *b, const struct px_package *package, struct px_err *err)
 {
-    const struct px_forest_info *info = px_forest_info(b->package->forest);
-    size_t row_bytes = info->n_features * px_datatype_size(info->feature_type);
-    b->chunk_rows = CHUNK_BYTES_MAX / (row_bytes + 1);
-    if (b->chunk_rows > CHUNK_ROWS_MAX)
-        b->chunk_rows = CHUNK_ROWS_MAX;
-    if (b->chunk_rows == 0)
-        b->chunk_rows = 1;
-    b->n_scores = b->options->margin ? info->n_margins : info->n_outputs;
-    b->score_type = info->score_type;
-    b->chunk = (struct px_matrix){
-        .type = info->feature_type,
-        .data = px_alloc(b->chunk_rows, row_bytes + 1),
-        .n_cols = info->n_features,
-        .stride = info->n_features,
-    };
-    b->lines = px_alloc(b->chunk_rows, sizeof *b->lines);
-    b->scores = px_alloc(b->chunk_rows * b->n_scores, px_datatype_size(b->score_type));
-    b->scratch = px_alloc_aligned(PX_CACHE_LINE,
-                                  px_forest_scratch_size(b->package->forest, b->chunk_rows) + 1, 1);
-    b->names_text = px_buf(OUTPUT_MAX);
-    b->input = px_buf(READ_BYTES + 1);
-    b->output = px_buf(OUTPUT_MAX);
-    if (!b->chunk.data || !b->lines || !b->scores || !b->scratch ||
-        !px_buf_reserve(&b->input, READ_BYTES))
-        return px_err_set(err, PX_E_NO_MEMORY, "no memory for a chunk of %zu rows", b->chunk_rows);
-    return create_names(b, err);
+    b->n_jobs = b->n_threads * JOBS_PER_THREAD;
+    b->workers = px_alloc(b->n_threads, sizeof *b->workers);
+    b->jobs = px_alloc(b->n_jobs, sizeof *b->jobs);
+    b->worker_list = px_alloc(b->n_threads, sizeof *b->worker_list);
+    b->job_list = px_alloc(b->n_jobs, sizeof *b->job_list);
+    enum px_code code = PX_OK;
+    if (!b->workers || !b->jobs || !b->worker_list || !b->job_list)
+        code = px_err_set(err, PX_E_NO_MEMORY, "no memory for %zu threads", b->n_threads);
+    for (size_t i = 0; code == PX_OK && i < b->n_threads; i++) {
+        b->worker_list[i] = &b->workers[i];
+        code = px_scorer_init(&b->workers[i].scorer, package, &b->sink.format, err);
+    }
+    for (size_t i = 0; code == PX_OK && i < b->n_jobs; i++)
+        b->job_list[i] = &b->jobs[i];
+    return code;
 }
 
 static void destroy(struct batch *b)
 {
-    px_rows_deinit(&b->rows);
-    px_free(b->chunk.data);
-    px_free(b->lines);
-    px_free(b->scores);
-    px_free(b->scratch);
-    px_free(b->names);
-    px_buf_deinit(&b->names_text);
-    px_buf_deinit(&b->input);
-    px_buf_deinit(&b->output);
+    for (size_t i = 0; b->workers && i < b->n_threads; i++) {
+        px_rows_deinit(&b->workers[i].rows);
+        px_scorer_deinit(&b->workers[i].scorer);
+    }
+    for (size_t i = 0; b->jobs && i < b->n_jobs; i++) {
+        px_buf_deinit(&b->jobs[i].block.text);
+        px_outcome_deinit(&b->jobs[i].outcome);
+    }
+    px_free(b->workers);
+    px_free(b->jobs);
+    px_free(b->worker_list);
+    px_free(b->job_list);
+    px_blocks_deinit(&b->blocks);
+    px_header_deinit(&b->header);
+    px_sink_deinit(&b->sink);
 }
 
-static enum px_code flush(struct batch *b, struct px_err *err)
+/* One event of the reader; false when the block is through. */
+static bool work_on_row(const struct batch *b, struct worker *w, struct px_outcome *out)
 {
-    enum px_code code = px_buf_check(&b->output, "the output", err);
-    if (code == PX_OK && b->output.len)
-        code = b->io->write(b->io->context, px_buf_view(&b->output), err);
-    px_buf_clear(&b->output);
-    return code;
+    struct px_err why;
+    struct px_scorer *scorer = &w->scorer;
+    switch (px_rows_next(&w->rows, &scorer->chunk, scorer->chunk.n_rows, &why)) {
+    case PX_ROWS_ROW:
+        out->n_rows++;
+        px_scorer_add(scorer, w->rows.record.line, &out->output);
+        return true;
+    case PX_ROWS_BAD:
+        px_outcome_bad_row(out, w->rows.record.line, &why);
+        return !b->sink.options->fail_on_error;
+    case PX_ROWS_FAILED:
+        px_outcome_fail(out, &why);
+        return false;
+    case PX_ROWS_MORE: /* not in blocks */
+    case PX_ROWS_END:
+        break;
+    }
+    return false;
 }
 
-static void print_header(struct batch *b)
+static void work(void *context, void *worker, void *job)
 {
-    if (b->options->json)
+    struct batch *b = context;
+    struct worker *w = worker;
+    struct job *j = job;
+    if (j->worked_on)
         return;
-    for (size_t i = 0; i < b->n_scores; i++) {
-        if (i > 0)
-            px_buf_byte(&b->output, ',');
-        px_csv_put(&b->output, b->names[i], ',');
-    }
-    px_buf_byte(&b->output, '\n');
+    j->worked_on = true;
+    px_outcome_clear(&j->outcome);
+    if (!w->rows.started)
+        px_rows_init_block(&w->rows, &b->header, b->blocks.separator);
+    px_rows_read_block(&w->rows, j->block.text.ptr, j->block.text.len, &j->block.place,
+                       j->block.goes_on);
+    w->scorer.chunk.n_rows = 0;
+    while (work_on_row(b, w, &j->outcome))
+        ;
+    px_scorer_flush(&w->scorer, &j->outcome.output);
 }
 
-static void print_csv_row(struct batch *b, size_t row)
+static enum px_code fill(void *context, void *job, bool idle, enum px_fill *ret, struct px_err *err)
 {
-    for (size_t i = 0; i < b->n_scores; i++) {
-        px_score_print(b->score_type, b->scores, row * b->n_scores + i, &b->output);
-        px_buf_byte(&b->output, i + 1 < b->n_scores ? ',' : '\n');
+    struct batch *b = context;
+    struct job *j = job;
+    bool needs_header = !b->header.bound && !b->header.options.no_header;
+    enum px_code code = px_blocks_next(&b->blocks, idle, &j->block, ret, err);
+    b->sink.progress->bytes_read = b->blocks.bytes_read;
+    if (code != PX_OK)
+        return code;
+    j->worked_on = false;
+    if (*ret == PX_FILL_END && needs_header) {
+        /* An empty last block: it is for the reader to say that the header is missing. */
+        px_buf_clear(&j->block.text);
+        j->block.goes_on = false;
+        *ret = PX_FILL_JOB;
     }
-}
-
-static void print_json_row(struct batch *b, size_t row)
-{
-    struct px_json_writer w = px_json_writer(&b->output);
-    px_json_begin_object(&w);
-    px_json_member_u64(&w, "line", b->lines[row]);
-    for (size_t i = 0; i < b->n_scores; i++) {
-        size_t at = row * b->n_scores + i;
-        px_json_key_str(&w, b->names[i]);
-        if (b->score_type == PX_TYPE_FP32)
-            px_json_put_f32(&w, ((const float *)b->scores)[at], false);
-        else
-            px_json_put_f64(&w, ((const double *)b->scores)[at], false);
-    }
-    px_json_end_object(&w);
-    px_buf_byte(&b->output, '\n');
-}
-
-/* Scores and prints the rows that wait. */
-static enum px_code score_chunk(struct batch *b, struct px_err *err)
-{
-    size_t n = b->chunk.n_rows;
-    enum px_code code = PX_OK;
-    if (n == 0)
-        return PX_OK;
-    px_forest_predict(b->package->forest, &b->chunk, b->scores, b->scratch,
-                      b->options->margin ? PX_FOREST_MARGIN : 0);
-    for (size_t row = 0; row < n && code == PX_OK; row++) {
-        if (b->options->json)
-            print_json_row(b, row);
-        else
-            print_csv_row(b, row);
-        if (b->output.len >= WRITE_BYTES)
-            code = flush(b, err);
-    }
-    b->progress->rows_scored += n;
-    b->chunk.n_rows = 0;
-    return code;
-}
-
-static enum px_code take_bad_row(struct batch *b, struct px_err *why)
-{
-    uint64_t line = b->rows.record.line;
-    b->progress->rows_bad++;
-    if (b->options->fail_on_error)
-        return px_err_wrap(why, "line %" PRIu64, line);
-    if (b->io->bad_row)
-        b->io->bad_row(b->io->context, line, why);
+    if (*ret == PX_FILL_JOB && !b->header.bound)
+        work(b, &b->workers[0], j);
     return PX_OK;
 }
 
-static enum px_code read_more(struct batch *b, struct px_err *err)
+static enum px_code emit(void *context, void *job, struct px_err *err)
 {
-    size_t n;
-    enum px_code code = PX_OK;
-    if (b->caught_up)
-        code = score_chunk(b, err);
-    if (code == PX_OK && b->caught_up)
-        code = flush(b, err);
-    if (b->io->progress)
-        b->io->progress(b->io->context, b->progress);
-    if (code == PX_OK)
-        code = b->io->read(b->io->context, b->input.ptr, READ_BYTES, &n, err);
-    if (code != PX_OK)
-        return code;
-    b->progress->bytes_read += n;
-    b->caught_up = n < READ_BYTES;
-    return px_rows_feed(&b->rows, b->input.ptr, n, err);
+    struct batch *b = context;
+    return px_sink_take(&b->sink, &((struct job *)job)->outcome, err);
 }
 
 static enum px_code run(struct batch *b, struct px_err *err)
 {
-    enum px_code code = PX_OK;
-    struct px_err why = {0};
-    print_header(b);
-    while (code == PX_OK) {
-        size_t at = b->chunk.n_rows;
-        switch (px_rows_next(&b->rows, &b->chunk, at, &why)) {
-        case PX_ROWS_ROW:
-            b->lines[at] = b->rows.record.line;
-            b->chunk.n_rows++;
-            if (b->chunk.n_rows == b->chunk_rows)
-                code = score_chunk(b, err);
-            break;
-        case PX_ROWS_MORE:
-            code = read_more(b, err);
-            break;
-        case PX_ROWS_BAD:
-            code = take_bad_row(b, &why);
-            if (code != PX_OK && err)
-                *err = why;
-            break;
-        case PX_ROWS_FAILED:
-            if (err)
-                *err = why;
-            return why.code;
-        case PX_ROWS_END:
-            code = score_chunk(b, err);
-            return code == PX_OK ? flush(b, err) : code;
-        }
-    }
-    return code;
+    const struct px_pipeline_ops ops = {fill, work, emit, b};
+    const struct px_pipeline_size size = {b->worker_list, b->job_list, b->n_threads, b->n_jobs};
+    enum px_code code = px_pipeline_run(&ops, &size, err);
+    return code == PX_OK ? px_sink_finish(&b->sink, err) : code;
 }
 
 enum px_code px_batch_predict(const struct px_package *package,
                               const struct px_batch_options *options, const struct px_batch_io *io,
                               struct px_batch_progress *ret, struct px_err *err)
 {
-    struct batch b = {.package = package, .options = options, .io = io, .progress = ret};
+    const struct px_blocks_io input = {io->read, io->ready, io->context};
     struct px_rows_options rows = options->rows;
+    struct batch b = {
+        .sink = {.options = options, .io = io, .progress = ret},
+        .n_threads = options->n_threads ? options->n_threads : 1,
+    };
+    PX_ASSERT(b.n_threads <= PX_PIPELINE_THREADS_MAX);
     *ret = (struct px_batch_progress){0};
     if (!rows.target.len)
         rows.target = package->target;
-    px_rows_init(&b.rows, &package->signature, &rows);
-    enum px_code code = create(&b, err);
+    px_header_init(&b.header, &package->signature, &rows);
+    enum px_code code = px_sink_init(&b.sink, package, "line", err);
+    if (code == PX_OK) {
+        px_blocks_init(&b.blocks, &input, rows.separator,
+                       choose_block_bytes(package, &b.sink.format));
+        code = create(&b, package, err);
+    }
     if (code == PX_OK)
         code = run(&b, err);
     destroy(&b);

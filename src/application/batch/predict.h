@@ -1,29 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Offline scoring: a CSV text of any size in, scores out, in bounded memory.
+ * Offline scoring: a table of any size in, scores out, in bounded memory, on all cores.
  *
  * Concepts
- * - Rows are collected into chunks, scored by the forest, printed, and handed to `write`; memory is one
- *   chunk whatever the size of the input. Row order is kept.
+ * - The input is cut into blocks (blocks.h), which threads read, score and print on their own
+ *   (pipeline.h); what they print is written in the order of the input. The bytes written do not depend
+ *   on the number of threads.
  * - Output is CSV with a header (scores.h names the columns), or JSON lines
  *   {"line":2,"score":0.93}, where `line` is where the row begins in the input.
- * - A bad row is counted and told to `bad_row`. It has no output row; with fail_on_error the first one
- *   ends the work.
+ * - A bad row is counted, and the first ones are told to `bad_row`. It has no output row; with
+ *   fail_on_error the first one ends the work.
+ * - What is known is written before a read that would wait.
  *
- * The caller brings the reading and writing, so the same code serves files, pipes and tests.
- * Threads: one per call; the package is only read.
+ * The caller brings the reading and writing, so the same code serves files, pipes and tests. Everything that it
+ * brings is called on its own thread. The package is only read.
  */
 #ifndef PX_APPLICATION_BATCH_PREDICT_H
 #define PX_APPLICATION_BATCH_PREDICT_H
 
+#include "application/batch/blocks.h"
 #include "application/batch/rows.h"
 #include "application/lifecycle/package.h"
+
+enum { PX_BATCH_BAD_ROWS_TOLD = 20 };
 
 struct px_batch_options {
     struct px_rows_options rows;
     bool margin;        /* raw margins instead of scores */
     bool json;          /* JSON lines instead of CSV */
     bool fail_on_error; /* the first bad row is an error */
+    size_t n_threads;   /* the caller's included; 0 = 1 */
 };
 
 struct px_batch_progress {
@@ -32,13 +38,15 @@ struct px_batch_progress {
 };
 
 struct px_batch_io {
-    /* Reads at most `cap` bytes; *ret_n == 0 is the end. */
+    /* As in struct px_blocks_io. */
     enum px_code (*read)(void *context, char *out, size_t cap, size_t *ret_n, struct px_err *err);
+    bool (*ready)(void *context);
     /* Takes all of `bytes`. */
     enum px_code (*write)(void *context, struct px_str bytes, struct px_err *err);
-    /* NULL = nobody listens. `line` is where the row begins, 1-based. */
-    void (*bad_row)(void *context, uint64_t line, const struct px_err *why);
-    /* Called per chunk of input; NULL = nobody listens. */
+    /* Of the first PX_BATCH_BAD_ROWS_TOLD, in order; NULL = nobody listens. `place` is the line where the
+     * row begins, 1-based. */
+    void (*bad_row)(void *context, uint64_t place, const struct px_err *why);
+    /* Called per block of input; NULL = nobody listens. */
     void (*progress)(void *context, const struct px_batch_progress *progress);
     void *context;
 };

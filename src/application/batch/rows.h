@@ -1,30 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rows of a CSV text as rows of a matrix: header, binding of columns to features, encoding.
+ * Rows of a CSV text as rows of a matrix: header, binding of columns to features (header.h), encoding.
  *
  * Concepts
- * - Sans-I/O and streaming like shared/csv.h, on which it stands: feed chunks, take one row at a time.
- * - Columns are matched by name; columns that are no feature are ignored. By position (asked for,
- *   without a header, or when the model has no names and the header none of f0, f1, ...) the columns
- *   are the features in order; a column with the target's name is left out first.
+ * - Sans-I/O like shared/csv.h, on which it stands: feed chunks, take one row at a time. Or read a block of
+ *   a text that was cut (px_csv_cut): then plain records, which most are, take the quick path of
+ *   shared/csv_plain.h and go from the text to the matrix without being split first.
  * - A row that cannot be encoded is BAD and the next one is tried; a header that cannot be bound is
  *   FAILED and ends the reading.
+ * - Readers of blocks share the header that the first of them bound.
  *
  * Ownership: init/deinit; the signature must outlive the reader. Threads: one at a time.
  */
 #ifndef PX_APPLICATION_BATCH_ROWS_H
 #define PX_APPLICATION_BATCH_ROWS_H
 
-#include "domain/inference/signature.h"
+#include "application/batch/header.h"
 #include "shared/csv.h"
-
-struct px_rows_options {
-    char separator; /* 0 = guessed from the first line */
-    bool by_position;
-    bool no_header;       /* implies by_position */
-    struct px_str target; /* column to leave out by position; empty = none */
-    bool with_scores;     /* leave out "score" and "score_..." by position as well */
-};
+#include "shared/csv_plain.h"
 
 enum px_rows_event {
     PX_ROWS_ROW = 1,
@@ -35,19 +28,18 @@ enum px_rows_event {
 };
 
 struct px_rows {
-    /* of the last event ROW or BAD; the fields are valid until the next call */
+    /* of the last event ROW or BAD, valid until the next call; in blocks it has a line only */
     struct px_csv_record record;
     /* the header, once the first row was returned; empty texts without a header */
     const struct px_str *columns;
     size_t n_columns;
     /* private */
-    const struct px_signature *signature;
-    struct px_rows_options options;
+    struct px_header own, *header; /* `header` may be another reader's */
     struct px_csv csv;
-    struct px_buf head; /* fed before the first line was complete */
-    struct px_arena arena;
-    struct px_column_binding binding;
-    bool started, bound;
+    struct px_csv_plain plain; /* without `read` until a block is read */
+    PX_VEC(struct px_csv_left) left;
+    struct px_buf head;  /* fed before the first line was complete */
+    bool started, ready; /* ready: for the columns of the bound header */
 };
 
 void px_rows_init(struct px_rows *rows, const struct px_signature *signature,
@@ -56,6 +48,15 @@ void px_rows_deinit(struct px_rows *rows);
 
 PX_MUST_USE enum px_code px_rows_feed(struct px_rows *rows, const void *bytes, size_t len,
                                       struct px_err *err);
+
+/* A reader of blocks with `separator`; `header` is bound by the first row that any of its readers finds. */
+void px_rows_init_block(struct px_rows *rows, struct px_header *header, char separator);
+/* Reads a block in place, as px_csv_read_block; px_rows_next ends where the block ends. */
+void px_rows_read_block(struct px_rows *rows, char *text, size_t len,
+                        const struct px_csv_place *place, bool goes_on);
+
+/* The separator by the beginning of a text; 0 while more of the first line is needed to tell. */
+char px_rows_guess_separator(struct px_str head, bool ended);
 
 /* The next row, encoded into row `at` of `matrix` ([.., n_features]). `err` says why BAD or FAILED. */
 enum px_rows_event px_rows_next(struct px_rows *rows, struct px_matrix *matrix, size_t at,

@@ -5,9 +5,8 @@
 #include "shared/clock.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <unistd.h>
-
-enum { BAD_ROWS_SHOWN = 20 };
 
 struct session {
     struct px_cli *cli;
@@ -27,6 +26,14 @@ static enum px_code read_input(void *context, char *out, size_t cap, size_t *ret
     return px_input_read(&s->input, out, cap, ret_n, err);
 }
 
+/* Would a read return at once, with bytes or the end? */
+static bool input_is_ready(void *context)
+{
+    struct session *s = context;
+    struct pollfd input = {.fd = s->input.fd, .events = POLLIN};
+    return poll(&input, 1, 0) != 0;
+}
+
 static enum px_code write_output(void *context, struct px_str bytes, struct px_err *err)
 {
     struct session *s = context;
@@ -36,12 +43,10 @@ static enum px_code write_output(void *context, struct px_str bytes, struct px_e
 static void show_bad_row(void *context, uint64_t line, const struct px_err *why)
 {
     struct session *s = context;
-    if (s->done.rows_bad > BAD_ROWS_SHOWN)
-        return;
     if (s->bar.shown)
         fputs("\r\033[K", s->cli->err);
     fprintf(s->cli->err, "line %" PRIu64 ": %s\n", line, why->message);
-    if (s->done.rows_bad == BAD_ROWS_SHOWN)
+    if (s->done.rows_bad == PX_BATCH_BAD_ROWS_TOLD)
         fputs("further bad rows are counted, not shown\n", s->cli->err);
 }
 
@@ -80,12 +85,18 @@ static enum px_code read_options(struct session *s, struct px_err *err)
 {
     struct px_cli *cli = s->cli;
     struct px_str on_error = px_cli_text(cli, "on-error");
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    int64_t threads = px_cli_given(cli, "threads") ? px_cli_int(cli, "threads") : cores;
+    if (threads < 1 || threads > PX_PIPELINE_THREADS_MAX)
+        return px_err_set(err, PX_E_INVALID, "--threads must be 1 to %d, got %" PRId64,
+                          PX_PIPELINE_THREADS_MAX, threads);
     s->options = (struct px_batch_options){
         .rows = {.by_position = px_cli_flag(cli, "by-position"),
                  .no_header = px_cli_flag(cli, "no-header")},
         .margin = px_cli_flag(cli, "margin"),
         .json = px_cli_flag(cli, "json"),
         .fail_on_error = px_str_is(on_error, "fail"),
+        .n_threads = (size_t)threads,
     };
     if (!s->options.fail_on_error && !px_str_is(on_error, "skip"))
         return px_err_set(err, PX_E_INVALID, "--on-error must be skip or fail, got '%.*s'",
@@ -102,6 +113,7 @@ static enum px_code predict(struct session *s, struct px_err *err)
 {
     const struct px_batch_io io = {
         .read = read_input,
+        .ready = input_is_ready,
         .write = write_output,
         .bad_row = show_bad_row,
         .progress = show_progress,
@@ -197,6 +209,10 @@ static const struct px_option options[] = {
     {"separator", 's', PX_OPTION_TEXT, "CHAR",
      "Character between fields, or 'tab'. Without it the first line decides among , ; tab and |.",
      NULL},
+    {"threads", 't', PX_OPTION_INT, "N",
+     "Threads that read, score and print; the cores of the machine by default. The output is the "
+     "same for any number.",
+     NULL},
     {"rounds", 0, PX_OPTION_TEXT, "all|best",
      "Which trees of an early-stopped model count, unless the package's model.yaml says so.",
      "all"},
@@ -209,7 +225,8 @@ const struct px_verb px_verb_predict = {
     .arguments = "MODEL",
     .details = "MODEL is a package folder or a bare model file (XGBoost JSON or UBJSON, LightGBM "
                "text). The "
-               "input may have any size; memory stays bounded and the order of rows is kept. "
+               "input may have any size; it is read by all cores in bounded memory, and the order "
+               "of rows is kept. "
                "Columns that are "
                "no feature, such as the target, are ignored.\n"
                "\n"

@@ -4,6 +4,8 @@
 #include "shared/csv.h"
 #include "shared/rng.h"
 
+enum { TRACED_MAX = 1000 };
+
 static struct px_err err;
 
 /* Appends one event as text: "1:a|'b'" for a record on line 1 with a quoted b, "2!" for a broken one. */
@@ -18,7 +20,10 @@ static void trace(struct px_buf *out, enum px_csv_event event, const struct px_c
         const struct px_csv_field *field = &record->fields[i];
         px_buf_byte(out, i ? '|' : ':');
         px_buf_text(out, field->quoted ? "'" : "");
-        px_buf_str(out, field->text);
+        if (field->text.len > TRACED_MAX)
+            px_buf_printf(out, "%zu bytes", field->text.len);
+        else
+            px_buf_str(out, field->text);
         px_buf_text(out, field->quoted ? "'" : "");
     }
 }
@@ -157,6 +162,100 @@ PX_TEST(chunks_do_not_matter)
         size_t chunk = 1 + (size_t)px_rng_below(&rng, 9);
         CHECK_STR(px_str(read_all(px_str_n(text, n), chunk, ',')), whole);
     }
+}
+
+/* Reads `text` in blocks of about `size` bytes and returns the trace of all events. */
+static const char *read_blocks(struct px_str text, size_t size, bool end_is_known)
+{
+    static struct px_buf out;
+    struct px_csv csv;
+    struct px_csv_record record;
+    struct px_csv_place place = {.line = 1};
+    px_buf_deinit(&out);
+    out = px_buf(1 << 22);
+    px_csv_init(&csv, ',');
+    for (size_t want = size; text.len; want = want < size ? size : want * 2) {
+        size_t n = text.len < want ? text.len : want;
+        bool ended = n == text.len && (end_is_known || want > text.len);
+        struct px_csv_place start = place;
+        size_t len = px_csv_cut(',', px_str_n(text.ptr, n), ended, &place);
+        CHECK(len <= n);
+        if (len == 0)
+            continue;
+        /* An exact-size copy, so that the address sanitizer sees a step beyond the block. */
+        char *block = malloc(len);
+        CHECK(block);
+        memcpy(block, text.ptr, len);
+        px_csv_read_block(&csv, block, len, &start, !ended);
+        for (enum px_csv_event event; (event = px_csv_next(&csv, &record, &err)) != PX_CSV_END;)
+            trace(&out, event, &record);
+        free(block);
+        text = px_str_n(text.ptr + len, text.len - len);
+        want = 0;
+    }
+    px_csv_deinit(&csv);
+    return px_buf_cstr(&out);
+}
+
+PX_TEST(blocks_give_the_same)
+{
+    static const char alphabet[] = "a,\"\"\"\n\r, b\n\n,,";
+    struct px_rng rng = px_rng(8);
+    char text[120];
+    for (int round = 0; round < 20000; round++) {
+        size_t n = (size_t)px_rng_below(&rng, sizeof text), kinds = round % 3 ? 14 : 2;
+        for (size_t i = 0; i < n; i++)
+            text[i] = alphabet[px_rng_below(&rng, kinds)];
+        for (size_t i = 0; kinds == 2 && i < n; i += 1 + (size_t)px_rng_below(&rng, 9))
+            text[i] = "\n\r"[px_rng_below(&rng, 2)];
+        char whole[4096];
+        snprintf(whole, sizeof whole, "%s", read_all(px_str_n(text, n), sizeof text, ','));
+        size_t size = 1 + (size_t)px_rng_below(&rng, 30);
+        CHECK_STR(px_str(read_blocks(px_str_n(text, n), size, round & 1)), whole);
+    }
+}
+
+/* Records beyond the limit are given up in the middle of blocks. */
+PX_TEST(blocks_with_a_record_that_is_too_large)
+{
+    static const char *const starts[] = {"1\r\n\"a,\r\nb,\"\"\r\n", "1,2\n\"open\nx,\"y\n", "\""};
+    enum { LARGE = PX_CSV_RECORD_MAX + 1000 };
+    char *text = malloc(2 * LARGE);
+    CHECK(text);
+    for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++) {
+        for (int quoted = 0; quoted < 2; quoted++) {
+            size_t n = strlen(starts[i]);
+            memcpy(text, starts[i], n);
+            text[n++] = quoted ? '"' : '7';
+            memset(text + n, 'x', LARGE);
+            for (size_t k = n + 500; quoted && k < n + LARGE; k += 1 << 20)
+                text[k] = '\n';
+            n += LARGE;
+            n += (size_t)snprintf(text + n, 100, "\n5,6\n\"7\",8\n");
+            char *whole = strdup(read_all(px_str_n(text, n), 1 << 20, ','));
+            CHECK_STR(px_str(read_blocks(px_str_n(text, n), 1 << 18, true)), whole);
+            free(whole);
+        }
+    }
+    free(text);
+}
+
+PX_TEST(a_caller_can_read_records_ahead)
+{
+    struct px_csv csv;
+    struct px_csv_record record;
+    px_csv_init(&csv, ',');
+    CHECK_INT(px_csv_ahead(&csv).len, 0);
+    CHECK_OK(px_csv_feed(&csv, "\xEF\xBB\xBF\na,b\r\nc,d\ne", 14, &err));
+    CHECK_STR(px_csv_ahead(&csv), "a,b\r\nc,d\ne");
+    px_csv_pass(&csv, 3);
+    CHECK_STR(px_csv_ahead(&csv), "c,d\ne");
+    CHECK_INT(px_csv_next(&csv, &record, &err), PX_CSV_RECORD);
+    CHECK_INT(record.line, 3);
+    CHECK_STR(px_csv_ahead(&csv), "e");
+    CHECK_INT(px_csv_next(&csv, &record, &err), PX_CSV_MORE);
+    CHECK_INT(px_csv_ahead(&csv).len, 0); /* its end is being searched */
+    px_csv_deinit(&csv);
 }
 
 static size_t count_records(const char *line, size_t repeat, size_t *ret_bad)
@@ -315,8 +414,10 @@ PX_TEST(a_reset_reader_starts_anew_without_allocating)
 
 PX_TEST_MAIN(T(reads_records) T(line_ends) T(byte_order_mark) T(quoted_fields)
                  T(broken_records_cost_one_line) T(errors_say_what_is_wrong) T(other_separators)
-                     T(nul_bytes_are_text) T(chunks_do_not_matter)
-                         T(hostile_quotes_take_linear_time) T(limits) T(memory_stays_one_record)
-                             T(allocation_failures_are_reported) T(guesses_the_separator)
-                                 T(what_is_written_reads_back)
-                                     T(a_reset_reader_starts_anew_without_allocating))
+                     T(nul_bytes_are_text) T(chunks_do_not_matter) T(blocks_give_the_same)
+                         T(blocks_with_a_record_that_is_too_large)
+                             T(a_caller_can_read_records_ahead) T(hostile_quotes_take_linear_time)
+                                 T(limits) T(memory_stays_one_record)
+                                     T(allocation_failures_are_reported) T(guesses_the_separator)
+                                         T(what_is_written_reads_back)
+                                             T(a_reset_reader_starts_anew_without_allocating))
