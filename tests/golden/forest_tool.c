@@ -87,6 +87,8 @@ static void print_info(const struct px_forest *forest)
     printf("one=%s\nmany=%s\n", info->kernel_one, info->kernel_many);
     for (size_t i = 0; i < info->n_warnings; i++)
         printf("warning=%.*s\n", PX_STR_ARG(info->warnings[i]));
+    for (size_t i = 0; info->class_labels && i < info->n_classes && i < 100; i++)
+        printf("label=%.*s\n", PX_STR_ARG(info->class_labels[i]));
     for (size_t i = 0; i < info->n_features && i < 100; i++) {
         size_t n;
         const struct px_str *names = px_forest_categories(forest, i, &n);

@@ -31,6 +31,16 @@ def refusal(model):
     return done.stderr
 
 
+@pytest.fixture(name="info")
+def info_fixture():
+    """The lines of --info of a model file."""
+    def info(model):
+        done = subprocess.run([str(TOOL), str(model), "--info"], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+    return info
+
+
 def assert_same_bits(got, want, rows):
     """Equal to the bit; any NaN equals any NaN."""
     want = np.asarray(want).reshape(got.shape)

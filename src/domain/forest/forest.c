@@ -25,11 +25,14 @@ static enum px_code read_model(struct px_forest *forest, struct px_str bytes,
         return px_err_hint(err, "%s", why.hint);
     }
     bool lightgbm = format == PX_FOREST_LIGHTGBM_TEXT;
-    px_ir_init(&forest->ir, format, lightgbm ? PX_TYPE_FP64 : PX_TYPE_FP32, bytes.len);
+    bool catboost = format == PX_FOREST_CATBOOST_JSON;
+    px_ir_init(&forest->ir, format, lightgbm || catboost ? PX_TYPE_FP64 : PX_TYPE_FP32, bytes.len);
     if (px_str_starts(bytes, "\xEF\xBB\xBF"))
         bytes = px_str_n(bytes.ptr + 3, bytes.len - 3);
     if (lightgbm)
         return px_lightgbm_read(&forest->ir, bytes, err);
+    if (catboost)
+        return px_catboost_read(&forest->ir, bytes, err);
     return px_xgboost_read(&forest->ir, bytes, format == PX_FOREST_XGBOOST_UBJSON, rounds, err);
 }
 

@@ -3,8 +3,8 @@
  * Tree ensembles: model files in, exact scores out. The face of src/domain/forest.
  *
  * Concepts
- * - A forest is read from bytes (XGBoost JSON or UBJSON, LightGBM text; the format is detected by
- *   content) into one internal form (ir.h), checked so that kernels need no checks, and compiled for the
+ * - A forest is read from bytes (XGBoost JSON or UBJSON, LightGBM text, CatBoost JSON; the format is
+ *   detected by content) into one internal form (ir.h), checked so that kernels need no checks, and compiled for the
  *   kernels that can score it.
  * - A margin is the sum of the leaves and the base score; a score is the margin after the objective's
  *   transform. Both are what the training library's CPU predictor returns, bit for bit: 32-bit sums in
@@ -27,12 +27,13 @@ enum px_forest_format {
     PX_FOREST_XGBOOST_JSON,
     PX_FOREST_XGBOOST_UBJSON,
     PX_FOREST_LIGHTGBM_TEXT,
+    PX_FOREST_CATBOOST_JSON,
 };
 
 const char *px_forest_format_name(enum px_forest_format format); /* "xgboost-json" ... */
 
 /* The format by content; on PX_FOREST_UNKNOWN `err` (may be NULL) says what the bytes look like and
- * what to do (old XGBoost binary, pickle, CatBoost, PMML, ONNX, LightGBM dump...). */
+ * what to do (old XGBoost binary, pickle, binary CatBoost, PMML, ONNX, LightGBM dump...). */
 enum px_forest_format px_forest_detect(struct px_str bytes, struct px_err *err);
 
 /* Which trees of an early-stopped XGBoost model count (its own predict() uses all). */

@@ -14,6 +14,7 @@ const char *px_forest_format_name(enum px_forest_format format)
         [PX_FOREST_XGBOOST_JSON] = "xgboost-json",
         [PX_FOREST_XGBOOST_UBJSON] = "xgboost-ubjson",
         [PX_FOREST_LIGHTGBM_TEXT] = "lightgbm-text",
+        [PX_FOREST_CATBOOST_JSON] = "catboost-json",
     };
     PX_ASSERT((size_t)format < PX_ARRAY_LEN(names));
     return names[format];
@@ -51,7 +52,8 @@ static const struct refusal refusals[] = {
     {"\xFD"
      "7zXZ",
      5, "xz-compressed", "decompress it first: unxz FILE.xz"},
-    {"CBM1", 4, "a CatBoost model", "CatBoost is not supported; XGBoost and LightGBM models are"},
+    {"CBM1", 4, "a binary CatBoost model",
+     "load it in Python and call model.save_model('model.json', format='json', pool=train_pool)"},
     {"\x89HDF", 4, "an HDF5 file", "tree models of XGBoost or LightGBM are served"},
     {"______LightGBM_Binary_File_Token______", 38, "a LightGBM data set, not a model",
      "train on it and save the model with save_model('model.txt')"},
@@ -76,9 +78,6 @@ static bool looks_like_onnx(struct px_str bytes)
 
 static enum px_forest_format refuse_json(struct px_str probe, struct px_err *err)
 {
-    if (contains(probe, "\"oblivious_trees\"") || contains(probe, "\"catboost_version_info\""))
-        return refuse(err, "a CatBoost model in JSON",
-                      "CatBoost is not supported; XGBoost and LightGBM models are");
     if (contains(probe, "\"tree_info\"") && contains(probe, "\"feature_infos\""))
         return refuse(err, "a JSON dump of LightGBM (dump_model), which loses information",
                       "save the model itself: booster.save_model('model.txt')");
@@ -103,6 +102,9 @@ static enum px_forest_format detect_braces(struct px_str bytes, struct px_err *e
     /* Keys may be sorted or nested, so the word may be far; other dialects are told by the beginning. */
     if (contains(bytes, "\"learner\""))
         return PX_FOREST_XGBOOST_JSON;
+    if (contains(bytes, "\"features_info\"") &&
+        (contains(bytes, "\"oblivious_trees\"") || contains(bytes, "\"trees\"")))
+        return PX_FOREST_CATBOOST_JSON;
     return refuse_json(px_str_n(bytes.ptr, bytes.len < PROBE_MAX ? bytes.len : PROBE_MAX), err);
 }
 

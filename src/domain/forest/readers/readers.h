@@ -18,4 +18,8 @@ PX_MUST_USE enum px_code px_xgboost_read(struct px_forest_ir *ir, struct px_str 
 PX_MUST_USE enum px_code px_lightgbm_read(struct px_forest_ir *ir, struct px_str bytes,
                                           struct px_err *err);
 
+/* CatBoost JSON (save_model(format='json')): oblivious and other trees, one-hot and simple target statistics. */
+PX_MUST_USE enum px_code px_catboost_read(struct px_forest_ir *ir, struct px_str bytes,
+                                          struct px_err *err);
+
 #endif
