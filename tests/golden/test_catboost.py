@@ -236,7 +236,8 @@ def test_statistics_of_a_combination_are_refused_by_name(tmp_path):
     x, _ = frame()
     both = [(COLORS.index(row[1]) + LETTERS.index(row[3])) % 2 for row in x]  # neither alone says anything
     pool = catboost.Pool(x, both, cat_features=[1, 3], feature_names=["n", "color", "m", "letter"])
-    model = train("Logloss", pool, None, rounds=20, one_hot_max_size=1, depth=6, model_size_reg=0)
+    model = train("Logloss", pool, None, rounds=60, one_hot_max_size=1, depth=6, model_size_reg=0,
+                  max_ctr_complexity=4)
     model.save_model(str(tmp_path / "m.json"), format="json", pool=pool)
     message = refusal(tmp_path / "m.json")
     assert "combination" in message and "max_ctr_complexity=1" in message
