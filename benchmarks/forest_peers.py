@@ -247,6 +247,7 @@ class Tl2cgen:
         size = files["treelite"].stat().st_size
         if size > GENERATED_MAX:
             raise Unavailable(f"a C compiler takes too long for {size >> 20} MB of trees")
+        model = load(str(files["treelite"]))
         path = folder / "tl2cgen.so"
         tl2cgen.export_lib(model, toolchain="gcc", libpath=path, params={"parallel_comp": 8}, nthread=2)
         self.library, self.rows = ctypes.CDLL(str(path)), rows
