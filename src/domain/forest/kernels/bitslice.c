@@ -210,11 +210,11 @@ static enum px_code compile_64(const struct px_kernel_input *input, void **ret, 
 {
     static const struct px_slice_forms forms = {
         .wide = &px_slice_form_64,
-        .code = 20,
+        .code = 12,
         .predicate = 1.5,
-        .load = 1.5,
-        .index = 60,
-        .leaf = 1.2,
+        .load = 2,
+        .index = 90,
+        .leaf = 2,
     };
     return compile(input, &forms, ret, err);
 }
@@ -245,11 +245,11 @@ static enum px_code compile_512(const struct px_kernel_input *input, void **ret,
         .wide = &px_slice_form_512,
         .narrow = &px_slice_form_128,
         .byte_tables = true,
-        .code = 6,
-        .predicate = 4,
+        .code = 4.5,
+        .predicate = 4.7,
         .load = 2,
         .index = 60,
-        .leaf = 0.35,
+        .leaf = 0.25,
     };
     if (px_processor_has_avx512())
         return compile(input, &forms, ret, err);

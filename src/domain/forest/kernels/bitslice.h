@@ -20,6 +20,7 @@
  *   COMPLETE    up to eight levels, short paths filled up; 2^depth - 1 - depth selections, unrolled
  *   PROGRAM     unbalanced trees of up to 256 leaves: leaves are numbered so that many index bits are
  *               constant below a split, and a list of selections computes the others from the bottom up
+ *               (bitslice_program.h); a batch's small trees share a list, which the first of them has
  *
  * Trees are put in order of the margin that they add to (the order within each margin is kept, so sums have
  * the library's bits), then cut into groups whose predicates fit the second cache level, and those into
@@ -52,10 +53,10 @@ struct px_slice_step {
 
 struct px_slice_tree {
     uint8_t shape;
-    uint8_t n_planes;  /* bits of its index */
-    uint32_t first;    /* DIRECT, COMPLETE: in ids; PROGRAM: in steps */
-    uint32_t n_steps;  /* PROGRAM */
-    uint32_t first_id; /* PROGRAM: ids of the finished planes, lowest bit first */
+    uint8_t n_planes; /* bits of its index */
+    uint32_t
+        first_id; /* COMPLETE: its questions by level; else PX_SLICE_PLANES_MAX planes, lowest first */
+    uint32_t first_step, n_steps; /* PROGRAM; none when an earlier tree of the batch has run them */
 };
 
 /* A leaf table to be added to one margin. */
@@ -145,23 +146,6 @@ PX_MUST_USE enum px_code px_slice_compile(const struct px_kernel_input *input, b
                                           struct px_slice **ret, struct px_err *err);
 void px_slice_destroy(struct px_slice *slice);
 size_t px_slice_bytes(const struct px_slice *slice);
-
-/* The selections that compute a tree's index, and the code of each leaf, in bitslice_program.c. */
-struct px_slice_program {
-    PX_VEC(struct px_slice_step) steps;
-    uint16_t planes[PX_SLICE_PLANES_MAX]; /* places of the finished planes, lowest bit first */
-    uint8_t n_planes;
-    uint16_t n_slots;                   /* places used behind the constants */
-    uint8_t codes[PX_SLICE_LEAVES_MAX]; /* index of each leaf, by the leaf's number */
-};
-
-/*
- * `places` [tree->n_nodes]: the place of each split's predicate; `constant_place`: where the all-false
- * vector stands, the all-true one behind it, then the slots. The caller frees steps.
- */
-PX_MUST_USE bool px_slice_program(const struct px_forest_ir *ir, const struct px_tree *tree,
-                                  const uint16_t *places, uint16_t constant_place,
-                                  struct px_slice_program *ret);
 
 extern const struct px_slice_form px_slice_form_64;
 #if defined(__x86_64__)

@@ -5,7 +5,7 @@
  * Two passes over the trees of a group: the first collects its predicates until the budget is spent, then
  * those get their places, ascending, so that a column's are neighbours; the second lays out the trees.
  */
-#include "domain/forest/kernels/bitslice.h"
+#include "domain/forest/kernels/bitslice_program.h"
 
 #include <stdlib.h>
 
@@ -14,19 +14,22 @@ enum {
         10000, /* 640 KB of 512-bit answers: most of a second cache level of 1 MB */
     MARGINS_MAX = 256,
     BATCH_TABLE_BYTES = 16 << 10, /* leaf tables of a batch: half of a first cache level */
-    STEP_COST = 5,                /* of a program's step, in selections of a complete tree */
+    STEP_COST = 3,                /* of a program's step, in selections of a complete tree */
+    PROGRAM_STEPS = 512,          /* with this many, a program is not shared with one more tree */
 };
 
 struct layout {
     const struct px_kernel_input *input;
     struct px_slice *slice;
     bool byte_tables;
-    uint32_t *order;     /* [n_trees]: trees in the order of scoring */
-    uint32_t *stamp;     /* [n_predicates]: group that last used it, plus one */
-    uint16_t *place;     /* [n_predicates]: in that group's table */
-    uint16_t *places;    /* [nodes of the largest tree]: of one tree's predicates */
-    uint8_t *codes;      /* [PX_SLICE_BATCH][PX_SLICE_LEAVES_MAX]: leaf of each index */
-    size_t element_size; /* of a leaf */
+    uint32_t *order;                 /* [n_trees]: trees in the order of scoring */
+    uint32_t *stamp;                 /* [n_predicates]: group that last used it, plus one */
+    uint16_t *place;                 /* [n_predicates]: in that group's table */
+    uint16_t *places;                /* [nodes of the largest tree]: of one tree's predicates */
+    uint8_t *codes;                  /* [PX_SLICE_BATCH][PX_SLICE_LEAVES_MAX]: leaf of each index */
+    size_t element_size;             /* of a leaf */
+    struct px_slice_program program; /* of the trees from program_tree on */
+    size_t program_tree;
 };
 
 static enum px_code refuse(const struct px_kernel_input *input, struct px_err *err)
@@ -206,9 +209,18 @@ static bool is_nearly_complete(const struct px_tree *tree)
 
 static uint32_t index_bits(const struct px_tree *tree)
 {
-    if (is_nearly_complete(tree))
-        return tree->depth;
-    return tree->n_leaves > 1 ? 32 - (uint32_t)__builtin_clz(tree->n_leaves - 1) : 0;
+    return is_nearly_complete(tree) ? tree->depth : px_slice_program_planes(tree);
+}
+
+/* A level's question, from the last level on, is a bit of the index; the bits above are zero. */
+static bool push_planes(struct layout *l, const struct px_slice_tree *tree, const uint16_t *ids)
+{
+    bool pushed = true;
+    for (uint32_t i = 0; pushed && i < PX_SLICE_PLANES_MAX; i++)
+        pushed = push_id(l->slice, i < tree->n_planes
+                                       ? ids[(UINT32_C(1) << (tree->n_planes - 1 - i)) - 1]
+                                       : l->program.constant_place);
+    return pushed;
 }
 
 static bool lay_complete(struct layout *l, const struct px_tree *tree, struct px_slice_tree *out,
@@ -222,42 +234,60 @@ static bool lay_complete(struct layout *l, const struct px_tree *tree, struct px
     fill_heap(&heap, 0, 1, 0);
     *out = (struct px_slice_tree){.shape = direct ? PX_SLICE_DIRECT : PX_SLICE_COMPLETE,
                                   .n_planes = (uint8_t)tree->depth,
-                                  .first = (uint32_t)slice->ids.len};
-    uint32_t n = direct ? tree->depth : (UINT32_C(1) << tree->depth) - 1;
+                                  .first_id = (uint32_t)slice->ids.len};
+    if (direct)
+        return push_planes(l, out, ids);
+    uint32_t n = (UINT32_C(1) << tree->depth) - 1;
     slice->n_network_loads += n;
     for (uint32_t i = 0; pushed && i < n; i++)
-        pushed = push_id(slice, direct ? ids[(UINT32_C(1) << (n - 1 - i)) - 1] : ids[i]);
+        pushed = push_id(slice, ids[i]);
     return pushed;
 }
 
-static bool lay_program(struct layout *l, const struct px_tree *tree, uint16_t constant_place,
-                        struct px_slice_tree *out, uint8_t *leaf_at)
+/* Its steps and planes become known when the program is finished. */
+static bool lay_program(struct layout *l, const struct px_tree *tree, struct px_slice_tree *out,
+                        uint8_t *leaf_at)
+{
+    *out = (struct px_slice_tree){.shape = PX_SLICE_PROGRAM,
+                                  .n_planes = (uint8_t)px_slice_program_planes(tree)};
+    return px_slice_program_add(&l->program, l->input->ir, tree, l->places, leaf_at);
+}
+
+/* Hands the steps of the program to its first tree and the planes to each, and starts a new one. */
+static bool finish_program(struct layout *l)
 {
     struct px_slice *slice = l->slice;
-    struct px_slice_program program;
-    bool done = px_slice_program(l->input->ir, tree, l->places, constant_place, &program);
-    *out = (struct px_slice_tree){.shape = PX_SLICE_PROGRAM,
-                                  .n_planes = program.n_planes,
-                                  .first = (uint32_t)slice->steps.len,
-                                  .n_steps = (uint32_t)program.steps.len,
-                                  .first_id = (uint32_t)slice->ids.len};
-    done = done && px_vec_reserve(&slice->steps, slice->steps.len + program.steps.len);
-    for (size_t i = 0; done && i < program.steps.len; i++)
-        slice->steps.items[slice->steps.len++] = program.steps.items[i];
-    for (uint32_t i = 0; done && i < program.n_planes; i++)
-        done = push_id(slice, program.planes[i]);
-    for (uint32_t leaf = 0; leaf < tree->n_leaves; leaf++)
-        leaf_at[program.codes[leaf]] = (uint8_t)leaf;
-    slice->n_network_loads += STEP_COST * program.steps.len;
-    uint32_t places = constant_place + 2u + program.n_slots;
+    struct px_slice_program *program = &l->program;
+    bool done = px_slice_program_schedule(program) &&
+                px_vec_reserve(&slice->steps, slice->steps.len + program->steps.len);
+    uint32_t n_steps = (uint32_t)program->steps.len;
+    const px_program_value *result = program->results.items;
+    for (size_t t = l->program_tree; done && t < slice->trees.len; t++) {
+        struct px_slice_tree *tree = &slice->trees.items[t];
+        if (tree->shape != PX_SLICE_PROGRAM)
+            continue;
+        tree->first_step = (uint32_t)slice->steps.len;
+        tree->n_steps = n_steps;
+        for (uint32_t i = 0; i < n_steps; i++)
+            slice->steps.items[slice->steps.len++] = program->steps.items[i];
+        n_steps = 0;
+        tree->first_id = (uint32_t)slice->ids.len;
+        for (uint32_t i = 0; done && i < PX_SLICE_PLANES_MAX; i++)
+            done =
+                push_id(slice, i < tree->n_planes ? (uint16_t)*result++ : program->constant_place);
+    }
+    slice->n_network_loads += STEP_COST * program->steps.len;
+    uint32_t places = program->constant_place + 2u + program->n_slots;
     slice->places_max = places > slice->places_max ? places : slice->places_max;
-    px_vec_free(&program.steps);
+    uint16_t constant_place = program->constant_place;
+    px_slice_program_deinit(program);
+    px_slice_program_init(program, constant_place);
+    l->program_tree = slice->trees.len;
     return done;
 }
 
 /* Appends a tree; `leaf_at` [PX_SLICE_LEAVES_MAX] gets the leaf of each index. */
-static bool lay_tree(struct layout *l, const struct px_tree *tree, uint16_t constant_place,
-                     uint8_t *leaf_at)
+static bool lay_tree(struct layout *l, const struct px_tree *tree, uint8_t *leaf_at)
 {
     const struct px_forest_ir *ir = l->input->ir;
     struct px_slice_tree *out = px_vec_push(&l->slice->trees);
@@ -270,7 +300,8 @@ static bool lay_tree(struct layout *l, const struct px_tree *tree, uint16_t cons
     }
     if (is_nearly_complete(tree) || tree->n_leaves == 1)
         return lay_complete(l, tree, out, leaf_at);
-    return lay_program(l, tree, constant_place, out, leaf_at);
+    return lay_program(l, tree, out, leaf_at) &&
+           (l->program.drafts.len < PROGRAM_STEPS || finish_program(l));
 }
 
 static void put_leaf(const struct layout *l, double value, uint32_t index, uint8_t *table)
@@ -348,8 +379,9 @@ static uint32_t batch_trees(const struct layout *l)
 static bool lay_batches(struct layout *l, size_t first, size_t end, struct px_slice_group *group)
 {
     struct px_slice *slice = l->slice;
-    uint16_t constant_place = (uint16_t)group->n_predicates;
     uint32_t most = batch_trees(l);
+    px_slice_program_init(&l->program, (uint16_t)group->n_predicates);
+    l->program_tree = slice->trees.len;
     group->first_batch = (uint32_t)slice->batches.len;
     for (size_t at = first; at < end;) {
         uint32_t n = end - at < most ? (uint32_t)(end - at) : most;
@@ -358,11 +390,10 @@ static bool lay_batches(struct layout *l, size_t first, size_t end, struct px_sl
             return false;
         *batch = (struct px_slice_batch){.first_tree = (uint32_t)slice->trees.len, .n_trees = n};
         for (uint32_t i = 0; i < n; i++) {
-            if (!lay_tree(l, tree_at(l, at + i), constant_place,
-                          l->codes + (size_t)i * PX_SLICE_LEAVES_MAX))
+            if (!lay_tree(l, tree_at(l, at + i), l->codes + (size_t)i * PX_SLICE_LEAVES_MAX))
                 return false;
         }
-        if (!add_runs(l, at, n, batch))
+        if (!finish_program(l) || !add_runs(l, at, n, batch))
             return false;
         at += n;
     }
@@ -436,6 +467,7 @@ enum px_code px_slice_compile(const struct px_kernel_input *input, bool byte_tab
     px_free(l.place);
     px_free(l.places);
     px_free(l.codes);
+    px_slice_program_deinit(&l.program);
     if (code == PX_OK)
         *ret = l.slice;
     else

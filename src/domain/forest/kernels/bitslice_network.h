@@ -165,33 +165,32 @@ static void NAMED(decide)(const VECTOR *table, const uint16_t *ids, uint32_t dep
         path[7] = NAMED(select7)(table, ids + 127, path);
 }
 
-/* Bit planes of the leaf index of every row, lowest first; unused ones are zero. */
+/* The steps are read through locals: as far as the compiler knows, each store could change the layout. */
+static inline void NAMED(run_steps)(const struct px_slice_step *step, uint32_t n, VECTOR *table)
+{
+    for (const struct px_slice_step *end = step + n; step < end; step++) {
+        VECTOR right = table[step->right], left = table[step->left];
+        table[step->dst] = SELECT(table[step->select], right, left);
+    }
+}
+
+/* Bit planes of the leaf index of every row, lowest first; those above the tree's are zero. */
 static void NAMED(index_planes)(const struct px_slice *slice, const struct px_slice_tree *tree,
                                 VECTOR *table, VECTOR *planes)
 {
-    const uint16_t *ids = &slice->ids.items[tree->first];
-    uint32_t n = tree->n_planes;
+    const uint16_t *ids = &slice->ids.items[tree->first_id];
     VECTOR path[PX_SLICE_PLANES_MAX] PX_UNINITIALIZED;
-    switch ((enum px_slice_shape)tree->shape) {
-    case PX_SLICE_DIRECT:
-        for (uint32_t i = 0; i < n; i++)
-            planes[i] = table[ids[i]];
-        break;
-    case PX_SLICE_COMPLETE:
+    if (tree->shape == PX_SLICE_COMPLETE) {
+        uint32_t n = tree->n_planes;
         NAMED(decide)(table, ids, n, path);
-        for (uint32_t i = 0; i < n; i++)
-            planes[i] = path[n - 1 - i];
-        break;
-    case PX_SLICE_PROGRAM:
-        for (uint32_t i = 0; i < tree->n_steps; i++) {
-            struct px_slice_step step = slice->steps.items[tree->first + i];
-            table[step.dst] = SELECT(table[step.select], table[step.right], table[step.left]);
-        }
-        ids = &slice->ids.items[tree->first_id];
-        for (uint32_t i = 0; i < n; i++)
-            planes[i] = table[ids[i]];
-        break;
+#pragma GCC unroll 8
+        for (uint32_t i = 0; i < PX_SLICE_PLANES_MAX; i++)
+            planes[i] = i < n ? path[n - 1 - i] : (VECTOR){0};
+        return;
     }
-    for (uint32_t i = n; i < PX_SLICE_PLANES_MAX; i++)
-        planes[i] = (VECTOR){0};
+    if (tree->n_steps)
+        NAMED(run_steps)(slice->steps.items + tree->first_step, tree->n_steps, table);
+#pragma GCC unroll 8
+    for (uint32_t i = 0; i < PX_SLICE_PLANES_MAX; i++)
+        planes[i] = table[ids[i]];
 }

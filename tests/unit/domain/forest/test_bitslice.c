@@ -5,7 +5,7 @@
  */
 #include "harness.h"
 
-#include "domain/forest/kernels/bitslice.h"
+#include "domain/forest/kernels/bitslice_program.h"
 #include "domain/forest/planner.h"
 #include "domain/forest/selftest.h"
 #include "shared/alloc.h"
@@ -59,25 +59,57 @@ static void add_tree(struct px_forest_ir *ir, struct px_rng *rng, size_t n_leave
     CHECK_OK(px_ir_add_tree(ir, &file, NULL));
 }
 
-/* Evaluates a program for one row whose splits answer as `right` says. */
-static uint32_t run_program(const struct px_slice_program *program, bool *places)
+/* Runs the steps for one row, whose predicates are in `places`. */
+static void run_steps(const struct px_slice_program *program, bool *places)
 {
-    uint32_t index = 0;
     for (size_t i = 0; i < program->steps.len; i++) {
         struct px_slice_step step = program->steps.items[i];
         places[step.dst] = places[step.select] ? places[step.right] : places[step.left];
     }
-    for (uint32_t bit = 0; bit < program->n_planes; bit++)
-        index |= (uint32_t)places[program->planes[bit]] << bit;
-    return index;
 }
 
-static uint32_t walk_answers(const struct px_forest_ir *ir, const bool *right)
+static uint32_t walk_answers(const struct px_forest_ir *ir, const struct px_tree *tree,
+                             const bool *right)
 {
+    const struct px_node *nodes = &ir->nodes.items[tree->first_node];
     uint32_t at = 0;
-    while (ir->nodes.items[at].kind != PX_NODE_LEAF)
-        at = ir->nodes.items[at].left + right[at];
-    return ir->nodes.items[at].left;
+    while (nodes[at].kind != PX_NODE_LEAF)
+        at = nodes[at].left + right[at];
+    return nodes[at].left;
+}
+
+enum { TREES = 3, CONSTANT = 512 * TREES, PLACES = 1 << 14 };
+
+/* Three trees in one program; each split has a place of its own and answers at random. */
+static void check_program(const struct px_forest_ir *ir, struct px_rng *rng)
+{
+    static uint16_t at[CONSTANT];
+    static uint8_t leaf_at[TREES][PX_SLICE_LEAVES_MAX];
+    struct px_slice_program program;
+    bool places[PLACES];
+    px_slice_program_init(&program, CONSTANT);
+    for (uint16_t i = 0; i < CONSTANT; i++)
+        at[i] = i;
+    for (int t = 0; t < TREES; t++)
+        CHECK(px_slice_program_add(&program, ir, &ir->trees.items[t], at + 512 * t, leaf_at[t]));
+    CHECK(px_slice_program_schedule(&program));
+    CHECK(CONSTANT + 2 + program.n_slots <= PLACES);
+    for (int row = 0; row < 100; row++) {
+        for (size_t i = 0; i < CONSTANT; i++)
+            places[i] = px_rng_below(rng, 2);
+        places[CONSTANT] = false;
+        places[CONSTANT + 1] = true;
+        run_steps(&program, places);
+        const px_program_value *result = program.results.items;
+        for (int t = 0; t < TREES; t++) {
+            const struct px_tree *tree = &ir->trees.items[t];
+            uint32_t index = 0;
+            for (uint32_t bit = 0; bit < px_slice_program_planes(tree); bit++)
+                index |= (uint32_t)places[*result++] << bit;
+            CHECK_INT(leaf_at[t][index], walk_answers(ir, tree, places + 512 * t));
+        }
+    }
+    px_slice_program_deinit(&program);
 }
 
 PX_TEST(a_program_finds_the_leaf_whatever_the_splits_answer)
@@ -85,24 +117,10 @@ PX_TEST(a_program_finds_the_leaf_whatever_the_splits_answer)
     struct px_rng rng = px_rng(1);
     for (size_t n_leaves = 1; n_leaves <= 256; n_leaves += 1 + n_leaves / 8) {
         struct px_forest_ir ir;
-        struct px_slice_program program;
-        uint16_t at[512];
-        bool places[4096];
         start_forest(&ir, PX_TYPE_FP32, 1);
-        add_tree(&ir, &rng, n_leaves, (uint32_t)px_rng_below(&rng, 4));
-        for (uint16_t i = 0; i < 512; i++)
-            at[i] = i; /* each split has its own place */
-        CHECK(px_slice_program(&ir, &ir.trees.items[0], at, 512, &program));
-        CHECK(514 + program.n_slots <= 4096);
-        for (int row = 0; row < 200; row++) {
-            for (size_t i = 0; i < 512; i++)
-                places[i] = px_rng_below(&rng, 2);
-            places[512] = false;
-            places[513] = true;
-            uint32_t leaf = walk_answers(&ir, places);
-            CHECK_INT(run_program(&program, places), program.codes[leaf]);
-        }
-        px_vec_free(&program.steps);
+        for (int t = 0; t < TREES; t++)
+            add_tree(&ir, &rng, t == 1 ? 256 : n_leaves, (uint32_t)px_rng_below(&rng, 4));
+        check_program(&ir, &rng);
         px_ir_deinit(&ir);
     }
 }
