@@ -21,6 +21,11 @@ uint64_t px_clock_wall_ns(void)
     return read_clock(CLOCK_REALTIME);
 }
 
+uint64_t px_clock_thread_ns(void)
+{
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
 void px_clock_format(struct px_buf *buf, uint64_t wall_ns)
 {
     time_t seconds = (time_t)(wall_ns / PX_NS_PER_S);

@@ -11,6 +11,8 @@
 
 uint64_t px_clock_monotonic_ns(void); /* for durations and deadlines */
 uint64_t px_clock_wall_ns(void);      /* since 1970-01-01 UTC */
+/* Processor time of the calling thread: for timing computations, blind to what others run meanwhile. */
+uint64_t px_clock_thread_ns(void);
 
 /* Appends RFC 3339 with milliseconds in UTC, as 2026-01-31T12:00:00.123Z. */
 void px_clock_format(struct px_buf *buf, uint64_t wall_ns);

@@ -74,6 +74,47 @@ def test_json_says_the_same(binary):
     assert about["self_test_passed"] is True
 
 
+def test_the_plan_says_what_scores_what_and_why(binary):
+    plan = json.loads(succeed("check", binary[0], "--json"))["plan"]
+    assert plan["forced"] is False
+    assert [choice["rows"] for choice in plan["choices"]] == [2**i for i in range(10)]
+    assert all(choice["ns_per_row"] > 0 for choice in plan["choices"])
+    states = {kernel["name"]: kernel["state"] for kernel in plan["kernels"]}
+    assert {"walker", "branchless"} <= set(states)
+    assert {name for name, state in states.items() if state == "chosen"} == {c["kernel"] for c in plan["choices"]}
+    for kernel in plan["kernels"]:
+        assert kernel["state"] in ("chosen", "slower", "refused")
+        assert ("reason" in kernel) == (kernel["state"] != "chosen")
+    assert plan["self_test"] == {"passed": True, "kernels": plan["self_test"]["kernels"], "rows": 768}
+    text = succeed("check", binary[0])
+    for part in ("ns a row, measured", *states, "1 row", "and more", "and the walker agree on 768 rows"):
+        assert part in text
+
+
+def test_a_kernel_forced_by_the_environment(binary):
+    plan = json.loads(succeed("check", binary[0], "--json", env={"PHOENIX_KERNEL": "walker"}))["plan"]
+    assert plan["forced"] is True
+    assert {choice["kernel"] for choice in plan["choices"]} == {"walker"}
+    assert {kernel["state"] for kernel in plan["kernels"]} == {"chosen", "not tried"}
+    assert json.loads(succeed("check", binary[0], "--json", env={"PHOENIX_KERNEL": ""}))["plan"]["forced"] is False
+    message = fail("check", binary[0], env={"PHOENIX_KERNEL": "quantum"})
+    assert "PHOENIX_KERNEL: no kernel is called 'quantum'" in message
+    assert "kernels are: " in message and "walker" in message
+
+
+def test_a_forced_kernel_that_does_not_fit_is_an_error_with_the_reason(tmp_path):
+    import lightgbm
+
+    path = tmp_path / "linear.txt"
+    x = np.nan_to_num(models.rows())
+    params = {"objective": "regression", "linear_tree": True, "num_leaves": 7, "num_threads": 1, "verbose": -1}
+    lightgbm.train(params, lightgbm.Dataset(x, label=x[:, 0], params=params), 3).save_model(path)
+    for kernel in json.loads(succeed("check", path, "--json"))["plan"]["kernels"]:
+        if kernel["state"] == "refused":
+            message = fail("check", path, env={"PHOENIX_KERNEL": kernel["name"]})
+            assert f"kernel '{kernel['name']}' does not support this model: {kernel['reason']}" in message
+
+
 def test_lightgbm(tmp_path):
     path = tmp_path / "model.txt"
     booster = models.lightgbm_model(path, "multiclass", 3)

@@ -156,17 +156,31 @@ static inline void rest_make_signatures(struct rest_fixture *f)
 
 static inline void rest_make_infos(struct rest_fixture *f)
 {
-    f->regression_info = (struct px_forest_info){.format = PX_FOREST_XGBOOST_JSON,
-                                                 .library_version = PX_STR("3.2.0"),
-                                                 .objective = PX_STR("reg:squarederror"),
-                                                 .feature_type = PX_TYPE_FP32,
-                                                 .score_type = PX_TYPE_FP32,
-                                                 .n_features = 4,
-                                                 .n_outputs = 1,
-                                                 .n_margins = 1,
-                                                 .n_trees = 1,
-                                                 .kernel_one = "walker",
-                                                 .kernel_many = "walker"};
+    static const struct px_forest_choice choices[] = {
+        {.rows = 1, .kernel = "walker", .ns_per_row = 250, .measured = true},
+        {.rows = 2, .kernel = "walker", .ns_per_row = 12.25}};
+    static const struct px_forest_kernel kernels[] = {
+        {.name = "wide",
+         .state = PX_KERNEL_REFUSED,
+         .reason = "tree 17 has 5230 leaves, at most 256"},
+        {.name = "walker", .state = PX_KERNEL_CHOSEN, .reason = "", .bytes = 64}};
+    f->regression_info = (struct px_forest_info){
+        .format = PX_FOREST_XGBOOST_JSON,
+        .library_version = PX_STR("3.2.0"),
+        .objective = PX_STR("reg:squarederror"),
+        .feature_type = PX_TYPE_FP32,
+        .score_type = PX_TYPE_FP32,
+        .n_features = 4,
+        .n_outputs = 1,
+        .n_margins = 1,
+        .n_trees = 1,
+        .kernel_one = "walker",
+        .kernel_many = "walker",
+        .choices = choices,
+        .n_choices = PX_ARRAY_LEN(choices),
+        .kernels = kernels,
+        .n_kernels = PX_ARRAY_LEN(kernels),
+        .self_test = {.done = true, .passed = true, .n_kernels = 1, .n_rows = 768}};
     f->binary_info = f->regression_info;
     f->binary_info.objective = (struct px_str)PX_STR("binary:logistic");
     f->binary_info.n_features = 5;

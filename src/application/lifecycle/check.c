@@ -3,6 +3,7 @@
 
 #include "application/batch/rows.h"
 #include "application/batch/scores.h"
+#include "application/lifecycle/forest_options.h"
 #include "shared/alloc.h"
 #include "shared/file.h"
 #include "shared/number.h"
@@ -217,12 +218,22 @@ static enum px_code first_failure(const struct px_check_report *report, struct p
     return failure->code;
 }
 
+static void self_test(const struct px_package *package, struct px_check_report *report)
+{
+    struct px_err *why = &report->self_test_error;
+    enum px_code code =
+        px_forest_self_test(package->forest, PX_CHECK_SELF_TEST_ROWS, SELF_TEST_SEED, why);
+    report->self_test_passed = code == PX_OK;
+    if (code == PX_E_INTERNAL)
+        px_err_hint(why, "a fault of Phoenix, please report it; " PX_KERNEL_VARIABLE
+                         "=walker serves this model slowly and rightly");
+}
+
 enum px_code px_check_package(const struct px_package *package, const char *golden_path,
                               struct px_check_report *ret, struct px_err *err)
 {
     *ret = (struct px_check_report){0};
-    ret->self_test_passed = px_forest_self_test(package->forest, PX_CHECK_SELF_TEST_ROWS,
-                                                SELF_TEST_SEED, &ret->self_test_error) == PX_OK;
+    self_test(package, ret);
     if (!golden_path && package->golden_path.len)
         golden_path = package->golden_path.ptr;
     ret->has_golden = golden_path != NULL;

@@ -11,7 +11,7 @@
 
 #include "application/lifecycle/package.h"
 
-enum { PX_CHECK_SELF_TEST_ROWS = 256, PX_CHECK_COLUMN_MAX = 128 };
+enum { PX_CHECK_SELF_TEST_ROWS = 768, PX_CHECK_COLUMN_MAX = 128 };
 
 struct px_golden_report {
     size_t n_rows, n_different; /* rows */

@@ -14,6 +14,7 @@
  */
 #include "application/lifecycle/package.h"
 
+#include "application/lifecycle/forest_options.h"
 #include "application/lifecycle/model_name.h"
 #include "application/lifecycle/model_yaml.h"
 #include "shared/alloc.h"
@@ -212,8 +213,11 @@ static enum px_code read_model(struct opening *o, struct px_err *err)
     p->model_hash = px_hash_content(map.bytes.ptr, map.bytes.len);
     if (o->yaml.rounds.ptr)
         o->options.rounds = px_str_is(o->yaml.rounds, "best") ? PX_ROUNDS_BEST : PX_ROUNDS_ALL;
+    bool kernel_asked = px_forest_options_complete(&o->options);
     code = px_forest_create(map.bytes, &o->options, &p->forest, err);
     px_file_unmap(&map);
+    if (code == PX_E_INVALID && kernel_asked) /* what is wrong with the file has other codes */
+        px_err_wrap(err, PX_KERNEL_VARIABLE);
     return code == PX_OK ? PX_OK : px_err_wrap(err, "%s", p->model_path.ptr);
 }
 

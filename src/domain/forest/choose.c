@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
+ * The model is believed within PX_PLAN_HOPELESS: what it puts farther from its favourite is out, unless both
+ * were measured, at this or other batch sizes, and the favourite is the slower one even so.
+ *
  * A class that was measured has its time. Between two measured classes of a kernel its error (nanoseconds
  * per predicted cycle) is interpolated geometrically, outside of them the nearest holds. A kernel that was
- * not measured at all is believed to err as the model's favourite of the class does, which leaves the
- * comparison of the two to the model.
+ * not measured at all is believed to err as the worst of those that were: what is known goes before what is
+ * hoped.
  *
  * The favourite keeps a class unless another candidate is faster by SWITCH_GAIN: two kernels that are equal
  * within the noise should not change places from one start to the next.
@@ -40,13 +43,6 @@ static size_t favourite(const struct px_plan *plan, size_t class)
     return best;
 }
 
-bool px_plan_is_candidate(const struct px_plan *plan, size_t kernel, size_t class)
-{
-    const struct px_plan_kernel *k = &plan->kernels[kernel];
-    size_t best = favourite(plan, class);
-    return k->usable && k->cycles[class] <= PX_PLAN_HOPELESS * plan->kernels[best].cycles[class];
-}
-
 /* Measured nanoseconds per predicted cycle; 0 when the class was not measured. */
 static double measured_rate(const struct px_plan_kernel *k, size_t class)
 {
@@ -67,15 +63,33 @@ static double rate(const struct px_plan_kernel *k, size_t class)
     return low * pow(high / low, (double)(class - below) / (double)(above - below));
 }
 
+/* The worst error of a measured kernel in this class; the nominal processor when there is none. */
+static double worst_rate(const struct px_plan *plan, size_t class)
+{
+    double worst = 0;
+    for (size_t i = 0; i < plan->n_kernels; i++)
+        worst = fmax(worst, rate(&plan->kernels[i], class));
+    return worst > 0 ? worst : NOMINAL_NS_PER_CYCLE;
+}
+
 double px_plan_call_ns(const struct px_plan *plan, size_t kernel, size_t class)
 {
     double ns_per_cycle = rate(&plan->kernels[kernel], class);
-    size_t best = favourite(plan, class);
-    if (ns_per_cycle <= 0 && best < plan->n_kernels)
-        ns_per_cycle = rate(&plan->kernels[best], class);
     if (ns_per_cycle <= 0)
-        ns_per_cycle = NOMINAL_NS_PER_CYCLE;
+        ns_per_cycle = worst_rate(plan, class);
     return ns_per_cycle * plan->kernels[kernel].cycles[class];
+}
+
+bool px_plan_is_candidate(const struct px_plan *plan, size_t kernel, size_t class)
+{
+    const struct px_plan_kernel *k = &plan->kernels[kernel];
+    size_t best = favourite(plan, class);
+    if (!k->usable)
+        return false;
+    if (k->cycles[class] <= PX_PLAN_HOPELESS * plan->kernels[best].cycles[class])
+        return true;
+    return rate(k, class) > 0 && rate(&plan->kernels[best], class) > 0 &&
+           px_plan_call_ns(plan, kernel, class) < px_plan_call_ns(plan, best, class);
 }
 
 bool px_plan_is_measured(const struct px_plan *plan, size_t kernel)
@@ -128,10 +142,16 @@ static void explain_slower(struct px_plan *plan, size_t kernel)
             nearest = class;
         }
     }
-    snprintf(k->reason, sizeof k->reason,
-             "takes at least %.2f times as long as %s (%s, batches of %d)", least,
-             plan->table[plan->choice[nearest]]->name,
-             px_plan_is_measured(plan, kernel) ? "measured" : "predicted", 1 << nearest);
+    const char *source = px_plan_is_measured(plan, kernel) ? "measured" : "predicted";
+    const char *better = plan->table[plan->choice[nearest]]->name;
+    if (least < SWITCH_GAIN)
+        snprintf(k->reason, sizeof k->reason,
+                 "no faster than %s beyond the noise (%s, batches of %d)", better, source,
+                 1 << nearest);
+    else
+        snprintf(k->reason, sizeof k->reason,
+                 "takes at least %.2f times as long as %s (%s, batches of %d)", least, better,
+                 source, 1 << nearest);
 }
 
 void px_plan_explain(struct px_plan *plan)

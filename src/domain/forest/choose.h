@@ -11,7 +11,7 @@
 /* Asks a usable kernel what each class costs. */
 void px_plan_predict(struct px_plan *plan, size_t kernel);
 
-/* Is the kernel usable and its predicted cost near enough to the least of the class? */
+/* Is the kernel usable, and its cost, as far as it is known, near enough to the least of the class? */
 bool px_plan_is_candidate(const struct px_plan *plan, size_t kernel, size_t class);
 
 /* Time of a call of 2^class rows: measured, or predicted and corrected by what was measured. */

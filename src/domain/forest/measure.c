@@ -2,7 +2,7 @@
 /*
  * One class is measured in rounds: in each, every candidate scores enough batches to be timed, one after
  * the other, so that a disturbance hits all of them alike; the least of the rounds counts. The first round
- * warms caches and branch predictors and counts for nothing. Successive batches are different rows: on
+ * warms caches and branch predictors and counts for nothing, unless a round takes long. Successive batches are different rows: on
  * the same row again and again a branching kernel would look better than it is, because the processor
  * remembers the way.
  */
@@ -10,6 +10,8 @@
 
 #include "domain/forest/choose.h"
 #include "domain/forest/selftest.h"
+
+#include <math.h>
 
 enum {
     ROUNDS = 4,
@@ -19,7 +21,7 @@ enum {
     ROWS_SEED = 20240301,
 };
 
-#define NS_PER_CYCLE_GUESS 0.4 /* to know beforehand what will not fit */
+#define LONG_ROUND_NS 2e6 /* so long that warming up beforehand makes no difference */
 
 static const uint8_t measured_classes[] = {0, 2, 4, 6, 9};
 
@@ -55,28 +57,51 @@ static double sample(const struct bench *bench, size_t kernel, size_t class)
     return end > begin ? (double)(end - begin) / (double)calls : 0;
 }
 
-/* Does a round of this class, as predicted, end before the deadline? */
-static bool round_fits(const struct bench *bench, size_t class)
+/* Is the kernel worth measuring, also by what smaller batches have shown? */
+static bool is_worth_it(const struct bench *bench, size_t kernel, size_t class)
 {
-    double cycles = 0;
+    double least = INFINITY;
+    if (!px_plan_is_candidate(bench->plan, kernel, class))
+        return false;
     for (size_t i = 0; i < bench->plan->n_kernels; i++) {
         if (px_plan_is_candidate(bench->plan, i, class))
-            cycles +=
-                bench->plan->kernels[i].cycles[class] * (double)calls_in_sample(bench, i, class);
+            least = fmin(least, px_plan_call_ns(bench->plan, i, class));
     }
-    return (double)bench->clock_ns() + cycles * NS_PER_CYCLE_GUESS < (double)bench->deadline_ns;
+    return px_plan_call_ns(bench->plan, kernel, class) <= PX_PLAN_HOPELESS * least;
+}
+
+/* Nanoseconds that a round of the kernels in `set` will take, as far as one knows. */
+static double round_ns(const struct bench *bench, uint32_t set, size_t class)
+{
+    double ns = 0;
+    for (size_t i = 0; i < bench->plan->n_kernels; i++) {
+        if (set >> i & 1)
+            ns += px_plan_call_ns(bench->plan, i, class) * (double)calls_in_sample(bench, i, class);
+    }
+    return ns;
+}
+
+static bool fits(const struct bench *bench, double ns)
+{
+    return (double)bench->clock_ns() + ns < (double)bench->deadline_ns;
 }
 
 static void measure_class(const struct bench *bench, size_t class)
 {
-    for (int round = 0; round < ROUNDS && round_fits(bench, class); round++) {
+    uint32_t set = 0; /* decided before the first round: all in it make the same rounds */
+    for (size_t i = 0; i < bench->plan->n_kernels; i++)
+        set |= (uint32_t)is_worth_it(bench, i, class) << i;
+    double expected_ns = round_ns(bench, set, class);
+    int first_counted = expected_ns < LONG_ROUND_NS ? 1 : 0;
+    for (int round = 0; round < ROUNDS && fits(bench, expected_ns); round++) {
         for (size_t i = 0; i < bench->plan->n_kernels; i++) {
-            if (!px_plan_is_candidate(bench->plan, i, class))
+            if (!(set >> i & 1))
                 continue;
             double ns = sample(bench, i, class), *least = &bench->plan->kernels[i].call_ns[class];
-            if (round > 0 && (*least <= 0 || ns < *least))
+            if (round >= first_counted && (*least <= 0 || ns < *least))
                 *least = ns;
         }
+        expected_ns = fmax(expected_ns, round_ns(bench, set, class));
     }
 }
 

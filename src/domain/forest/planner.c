@@ -167,7 +167,9 @@ static enum px_code compile_all(struct px_plan *plan, struct px_err *err)
 enum px_code px_plan_init_with(struct px_plan *plan, const struct px_forest_ir *ir,
                                const struct px_plan_options *options, struct px_err *err)
 {
-    uint64_t budget_ns = options->measure_ns ? options->measure_ns : PX_PLAN_MEASURE_NS;
+    uint64_t budget_ns = options->measure_ns
+                             ? options->measure_ns
+                             : PX_PLAN_MEASURE_NS + PX_PLAN_MEASURE_NS_PER_NODE * ir->nodes.len;
     px_plan_init_empty(plan, ir, options->kernels ? options->kernels : px_kernels,
                        options->kernels ? options->n_kernels : PX_KERNELS);
     enum px_code code =

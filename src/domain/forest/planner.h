@@ -9,8 +9,8 @@
  * - A kernel's cost model predicts processor cycles (kernel.h). With a clock, a short measurement on probe
  *   rows corrects it: nanoseconds per predicted cycle, by kernel and class (measure.h).
  * - A kernel is a candidate for a class when its predicted cost is within PX_PLAN_HOPELESS of the least
- *   there. Only candidates are measured and chosen: a measurement that noise spoiled can cost that factor,
- *   never more.
+ *   there, or when both it and that least were measured and the model was wrong. Only candidates are
+ *   measured and chosen, so noise alone does not lead to what the model says is far worse.
  * - A kernel that no class has chosen is dropped: its compiled form is freed, why is remembered.
  * - A forced kernel is taken for all classes, or refused with the reason.
  *
@@ -29,15 +29,18 @@ enum {
     PX_PLAN_ROWS_MAX = 1 << (PX_PLAN_CLASSES - 1),
 };
 
-#define PX_PLAN_MEASURE_NS UINT64_C(10000000) /* what measuring one model may take */
-#define PX_PLAN_HOPELESS   4.0                /* times the least predicted cost */
+/* What measuring may take: a fixed time for any model, and a part of what reading a huge one takes. */
+#define PX_PLAN_MEASURE_NS          UINT64_C(10000000)
+#define PX_PLAN_MEASURE_NS_PER_NODE UINT64_C(100)
+
+#define PX_PLAN_HOPELESS 4.0 /* times the least predicted cost */
 
 extern const struct px_kernel *const px_kernels[PX_KERNELS]; /* the walker last */
 
 struct px_plan_options {
     const char *kernel;         /* forced; NULL: choose */
     uint64_t (*clock_ns)(void); /* NULL: the cost model alone */
-    uint64_t measure_ns;        /* 0: PX_PLAN_MEASURE_NS */
+    uint64_t measure_ns;        /* 0: PX_PLAN_MEASURE_NS and so much per node */
     /* The kernels to choose from, the reference last; NULL: px_kernels. For tests of the planner. */
     const struct px_kernel *const *kernels;
     size_t n_kernels;

@@ -24,8 +24,9 @@ enum {
 };
 
 /* Predicted cycles, so that the test of a huge model ends soon and tests the same rows everywhere. */
-#define WALKER_CYCLES_MAX 1e8
-#define KERNEL_CYCLES_MAX 2e8
+#define WALKER_CYCLES_MAX  1e8
+#define KERNEL_CYCLES_MAX  1e8
+#define DROPPED_CYCLES_MAX 1e7 /* of a kernel that will not serve this model */
 
 /* Batch sizes, one after the other: around the widths of vectors, blocks and words, and odd rests. */
 static const uint16_t batch_sizes[] = {1, 7, 64, 511, 2, 33, 128, 17, 512, 3, 255, 65, 9};
@@ -147,7 +148,8 @@ struct bench {
     void *want, *got;
     struct px_plan spare; /* for kernels that the plan has dropped */
     struct px_rng rng;
-    size_t made; /* the block that `rows` and `want` hold, plus one */
+    size_t made;              /* the block that `rows` and `want` hold, plus one */
+    size_t n_kernels, n_rows; /* tested so far; the fewest in batches of a kernel that serves */
 };
 
 /* Any NaN equals any NaN: the sign of inf - inf is the processor's choice, not the library's. */
@@ -188,12 +190,13 @@ static enum px_code compare(const struct bench *bench, const struct pass *pass, 
 
 /* Scores and compares the pass's rows, from the first on, as long as the work is within its limit. */
 static enum px_code run_pass(const struct bench *bench, const struct pass *pass, void *scratch,
-                             struct px_err *err)
+                             size_t *n_done, struct px_err *err)
 {
     const struct px_kernel *kernel = pass->plan->table[pass->kernel];
     size_t margins_size = bench->ir->n_margins * px_datatype_size(bench->ir->type), turn = 0;
-    double cycles = 0;
-    for (size_t first = 0, n; first < pass->n_rows && cycles < KERNEL_CYCLES_MAX; first += n) {
+    double cycles = 0,
+           cycles_max = pass->plan == bench->plan ? KERNEL_CYCLES_MAX : DROPPED_CYCLES_MAX;
+    for (size_t first = 0, n; first < pass->n_rows && cycles < cycles_max; first += n) {
         size_t left = pass->n_rows - first;
         n = pass->one_by_one ? 1 : batch_sizes[(pass->block + turn++) % PX_ARRAY_LEN(batch_sizes)];
         n = n < left ? n : left;
@@ -206,6 +209,7 @@ static enum px_code run_pass(const struct bench *bench, const struct pass *pass,
         if (code != PX_OK)
             return code;
         cycles += kernel->cost(&pass->plan->input, pass->plan->kernels[pass->kernel].compiled, n);
+        *n_done += n;
     }
     return PX_OK;
 }
@@ -234,6 +238,7 @@ static void make_block(struct bench *bench, size_t block)
 static enum px_code test_kernel(struct bench *bench, const struct px_plan *plan, size_t kernel,
                                 struct px_err *err)
 {
+    size_t n_batched = 0, n_single = 0;
     struct pass pass = {.plan = plan, .kernel = kernel, .n_rows = bench->rows.n_rows};
     size_t size = plan->table[kernel]->scratch_size(&plan->input, plan->kernels[kernel].compiled,
                                                     bench->rows.n_rows);
@@ -241,33 +246,34 @@ static enum px_code test_kernel(struct bench *bench, const struct px_plan *plan,
     enum px_code code = scratch ? PX_OK : px_ir_no_memory(err);
     for (; code == PX_OK && pass.block < bench->n_blocks; pass.block++) {
         make_block(bench, pass.block);
-        code = run_pass(bench, &pass, scratch, err);
+        code = run_pass(bench, &pass, scratch, &n_batched, err);
     }
     if (code == PX_OK) { /* rows of the last block */
         pass.block--;
         pass.one_by_one = true;
         pass.n_rows = pass.n_rows < SINGLE_ROWS ? pass.n_rows : SINGLE_ROWS;
-        code = run_pass(bench, &pass, scratch, err);
+        code = run_pass(bench, &pass, scratch, &n_single, err);
+    }
+    if (code == PX_OK) {
+        bool serves = plan == bench->plan;
+        bench->n_kernels++;
+        bench->n_rows = serves && n_batched < bench->n_rows ? n_batched : bench->n_rows;
     }
     px_free(scratch);
     return code;
 }
 
 /* Tests a kernel of the plan, compiled again if it was dropped; nothing when it refuses. */
-static enum px_code test_one(struct bench *bench, size_t kernel, size_t *n_tested,
-                             struct px_err *err)
+static enum px_code test_one(struct bench *bench, size_t kernel, struct px_err *err)
 {
     const struct px_plan_kernel *planned = &bench->plan->kernels[kernel];
     if (planned->refused || (bench->plan->forced && !planned->usable))
         return PX_OK;
-    ++*n_tested;
     if (planned->usable)
         return test_kernel(bench, bench->plan, kernel, err);
     enum px_code code = px_plan_compile(&bench->spare, kernel, err);
     if (code == PX_OK && bench->spare.kernels[kernel].usable)
         code = test_kernel(bench, &bench->spare, kernel, err);
-    else
-        --*n_tested;
     px_plan_drop(&bench->spare, kernel);
     return code;
 }
@@ -290,6 +296,7 @@ static enum px_code init_bench(struct bench *bench, const struct px_plan *plan, 
     bench->ir = ir;
     bench->block_rows = fit > n_rows ? n_rows : fit ? fit : 1;
     bench->n_blocks = (n_rows + bench->block_rows - 1) / bench->block_rows;
+    bench->n_rows = bench->n_blocks * bench->block_rows;
     bench->n_distinct = at_least_one(fmin(by_walker, by_values) / (double)bench->n_blocks);
     bench->rows = (struct px_matrix){.type = ir->type,
                                      .data = px_alloc(bench->block_rows * ir->n_features, size),
@@ -316,13 +323,14 @@ enum px_code px_selftest_plan(const struct px_plan *plan, size_t n_rows, uint64_
 {
     struct bench bench = {.seed = seed};
     enum px_code code = init_bench(&bench, plan, n_rows > 0 ? n_rows : 1, err);
-    *ret = (struct px_forest_self_test){.n_rows = bench.n_blocks * bench.block_rows};
     for (size_t i = 0; code == PX_OK && i < plan->n_kernels; i++) {
         if (plan->table[i] != &px_walker_kernel)
-            code = test_one(&bench, i, &ret->n_kernels, err);
+            code = test_one(&bench, i, err);
     }
-    ret->done = code == PX_OK || code == PX_E_INTERNAL;
-    ret->passed = code == PX_OK;
+    *ret = (struct px_forest_self_test){.done = code == PX_OK || code == PX_E_INTERNAL,
+                                        .passed = code == PX_OK,
+                                        .n_kernels = bench.n_kernels,
+                                        .n_rows = bench.n_rows};
     deinit_bench(&bench);
     return code;
 }

@@ -2,6 +2,8 @@
 #include "interfaces/cli/check_report.h"
 
 #include "application/batch/scores.h"
+#include "application/lifecycle/plan_report.h"
+#include "interfaces/cli/check_plan.h"
 #include "shared/json.h"
 
 enum {
@@ -60,8 +62,7 @@ static void print_size(FILE *out, const struct px_package *p)
     fputc('\n', out);
     print_label(out, "memory");
     fprintf(out, "%s\n", format_bytes(info->bytes, memory, sizeof memory));
-    print_label(out, "kernels");
-    fprintf(out, "%s for one row, %s for batches\n", info->kernel_one, info->kernel_many);
+    px_check_print_plan(out, info);
 }
 
 static void print_scores(FILE *out, const struct px_package *p)
@@ -139,7 +140,9 @@ static void print_checks(FILE *out, const struct px_package *p,
     }
     print_label(out, "self-test");
     if (report->self_test_passed)
-        fprintf(out, "passed: every kernel agrees on %d rows\n", PX_CHECK_SELF_TEST_ROWS);
+        fprintf(out, "passed: %zu kernel%s and the walker agree on %zu rows\n",
+                info->self_test.n_kernels, info->self_test.n_kernels == 1 ? "" : "s",
+                info->self_test.n_rows);
     else
         fprintf(out, "failed: %s\n", report->self_test_error.message);
     print_label(out, "golden");
@@ -202,6 +205,7 @@ static void put_package(struct px_json_writer *w, const struct px_package *p)
     px_json_member_u64(w, "memory_bytes", info->bytes);
     px_json_member_text(w, "kernel_one_row", info->kernel_one);
     px_json_member_text(w, "kernel_batches", info->kernel_many);
+    px_plan_put_json(w, info);
 }
 
 static void put_interface(struct px_json_writer *w, const struct px_package *p)

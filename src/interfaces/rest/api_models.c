@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GET /api/v1/models and /api/v1/version: what this server holds. docs/api/rest.md shows the form. */
+#include "application/lifecycle/plan_report.h"
 #include "interfaces/rest/api.h"
 #include "interfaces/rest/reply.h"
 #include "shared/clock.h"
@@ -66,6 +67,7 @@ static void put_forest(struct px_json_writer *w, const struct px_forest_info *fo
     px_json_member_u64(w, "bytes", forest->bytes);
     px_json_member_text(w, "kernel_one", forest->kernel_one);
     px_json_member_text(w, "kernel_many", forest->kernel_many);
+    px_plan_put_json(w, forest);
     px_json_member_strs(w, "warnings", forest->warnings, forest->n_warnings);
     px_json_end_object(w);
 }

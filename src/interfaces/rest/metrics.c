@@ -227,6 +227,24 @@ static void put_model_states(const struct page *page)
     }
 }
 
+static void put_model_plans(const struct page *page)
+{
+    static const char name[] = "phoenix_model_plan_row_seconds";
+    put_head(
+        page->out, name, "gauge",
+        "What a row costs in batches of `rows` rows by the plan made at load, and its kernel.");
+    for (size_t i = 0; i < page->set->n_models; i++) {
+        const struct px_model *model = page->set->models[i];
+        for (size_t c = 0; model->state == PX_MODEL_READY && c < model->forest->n_choices; c++) {
+            const struct px_forest_choice *choice = &model->forest->choices[c];
+            put_model_name(page->out, name, "", model);
+            px_buf_printf(page->out, ",rows=\"%zu\",kernel=\"%s\"} ", choice->rows, choice->kernel);
+            put_double(page->out, choice->ns_per_row / (double)PX_NS_PER_S);
+            px_buf_byte(page->out, '\n');
+        }
+    }
+}
+
 /* ---- the process ---- */
 
 static void put_server_counters(const struct page *page)
@@ -303,6 +321,7 @@ void px_handle_metrics(struct px_rest_request *request)
     put_batch_sizes(&page);
     put_model_errors(&page);
     put_model_states(&page);
+    put_model_plans(&page);
     put_server_counters(&page);
     put_loop_busy(&page);
     put_process(&page);

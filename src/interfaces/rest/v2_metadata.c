@@ -5,8 +5,10 @@
  * A model whose features are all numbers advertises one tensor "input" [-1, features], which is what
  * tritonclient users fill from a numpy array. A model with named categories or dates advertises one
  * tensor per feature, because one array cannot hold text and numbers. Both kinds accept both forms.
- * `outputs` lists what comes when a request names none; `properties` lists what may be asked for besides.
+ * `outputs` lists what comes when a request names none; `properties` lists what may be asked for besides,
+ * and how the model is scored; the protocol wants texts there.
  */
+#include "application/lifecycle/plan_report.h"
 #include "interfaces/rest/reply.h"
 #include "interfaces/rest/v2.h"
 
@@ -63,6 +65,26 @@ static void put_inputs(struct px_json_writer *w, const struct px_model *model)
     px_json_end_array(w);
 }
 
+/* "bitslice-avx512, 99 ns per row in batches of 512" */
+static void put_choice(struct px_json_writer *w, const char *key,
+                       const struct px_forest_choice *choice)
+{
+    char text[128], ns[PX_PLAN_NS_TEXT_MAX];
+    snprintf(text, sizeof text, "%s, %s ns per row in batches of %zu", choice->kernel,
+             px_plan_ns_text(choice->ns_per_row, ns), choice->rows);
+    px_json_member_text(w, key, text);
+}
+
+static void put_plan(struct px_json_writer *w, const struct px_forest_info *forest)
+{
+    if (forest->n_choices > 0) {
+        put_choice(w, "kernel_one", &forest->choices[0]);
+        put_choice(w, "kernel_many", &forest->choices[forest->n_choices - 1]);
+    }
+    if (forest->self_test.done)
+        px_json_member_text(w, "self_test", forest->self_test.passed ? "passed" : "failed");
+}
+
 static void put_outputs(struct px_json_writer *w, const struct px_model *model)
 {
     px_json_key(w, "outputs");
@@ -78,6 +100,7 @@ static void put_outputs(struct px_json_writer *w, const struct px_model *model)
                         : px_model_has_labels(model)                              ? "labels"
                         : px_model_has_margins(model)                             ? "margins"
                                                                                   : "");
+    put_plan(w, model->forest);
     px_json_end_object(w);
 }
 

@@ -280,6 +280,23 @@ PX_TEST(a_kernel_that_is_hopeless_by_the_model_is_neither_measured_nor_chosen)
     px_ir_deinit(&ir);
 }
 
+/* The model says that the plain kernel is hopeless in large batches; measured, the wide one is. */
+PX_TEST(a_model_that_is_wrong_by_far_is_overruled_by_what_was_measured)
+{
+    struct px_forest_ir ir;
+    struct px_plan plan;
+    struct px_plan_options options = options_with_clock();
+    make_forest(&ir);
+    reset_fakes();
+    fakes[1].ns_call = 100000;
+    CHECK_OK(px_plan_init_with(&plan, &ir, &options, NULL));
+    CHECK_STR(px_str(chosen(&plan, 100)), "plain");
+    CHECK_STR(px_str(chosen(&plan, 512)), "plain");
+    CHECK_DOUBLE(px_plan_call_ns(&plan, 0, 9), 51200.0);
+    px_plan_deinit(&plan);
+    px_ir_deinit(&ir);
+}
+
 PX_TEST(measuring_keeps_to_its_budget)
 {
     struct px_forest_ir ir;
@@ -444,7 +461,8 @@ PX_TEST(the_self_test_of_an_expensive_kernel_is_bounded)
     fakes[0].cycles_call = 1.5e8;
     CHECK_OK(px_plan_init_with(&plan, &ir, &options, NULL));
     CHECK_OK(px_selftest_plan(&plan, 768, 1, &result, NULL));
-    CHECK_INT(fakes[0].n_calls, 4); /* two batches, two single rows */
+    CHECK_INT(fakes[0].n_calls, 2); /* a batch and a single row */
+    CHECK_INT(result.n_rows, 1);
     px_plan_deinit(&plan);
     px_ir_deinit(&ir);
 }
@@ -490,6 +508,7 @@ PX_TEST_MAIN(
     T(kernels_that_are_equal_within_the_noise_keep_the_places_of_the_model)
     T(a_disturbed_round_does_not_count)
     T(a_kernel_that_is_hopeless_by_the_model_is_neither_measured_nor_chosen)
+    T(a_model_that_is_wrong_by_far_is_overruled_by_what_was_measured)
     T(measuring_keeps_to_its_budget)
     T(a_clock_that_stands_still_measures_nothing)
     T(only_chosen_kernels_stay_in_memory)

@@ -184,6 +184,8 @@ PX_TEST(metrics)
     CHECK_CONTAINS(f.body,
                    "phoenix_model_info{model=\"bank\",version=\"2\",format=\"xgboost-json\","
                    "objective=\"binary:logistic\",engine=\"recorder\"} 1\n");
+    CHECK_CONTAINS(f.body, "phoenix_model_plan_row_seconds{model=\"bank\",version=\"2\",rows=\"1\","
+                           "kernel=\"walker\"} 2.5e-07\n");
     CHECK_CONTAINS(f.body, "phoenix_http_requests_total 4\n");
     CHECK_CONTAINS(f.body, "phoenix_loop_wakeups_total 1\n");
     CHECK_CONTAINS(f.body, "phoenix_loop_busy_seconds_count 1\n");
@@ -222,6 +224,13 @@ PX_TEST(models)
                            "\"technician\",\"7\"]}");
     CHECK_CONTAINS(f.body, "\"labels\":[\"no\",\"yes\"]");
     CHECK_CONTAINS(f.body, "\"sample\":{\"age\":58}");
+    CHECK_CONTAINS(f.body,
+                   "\"plan\":{\"forced\":false,\"choices\":[{\"rows\":1,\"kernel\":\"walker\","
+                   "\"ns_per_row\":250.0,\"measured\":true},{\"rows\":2,");
+    CHECK_CONTAINS(f.body, "\"kernels\":[{\"name\":\"wide\",\"state\":\"refused\",\"reason\":"
+                           "\"tree 17 has 5230 leaves, at most 256\"},{\"name\":\"walker\","
+                           "\"state\":\"chosen\",\"bytes\":64}],\"self_test\":{\"passed\":true,"
+                           "\"kernels\":1,\"rows\":768}}");
     CHECK_CONTAINS(f.body, "\"engine\":{\"name\":\"recorder\",\"feature_type\":\"FP32\"");
     CHECK_CONTAINS(f.body,
                    "{\"name\":\"broken\",\"version\":\"1\",\"state\":\"FAILED\",\"default\":false,"

@@ -417,7 +417,9 @@ PX_TEST(server_and_model_metadata)
               "{\"name\":\"plain\",\"versions\":[\"1\"],\"platform\":\"xgboost-json\",\"inputs\":[{"
               "\"name\":\"input\",\"datatype\":\"FP32\",\"shape\":[-1,4]}],\"outputs\":[{\"name\":"
               "\"predictions\",\"datatype\":\"FP32\",\"shape\":[-1,1]}],\"properties\":{\"task\":"
-              "\"regression\",\"optional_outputs\":\"margins\"}}");
+              "\"regression\",\"optional_outputs\":\"margins\",\"kernel_one\":\"walker, 250 ns per "
+              "row in batches of 1\",\"kernel_many\":\"walker, 12.2 ns per row in batches of 2\","
+              "\"self_test\":\"passed\"}}");
     rest_ask(&f, PX_HTTP_GET, "/v2/models/bank/", "");
     CHECK_CONTAINS(f.body, "\"versions\":[\"1\",\"2\"]");
     CHECK_CONTAINS(f.body,
