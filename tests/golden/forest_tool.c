@@ -4,6 +4,7 @@
  *
  *     forest_tool MODEL ROWS OUT [--kernel NAME] [--margin] [--best] [--batch N] [--self-test N]
  *     forest_tool MODEL --info
+ *     forest_tool MODEL --kernels          one line for each: name, tab, state, tab, reason
  *
  * ROWS holds little-endian floats (doubles for LightGBM), [n, n_features]; OUT receives the scores in the
  * model's score type. `--batch N` scores N rows per call. The exit status is 0, or 1 with a message.
@@ -17,7 +18,7 @@
 
 struct arguments {
     const char *model, *rows, *out, *kernel;
-    bool margin, best, info;
+    bool margin, best, info, kernels;
     size_t batch, self_test;
 };
 
@@ -62,6 +63,8 @@ static struct arguments parse(char **argv)
             a.best = true;
         else if (strcmp(argv[i], "--info") == 0)
             a.info = true;
+        else if (strcmp(argv[i], "--kernels") == 0)
+            a.kernels = true;
         else if (strcmp(argv[i], "--batch") == 0)
             a.batch = number_after(argv, i++);
         else if (strcmp(argv[i], "--self-test") == 0)
@@ -69,8 +72,8 @@ static struct arguments parse(char **argv)
         else if (place < PX_ARRAY_LEN(places))
             *places[place++] = argv[i];
     }
-    if (!a.model || (!a.out && !a.info) || a.batch == 0)
-        fail("usage: forest_tool MODEL ROWS OUT [options] | MODEL --info", NULL);
+    if (!a.model || (!a.out && !a.info && !a.kernels) || a.batch == 0)
+        fail("usage: forest_tool MODEL ROWS OUT [options] | MODEL --info | MODEL --kernels", NULL);
     return a;
 }
 
@@ -97,6 +100,14 @@ static void print_info(const struct px_forest *forest)
         for (size_t j = 0; j < n && j < 100; j++)
             printf("category=%zu:%.*s\n", i, PX_STR_ARG(names[j]));
     }
+}
+
+static void print_kernels(const struct px_forest *forest)
+{
+    const struct px_forest_info *info = px_forest_info(forest);
+    for (size_t i = 0; i < info->n_kernels; i++)
+        printf("%s\t%s\t%s\n", info->kernels[i].name, px_kernel_state_name(info->kernels[i].state),
+               info->kernels[i].reason);
 }
 
 static void score(const struct px_forest *forest, const struct arguments *a)
@@ -144,6 +155,8 @@ int main(int argc, char **argv)
         fail(a.model, &err);
     if (a.info)
         print_info(forest);
+    else if (a.kernels)
+        print_kernels(forest);
     else
         score(forest, &a);
     px_forest_destroy(forest);

@@ -303,4 +303,11 @@ void px_config_write_markdown(struct px_buf *out)
                 write_markdown_key(out, i);
         }
     }
+    px_buf_text(out,
+                "\n## Environment\n\n"
+                "| variable | meaning |\n|---|---|\n"
+                "| `PHOENIX_KERNEL` | The kernel that scores every model, instead of the plan made "
+                "at load; see [running](../operations/running.md). |\n"
+                "| `PHOENIX_XGBOOST_LIBRARY` | The file of libxgboost that `phoenix train` "
+                "loads. |\n");
 }
