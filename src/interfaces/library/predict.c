@@ -64,12 +64,15 @@ static void end_exact(unsigned csr)
 
 /* ---- conversion ---- */
 
-static void convert_row(const struct px_matrix *from, size_t from_row, struct px_matrix *to,
-                        size_t to_row)
+/* One row of values, from any type to any. */
+static void copy_row(const struct px_matrix *from, size_t from_row, struct px_matrix *to,
+                     size_t to_row)
 {
     const void *source = px_matrix_row(from, from_row);
     void *target = px_matrix_row(to, to_row);
-    if (to->type == PX_TYPE_FP32) {
+    if (from->type == to->type) {
+        memcpy(target, source, to->n_cols * px_datatype_size(to->type));
+    } else if (to->type == PX_TYPE_FP32) {
         for (size_t i = 0; i < to->n_cols; i++)
             ((float *)target)[i] = (float)((const double *)source)[i];
     } else {
@@ -78,36 +81,34 @@ static void convert_row(const struct px_matrix *from, size_t from_row, struct px
     }
 }
 
-/* Rows [first, first + n) of a matrix. */
-static struct px_matrix slice(const struct px_matrix *m, size_t first, size_t n)
-{
-    struct px_matrix part = *m;
-    part.data = px_matrix_row(m, first);
-    part.n_rows = n;
-    return part;
-}
-
 /* ---- scoring ---- */
 
-static void score_block(const struct request *r, struct px_library_slot *slot, size_t first,
-                        size_t n)
+/* Rows [first, first + n), which are of the forest's type, into the caller's array. */
+static void score_in_place(const struct request *r, struct px_library_slot *slot, size_t first,
+                           size_t n)
 {
-    const struct px_forest_info *info = r->model->info;
-    struct px_matrix rows = slice(&r->rows, first, n), out = slice(&r->out, first, n);
-    struct px_matrix own_rows = rows, own_out = out;
-    if (rows.type != info->feature_type) {
-        own_rows = (struct px_matrix){info->feature_type, slot->rows, n, rows.n_cols, rows.n_cols};
-        for (size_t i = 0; i < n; i++)
-            convert_row(&rows, i, &own_rows, i);
-    }
-    if (out.type != info->score_type)
-        own_out = (struct px_matrix){info->score_type, slot->scores, n, out.n_cols, out.n_cols};
-    px_forest_predict(r->model->forest, &own_rows, own_out.data, slot->scratch, r->forest_flags);
-    for (size_t i = 0; out.type != info->score_type && i < n; i++)
-        convert_row(&own_out, i, &out, i);
+    struct px_matrix rows = r->rows;
+    rows.data = px_matrix_row(&r->rows, first);
+    rows.n_rows = n;
+    px_forest_predict(r->model->forest, &rows, px_matrix_row(&r->out, first), slot->scratch,
+                      r->forest_flags);
 }
 
-static bool score_rows(const struct request *r, size_t first, size_t n)
+/* The same for another type: at most block_rows rows, through the slot's memory. */
+static void score_converted(struct request *r, struct px_library_slot *slot, size_t first, size_t n)
+{
+    const struct px_forest_info *info = r->model->info;
+    size_t n_features = r->rows.n_cols, n_scores = r->out.n_cols;
+    struct px_matrix rows = {info->feature_type, slot->rows, n, n_features, n_features};
+    struct px_matrix scores = {info->score_type, slot->scores, n, n_scores, n_scores};
+    for (size_t i = 0; i < n; i++)
+        copy_row(&r->rows, first + i, &rows, i);
+    px_forest_predict(r->model->forest, &rows, scores.data, slot->scratch, r->forest_flags);
+    for (size_t i = 0; i < n; i++)
+        copy_row(&scores, i, &r->out, first + i);
+}
+
+static bool score_rows(struct request *r, size_t first, size_t n)
 {
     const phx_model *model = r->model;
     struct px_library_slot *slot = px_library_take_slot(model);
@@ -118,8 +119,11 @@ static bool score_rows(const struct request *r, size_t first, size_t n)
     bool ready = !converts || px_library_widen_slot(model, slot);
     unsigned modes = begin_exact();
     for (size_t at = 0; ready && at < n; at += model->block_rows) {
-        size_t left = n - at;
-        score_block(r, slot, first + at, left < model->block_rows ? left : model->block_rows);
+        size_t left = n - at, n_block = left < model->block_rows ? left : model->block_rows;
+        if (converts)
+            score_converted(r, slot, first + at, n_block);
+        else
+            score_in_place(r, slot, first + at, n_block);
     }
     end_exact(modes);
     px_library_give_slot(model, slot);
@@ -192,16 +196,20 @@ static int score_in_parallel(struct request *r)
 
 /* ---- the calls ---- */
 
-/* Is there an array of n_rows rows at `data`? Lengths that do not fit the address space are not. */
-static bool is_array(const void *data, size_t n_rows, size_t stride, enum px_datatype type)
+/* Is there an array for the matrix's rows? Lengths that do not fit the address space are not. */
+static bool is_array(const struct px_matrix *m)
 {
     size_t bytes;
-    return data && !__builtin_mul_overflow(n_rows, stride, &bytes) &&
-           !__builtin_mul_overflow(bytes, px_datatype_size(type), &bytes) && bytes <= PTRDIFF_MAX;
+    return m->data && !__builtin_mul_overflow(m->n_rows, m->stride, &bytes) &&
+           !__builtin_mul_overflow(bytes, px_datatype_size(m->type), &bytes) &&
+           bytes <= PTRDIFF_MAX;
 }
 
+/* Types, rows, and where the scores go are set; the model's part and the checks are added. */
 static int predict(struct request *r, unsigned flags)
 {
+    if (!r->model || (flags & ~(unsigned)(PHX_MARGIN | PHX_PARALLEL)))
+        return PHX_INVALID;
     const struct px_forest_info *info = r->model->info;
     size_t n_rows = r->rows.n_rows;
     if (n_rows == 0)
@@ -209,27 +217,11 @@ static int predict(struct request *r, unsigned flags)
     r->rows.n_cols = info->n_features;
     r->out.n_cols = r->out.stride = flags & PHX_MARGIN ? info->n_margins : info->n_outputs;
     r->forest_flags = flags & PHX_MARGIN ? PX_FOREST_MARGIN : 0;
-    if (r->rows.stride < info->n_features ||
-        !is_array(r->rows.data, n_rows, r->rows.stride, r->rows.type) ||
-        !is_array(r->out.data, n_rows, r->out.stride, r->out.type))
+    if (r->rows.stride < info->n_features || !is_array(&r->rows) || !is_array(&r->out))
         return PHX_INVALID;
     if (flags & PHX_PARALLEL)
         return score_in_parallel(r);
     return score_rows(r, 0, n_rows) ? PHX_OK : PHX_NO_MEMORY;
-}
-
-static int predict_as(const phx_model *model, enum px_datatype type, struct px_matrix rows,
-                      void *out, unsigned flags)
-{
-    if (!model || (flags & ~(unsigned)(PHX_MARGIN | PHX_PARALLEL)))
-        return PHX_INVALID;
-    rows.type = type;
-    struct request r = {
-        .model = model,
-        .rows = rows,
-        .out = {.type = type, .data = out, .n_rows = rows.n_rows},
-    };
-    return predict(&r, flags);
 }
 
 /* A matrix is also written to, so its data is not const; rows are only read. */
@@ -241,13 +233,21 @@ static void *unconst(const void *data)
 int phx_model_predict_f32(const phx_model *model, const float *rows, size_t n_rows, size_t stride,
                           float *out, unsigned flags)
 {
-    struct px_matrix matrix = {.data = unconst(rows), .n_rows = n_rows, .stride = stride};
-    return predict_as(model, PX_TYPE_FP32, matrix, out, flags);
+    struct request request = {
+        .model = model,
+        .rows = {PX_TYPE_FP32, unconst(rows), n_rows, 0, stride},
+        .out = {PX_TYPE_FP32, out, n_rows, 0, 0},
+    };
+    return predict(&request, flags);
 }
 
 int phx_model_predict_f64(const phx_model *model, const double *rows, size_t n_rows, size_t stride,
                           double *out, unsigned flags)
 {
-    struct px_matrix matrix = {.data = unconst(rows), .n_rows = n_rows, .stride = stride};
-    return predict_as(model, PX_TYPE_FP64, matrix, out, flags);
+    struct request request = {
+        .model = model,
+        .rows = {PX_TYPE_FP64, unconst(rows), n_rows, 0, stride},
+        .out = {PX_TYPE_FP64, out, n_rows, 0, 0},
+    };
+    return predict(&request, flags);
 }
