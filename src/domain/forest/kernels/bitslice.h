@@ -44,6 +44,21 @@ enum {
     PX_SLICE_GROUP = 64, /* rows whose leaves are added at a time */
 };
 
+/*
+ * For the functions that inline into one network of 255 selections. Not under a sanitizer: its checks of each
+ * load would make that take minutes to compile, and calls are checked just as well.
+ */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define PX_SANITIZED
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(PX_SANITIZED)
+#define PX_UNROLLED __attribute__((noinline))
+#else
+#define PX_UNROLLED inline __attribute__((always_inline))
+#endif
+
 enum px_slice_shape { PX_SLICE_DIRECT = 0, PX_SLICE_COMPLETE, PX_SLICE_PROGRAM };
 
 /* dst = select ? right : left; all are places in a group's table. */

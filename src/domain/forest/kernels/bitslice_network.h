@@ -120,17 +120,16 @@ static void NAMED(predicates)(const struct px_slice *slice, const struct px_slic
  * decisions that lead there. Depth first, so that few vectors are alive at a time.
  */
 #define DEFINE_SELECT(n, below)                                                                    \
-    static inline __attribute__((always_inline)) VECTOR NAMED(select##n)(                          \
-        const VECTOR *table, const uint16_t *ids, const VECTOR *path)                              \
+    static PX_UNROLLED VECTOR NAMED(select##n)(const VECTOR *table, const uint16_t *ids,           \
+                                               const VECTOR *path)                                 \
     {                                                                                              \
         VECTOR left = NAMED(select##below)(table, ids, path + 1);                                  \
         VECTOR right = NAMED(select##below)(table, ids + (1 << below), path + 1);                  \
         return SELECT(path[0], right, left);                                                       \
     }
 
-static inline __attribute__((always_inline)) VECTOR NAMED(select0)(const VECTOR *table,
-                                                                   const uint16_t *ids,
-                                                                   const VECTOR *path)
+static PX_UNROLLED VECTOR NAMED(select0)(const VECTOR *table, const uint16_t *ids,
+                                         const VECTOR *path)
 {
     (void)path;
     return table[ids[0]];
