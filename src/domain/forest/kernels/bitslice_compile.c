@@ -111,15 +111,15 @@ static bool add_columns(struct layout *l, struct px_slice_group *group)
     for (uint32_t i = 0; i < group->n_predicates; i++) {
         uint32_t at = group->first_predicate + i, predicate = slice->group_predicates.items[at];
         uint32_t column = l->input->codes->predicates[predicate].column;
-        struct px_slice_column *last = slice->columns.items + slice->columns.len - 1;
+        bool first = slice->columns.len == group->first_column;
         l->place[predicate] = (uint16_t)i;
-        if (slice->columns.len == group->first_column || last->column != column) {
-            last = px_vec_push(&slice->columns);
-            if (!last)
+        if (first || slice->columns.items[slice->columns.len - 1].column != column) {
+            struct px_slice_column *added = px_vec_push(&slice->columns);
+            if (!added)
                 return false;
-            *last = (struct px_slice_column){.column = column, .first = at};
+            *added = (struct px_slice_column){.column = column, .first = at};
         }
-        last->n++;
+        slice->columns.items[slice->columns.len - 1].n++;
     }
     group->n_columns = (uint32_t)slice->columns.len - group->first_column;
     return true;
