@@ -92,7 +92,8 @@ PHX_API const char *phx_model_feature_name(const phx_model *model, size_t featur
 
 /*
  * Facts as a JSON object: format, objective, features with their types and categories, labels, sizes, and the
- * kernels that were chosen. Members may be added. Lives as long as the model; NULL for NULL.
+ * plan: which kernel scores how many rows, and what a row costs. Members may be added. Lives as long as the
+ * model; NULL for NULL.
  */
 PHX_API const char *phx_model_info(const phx_model *model);
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """libphoenix from outside: what it exports, how it is installed, and its scores against the training libraries'."""
 
+import json
 import re
 import shutil
 import sys
@@ -172,7 +173,18 @@ def test_facts_are_those_of_check(tmp_path):
     assert (model.features, model.outputs, model.margins) == (4, 1, 3)
     assert model.feature_names == models.NAMES
     assert model.info["format"] == "xgboost-json" and model.info["objective"] == "multi:softmax"
-    assert model.info["kernels"].keys() == {"one_row", "many_rows"}
+    plan = json.loads(succeed("check", tmp_path / "m.json", "--json"))["plan"]
+    assert [k["name"] for k in model.info["plan"]["kernels"]] == [k["name"] for k in plan["kernels"]]
+    assert model.info["plan"]["self_test"] == plan["self_test"]
+
+
+def test_an_unknown_kernel_in_the_environment_is_an_error(tmp_path, monkeypatch):
+    models.xgboost_model(tmp_path / "m.json")
+    monkeypatch.setenv("PHOENIX_KERNEL", "walker")
+    assert library.module().Model(tmp_path / "m.json").info["plan"]["forced"]
+    monkeypatch.setenv("PHOENIX_KERNEL", "wolker")
+    with pytest.raises(ValueError, match="wolker"):
+        library.module().Model(tmp_path / "m.json")
 
 
 # ---- the Python module ----

@@ -2,6 +2,7 @@
 /* The facts of a model as JSON, for phx_model_info; docs/api/library.md lists the members. */
 #include "interfaces/library/model.h"
 
+#include "application/lifecycle/plan_report.h"
 #include "shared/json.h"
 
 static void put_features(struct px_json_writer *w, const struct px_signature *signature)
@@ -29,15 +30,6 @@ static void put_sizes(struct px_json_writer *w, const struct px_forest_info *inf
     px_json_member_u64(w, "bytes", info->bytes);
 }
 
-static void put_kernels(struct px_json_writer *w, const struct px_forest_info *info)
-{
-    px_json_key(w, "kernels");
-    px_json_begin_object(w);
-    px_json_member_text(w, "one_row", info->kernel_one);
-    px_json_member_text(w, "many_rows", info->kernel_many);
-    px_json_end_object(w);
-}
-
 void px_library_describe(const phx_model *model, struct px_buf *json)
 {
     const struct px_package *package = model->package;
@@ -60,7 +52,7 @@ void px_library_describe(const phx_model *model, struct px_buf *json)
         px_json_member_strs(&w, "labels", signature->labels, signature->n_labels);
     px_json_member_bool(&w, "score_is_probability", info->score_is_probability);
     put_sizes(&w, info);
-    put_kernels(&w, info);
+    px_plan_put_json(&w, info);
     px_json_member_strs(&w, "warnings", info->warnings, info->n_warnings);
     px_json_end_object(&w);
 }

@@ -66,7 +66,7 @@ PX_TEST(a_model_tells_what_it_takes)
     CHECK(strcmp(phx_model_feature_name(model, 1), "amount") == 0);
     CHECK(!phx_model_feature_name(model, 2));
     CHECK_CONTAINS(phx_model_info(model), "\"format\":\"lightgbm-text\"");
-    CHECK_CONTAINS(phx_model_info(model), "\"kernels\":{\"one_row\":\"");
+    CHECK_CONTAINS(phx_model_info(model), "\"plan\":{");
     phx_model_close(model);
 }
 
