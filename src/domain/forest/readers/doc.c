@@ -76,10 +76,48 @@ int64_t px_doc_param(struct px_doc *doc)
     return value;
 }
 
+static uint32_t big_endian_32(const unsigned char *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+/* Blocks of the types that XGBoost writes for trees are converted without a call per element. False when the
+ * array, which was just entered, is none. */
+static bool take_typed_floats(struct px_doc *doc, struct px_floats *ret)
+{
+    size_t n;
+    const unsigned char *values = px_ubjson_take_typed(&doc->ubjson, 'd', &n);
+    if (!values)
+        return false;
+    doc->no_memory |= !px_vec_reserve(ret, n);
+    for (size_t i = 0; !doc->no_memory && i < n; i++) {
+        uint32_t bits = big_endian_32(values + 4 * i);
+        memcpy(&ret->items[i], &bits, sizeof bits);
+    }
+    ret->len = doc->no_memory ? 0 : n;
+    return true;
+}
+
+static bool take_typed_ints(struct px_doc *doc, struct px_ints *ret)
+{
+    size_t n;
+    const unsigned char *words = px_ubjson_take_typed(&doc->ubjson, 'l', &n);
+    const unsigned char *bytes = words ? NULL : px_ubjson_take_typed(&doc->ubjson, 'U', &n);
+    if (!words && !bytes)
+        return false;
+    doc->no_memory |= !px_vec_reserve(ret, n);
+    for (size_t i = 0; !doc->no_memory && i < n; i++)
+        ret->items[i] = words ? (int32_t)big_endian_32(words + 4 * i) : bytes[i];
+    ret->len = doc->no_memory ? 0 : n;
+    return true;
+}
+
 void px_doc_floats(struct px_doc *doc, struct px_floats *ret)
 {
     ret->len = 0;
     px_doc_enter_array(doc);
+    if (doc->binary && take_typed_floats(doc, ret))
+        return;
     while (px_doc_next_element(doc)) {
         float *item = px_vec_push(ret);
         if (!item) {
@@ -94,6 +132,8 @@ void px_doc_ints(struct px_doc *doc, struct px_ints *ret)
 {
     ret->len = 0;
     px_doc_enter_array(doc);
+    if (doc->binary && take_typed_ints(doc, ret))
+        return;
     while (px_doc_next_element(doc)) {
         int64_t *item = px_vec_push(ret);
         if (!item) {

@@ -257,6 +257,18 @@ struct px_str px_ubjson_str(struct px_ubjson *u)
     return take_text(u);
 }
 
+const unsigned char *px_ubjson_take_typed(struct px_ubjson *u, char type, size_t *ret_n)
+{
+    struct px_ubjson_level *level = innermost(u);
+    if (u->code != PX_OK || level->type != type)
+        return NULL;
+    const unsigned char *values = take(u, level->left * number_size(type));
+    *ret_n = level->left;
+    if (values)
+        u->depth--;
+    return values;
+}
+
 static float float_of_bits(uint32_t bits)
 {
     float value;

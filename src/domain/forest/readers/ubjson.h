@@ -42,6 +42,12 @@ bool px_ubjson_next_key(struct px_ubjson *u, struct px_str *ret_key);
 bool px_ubjson_enter_array(struct px_ubjson *u);
 bool px_ubjson_next_element(struct px_ubjson *u);
 
+/*
+ * Right after px_ubjson_enter_array, when the array is a typed one of `type`: leaves it and returns its
+ * values as they stand in the file (big-endian), and how many they are. NULL for any other array.
+ */
+const unsigned char *px_ubjson_take_typed(struct px_ubjson *u, char type, size_t *ret_n);
+
 struct px_str px_ubjson_str(struct px_ubjson *u); /* a view into the bytes; valid UTF-8 */
 float px_ubjson_f32(struct px_ubjson *u);         /* any number, rounded to float */
 int64_t px_ubjson_i64(struct px_ubjson *u);
