@@ -111,11 +111,14 @@ def xgboost_ubjson(path, trees, depth):
 
     tree_info = ub_list([b"i\0"] * trees)
     head = ub_key("gbtree_model_param") + ub_object(num_parallel_tree=ub_text("1"), num_trees=ub_text(str(trees)))
+    start = (ub_key("attributes") + b"{}" + ub_key("feature_names") + ub_list([]) +
+             ub_key("feature_types") + ub_list([]))
     rest = (ub_key("learner_model_param") + ub_object(
-        base_score=ub_text("5E-1"), num_class=ub_text("0"), num_feature=ub_text(str(FEATURES)),
-        num_target=ub_text("1")) + ub_key("objective") + ub_object(name=ub_text("reg:squarederror")))
+        base_score=ub_text("5E-1"), boost_from_average=ub_text("1"), num_class=ub_text("0"), num_feature=ub_text(str(FEATURES)),
+        num_target=ub_text("1")) + ub_key("objective") + ub_object(
+            name=ub_text("reg:squarederror"), reg_loss_param=ub_object(scale_pos_weight=ub_text("1"))))
     with open(path, "wb") as out:
-        out.write(b"{" + ub_key("learner") + b"{" + ub_key("gradient_booster") + b"{" + ub_key("model") + b"{" +
+        out.write(b"{" + ub_key("learner") + b"{" + start + ub_key("gradient_booster") + b"{" + ub_key("model") + b"{" +
                   head + ub_key("tree_info") + tree_info + ub_key("trees") + b"[#L" + struct.pack(">q", trees))
         for number in range(trees):
             out.write(tree_object(number))
@@ -137,18 +140,23 @@ def lightgbm_text(path, trees, depth):
     def numbers(n):
         return " ".join(draw.texts[draw.picks(n)])
 
+    def block(tree):
+        decisions = " ".join(map(str, draw.random.choice([2, 8, 10], size=inner)))
+        return (f"Tree={tree}\nnum_leaves={leaves}\nnum_cat=0\nsplit_feature={' '.join(map(str, draw.features(inner)))}"
+                f"\nsplit_gain={numbers(inner)}\nthreshold={numbers(inner)}\ndecision_type={decisions}\n{fixed}"
+                f"leaf_value={numbers(leaves)}\nleaf_weight={counts}\nleaf_count={counts}\n"
+                f"internal_value={numbers(inner)}\ninternal_weight={counts[5:]}\ninternal_count={counts[5:]}\n"
+                "is_linear=0\nshrinkage=0.1\n\n\n")
+
+    blocks = [block(tree) for tree in range(trees)]
     with open(path, "w", encoding="ascii") as out:
         names = " ".join(f"Column_{i}" for i in range(FEATURES))
+        sizes = " ".join(str(len(text)) for text in blocks)  # LightGBM relies on them
         out.write("tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nlabel_index=0\nmax_feature_idx="
                   f"{FEATURES - 1}\nobjective=regression\nfeature_names={names}\nfeature_infos="
-                  f"{' '.join(['[-9:9]'] * FEATURES)}\ntree_sizes={' '.join(['1'] * trees)}\n\n")
-        for tree in range(trees):
-            decisions = " ".join(map(str, draw.random.choice([2, 8, 10], size=inner)))
-            out.write(f"Tree={tree}\nnum_leaves={leaves}\nnum_cat=0\nsplit_feature="
-                      f"{' '.join(map(str, draw.features(inner)))}\nsplit_gain={numbers(inner)}\nthreshold="
-                      f"{numbers(inner)}\ndecision_type={decisions}\n{fixed}leaf_value={numbers(leaves)}\nleaf_weight="
-                      f"{counts}\nleaf_count={counts}\ninternal_value={numbers(inner)}\ninternal_weight="
-                      f"{counts}\ninternal_count={counts}\nis_linear=0\nshrinkage=0.1\n\n\n")
+                  f"{' '.join(['[-9:9]'] * FEATURES)}\ntree_sizes={sizes}\n\n")
+        for text in blocks:
+            out.write(text)
         out.write("end of trees\n\nfeature_importances:\nColumn_0=1\n\nparameters:\n[boosting: gbdt]\n\n"
                   "end of parameters\n\npandas_categorical:null\n")
 
