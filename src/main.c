@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Composition root: builds the adapters, lends them to the verbs, runs the command line. */
+#include "infrastructure/load/client.h"
 #include "infrastructure/training/xgboost.h"
 #include "interfaces/cli/cli.h"
 #include "server_process.h"
@@ -9,6 +10,7 @@ int main(int argc, char **argv)
     static const struct px_cli_services services = {
         .open_trainer = px_xgboost_trainer_create,
         .serve = px_server_process_run,
+        .open_load = px_load_client_create,
     };
     if (px_xgboost_is_worker(argc, argv))
         return px_xgboost_worker_main();

@@ -22,6 +22,7 @@
 enum { PX_EXIT_OK = 0, PX_EXIT_FAILED = 1, PX_EXIT_USAGE = 2, PX_EXIT_INTERRUPTED = 130 };
 
 struct px_serving;
+struct px_load;
 
 /* What the composition root lends to verbs, so that they need no adapter. */
 struct px_cli_services {
@@ -34,6 +35,8 @@ struct px_cli_services {
     enum px_code (*serve)(const struct px_config *config, struct px_serving *serving,
                           void (*announce)(void *context, uint16_t port), void *context,
                           struct px_err *err);
+    /* A client that makes load; the caller destroys it. */
+    enum px_code (*open_load)(struct px_load **ret, struct px_err *err);
 };
 
 enum px_option_type { PX_OPTION_FLAG = 1, PX_OPTION_TEXT, PX_OPTION_INT, PX_OPTION_REAL };

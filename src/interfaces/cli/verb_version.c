@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "interfaces/cli/machine.h"
 #include "interfaces/cli/verbs.h"
-#include "shared/json.h"
 
 enum { TEXT_MAX = 4096 };
-
-#ifdef __clang__
-static const char compiler[] = "clang " __clang_version__;
-#else
-static const char compiler[] = "gcc " __VERSION__;
-#endif
 
 struct cpu_feature {
     const char *name;
@@ -48,7 +42,8 @@ static const char architecture[] =
 
 static void print_text(FILE *out, const struct cpu_feature *features, size_t n)
 {
-    fprintf(out, "phoenix   %s\ncompiler  %s\ncpu       %s", PX_VERSION, compiler, architecture);
+    fprintf(out, "phoenix   %s\ncompiler  %s\ncpu       %s", PX_VERSION, px_machine_compiler(),
+            architecture);
     for (size_t i = 0; i < n; i++) {
         if (features[i].present)
             fprintf(out, " %s", features[i].name);
@@ -62,7 +57,7 @@ static void print_json(FILE *out, const struct cpu_feature *features, size_t n)
     struct px_json_writer w = px_json_writer(&text);
     px_json_begin_object(&w);
     px_json_member_text(&w, "version", PX_VERSION);
-    px_json_member_text(&w, "compiler", compiler);
+    px_json_member_text(&w, "compiler", px_machine_compiler());
     px_json_member_text(&w, "architecture", architecture);
     px_json_key(&w, "cpu_features");
     px_json_begin_array(&w);

@@ -5,6 +5,7 @@
 
 #include "interfaces/cli/cli.h"
 
+extern const struct px_verb px_verb_bench;
 extern const struct px_verb px_verb_check;
 extern const struct px_verb px_verb_completion;
 extern const struct px_verb px_verb_config;
