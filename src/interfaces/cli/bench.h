@@ -4,10 +4,12 @@
 #define PX_INTERFACES_CLI_BENCH_H
 
 #include "application/bench/bodies.h"
+#include "application/bench/kernels.h"
 #include "application/bench/ramp.h"
 #include "interfaces/cli/cli.h"
 
 int px_bench_load(struct px_cli *cli);
+int px_bench_model(struct px_cli *cli);
 
 /* A load run as it was asked for, and what it found. */
 struct px_bench_load {
@@ -24,5 +26,8 @@ struct px_bench_load {
 
 void px_bench_load_print_text(FILE *out, const struct px_bench_load *bench);
 void px_bench_load_print_json(FILE *out, const struct px_bench_load *bench);
+
+void px_bench_model_print_text(FILE *out, const struct px_kernel_bench *bench);
+void px_bench_model_print_json(FILE *out, const struct px_kernel_bench *bench);
 
 #endif
