@@ -9,7 +9,7 @@ import pytest
 from command import PHOENIX
 
 TOOL = Path(PHOENIX).parent / "tests" / "forest_tool"
-KERNELS = ["walker", "branchless"]
+KERNELS = ["walker", "branchless", "keyed"]
 BATCHES = [1, 7, 1000]
 
 

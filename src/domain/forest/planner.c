@@ -15,7 +15,7 @@
 
 const struct px_kernel *const px_kernels[PX_KERNELS] = {
     &px_bitslice512_kernel, &px_bitslice256_kernel, &px_bitslice64_kernel,
-    &px_branchless_kernel,  &px_walker_kernel,
+    &px_keyed_kernel,       &px_branchless_kernel,  &px_walker_kernel,
 };
 
 const char *px_kernel_state_name(enum px_kernel_state state)

@@ -25,10 +25,13 @@
  * 4. A leaf holds weight * value, rounded to the element type as the walker rounds it; trees are added in
  *    their order.
  *
- * Rejected for now: gathers (slower than scalar code on current processors), 8-byte nodes (no gain
- * while trees fit the second cache level).
+ * Rows are read as they come, so this kernel is for rows of which a walk sees little: one row of a small
+ * forest, or thousands of features in use. Larger forests are for keyed.c, whose nodes are smaller.
+ *
+ * Rejected: gathers (slower than scalar code on current processors).
  */
 #include "domain/forest/kernels/kernel.h"
+#include "domain/forest/kernels/walk_cost.h"
 #include "domain/forest/kernels/walker.h"
 
 enum {
@@ -59,6 +62,7 @@ struct packed_forest {
     void *nodes;  /* struct packed_f32 or packed_f64, in the order of the internal form */
     void *values; /* of vector leaves */
     size_t bytes;
+    double steps; /* of one row through all trees, as trees go */
 };
 
 enum walk_kind {
@@ -128,6 +132,7 @@ static enum px_code branchless_compile(const struct px_kernel_input *input, void
                                                 .depth = tree->depth,
                                                 .output = tree->output,
                                                 .width = tree->width};
+        forest->steps += px_walk_mean_depth(ir, tree) + 1;
     }
     forest->bytes = sizeof *forest + ir->trees.len * sizeof *forest->trees;
     bool packed =
@@ -154,16 +159,13 @@ static size_t branchless_scratch_size(const struct px_kernel_input *input, const
     return 0;
 }
 
-/* Five cycles a step while the trees stay in the caches. */
+/* A step into a cold node waits for its line, of which eight are on their way. */
 static double branchless_cost(const struct px_kernel_input *input, const void *compiled,
                               size_t n_rows)
 {
-    double steps = 0;
-    const struct px_tree *tree;
-    (void)compiled;
-    px_vec_foreach (tree, &input->ir->trees)
-        steps += tree->depth;
-    return 5.0 * steps * (double)n_rows;
+    const struct packed_forest *forest = compiled;
+    (void)input;
+    return (5.0 + 45.0 * px_walk_distance(forest->bytes)) * forest->steps * (double)n_rows;
 }
 
 static void branchless_margins(const struct px_kernel_input *input, const void *compiled,

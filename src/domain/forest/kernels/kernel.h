@@ -20,7 +20,7 @@ struct px_kernel_input {
 };
 
 struct px_kernel {
-    const char *name; /* "branchless"; what PHOENIX_KERNEL and --kernel take */
+    const char *name;   /* "branchless"; what PHOENIX_KERNEL and --kernel take */
     bool without_codes; /* never reads input->codes: they need not be made or kept for it */
 
     /*
@@ -47,5 +47,6 @@ struct px_kernel {
 
 extern const struct px_kernel px_walker_kernel;     /* the reference: supports everything */
 extern const struct px_kernel px_branchless_kernel; /* packed nodes, several walks at a time */
+extern const struct px_kernel px_keyed_kernel;      /* the same over integer keys of the row */
 
 #endif

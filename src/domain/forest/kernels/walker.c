@@ -8,6 +8,7 @@
 #include "domain/forest/kernels/walker.h"
 
 #include "domain/forest/kernels/kernel.h"
+#include "domain/forest/kernels/walk_cost.h"
 
 static double row_value(const struct px_forest_ir *ir, const void *row, uint32_t feature)
 {
@@ -171,7 +172,10 @@ static size_t walker_scratch_size(const struct px_kernel_input *input, const voi
     return 0;
 }
 
-/* A step mispredicts about every other branch; the average path is somewhat shorter than the depth. */
+/*
+ * A step mispredicts about every other branch, and waits for its node alone. The average path is somewhat
+ * shorter than the depth.
+ */
 static double walker_cost(const struct px_kernel_input *input, const void *compiled, size_t n_rows)
 {
     double steps = 0;
@@ -179,7 +183,8 @@ static double walker_cost(const struct px_kernel_input *input, const void *compi
     (void)compiled;
     px_vec_foreach (tree, &input->ir->trees)
         steps += tree->depth < 24 ? tree->depth : 24;
-    return 25.0 * steps * (double)n_rows;
+    double distance = px_walk_distance(input->ir->nodes.len * sizeof(struct px_node));
+    return (25.0 + 75.0 * distance) * steps * (double)n_rows;
 }
 
 const struct px_kernel px_walker_kernel = {

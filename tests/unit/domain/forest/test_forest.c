@@ -27,7 +27,7 @@ PX_TEST(info_counts_what_is_in_the_file)
     CHECK_INT(info->n_classes, 0);
     CHECK(!info->feature_names && !info->class_labels && info->n_warnings == 0);
     CHECK(info->bytes > 3 * sizeof(struct px_node));
-    CHECK_STR(px_str(info->kernel_one), "branchless");
+    CHECK(info->kernel_one && info->kernel_many);
     px_forest_destroy(forest);
 }
 

@@ -5,118 +5,13 @@
  */
 #include "harness.h"
 
+#include "random_forest.h"
+
 #include "domain/forest/planner.h"
 #include "domain/forest/selftest.h"
 #include "shared/alloc.h"
 
-enum { NODES_MAX = 512, FEATURES = 7, SETS = 5, WIDTH = 3 };
-
-struct shape {
-    enum px_datatype type;
-    bool sets, all_missing, le, vectors, chains, base_last;
-    size_t n_trees, n_splits;
-};
-
-static double random_threshold(struct px_rng *rng, enum px_datatype type)
-{
-    static const double special[] = {0.0,   -0.0,  (double)1e-35F, -(double)1e-35F,  1e-45, 1.0,
-                                     1e-36, -1e30, 1e30,           (double)INFINITY, 3.0,   0.5};
-    double value = px_rng_below(rng, 3) ? px_rng_normal(rng)
-                                        : special[px_rng_below(rng, PX_ARRAY_LEN(special))];
-    return type == PX_TYPE_FP32 ? (double)(float)value : value;
-}
-
-static struct px_node random_split(struct px_rng *rng, const struct shape *shape)
-{
-    struct px_node node = {
-        .kind = shape->le && px_rng_below(rng, 2) ? PX_NODE_LE : PX_NODE_LT,
-        .threshold = random_threshold(rng, shape->type),
-        .feature = (uint32_t)px_rng_below(rng, FEATURES),
-        .missing = shape->all_missing ? (uint8_t)px_rng_below(rng, 3) : PX_MISSING_NAN,
-        .default_left = px_rng_below(rng, 2),
-        .in_set_left = px_rng_below(rng, 2),
-        .set = PX_SET_NONE,
-    };
-    if (shape->sets && px_rng_below(rng, 3) == 0) {
-        node.kind = PX_NODE_SET;
-        node.missing = PX_MISSING_NAN;
-        node.set = (uint32_t)px_rng_below(rng, SETS);
-    }
-    return node;
-}
-
-/* A random leaf, or the newest node or its sibling for chains. */
-static size_t pick_leaf(struct px_rng *rng, const struct shape *shape,
-                        const struct px_file_node *nodes, size_t n)
-{
-    size_t at;
-    if (shape->chains)
-        return n - 1 - (n > 1 ? px_rng_below(rng, 2) : 0);
-    do
-        at = px_rng_below(rng, n);
-    while (nodes[at].node.kind != PX_NODE_LEAF);
-    return at;
-}
-
-/* Splits a leaf `n_splits` times. Returns the number of nodes. */
-static size_t grow(struct px_rng *rng, const struct shape *shape, struct px_file_node *nodes)
-{
-    size_t n = 1;
-    nodes[0] = (struct px_file_node){.node = {.kind = PX_NODE_LEAF}, .left = 0};
-    for (size_t i = 0; i < shape->n_splits; i++, n += 2) {
-        size_t at = pick_leaf(rng, shape, nodes, n);
-        nodes[at] = (struct px_file_node){random_split(rng, shape), (int64_t)n, (int64_t)n + 1};
-        for (size_t child = n; child < n + 2; child++)
-            nodes[child] =
-                (struct px_file_node){.node = {.kind = PX_NODE_LEAF}, .left = (int64_t)child};
-    }
-    return n;
-}
-
-static void add_sets(struct px_forest_ir *ir, struct px_rng *rng)
-{
-    for (int s = 0; s < SETS; s++) {
-        uint32_t low = (uint32_t)px_rng_below(rng, 3) * 50, set;
-        uint32_t high = low + (uint32_t)px_rng_below(rng, 70);
-        CHECK_OK(px_ir_add_set(ir, low, high, &set, NULL));
-        for (uint32_t c = low; c <= high; c += 1 + (uint32_t)px_rng_below(rng, 3))
-            px_ir_set_insert(ir, set, c);
-    }
-}
-
-static void add_random_tree(struct px_forest_ir *ir, struct px_rng *rng, const struct shape *shape)
-{
-    static struct px_file_node nodes[NODES_MAX];
-    static double values[NODES_MAX * WIDTH];
-    size_t n = grow(rng, shape, nodes);
-    bool vector = shape->vectors && px_rng_below(rng, 2);
-    for (size_t i = 0; i < n * WIDTH; i++) {
-        double value = px_rng_normal(rng);
-        values[i] = shape->type == PX_TYPE_FP32 ? (double)(float)value : value;
-    }
-    struct px_file_tree file = {
-        .nodes = nodes, .n_nodes = n, .values = values, .n_rows = n, .width = vector ? WIDTH : 1};
-    CHECK_OK(px_ir_add_tree(ir, &file, NULL));
-    struct px_tree *tree = &ir->trees.items[ir->trees.len - 1];
-    tree->output = vector ? 0 : (uint32_t)px_rng_below(rng, WIDTH);
-    tree->weight = shape->type == PX_TYPE_FP32 && px_rng_below(rng, 2) ? (double)0.3F : 1.0;
-}
-
-static void make_forest(struct px_forest_ir *ir, struct px_rng *rng, const struct shape *shape)
-{
-    px_ir_init(ir, PX_FOREST_XGBOOST_JSON, shape->type, 1000);
-    ir->n_features = FEATURES;
-    ir->n_margins = ir->n_outputs = WIDTH;
-    ir->base_last = shape->base_last;
-    ir->base = px_arena_zalloc(&ir->arena, WIDTH, sizeof *ir->base);
-    CHECK(ir->base);
-    for (int k = 0; k < WIDTH; k++)
-        ir->base[k] = (double)(float)px_rng_normal(rng);
-    add_sets(ir, rng);
-    for (size_t t = 0; t < shape->n_trees; t++)
-        add_random_tree(ir, rng, shape);
-    CHECK_OK(px_ir_finish(ir, NULL));
-}
+enum { FEATURES = 7 };
 
 static void check_shape(struct shape shape)
 {
@@ -124,6 +19,7 @@ static void check_shape(struct shape shape)
         struct px_forest_ir ir;
         struct px_rng rng = px_rng(seed);
         struct px_err err = {0};
+        shape.n_features = shape.n_features ? shape.n_features : FEATURES;
         make_forest(&ir, &rng, &shape);
         if (px_selftest_run(&ir, 300, seed, &err) != PX_OK)
             fprintf(stderr, "%s\n", err.message);
@@ -174,9 +70,74 @@ PX_TEST(vector_leaves_and_weights)
     check_types((struct shape){.n_trees = 13, .n_splits = 12, .vectors = true, .sets = true});
 }
 
+PX_TEST(value_lists)
+{
+    check_types((struct shape){.n_trees = 12, .n_splits = 25, .lists = true});
+    check_types((struct shape){.n_trees = 12,
+                               .n_splits = 40,
+                               .lists = true,
+                               .sets = true,
+                               .all_missing = true,
+                               .le = true,
+                               .torture = true});
+}
+
+PX_TEST(sets_far_from_zero)
+{
+    check_types((struct shape){.n_trees = 12, .n_splits = 25, .sets = true, .set_spread = 5000000});
+}
+
+PX_TEST(thresholds_that_repeat)
+{
+    check_types((struct shape){.n_trees = 20, .n_splits = 60, .grid = 2});
+    check_types((struct shape){.n_trees = 20, .n_splits = 60, .grid = 8, .n_features = 1});
+}
+
+PX_TEST(special_thresholds)
+{
+    check_types((struct shape){
+        .n_trees = 30, .n_splits = 40, .torture = true, .le = true, .all_missing = true});
+}
+
 PX_TEST(the_base_last)
 {
     check_types((struct shape){.n_trees = 10, .n_splits = 9, .base_last = true});
+}
+
+/* Gives every leaf of a forest of doubles a linear model, some of no term. */
+static void make_linear(struct px_forest_ir *ir, struct px_rng *rng)
+{
+    struct px_tree *tree;
+    px_vec_foreach (tree, &ir->trees) {
+        tree->linear = true;
+        tree->first_linear = (uint32_t)ir->linear_leaves.len;
+        for (uint32_t l = 0; l < tree->n_leaves; l++) {
+            struct px_linear_leaf *leaf = px_vec_push(&ir->linear_leaves);
+            if (!leaf || !px_vec_reserve(&ir->linear_terms, ir->linear_terms.len + 4))
+                abort();
+            *leaf = (struct px_linear_leaf){px_rng_normal(rng), (uint32_t)ir->linear_terms.len,
+                                            (uint32_t)px_rng_below(rng, 4)};
+            for (uint32_t i = 0; i < leaf->n_terms; i++)
+                ir->linear_terms.items[ir->linear_terms.len++] = (struct px_linear_term){
+                    px_rng_normal(rng), (uint32_t)px_rng_below(rng, FEATURES)};
+        }
+    }
+    ir->used_features.len = 0;
+    CHECK_OK(px_ir_finish(ir, NULL));
+}
+
+PX_TEST(linear_leaves)
+{
+    struct shape shape = {
+        .type = PX_TYPE_FP64, .n_features = FEATURES, .n_trees = 9, .n_splits = 14, .sets = true};
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        struct px_forest_ir ir;
+        struct px_rng rng = px_rng(seed);
+        make_forest(&ir, &rng, &shape);
+        make_linear(&ir, &rng);
+        CHECK_OK(px_selftest_run(&ir, 300, seed, NULL));
+        px_ir_deinit(&ir);
+    }
 }
 
 static void score(const struct px_plan *plan, const struct px_matrix *rows, void *margins)
@@ -187,39 +148,145 @@ static void score(const struct px_plan *plan, const struct px_matrix *rows, void
     px_free(scratch);
 }
 
-/* Every number of rows up to several blocks, in a matrix with gaps between its rows. */
-PX_TEST(any_number_of_rows_and_any_stride)
+enum { ROWS = 1100, STRIDE = FEATURES + 3 };
+
+/* All sizes of a few chunks, then some in between, and all near the sizes of blocks. */
+static size_t next_size(size_t n)
 {
-    enum { ROWS = 300, STRIDE = FEATURES + 3 };
-    static double data[ROWS * STRIDE], want[ROWS * WIDTH], got[ROWS * WIDTH];
-    struct shape shape = {.type = PX_TYPE_FP64, .n_trees = 10, .n_splits = 20, .le = true};
-    struct px_forest_ir ir;
-    struct px_rng rng = px_rng(5);
+    return n < 70 || n % 64 < 2 || n % 64 == 63 ? n + 1 : n + 7;
+}
+
+/* Compares batches of every size by one kernel with the walker's margins, and looks behind the result. */
+static void check_sizes(const struct px_forest_ir *ir, const char *kernel, struct px_matrix rows,
+                        const void *want)
+{
+    static double got[ROWS * WIDTH + 1];
     struct px_plan plan;
-    make_forest(&ir, &rng, &shape);
-    CHECK_OK(px_plan_init(&plan, &ir, "branchless", NULL));
-    struct px_matrix rows = {PX_TYPE_FP64, data, ROWS, FEATURES, STRIDE};
-    px_selftest_rows(&ir, &rng, &rows);
-    px_walker_kernel.margins(&(struct px_kernel_input){.ir = &ir}, NULL, &rows, want, NULL);
-    for (size_t n = 1; n <= ROWS; n += 1 + n / 20) {
+    size_t row_size = WIDTH * px_datatype_size(ir->type);
+    if (px_plan_init(&plan, ir, kernel, NULL) != PX_OK) { /* not for this processor */
+        px_plan_deinit(&plan);
+        return;
+    }
+    for (size_t n = 1; n <= ROWS; n = next_size(n)) {
         memset(got, 0x55, sizeof got);
         rows.n_rows = n;
         score(&plan, &rows, got);
-        CHECK(memcmp(got, want, n * WIDTH * sizeof(double)) == 0);
-        if (n < ROWS)
-            CHECK_INT(((const unsigned char *)&got[n * WIDTH])[0],
-                      0x55); /* nothing written behind */
+        if (memcmp(got, want, n * row_size) != 0)
+            fprintf(stderr, "kernel %s, %zu rows\n", kernel, n);
+        CHECK(memcmp(got, want, n * row_size) == 0);
+        CHECK_INT(((const unsigned char *)got)[n * row_size], 0x55); /* nothing written behind */
     }
     px_plan_deinit(&plan);
+}
+
+static void check_all_sizes(struct shape shape)
+{
+    static double data[ROWS * STRIDE], want[ROWS * WIDTH];
+    struct px_forest_ir ir;
+    struct px_rng rng = px_rng(5);
+    shape.n_features = FEATURES;
+    make_forest(&ir, &rng, &shape);
+    struct px_matrix rows = {shape.type, data, ROWS, FEATURES, STRIDE};
+    px_selftest_rows(&ir, &rng, &rows);
+    px_walker_kernel.margins(&(struct px_kernel_input){.ir = &ir}, NULL, &rows, want, NULL);
+    for (size_t k = 0; k < PX_KERNELS; k++)
+        check_sizes(&ir, px_kernels[k]->name, rows, want);
+    px_ir_deinit(&ir);
+}
+
+PX_TEST(any_number_of_rows_and_any_stride)
+{
+    check_all_sizes(
+        (struct shape){.type = PX_TYPE_FP64, .n_trees = 10, .n_splits = 20, .le = true});
+    check_all_sizes((struct shape){.type = PX_TYPE_FP32, .n_trees = 17, .n_splits = 12});
+    check_all_sizes(
+        (struct shape){.type = PX_TYPE_FP32, .n_trees = 3, .n_splits = 90, .chains = true});
+}
+
+/* More nodes than 16 bits can number, and more columns: the wide nodes of the keyed kernel. */
+PX_TEST(trees_and_rows_too_large_for_narrow_nodes)
+{
+    enum { COLUMNS = 9000, TREES = 30 };
+    struct px_rng rng = px_rng(9);
+    for (int type = 0; type < 2; type++) {
+        struct px_forest_ir ir;
+        struct shape shape = {.type = type ? PX_TYPE_FP64 : PX_TYPE_FP32,
+                              .n_features = COLUMNS,
+                              .n_trees = TREES,
+                              .n_splits = SPLITS_MAX,
+                              .sets = true,
+                              .all_missing = true};
+        make_forest(&ir, &rng, &shape);
+        CHECK_OK(px_selftest_run(&ir, 40, 1, NULL));
+        px_ir_deinit(&ir);
+    }
+}
+
+PX_TEST(a_tree_of_many_nodes)
+{
+    enum { SPLITS = 40000, NODES = 2 * SPLITS + 1 };
+    struct px_file_node *nodes = px_alloc(NODES, sizeof *nodes);
+    double *values = px_alloc(NODES, sizeof *values);
+    struct px_forest_ir ir;
+    struct px_rng rng = px_rng(10);
+    struct shape shape = {
+        .type = PX_TYPE_FP32, .n_features = FEATURES, .n_trees = 2, .n_splits = 7};
+    CHECK(nodes && values);
+    make_forest(&ir, &rng, &shape);
+    for (size_t i = 0; i < NODES; i++) {
+        if (i < SPLITS)
+            nodes[i] = (struct px_file_node){random_split(&rng, &shape), (int64_t)(2 * i + 1),
+                                             (int64_t)(2 * i + 2)};
+        else
+            nodes[i] = (struct px_file_node){.node = {.kind = PX_NODE_LEAF}, .left = (int64_t)i};
+        values[i] = (double)(float)px_rng_normal(&rng);
+    }
+    CHECK_OK(px_ir_add_tree(
+        &ir,
+        &(struct px_file_tree){
+            .nodes = nodes, .n_nodes = NODES, .values = values, .n_rows = NODES, .width = 1},
+        NULL));
+    ir.used_features.len = 0;
+    CHECK_OK(px_ir_finish(&ir, NULL));
+    CHECK_OK(px_selftest_run(&ir, 200, 1, NULL));
+    px_ir_deinit(&ir);
+    px_free(nodes);
+    px_free(values);
+}
+
+/* Memory may run out at any allocation of a kernel's preparation. */
+PX_TEST(preparing_survives_any_failed_allocation)
+{
+    struct px_forest_ir ir;
+    struct px_rng rng = px_rng(11);
+    struct shape shape = {.type = PX_TYPE_FP64,
+                          .n_features = FEATURES,
+                          .n_trees = 5,
+                          .n_splits = 20,
+                          .sets = true,
+                          .lists = true,
+                          .vectors = true};
+    make_forest(&ir, &rng, &shape);
+    enum px_code code = PX_E_NO_MEMORY;
+    for (uint64_t n = 1; code != PX_OK; n++) {
+        void *compiled = NULL;
+        px_alloc_fail_at(n);
+        code = px_keyed_kernel.compile(&(struct px_kernel_input){.ir = &ir}, &compiled, NULL);
+        px_alloc_fail_at(0);
+        CHECK(code == PX_OK || (code == PX_E_NO_MEMORY && !compiled));
+        px_keyed_kernel.destroy(compiled);
+        CHECK(n < 100);
+    }
     px_ir_deinit(&ir);
 }
 
 PX_TEST(wide_rows_make_small_blocks)
 {
-    enum { COLUMNS = 5000, ROWS = 20 };
+    enum { COLUMNS = 5000 };
     struct px_forest_ir ir;
     struct px_rng rng = px_rng(6);
-    struct shape shape = {.type = PX_TYPE_FP32, .n_trees = 3, .n_splits = 9};
+    struct shape shape = {
+        .type = PX_TYPE_FP32, .n_features = FEATURES, .n_trees = 3, .n_splits = 9};
     struct px_err err = {0};
     make_forest(&ir, &rng, &shape);
     for (size_t i = 0; i < ir.nodes.len; i++)
@@ -227,7 +294,7 @@ PX_TEST(wide_rows_make_small_blocks)
     for (size_t i = 0; i < ir.used_features.len; i++)
         ir.used_features.items[i] *= COLUMNS / FEATURES;
     ir.n_features = COLUMNS;
-    CHECK_OK(px_selftest_run(&ir, ROWS, 1, &err));
+    CHECK_OK(px_selftest_run(&ir, 20, 1, &err));
     px_ir_deinit(&ir);
 }
 
@@ -235,7 +302,8 @@ PX_TEST(the_self_test_finds_a_kernel_that_is_wrong)
 {
     struct px_forest_ir ir;
     struct px_rng rng = px_rng(7);
-    struct shape shape = {.type = PX_TYPE_FP32, .n_trees = 4, .n_splits = 15};
+    struct shape shape = {
+        .type = PX_TYPE_FP32, .n_features = FEATURES, .n_trees = 4, .n_splits = 15};
     struct px_plan plan;
     float want[64 * WIDTH], got[64 * WIDTH], data[64 * FEATURES];
     struct px_matrix rows = {PX_TYPE_FP32, data, 64, FEATURES, FEATURES};
@@ -250,30 +318,24 @@ PX_TEST(the_self_test_finds_a_kernel_that_is_wrong)
     px_ir_deinit(&ir);
 }
 
-PX_TEST(the_planner_picks_and_obeys)
+PX_TEST(only_extremes_are_left_to_the_walker)
 {
     struct px_forest_ir ir;
     struct px_rng rng = px_rng(8);
-    struct shape shape = {.type = PX_TYPE_FP64, .n_trees = 4, .n_splits = 5};
-    struct px_plan plan;
+    struct shape shape = {
+        .type = PX_TYPE_FP64, .n_features = FEATURES, .n_trees = 4, .n_splits = 5, .lists = true};
     struct px_err err = {0};
+    void *compiled = NULL;
     make_forest(&ir, &rng, &shape);
-    CHECK_OK(px_plan_init(&plan, &ir, NULL, NULL));
-    CHECK(px_kernels[px_plan_choice(&plan, 100)] != &px_walker_kernel); /* anything is faster */
-    CHECK(px_plan_bytes(&plan) > 0);
-    px_plan_deinit(&plan);
-    CHECK_OK(px_plan_init(&plan, &ir, "walker", NULL));
-    CHECK(px_kernels[px_plan_choice(&plan, 1)] == &px_walker_kernel);
-    px_plan_deinit(&plan);
-    CHECK_INT(px_plan_init(&plan, &ir, "fast", &err), PX_E_INVALID);
-    CHECK_CONTAINS(err.message, "no kernel is called 'fast'");
-    px_plan_deinit(&plan);
-    ir.linear_leaves.len = 1; /* as if some leaf were linear */
-    CHECK_INT(px_plan_init(&plan, &ir, "branchless", &err), PX_E_INVALID);
-    px_plan_deinit(&plan);
-    CHECK_OK(px_plan_init(&plan, &ir, NULL, NULL));
-    CHECK(px_kernels[px_plan_choice(&plan, 100)] == &px_walker_kernel);
-    px_plan_deinit(&plan);
+    make_linear(&ir, &rng);
+    struct px_kernel_input input = {.ir = &ir};
+    CHECK_OK(px_keyed_kernel.compile(&input, &compiled, &err));
+    CHECK(px_keyed_kernel.bytes(compiled) > ir.nodes.len * 8);
+    px_keyed_kernel.destroy(compiled);
+    ir.base_last = true;
+    ir.aggregate = PX_AGGREGATE_MAX;
+    CHECK_INT(px_keyed_kernel.compile(&input, &compiled, &err), PX_E_UNSUPPORTED);
+    CHECK_CONTAINS(err.message, "not summed");
     px_ir_deinit(&ir);
 }
 
@@ -285,9 +347,17 @@ PX_TEST_MAIN(
     T(all_missing_types)
     T(categories)
     T(vector_leaves_and_weights)
+    T(value_lists)
+    T(sets_far_from_zero)
+    T(thresholds_that_repeat)
+    T(special_thresholds)
     T(the_base_last)
+    T(linear_leaves)
     T(any_number_of_rows_and_any_stride)
+    T(trees_and_rows_too_large_for_narrow_nodes)
+    T(a_tree_of_many_nodes)
+    T(preparing_survives_any_failed_allocation)
     T(wide_rows_make_small_blocks)
     T(the_self_test_finds_a_kernel_that_is_wrong)
-    T(the_planner_picks_and_obeys)
+    T(only_extremes_are_left_to_the_walker)
 )
