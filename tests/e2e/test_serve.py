@@ -86,6 +86,18 @@ def test_a_broken_model_is_listed_with_its_reason_and_the_others_serve(xgboost_f
         server.predict("risk", [{}])
 
 
+def test_a_forced_kernel_is_shown_and_an_unknown_one_is_the_reason_of_the_failure(xgboost_file, lightgbm_file):
+    with Server(xgboost_file, lightgbm_file, env={"PHOENIX_KERNEL": "branchless"}) as server:
+        _, reply = server.request("/api/v1/models")
+        plans = [model["forest"]["plan"] for model in reply["models"]]
+        assert all(plan["forced"] and plan["self_test"]["passed"] for plan in plans)
+        _, reply = server.request(f"/v2/models/{reply['models'][0]['name']}")
+        assert reply["properties"]["kernel_one"].startswith("branchless, ")
+    with Server(xgboost_file, lightgbm_file, env={"PHOENIX_KERNEL": "quantum"}) as server:
+        assert len(re.findall(r"FAILED .*PHOENIX_KERNEL: no kernel is called 'quantum'", server.banner)) == 2
+        assert server.request("/readyz")[0] == 503
+
+
 def test_a_repository_serves_its_versions(xgboost_file, lightgbm_file, tmp_path):
     for folder, source in [("m/1", xgboost_file), ("m/2", lightgbm_file), ("n/7", xgboost_file)]:
         (tmp_path / folder).mkdir(parents=True)

@@ -6,7 +6,7 @@ import json
 import catboost
 import numpy as np
 import pytest
-from parity import BATCHES, KERNELS, assert_same_bits, info_fixture, refusal, score, torture_rows  # noqa: F401
+from parity import BATCHES, assert_same_bits, info_fixture, kernels_of, refusal, score, torture_rows  # noqa: F401
 from torture import Split, path_rows
 
 N, FEATURES = 700, 6
@@ -131,7 +131,7 @@ def roots_of(document):
 
 
 def assert_raw(path, rows, raw, folder):
-    for kernel in KERNELS:
+    for kernel in kernels_of(path):
         for batch in BATCHES:
             got = score(path, rows, folder, "--kernel", kernel, "--batch", batch, "--margin")
             assert_same_bits(got, raw, rows)

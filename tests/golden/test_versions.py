@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from parity import KERNELS, assert_parity
+from parity import assert_parity
 
 FOLDER = Path(__file__).parent / "versions"
 MODELS = sorted(path for path in FOLDER.glob("*-*") if not path.name.endswith(".expected.json"))
@@ -23,7 +23,7 @@ def test_an_old_version_predicted_the_same_bits(model, tmp_path):
     rows = json.loads((FOLDER / "rows.json").read_text())
     rows = np.array([floats(row, np.float64) for row in rows]).astype(dtype)
     margins, scores = floats(expected["margins"], dtype), floats(expected["scores"], dtype)
-    assert_parity(model, rows, margins, scores, tmp_path, KERNELS)
+    assert_parity(model, rows, margins, scores, tmp_path)
 
 
 def test_the_versions_cover_every_change_of_layout():
