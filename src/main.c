@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Composition root: builds the adapters, lends them to the verbs, runs the command line. */
 #include "infrastructure/load/client.h"
+#include "infrastructure/persistence/duckdb/duckdb.h"
 #include "infrastructure/training/xgboost.h"
 #include "interfaces/cli/cli.h"
 #include "server_process.h"
@@ -9,6 +10,7 @@ int main(int argc, char **argv)
 {
     static const struct px_cli_services services = {
         .open_trainer = px_xgboost_trainer_create,
+        .open_parquet = px_duckdb_open_parquet,
         .serve = px_server_process_run,
         .open_load = px_load_client_create,
     };

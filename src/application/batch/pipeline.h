@@ -37,7 +37,7 @@ struct px_pipeline_ops {
     void *context;
 };
 
-enum { PX_PIPELINE_THREADS_MAX = 1024, PX_PIPELINE_JOBS_MAX = 4 * PX_PIPELINE_THREADS_MAX };
+enum { PX_PIPELINE_THREADS_MAX = 1024 };
 
 /* `workers` are [n_workers], the first for the caller's thread; `jobs` are [n_jobs]. Both are lent. */
 struct px_pipeline_size {

@@ -21,6 +21,7 @@
 #include "application/batch/blocks.h"
 #include "application/batch/rows.h"
 #include "application/lifecycle/package.h"
+#include "application/ports/table_reader.h"
 
 enum { PX_BATCH_BAD_ROWS_TOLD = 20 };
 
@@ -59,5 +60,21 @@ PX_MUST_USE enum px_code px_batch_predict(const struct px_package *package,
                                           const struct px_batch_options *options,
                                           const struct px_batch_io *io,
                                           struct px_batch_progress *ret, struct px_err *err);
+
+/* A table of columns, such as a Parquet file, and where the counts go. The reader stays the caller's. */
+struct px_batch_table {
+    struct px_table_reader *reader;
+    struct px_batch_progress *progress;
+};
+
+/*
+ * The same for a table. `read` and `ready` of `io` are not used; a row's place is its number, from 1, and is
+ * called "row" in JSON and messages.
+ */
+PX_MUST_USE enum px_code px_batch_predict_table(const struct px_package *package,
+                                                const struct px_batch_options *options,
+                                                const struct px_batch_io *io,
+                                                const struct px_batch_table *table,
+                                                struct px_err *err);
 
 #endif

@@ -14,6 +14,7 @@
 
 #include "application/config/config.h"
 #include "application/ports/http.h"
+#include "application/ports/table_reader.h"
 #include "application/ports/trainer.h"
 #include "domain/forest/forest.h"
 
@@ -28,6 +29,9 @@ struct px_load;
 struct px_cli_services {
     /* A trainer for this machine; the caller destroys it. */
     enum px_code (*open_trainer)(struct px_trainer **ret, struct px_err *err);
+    /* A Parquet file, read with so many threads; the caller closes it. */
+    enum px_code (*open_parquet)(const char *path, size_t n_threads, struct px_table_reader **ret,
+                                 struct px_err *err);
     /*
      * Serves until SIGTERM or SIGINT and drains. `announce` is called once when connections are
      * accepted. Returns when everything has ended.

@@ -17,13 +17,37 @@ struct session {
     struct px_batch_options options;
     struct px_batch_progress done;
     uint64_t started_ns;
+    const char *input_path;        /* "-" is standard input */
+    struct px_table_reader *table; /* of a Parquet file; NULL: the input is CSV */
 };
+
+/* Parquet files begin and end with these four bytes. */
+static const char parquet_mark[4] = {'P', 'A', 'R', '1'};
+
+static bool is_parquet_file(const struct px_input *input)
+{
+    char first[4], last[4];
+    off_t end = (off_t)input->size - 4;
+    return end > 4 && pread(input->fd, first, 4, 0) == 4 && pread(input->fd, last, 4, end) == 4 &&
+           memcmp(first, parquet_mark, 4) == 0 && memcmp(last, parquet_mark, 4) == 0;
+}
+
+/* After the mark a Parquet file goes on with a byte that no text has there. */
+static bool looks_like_parquet(const char *bytes, size_t n)
+{
+    return n > 4 && memcmp(bytes, parquet_mark, 4) == 0 && (unsigned char)bytes[4] < ' ' &&
+           !strchr("\t\n\r", bytes[4]);
+}
 
 static enum px_code read_input(void *context, char *out, size_t cap, size_t *ret_n,
                                struct px_err *err)
 {
     struct session *s = context;
-    return px_input_read(&s->input, out, cap, ret_n, err);
+    enum px_code code = px_input_read(&s->input, out, cap, ret_n, err);
+    if (code != PX_OK || s->done.bytes_read || !looks_like_parquet(out, *ret_n))
+        return code;
+    px_err_set(err, PX_E_INVALID, "this is a Parquet file, and what it holds is said at its end");
+    return px_err_hint(err, "give the file's name instead of a pipe");
 }
 
 /* Would a read return at once, with bytes or the end? */
@@ -45,7 +69,7 @@ static void show_bad_row(void *context, uint64_t line, const struct px_err *why)
     struct session *s = context;
     if (s->bar.shown)
         fputs("\r\033[K", s->cli->err);
-    fprintf(s->cli->err, "line %" PRIu64 ": %s\n", line, why->message);
+    fprintf(s->cli->err, "%s %" PRIu64 ": %s\n", s->table ? "row" : "line", line, why->message);
     if (s->done.rows_bad == PX_BATCH_BAD_ROWS_TOLD)
         fputs("further bad rows are counted, not shown\n", s->cli->err);
 }
@@ -101,9 +125,12 @@ static enum px_code read_options(struct session *s, struct px_err *err)
     if (!s->options.fail_on_error && !px_str_is(on_error, "skip"))
         return px_err_set(err, PX_E_INVALID, "--on-error must be skip or fail, got '%.*s'",
                           PX_STR_ARG(on_error));
-    if (!px_cli_given(cli, "input") && isatty(STDIN_FILENO))
-        return px_err_set(err, PX_E_INVALID,
-                          "no rows: give --input FILE, or rows on standard input");
+    s->input_path = cli->n_arguments > 1 ? cli->arguments[1] : px_cli_text(cli, "input").ptr;
+    if (cli->n_arguments > 1 && px_cli_given(cli, "input"))
+        return px_err_set(err, PX_E_INVALID, "two inputs: '%s' and --input %s", s->input_path,
+                          px_cli_text(cli, "input").ptr);
+    if (strcmp(s->input_path, "-") == 0 && isatty(STDIN_FILENO))
+        return px_err_set(err, PX_E_INVALID, "no rows: give a file, or rows on standard input");
     if (px_cli_given(cli, "separator"))
         return parse_separator(px_cli_text(cli, "separator"), &s->options.rows.separator, err);
     return PX_OK;
@@ -126,9 +153,13 @@ static enum px_code predict(struct session *s, struct px_err *err)
     enum px_code code = px_output_open(&s->output, output, err);
     if (code != PX_OK)
         return code;
-    s->bar = px_progress(s->cli->err, "predict", s->input.size);
+    s->bar = px_progress(s->cli->err, "predict", s->table ? 0 : s->input.size);
     s->started_ns = px_clock_monotonic_ns();
-    code = px_batch_predict(s->package, &s->options, &io, &s->done, err);
+    const struct px_batch_table table = {s->table, &s->done};
+    if (s->table)
+        code = px_batch_predict_table(s->package, &s->options, &io, &table, err);
+    else
+        code = px_batch_predict(s->package, &s->options, &io, &s->done, err);
     px_progress_end(&s->bar);
     if (code == PX_OK)
         code = px_output_commit(&s->output, err);
@@ -171,9 +202,23 @@ static int finish(struct session *s, enum px_code code, struct px_err *err)
     return PX_EXIT_OK;
 }
 
+/* Opens the input, and the table in it when it is a Parquet file. */
+static enum px_code open_input(struct session *s, struct px_err *err)
+{
+    enum px_code code = px_input_open(&s->input, s->input_path, err);
+    if (code != PX_OK || !is_parquet_file(&s->input))
+        return code;
+    bool standard = strcmp(s->input_path, "-") == 0;
+    code = s->cli->services->open_parquet(standard ? "/dev/stdin" : s->input_path,
+                                          s->options.n_threads, &s->table, err);
+    if (code != PX_OK)
+        px_err_wrap(err, "%s", s->input.name);
+    return code;
+}
+
 static int run_predict(struct px_cli *cli)
 {
-    struct session s = {.cli = cli};
+    struct session s = {.cli = cli, .input = {.fd = -1}};
     struct px_err err = {0};
     struct px_forest_options forest = {0};
     if (read_options(&s, &err) != PX_OK || px_cli_rounds(cli, &forest.rounds, &err) != PX_OK)
@@ -181,17 +226,18 @@ static int run_predict(struct px_cli *cli)
     px_interrupts_guard();
     enum px_code code = px_package_open(cli->arguments[0], &forest, &s.package, &err);
     if (code == PX_OK)
-        code = px_input_open(&s.input, px_cli_text(cli, "input").ptr, &err);
-    if (code == PX_OK) {
+        code = open_input(&s, &err);
+    if (code == PX_OK)
         code = predict(&s, &err);
-        px_input_close(&s.input);
-    }
+    px_table_reader_close(s.table);
+    px_input_close(&s.input);
     px_package_close(s.package);
     return finish(&s, code, &err);
 }
 
 static const struct px_option options[] = {
-    {"input", 'i', PX_OPTION_TEXT, "FILE", "Rows as CSV; - is standard input.", "-"},
+    {"input", 'i', PX_OPTION_TEXT, "FILE",
+     "Rows as CSV or Parquet; - is standard input. The same as INPUT.", "-"},
     {"output", 'o', PX_OPTION_TEXT, "FILE",
      "Where the scores go; - is standard output. A file appears when it is complete.", "-"},
     {"margin", 'm', PX_OPTION_FLAG, NULL, "Print raw margins instead of scores.", NULL},
@@ -221,25 +267,31 @@ static const struct px_option options[] = {
 
 const struct px_verb px_verb_predict = {
     .name = "predict",
-    .summary = "Score the rows of a CSV file.",
-    .arguments = "MODEL",
-    .details = "MODEL is a package folder or a bare model file (XGBoost JSON or UBJSON, LightGBM "
-               "text). The "
-               "input may have any size; it is read by all cores in bounded memory, and the order "
-               "of rows is kept. "
-               "Columns that are "
-               "no feature, such as the target, are ignored.\n"
-               "\n"
-               "The output has one column 'score', or 'score_<class>' for each class. An empty "
-               "field, NA, NaN, "
-               "null, None and ? mean missing. Bad rows (a field that is no number, a wrong count "
-               "of fields) "
-               "are reported with their line numbers; a skipped row has no output row.\n"
-               "\n"
-               "    phoenix predict bank --input rows.csv --output scores.csv\n"
-               "    zcat rows.csv.gz | phoenix predict model.json --json | head",
+    .summary = "Score the rows of a CSV or Parquet file.",
+    .arguments = "MODEL [INPUT]",
+    .details =
+        "MODEL is a package folder or a bare model file (XGBoost JSON or UBJSON, LightGBM "
+        "text). The "
+        "input may have any size; it is read by all cores in bounded memory, and the order "
+        "of rows is kept. "
+        "Columns that are "
+        "no feature, such as the target, are ignored.\n"
+        "\n"
+        "The output has one column 'score', or 'score_<class>' for each class. An empty "
+        "field, NA, NaN, "
+        "null, None and ? mean missing. Bad rows (a field that is no number, a wrong count "
+        "of fields) "
+        "are reported with their line numbers; a skipped row has no output row.\n"
+        "\n"
+        "A Parquet file is known by its content and read with DuckDB's library, when there is "
+        "one (libduckdb.so; PHOENIX_DUCKDB_LIBRARY names its file). NULL is missing, and "
+        "'row' takes the place of 'line'.\n"
+        "\n"
+        "    phoenix predict bank --input rows.csv --output scores.csv\n"
+        "    phoenix predict bank rows.parquet --output scores.csv\n"
+        "    zcat rows.csv.gz | phoenix predict model.json --json | head",
     .options = options,
     .arguments_min = 1,
-    .arguments_max = 1,
+    .arguments_max = 2,
     .run = run_predict,
 };

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tables of columns through the pipeline: chunks of columns are fetched in order, and threads turn them into rows,
+ * score and print them. A number goes to the matrix as it is; a text is encoded as the field of a CSV
+ * would be, so that the same table scores the same in both forms.
+ */
+#include "application/batch/outcome.h"
+#include "shared/alloc.h"
+
+#include <math.h>
+
+enum { JOBS_PER_THREAD = 8 /* chunks of two thousand rows */ };
+
+struct job {
+    struct px_table_chunk chunk;
+    uint64_t first_row; /* number of the chunk's first row */
+    struct px_outcome outcome;
+};
+
+struct batch {
+    struct px_sink sink;
+    struct px_header header;
+    const struct px_batch_table *table;
+    const struct px_table_column *columns;
+    size_t *selected; /* [n_selected]: columns that are features */
+    size_t n_selected;
+    struct px_scorer *scorers; /* [n_threads] */
+    struct job *jobs;          /* [n_jobs] */
+    void **scorer_list, **job_list;
+    size_t n_threads, n_jobs;
+    uint64_t n_rows;
+};
+
+static enum px_code bind(struct batch *b, struct px_err *err)
+{
+    size_t n;
+    b->columns = px_table_reader_columns(b->table->reader, &n);
+    struct px_str *names = px_alloc(n, sizeof *names);
+    b->selected = px_alloc(n, sizeof *b->selected);
+    enum px_code code = PX_OK;
+    if (!names || !b->selected)
+        code = px_err_set(err, PX_E_NO_MEMORY, "no memory for %zu columns", n);
+    for (size_t c = 0; code == PX_OK && c < n; c++)
+        names[c] = b->columns[c].name;
+    if (code == PX_OK)
+        code = px_header_bind(&b->header, names, n, err);
+    px_free(names);
+    for (size_t c = 0; code == PX_OK && c < n; c++) {
+        if (b->header.binding.feature_of[c] < 0)
+            continue;
+        b->selected[b->n_selected++] = c;
+        if (b->columns[c].type == PX_TABLE_UNREADABLE)
+            code = px_err_set(err, PX_E_INVALID,
+                              "column '%.*s': expected numbers, booleans or text, got %.*s",
+                              PX_STR_ARG(b->columns[c].name), PX_STR_ARG(b->columns[c].type_name));
+    }
+    return code == PX_OK ? px_table_reader_select(b->table->reader, b->selected, b->n_selected, err)
+                         : code;
+}
+
+static enum px_code create(struct batch *b, const struct px_package *package, struct px_err *err)
+{
+    b->n_jobs = b->n_threads * JOBS_PER_THREAD;
+    b->scorers = px_alloc(b->n_threads, sizeof *b->scorers);
+    b->jobs = px_alloc(b->n_jobs, sizeof *b->jobs);
+    b->scorer_list = px_alloc(b->n_threads, sizeof *b->scorer_list);
+    b->job_list = px_alloc(b->n_jobs, sizeof *b->job_list);
+    enum px_code code = PX_OK;
+    if (!b->scorers || !b->jobs || !b->scorer_list || !b->job_list)
+        code = px_err_set(err, PX_E_NO_MEMORY, "no memory for %zu threads", b->n_threads);
+    for (size_t i = 0; code == PX_OK && i < b->n_threads; i++) {
+        b->scorer_list[i] = &b->scorers[i];
+        code = px_scorer_init(&b->scorers[i], package, &b->sink.format, err);
+    }
+    for (size_t i = 0; code == PX_OK && i < b->n_jobs; i++)
+        b->job_list[i] = &b->jobs[i];
+    return code;
+}
+
+static void destroy(struct batch *b)
+{
+    for (size_t i = 0; b->scorers && i < b->n_threads; i++)
+        px_scorer_deinit(&b->scorers[i]);
+    for (size_t i = 0; b->jobs && i < b->n_jobs; i++) {
+        px_table_chunk_release(&b->jobs[i].chunk);
+        px_outcome_deinit(&b->jobs[i].outcome);
+    }
+    px_free(b->scorers);
+    px_free(b->jobs);
+    px_free(b->scorer_list);
+    px_free(b->job_list);
+    px_free(b->selected);
+    px_header_deinit(&b->header);
+    px_sink_deinit(&b->sink);
+}
+
+/* A column of a chunk and the feature that it is. */
+struct source {
+    const struct px_table_chunk *chunk;
+    const struct px_table_values *values;
+    enum px_table_type type;
+    const struct px_feature *feature;
+};
+
+static enum px_code encode_value(const struct source *s, size_t row, double *ret,
+                                 struct px_err *err)
+{
+    const uint64_t *valid = s->values->valid;
+    if (valid && !(valid[row / 64] >> row % 64 & 1)) {
+        *ret = NAN;
+        return PX_OK;
+    }
+    if (s->type == PX_TABLE_NUMBER)
+        return px_feature_encode_number(s->feature, ((const double *)s->values->items)[row], ret,
+                                        err);
+    if (s->type == PX_TABLE_BOOLEAN)
+        return px_feature_encode_bool(s->feature, ((const uint8_t *)s->values->items)[row] != 0,
+                                      ret, err);
+    return px_feature_encode_text(s->feature, s->chunk->text(s->values->items, row), ret, err);
+}
+
+/* Row `row` of the chunk as the next row of the matrix. */
+static enum px_code encode_row(const struct batch *b, const struct px_table_chunk *chunk,
+                               size_t row, struct px_matrix *matrix, struct px_err *err)
+{
+    for (size_t i = 0; i < b->n_selected; i++) {
+        size_t column = b->selected[i], feature = (size_t)b->header.binding.feature_of[column];
+        const struct source source = {chunk, &chunk->columns[i], b->columns[column].type,
+                                      &b->header.signature->features[feature]};
+        double value;
+        enum px_code code = encode_value(&source, row, &value, err);
+        if (code != PX_OK)
+            return code;
+        px_matrix_set(matrix, matrix->n_rows, feature, value);
+    }
+    return PX_OK;
+}
+
+static void work(void *context, void *worker, void *job)
+{
+    const struct batch *b = context;
+    struct px_scorer *scorer = worker;
+    struct job *j = job;
+    struct px_err why;
+    px_outcome_clear(&j->outcome);
+    scorer->chunk.n_rows = 0;
+    for (size_t row = 0; row < j->chunk.n_rows; row++) {
+        uint64_t place = j->first_row + row;
+        if (encode_row(b, &j->chunk, row, &scorer->chunk, &why) == PX_OK) {
+            j->outcome.n_rows++;
+            px_scorer_add(scorer, place, &j->outcome.output);
+            continue;
+        }
+        px_outcome_bad_row(&j->outcome, place, &why);
+        if (b->sink.options->fail_on_error)
+            break;
+    }
+    px_scorer_flush(scorer, &j->outcome.output);
+    px_table_chunk_release(&j->chunk);
+}
+
+static enum px_code fill(void *context, void *job, bool idle, enum px_fill *ret, struct px_err *err)
+{
+    struct batch *b = context;
+    struct job *j = job;
+    (void)idle; /* a file does not keep anybody waiting */
+    enum px_code code = px_table_reader_next(b->table->reader, &j->chunk, err);
+    if (code != PX_OK)
+        return code;
+    *ret = j->chunk.n_rows ? PX_FILL_JOB : PX_FILL_END;
+    j->first_row = b->n_rows + 1;
+    b->n_rows += j->chunk.n_rows;
+    return PX_OK;
+}
+
+static enum px_code emit(void *context, void *job, struct px_err *err)
+{
+    struct batch *b = context;
+    return px_sink_take(&b->sink, &((struct job *)job)->outcome, err);
+}
+
+static enum px_code run(struct batch *b, struct px_err *err)
+{
+    const struct px_pipeline_ops ops = {fill, work, emit, b};
+    const struct px_pipeline_size size = {b->scorer_list, b->job_list, b->n_threads, b->n_jobs};
+    enum px_code code = px_pipeline_run(&ops, &size, err);
+    return code == PX_OK ? px_sink_finish(&b->sink, err) : code;
+}
+
+enum px_code px_batch_predict_table(const struct px_package *package,
+                                    const struct px_batch_options *options,
+                                    const struct px_batch_io *io,
+                                    const struct px_batch_table *table, struct px_err *err)
+{
+    struct px_rows_options rows = options->rows;
+    struct batch b = {
+        .sink = {.options = options, .io = io, .progress = table->progress},
+        .table = table,
+        .n_threads = options->n_threads ? options->n_threads : 1,
+    };
+    PX_ASSERT(b.n_threads <= PX_PIPELINE_THREADS_MAX);
+    *table->progress = (struct px_batch_progress){0};
+    if (!rows.target.len)
+        rows.target = package->target;
+    rows.no_header = false; /* columns have names */
+    px_header_init(&b.header, &package->signature, &rows);
+    enum px_code code = px_sink_init(&b.sink, package, "row", err);
+    if (code == PX_OK)
+        code = bind(&b, err);
+    if (code == PX_OK)
+        code = create(&b, package, err);
+    if (code == PX_OK)
+        code = run(&b, err);
+    destroy(&b);
+    return code;
+}
