@@ -75,8 +75,8 @@ double time_lightgbm(const struct batches *batches,
                      void *booster, const char *parameters)
 {
     int64_t length;
-    TIME_CALL(predict(booster, BATCH, 1, (int32_t)batches->n_rows, (int32_t)batches->n_features, 1, 1,
-                      0, -1, parameters, &length, batches->out));
+    TIME_CALL(predict(booster, BATCH, 1, (int32_t)batches->n_rows, (int32_t)batches->n_features, 1,
+                      1, 0, -1, parameters, &length, batches->out));
 }
 
 /* LGBM_BoosterPredictForMatSingleRowFast, with the handle that its Init made. */
@@ -88,8 +88,7 @@ double time_lightgbm_fast(const struct batches *batches,
 }
 
 /* What lleaves compiles. */
-double time_lleaves(const struct batches *batches,
-                    void (*predict)(const void *, void *, int, int))
+double time_lleaves(const struct batches *batches, void (*predict)(const void *, void *, int, int))
 {
     TIME_CALL(predict(BATCH, batches->out, 0, (int)batches->n_rows));
 }

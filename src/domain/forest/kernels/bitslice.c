@@ -175,7 +175,7 @@ static double bitslice_cost(const struct px_kernel_input *input, const void *com
     uint32_t lanes = form_for(f, n)->lanes;
     double blocks = (double)((n + lanes - 1) / lanes);
     double groups = (double)((n + PX_SLICE_GROUP - 1) / PX_SLICE_GROUP);
-    double block = (double)slice->group_predicates.len * f->predicate +
+    double block = slice->n_predicate_operations * f->predicate +
                    (double)slice->n_network_loads * f->load + (double)slice->trees.len * f->index;
     double row = (double)input->codes->n_slots * f->code;
     double leaves = (double)slice->units.len * f->leaf *

@@ -117,8 +117,9 @@ struct px_slice {
     PX_VEC(struct px_slice_group) groups;
     uint8_t *tables; /* of leaves */
     size_t tables_size;
-    size_t n_network_loads; /* table entries that all trees read, for the cost */
-    uint32_t leaf_slots;    /* entries of every leaf table: 64, 128 or 256 */
+    size_t n_network_loads;        /* table entries that all trees read, for the cost */
+    double n_predicate_operations; /* vector operations that answer all predicates, for the cost */
+    uint32_t leaf_slots;           /* entries of every leaf table: 64, 128 or 256 */
     uint32_t
         places_max; /* of any group's table: predicates, two constants and the slots of programs */
 };

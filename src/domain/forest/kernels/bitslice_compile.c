@@ -104,9 +104,23 @@ static int compare_u32(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/*
+ * Vector operations that answer a predicate, for the cost: one with its prefix at hand, two more for each bit of
+ * a new prefix; a set has a prefix for every sixteen classes.
+ */
+static double count_operations(const struct px_code_column *column, uint32_t code, uint32_t before)
+{
+    double bits = 32 - __builtin_clz((column->n_codes - 1) | 1),
+           prefix = bits > 4 ? 2 * (bits - 4) : 0;
+    if (px_codes_is_class_column(column))
+        return (double)(column->n_codes / 16 + 1) * (prefix + 4);
+    return code / 16 == before / 16 ? 1 : 1 + prefix;
+}
+
 static bool add_columns(struct layout *l, struct px_slice_group *group)
 {
     struct px_slice *slice = l->slice;
+    uint32_t before = UINT32_MAX;
     group->first_column = (uint32_t)slice->columns.len;
     for (uint32_t i = 0; i < group->n_predicates; i++) {
         uint32_t at = group->first_predicate + i, predicate = slice->group_predicates.items[at];
@@ -120,6 +134,10 @@ static bool add_columns(struct layout *l, struct px_slice_group *group)
             *added = (struct px_slice_column){.column = column, .first = at};
         }
         slice->columns.items[slice->columns.len - 1].n++;
+        uint32_t code = l->input->codes->predicates[predicate].code;
+        slice->n_predicate_operations +=
+            count_operations(&l->input->codes->columns[column], code, before);
+        before = code;
     }
     group->n_columns = (uint32_t)slice->columns.len - group->first_column;
     return true;
