@@ -137,7 +137,7 @@ static uint64_t time_calls(const struct px_forest *forest, const struct pool *po
                            size_t n_calls, size_t *at)
 {
     struct px_matrix piece = pool->rows;
-    uint64_t begin_ns = px_clock_monotonic_ns();
+    uint64_t begin_ns = px_clock_thread_ns();
     piece.n_rows = batch;
     for (size_t i = 0; i < n_calls; i++) {
         if (*at + batch > pool->rows.n_rows)
@@ -146,7 +146,7 @@ static uint64_t time_calls(const struct px_forest *forest, const struct pool *po
         px_forest_predict(forest, &piece, pool->margins, pool->scratch, PX_FOREST_MARGIN);
         *at += batch;
     }
-    return px_clock_monotonic_ns() - begin_ns;
+    return px_clock_thread_ns() - begin_ns;
 }
 
 /* How many calls make a repetition, from the time of a few; warms up on the way. */
@@ -248,16 +248,30 @@ static enum px_code measure_line(struct bench *b, const struct px_forest *forest
     return code;
 }
 
+static void note_refusal(struct px_kernel_line *line, const char *reason)
+{
+    line->usable = false;
+    snprintf(line->reason, sizeof line->reason, "%s", reason);
+}
+
 static enum px_code run_line(struct bench *b, struct px_kernel_line *line, struct px_err *err)
 {
     const struct px_kernel_bench_options *o = &b->ret->options;
     const struct px_forest_options forced = {.rounds = o->rounds, .kernel = line->name};
     struct px_package *package = NULL;
-    if (line->reason)
+    struct px_err refusal = {0};
+    if (!line->usable)
         return PX_OK;
-    enum px_code code = px_package_open(o->path, &forced, &package, err);
-    if (code == PX_OK)
+    enum px_code code = px_package_open(o->path, &forced, &package, &refusal);
+    if (code == PX_OK) {
         code = measure_line(b, package->forest, line, err);
+    } else if (code == PX_E_INVALID && !o->kernel) {
+        /* Nobody had asked it before, because another kernel was forced by the environment. */
+        note_refusal(line, refusal.message);
+        code = PX_OK;
+    } else if (err) {
+        *err = refusal;
+    }
     px_package_close(package);
     return code;
 }
@@ -289,10 +303,11 @@ static enum px_code list_lines(struct bench *b, struct px_err *err)
         const struct px_forest_kernel *kernel = &info->kernels[i];
         if (only && strcmp(kernel->name, only) != 0)
             continue;
-        bool refused = kernel->state == PX_KERNEL_REFUSED;
-        ret->lines[ret->n_lines++] = (struct px_kernel_line){
-            .name = kernel->name, .reason = refused ? kernel->reason : NULL};
-        n_usable += !refused;
+        struct px_kernel_line *line = &ret->lines[ret->n_lines++];
+        *line = (struct px_kernel_line){.name = kernel->name, .usable = true};
+        if (kernel->state == PX_KERNEL_REFUSED)
+            note_refusal(line, kernel->reason);
+        n_usable += line->usable;
     }
     if (ret->n_lines == 0)
         return unknown_kernel(ret, err);

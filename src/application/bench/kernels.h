@@ -6,7 +6,8 @@
  * - Every kernel that supports the model is forced in turn (px_forest_options.kernel) and scores rows of a pool, a
  *   batch per call, walking through the pool so that neither caches nor branch predictors know the rows. One thread,
  *   margins: the objective's transform is the same for all kernels and is not timed.
- * - A repetition is as many calls as fill REPETITION_NS; its value is the time of a row. Median, least and 90th
+ * - A repetition is as many calls as fill REPETITION_NS of the thread's processor time, so that what other programs do in
+ *   between does not count; its value is the time of a row. Median, least and 90th
  *   percentile are over the repetitions. The time allowed is shared equally by the cells; a cell whose single call is
  *   longer than its share is still measured a few times.
  * - `touched` is what a call can walk through: the kernel's form of the model, the rows, the scratch, the margins. One
@@ -48,8 +49,9 @@ struct px_kernel_cell {
 };
 
 struct px_kernel_line {
-    const char *name;   /* as long as the package is open */
-    const char *reason; /* why there are no cells; NULL when there are */
+    const char *name;                /* as long as the package is open */
+    bool usable;                     /* it supports the model; then there are cells */
+    char reason[PX_ERR_MESSAGE_MAX]; /* why not */
     struct px_kernel_cell cells[PX_KERNEL_BENCH_BATCHES_MAX]; /* by batch */
 };
 

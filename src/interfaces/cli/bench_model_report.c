@@ -46,7 +46,7 @@ static void print_plan(FILE *out, const struct px_kernel_bench *b, size_t batch)
 {
     const struct px_forest_choice *choice = px_kernel_bench_choice(b, batch);
     char ns[32];
-    fprintf(out, "  chosen");
+    fputs(px_forest_info(b->package->forest)->kernel_forced ? "  forced" : "  chosen", out);
     if (choice->ns_per_row > 0)
         fprintf(out, ", %s at %zu row%s %s", px_format_count(choice->ns_per_row, ns), choice->rows,
                 choice->rows == 1 ? "" : "s", choice->measured ? "at load" : "predicted");
@@ -74,7 +74,7 @@ static const struct px_kernel_line *fastest(const struct px_kernel_bench *b, siz
     const struct px_kernel_line *best = NULL;
     for (size_t i = 0; i < b->n_lines; i++) {
         const struct px_kernel_line *line = &b->lines[i];
-        if (!line->reason && (!best || line->cells[batch].min_ns < best->cells[batch].min_ns))
+        if (line->usable && (!best || line->cells[batch].min_ns < best->cells[batch].min_ns))
             best = line;
     }
     return best;
@@ -83,7 +83,7 @@ static const struct px_kernel_line *fastest(const struct px_kernel_bench *b, siz
 static const struct px_kernel_line *chosen(const struct px_kernel_bench *b, size_t batch)
 {
     for (size_t i = 0; i < b->n_lines; i++) {
-        if (!b->lines[i].reason && b->lines[i].cells[batch].chosen)
+        if (b->lines[i].usable && b->lines[i].cells[batch].chosen)
             return &b->lines[i];
     }
     return NULL;
@@ -92,14 +92,16 @@ static const struct px_kernel_line *chosen(const struct px_kernel_bench *b, size
 /* Where the planner would have done better with another kernel, by these figures. */
 static void print_findings(FILE *out, const struct px_kernel_bench *b)
 {
-    for (size_t i = 0; i < b->options.n_batches; i++) {
+    bool had_choice = !px_forest_info(b->package->forest)->kernel_forced;
+    for (size_t i = 0; had_choice && i < b->options.n_batches; i++) {
         const struct px_kernel_line *best = fastest(b, i), *plan = chosen(b, i);
         if (!plan || plan == best)
             continue;
         double gain = plan->cells[i].min_ns / best->cells[i].min_ns;
         if (gain >= WORTH_TELLING)
-            fprintf(out, "at %zu rows %s was %.2f times as fast as the planner's choice, %s\n",
-                    b->options.batches[i], best->name, gain, plan->name);
+            fprintf(out, "at %zu row%s %s was %.2f times as fast as the planner's choice, %s\n",
+                    b->options.batches[i], b->options.batches[i] == 1 ? "" : "s", best->name, gain,
+                    plan->name);
     }
 }
 
@@ -110,14 +112,14 @@ void px_bench_model_print_text(FILE *out, const struct px_kernel_bench *b)
             "p90", "rows/s", "touched", "planner");
     for (size_t batch = 0; batch < b->options.n_batches; batch++) {
         for (size_t i = 0; i < b->n_lines; i++) {
-            if (!b->lines[i].reason)
+            if (b->lines[i].usable)
                 print_cell(out, b, &b->lines[i], batch);
         }
         fputc('\n', out);
     }
     print_findings(out, b);
     for (size_t i = 0; i < b->n_lines; i++) {
-        if (b->lines[i].reason)
+        if (!b->lines[i].usable)
             fprintf(out, "%s does not score this model: %s\n", b->lines[i].name,
                     b->lines[i].reason);
     }
@@ -177,7 +179,7 @@ static void put_results(struct px_json_writer *w, const struct px_kernel_bench *
     px_json_begin_array(w);
     for (size_t batch = 0; batch < b->options.n_batches; batch++) {
         for (size_t i = 0; i < b->n_lines; i++) {
-            if (!b->lines[i].reason)
+            if (b->lines[i].usable)
                 put_cell(w, b, &b->lines[i], batch);
         }
     }
@@ -187,6 +189,7 @@ static void put_results(struct px_json_writer *w, const struct px_kernel_bench *
 static void put_plan(struct px_json_writer *w, const struct px_kernel_bench *b)
 {
     const struct px_forest_info *info = px_forest_info(b->package->forest);
+    px_json_member_bool(w, "kernel_forced", info->kernel_forced);
     px_json_key(w, "plan");
     px_json_begin_array(w);
     for (size_t i = 0; i < info->n_choices; i++) {
@@ -205,7 +208,7 @@ static void put_refused(struct px_json_writer *w, const struct px_kernel_bench *
     px_json_key(w, "refused");
     px_json_begin_array(w);
     for (size_t i = 0; i < b->n_lines; i++) {
-        if (!b->lines[i].reason)
+        if (b->lines[i].usable)
             continue;
         px_json_begin_object(w);
         px_json_member_text(w, "kernel", b->lines[i].name);

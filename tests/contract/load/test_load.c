@@ -15,24 +15,26 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* What the server does; both kinds of server do it. */
-struct behaviour {
-    unsigned fail_every;
-    uint64_t service_ns;
-};
-
-static struct behaviour behaviour;
+/* What the server does, both kinds of it; its loop reads this while a run goes on. */
+static _Atomic unsigned fail_every;
+static _Atomic uint64_t service_ns;
 static _Atomic unsigned n_handled;
+
+static void behave(unsigned fails, uint64_t serves_ns)
+{
+    fail_every = fails;
+    service_ns = serves_ns;
+}
 
 static void handle(void *context, struct px_http_exchange *exchange)
 {
     (void)context;
-    if (behaviour.service_ns)
-        usleep((useconds_t)(behaviour.service_ns / PX_NS_PER_US));
+    if (service_ns)
+        usleep((useconds_t)(service_ns / PX_NS_PER_US));
     bool known = px_str_is(exchange->request.path, "/page");
     bool post = exchange->request.method == PX_HTTP_POST;
     unsigned n = post ? ++n_handled : 1;
-    bool fails = post && behaviour.fail_every && n % behaviour.fail_every == 0;
+    bool fails = post && fail_every && n % fail_every == 0;
     exchange->status = fails ? 500 : known ? 200 : 404;
     exchange->content_type = "text/plain";
     px_buf_text(exchange->body, known ? "the page" : "");
@@ -121,8 +123,8 @@ static struct px_load_job job_of(double rate)
 
 static void run(const struct px_load_job *job)
 {
-    simulated.fail_every = behaviour.fail_every;
-    simulated.service_ns = behaviour.service_ns ? behaviour.service_ns : 1000;
+    simulated.fail_every = fail_every;
+    simulated.service_ns = service_ns ? service_ns : 1000;
     simulated.n_requests = 0;
     n_handled = 0;
     CHECK_OK(px_load_run(current.load, job, &result, NULL));
@@ -138,7 +140,7 @@ static uint64_t sum_of_outcomes(void)
 
 static void check_every_request_has_one_fate(void)
 {
-    behaviour = (struct behaviour){0};
+    behave(0, 0);
     const struct px_load_job job = job_of(500);
     run(&job);
     CHECK_INT(result.tally.offered, 200);
@@ -154,7 +156,7 @@ static void check_every_request_has_one_fate(void)
 
 static void check_poisson(void)
 {
-    behaviour = (struct behaviour){0};
+    behave(0, 0);
     struct px_load_job job = job_of(500);
     job.arrivals = PX_LOAD_POISSON;
     run(&job);
@@ -164,7 +166,7 @@ static void check_poisson(void)
 
 static void check_statuses_are_counted(void)
 {
-    behaviour = (struct behaviour){.fail_every = 4};
+    behave(4, 0);
     const struct px_load_job job = job_of(500);
     run(&job);
     const struct px_load_tally *t = &result.tally;
@@ -177,7 +179,7 @@ static void check_statuses_are_counted(void)
 /* One loop that takes 200 ms per request can answer two of 40 in the window. */
 static void check_a_slow_server_loses_no_request(void)
 {
-    behaviour = (struct behaviour){.service_ns = 200 * PX_NS_PER_MS};
+    behave(0, 200 * PX_NS_PER_MS);
     struct px_load_job job = job_of(100);
     job.warmup_ns = 0;
     job.timeout_ns = 300 * PX_NS_PER_MS;
@@ -200,7 +202,7 @@ static bool cancel(void *context, const struct px_load_progress *progress)
 
 static void check_cancel(void)
 {
-    behaviour = (struct behaviour){0};
+    behave(0, 0);
     struct px_load_job job = job_of(100);
     job.progress = cancel;
     CHECK_INT(px_load_run(current.load, &job, &result, NULL), PX_E_CANCELLED);
@@ -209,7 +211,7 @@ static void check_cancel(void)
 static void check_fetch(void)
 {
     struct px_load_reply reply = {.body = px_buf(100)};
-    behaviour = (struct behaviour){0};
+    behave(0, 0);
     CHECK_OK(px_load_fetch(current.load, &current.address, px_str("/page"), &reply, NULL));
     CHECK_INT(reply.status, 200);
     CHECK_STR(px_buf_view(&reply.body), "the page");
@@ -277,7 +279,7 @@ PX_TEST(several_threads_share_the_schedule)
     struct px_net *net = start_server();
     int dead;
     use_server(net, &dead);
-    behaviour = (struct behaviour){0};
+    behave(0, 0);
     struct px_load_job job = job_of(600);
     job.n_threads = 3;
     run(&job);
@@ -295,7 +297,7 @@ PX_TEST(a_body_that_is_larger_than_the_socket_s_buffer_is_sent_whole)
     struct px_net *net = start_server();
     int dead;
     use_server(net, &dead);
-    behaviour = (struct behaviour){0};
+    behave(0, 0);
     static char large[900000];
     memset(large, ' ', sizeof large);
     const struct px_str body = {large, sizeof large};
@@ -317,7 +319,7 @@ PX_TEST(no_memory_is_an_error_whenever_it_comes)
     struct px_net *net = start_server();
     int dead;
     use_server(net, &dead);
-    behaviour = (struct behaviour){0};
+    behave(0, 0);
     enum px_code code = PX_E_NO_MEMORY;
     struct px_load_job job = job_of(100);
     job.duration_ns = 20 * PX_NS_PER_MS;

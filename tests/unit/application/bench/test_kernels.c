@@ -49,7 +49,7 @@ PX_TEST(every_kernel_has_its_cells_or_a_reason)
     size_t n_measured = 0, n_chosen[3] = {0};
     for (size_t i = 0; i < bench.n_lines; i++) {
         const struct px_kernel_line *line = &bench.lines[i];
-        if (line->reason) {
+        if (!line->usable) {
             CHECK(line->reason[0] != '\0');
             continue;
         }
@@ -66,6 +66,23 @@ PX_TEST(every_kernel_has_its_cells_or_a_reason)
     CHECK(n_measured >= 2);
     for (size_t k = 0; k < 3; k++)
         CHECK_INT(n_chosen[k], 1);
+    px_kernel_bench_deinit(&bench);
+}
+
+PX_TEST(a_kernel_that_the_environment_forces_does_not_hide_the_others)
+{
+    const struct px_kernel_bench_options options = options_of(NULL);
+    CHECK(setenv("PHOENIX_KERNEL", "walker", 1) == 0);
+    enum px_code code = run(&options);
+    unsetenv("PHOENIX_KERNEL");
+    CHECK_OK(code);
+    size_t n_usable = 0;
+    for (size_t i = 0; i < bench.n_lines; i++) {
+        n_usable += bench.lines[i].usable;
+        CHECK(bench.lines[i].usable || bench.lines[i].reason[0]);
+        CHECK(!bench.lines[i].cells[0].chosen || strcmp(bench.lines[i].name, "walker") == 0);
+    }
+    CHECK(n_usable >= 2);
     px_kernel_bench_deinit(&bench);
 }
 
@@ -153,7 +170,9 @@ PX_TEST(the_model_is_removed)
     CHECK(unlink(path) == 0);
 }
 
-PX_TEST_MAIN(T(every_kernel_has_its_cells_or_a_reason) T(one_kernel_can_be_asked_for)
-                 T(data_is_repeated_and_its_faults_are_told) T(it_can_be_interrupted)
-                     T(batches_beyond_memory_are_refused) T(a_model_that_is_not_there_is_an_error)
-                         T(no_memory_is_an_error_whenever_it_comes) T(the_model_is_removed))
+PX_TEST_MAIN(T(every_kernel_has_its_cells_or_a_reason)
+                 T(a_kernel_that_the_environment_forces_does_not_hide_the_others)
+                     T(one_kernel_can_be_asked_for) T(data_is_repeated_and_its_faults_are_told)
+                         T(it_can_be_interrupted) T(batches_beyond_memory_are_refused)
+                             T(a_model_that_is_not_there_is_an_error)
+                                 T(no_memory_is_an_error_whenever_it_comes) T(the_model_is_removed))
