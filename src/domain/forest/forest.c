@@ -29,6 +29,8 @@ static enum px_code read_model(struct px_forest *forest, struct px_str bytes,
     px_ir_init(&forest->ir, format, lightgbm || catboost ? PX_TYPE_FP64 : PX_TYPE_FP32, bytes.len);
     if (px_str_starts(bytes, "\xEF\xBB\xBF"))
         bytes = px_str_n(bytes.ptr + 3, bytes.len - 3);
+    if (format == PX_FOREST_ONNX)
+        return px_onnx_read(&forest->ir, bytes, err);
     if (lightgbm)
         return px_lightgbm_read(&forest->ir, bytes, err);
     if (catboost)

@@ -28,6 +28,7 @@ enum px_forest_format {
     PX_FOREST_XGBOOST_UBJSON,
     PX_FOREST_LIGHTGBM_TEXT,
     PX_FOREST_CATBOOST_JSON,
+    PX_FOREST_ONNX,
 };
 
 const char *px_forest_format_name(enum px_forest_format format); /* "xgboost-json" ... */

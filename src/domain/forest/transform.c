@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "domain/forest/transform.h"
 
+#include "domain/forest/transform_onnx.h"
 #include "shared/compiler.h"
 
 #include <math.h>
@@ -84,9 +85,16 @@ static float each_f32(enum px_transform_kind kind, float x)
     return x;
 }
 
+static bool is_onnx(enum px_transform_kind kind)
+{
+    return kind >= PX_TRANSFORM_ONNX_ROUND;
+}
+
 void px_transform_f32(struct px_transform transform, const float *margins, float *scores, size_t n)
 {
-    if (transform.kind == PX_TRANSFORM_SOFTMAX) {
+    if (is_onnx(transform.kind)) {
+        px_transform_onnx_f32(transform.kind, margins, scores, n);
+    } else if (transform.kind == PX_TRANSFORM_SOFTMAX) {
         softmax_f32(margins, scores, n);
     } else if (transform.kind == PX_TRANSFORM_ARGMAX) {
         scores[0] = (float)argmax_f32(margins, n);
@@ -98,6 +106,8 @@ void px_transform_f32(struct px_transform transform, const float *margins, float
         for (size_t k = 0; k < n; k++)
             scores[k] = each_f32(transform.kind, margins[k]);
     }
+    for (size_t k = 0; transform.n_steps && k < px_transform_outputs(transform.kind, n); k++)
+        scores[k] = (float)px_steps_apply(transform.steps, transform.n_steps, (double)scores[k]);
 }
 
 static void softmax_f64(const double *margins, double *scores, size_t n)
@@ -133,10 +143,14 @@ static double each_f64(struct px_transform transform, double x)
 void px_transform_f64(struct px_transform transform, const double *margins, double *scores,
                       size_t n)
 {
-    if (transform.kind == PX_TRANSFORM_SOFTMAX) {
+    if (is_onnx(transform.kind)) {
+        px_transform_onnx_f64(transform.kind, margins, scores, n);
+    } else if (transform.kind == PX_TRANSFORM_SOFTMAX) {
         softmax_f64(margins, scores, n);
     } else {
         for (size_t k = 0; k < n; k++)
             scores[k] = each_f64(transform, margins[k]);
     }
+    for (size_t k = 0; transform.n_steps && k < px_transform_outputs(transform.kind, n); k++)
+        scores[k] = px_steps_apply(transform.steps, transform.n_steps, scores[k]);
 }

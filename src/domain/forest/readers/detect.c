@@ -15,6 +15,7 @@ const char *px_forest_format_name(enum px_forest_format format)
         [PX_FOREST_XGBOOST_UBJSON] = "xgboost-ubjson",
         [PX_FOREST_LIGHTGBM_TEXT] = "lightgbm-text",
         [PX_FOREST_CATBOOST_JSON] = "catboost-json",
+        [PX_FOREST_ONNX] = "onnx",
     };
     PX_ASSERT((size_t)format < PX_ARRAY_LEN(names));
     return names[format];
@@ -72,8 +73,7 @@ static bool looks_like_onnx(struct px_str bytes)
 {
     if (bytes.len < 4 || bytes.ptr[0] != 0x08 || (unsigned char)bytes.ptr[1] > 30)
         return false;
-    char next = bytes.ptr[2];
-    return next == 0x12 || next == 0x1A || next == 0x22 || next == 0x3A || next == 0x42;
+    return strchr("\x12\x1A\x22\x28\x32\x3A\x42", bytes.ptr[2]) && bytes.ptr[2];
 }
 
 static enum px_forest_format refuse_json(struct px_str probe, struct px_err *err)
@@ -119,13 +119,12 @@ static enum px_forest_format refuse_unknown(struct px_str bytes, struct px_err *
         return refuse(err, "PMML", "save the model in its library's own format");
     if (bytes.ptr[0] == '[' && contains(probe, "\"nodeid\""))
         return refuse(err, "a JSON dump of XGBoost trees, which loses information", SAVE_AS_JSON);
-    if (looks_like_onnx(bytes))
-        return refuse(err, "an ONNX model", "XGBoost and LightGBM models are served as they are");
     px_err_set(err, PX_E_UNSUPPORTED,
                "the file is no model that is known here (it starts with byte "
                "0x%02x)",
                (unsigned)(unsigned char)bytes.ptr[0]);
-    px_err_hint(err, "served are XGBoost .json and .ubj, and LightGBM .txt models");
+    px_err_hint(
+        err, "served are XGBoost .json and .ubj, LightGBM .txt and ONNX models of tree ensembles");
     return PX_FOREST_UNKNOWN;
 }
 
@@ -143,5 +142,7 @@ enum px_forest_format px_forest_detect(struct px_str bytes, struct px_err *err)
         return detect_braces(rest, err);
     if (px_str_starts(rest, "tree\n") || px_str_starts(rest, "tree\r\n"))
         return PX_FOREST_LIGHTGBM_TEXT;
+    if (looks_like_onnx(bytes))
+        return PX_FOREST_ONNX;
     return refuse_unknown(rest, err);
 }

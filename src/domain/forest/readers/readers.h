@@ -22,4 +22,8 @@ PX_MUST_USE enum px_code px_lightgbm_read(struct px_forest_ir *ir, struct px_str
 PX_MUST_USE enum px_code px_catboost_read(struct px_forest_ir *ir, struct px_str bytes,
                                           struct px_err *err);
 
+/* ONNX graphs of tree ensembles (ai.onnx.ml 1 to 5); sets ir->type. */
+PX_MUST_USE enum px_code px_onnx_read(struct px_forest_ir *ir, struct px_str bytes,
+                                      struct px_err *err);
+
 #endif

@@ -22,6 +22,7 @@ PX_TEST(formats_are_told_by_content)
     CHECK_INT(DETECT("tree\r\nversion=v4\r\n"), PX_FOREST_LIGHTGBM_TEXT);
     CHECK_INT(DETECT("{\"features_info\":{},\"oblivious_trees\":[]}"), PX_FOREST_CATBOOST_JSON);
     CHECK_INT(DETECT("{\"trees\":[],\"features_info\":{}}"), PX_FOREST_CATBOOST_JSON);
+    CHECK_INT(DETECT("\x08\x07\x12\x0bskl2onnx"), PX_FOREST_ONNX);
     CHECK_STR(px_str(px_forest_format_name(PX_FOREST_LIGHTGBM_TEXT)), "lightgbm-text");
     CHECK_STR(px_str(px_forest_format_name(PX_FOREST_UNKNOWN)), "unknown");
 }
@@ -38,7 +39,6 @@ PX_TEST(known_strangers_are_refused_by_name_with_a_hint)
         {PX_STR("\x1F\x8B\x08"), "gzip", "gunzip"},
         {PX_STR("\x28\xB5\x2F\xFD"), "zstd", "unzstd"},
         {PX_STR("CBM1xxxx"), "binary CatBoost model", "format='json'"},
-        {PX_STR("\x08\x07\x12\x0bskl2onnx"), "ONNX", "as they are"},
         {PX_STR("<?xml version=\"1.0\"?><PMML version=\"4.4\">"), "PMML", "own format"},
         {PX_STR("{\"name\":\"tree\",\"feature_infos\":{},\"tree_info\":[]}"), "dump of LightGBM",
          "model.txt"},
