@@ -90,8 +90,6 @@ static void print_info(const struct px_forest *forest)
     printf("one=%s\nmany=%s\n", info->kernel_one, info->kernel_many);
     printf("type=%s\n", px_datatype_name(info->feature_type));
     printf("threshold=%.17g\n", info->decision_threshold);
-    for (size_t i = 0; info->class_labels && i < info->n_classes && i < 100; i++)
-        printf("label=%.*s\n", PX_STR_ARG(info->class_labels[i]));
     for (size_t i = 0; i < info->n_warnings; i++)
         printf("warning=%.*s\n", PX_STR_ARG(info->warnings[i]));
     for (size_t i = 0; info->class_labels && i < info->n_classes && i < 100; i++)

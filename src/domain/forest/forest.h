@@ -3,7 +3,7 @@
  * Tree ensembles: model files in, exact scores out. The face of src/domain/forest.
  *
  * Concepts
- * - A forest is read from bytes (XGBoost JSON or UBJSON, LightGBM text, CatBoost JSON; the format is
+ * - A forest is read from bytes (XGBoost JSON or UBJSON, LightGBM text, CatBoost JSON, ONNX; the format is
  *   detected by content) into one internal form (ir.h), checked so that kernels need no checks, and compiled for the
  *   kernels that can score it.
  * - A margin is the sum of the leaves and the base score; a score is the margin after the objective's
@@ -34,7 +34,7 @@ enum px_forest_format {
 const char *px_forest_format_name(enum px_forest_format format); /* "xgboost-json" ... */
 
 /* The format by content; on PX_FOREST_UNKNOWN `err` (may be NULL) says what the bytes look like and
- * what to do (old XGBoost binary, pickle, binary CatBoost, PMML, ONNX, LightGBM dump...). */
+ * what to do (old XGBoost binary, pickle, binary CatBoost, PMML, LightGBM dump...). */
 enum px_forest_format px_forest_detect(struct px_str bytes, struct px_err *err);
 
 /* Which trees of an early-stopped XGBoost model count (its own predict() uses all). */
@@ -97,7 +97,7 @@ struct px_forest_info {
     struct px_str library_version; /* "1.7.4"; "v4" for LightGBM */
     struct px_str objective;       /* "binary:logistic" */
     enum px_datatype feature_type; /* PX_TYPE_FP32 or PX_TYPE_FP64: the element type of rows */
-    enum px_datatype score_type;   /* of scores and margins: FP32 for XGBoost, FP64 for LightGBM */
+    enum px_datatype score_type;   /* of scores and margins: feature_type */
     size_t n_features;
     const struct px_str *feature_names; /* [n_features], or NULL when the file has none */
     const bool *categorical;            /* [n_features]: declared so, or tested for codes */
