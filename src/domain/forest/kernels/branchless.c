@@ -164,8 +164,9 @@ static double branchless_cost(const struct px_kernel_input *input, const void *c
                               size_t n_rows)
 {
     const struct packed_forest *forest = compiled;
-    (void)input;
-    return (5.0 + 45.0 * px_walk_distance(forest->bytes)) * forest->steps * (double)n_rows;
+    double search = (double)input->ir->used_features.len; /* for missing values */
+    double walk = (5.0 + 45.0 * px_walk_distance(forest->bytes)) * forest->steps;
+    return (walk + search) * (double)n_rows;
 }
 
 static void branchless_margins(const struct px_kernel_input *input, const void *compiled,

@@ -185,13 +185,14 @@ static void NAMED(walk)(const struct px_forest_ir *ir, const struct NAMED(packed
         NAMED(walk_lanes)(ir, nodes, rows, at, depth, WALK_SPECIAL);
 }
 
-/* Has one of `n` rows a missing value? */
-static bool NAMED(any_missing)(const ELEMENT *const *rows, size_t n, size_t n_features)
+/* Has one of `n` rows a missing value, in a feature that some tree looks at? */
+static bool NAMED(any_missing)(const struct px_forest_ir *ir, const ELEMENT *const *rows, size_t n)
 {
+    const uint32_t *used = ir->used_features.items;
     bool missing = false;
     for (size_t i = 0; i < n; i++) {
-        for (size_t j = 0; j < n_features; j++)
-            missing |= isnan(rows[i][j]) != 0;
+        for (size_t j = 0; j < ir->used_features.len; j++)
+            missing |= isnan(rows[i][used[j]]) != 0;
     }
     return missing;
 }
@@ -225,8 +226,7 @@ static void NAMED(score_one)(const struct px_forest_ir *ir, const struct packed_
 {
     const ELEMENT *rows[PX_LANES] = {row, row, row, row, row, row, row, row};
     uint32_t at[PX_LANES];
-    enum walk_kind plain =
-        NAMED(any_missing)(rows, 1, ir->n_features) ? WALK_MISSING : WALK_COMPLETE;
+    enum walk_kind plain = NAMED(any_missing)(ir, rows, 1) ? WALK_MISSING : WALK_COMPLETE;
     NAMED(start_margins)(ir, margins, 1);
     for (size_t first = 0; first < ir->trees.len; first += PX_LANES) {
         const struct packed_tree *trees = &forest->trees[first];
@@ -269,8 +269,7 @@ static void NAMED(score_block)(const struct px_forest_ir *ir, const struct packe
     for (size_t i = 0; i < padded; i++)
         row[i] = px_matrix_row(rows, first + (i < n ? i : n - 1));
     NAMED(start_margins)(ir, margins, n);
-    enum walk_kind plain =
-        NAMED(any_missing)(row, n, ir->n_features) ? WALK_MISSING : WALK_COMPLETE;
+    enum walk_kind plain = NAMED(any_missing)(ir, row, n) ? WALK_MISSING : WALK_COMPLETE;
     for (size_t t = 0; t < ir->trees.len; t++) {
         const struct packed_tree *tree = &forest->trees[t];
         for (size_t i = 0; i < n; i += PX_LANES)

@@ -212,7 +212,7 @@ static double key_cycles(const struct keyed_forest *forest, size_t n_rows)
     return 3.0 * columns + 2.0 * searches;
 }
 
-/* Fitted on forests of 100 to 1,000 trees, 0.1 to 40 MB (docs/architecture/forest.md). */
+/* Fitted on forests of 100 to 1,000 trees, 0.1 to 40 MB (docs/architecture/kernels.md). */
 static double keyed_cost(const struct px_kernel_input *input, const void *compiled, size_t n_rows)
 {
     const struct keyed_forest *forest = compiled;
