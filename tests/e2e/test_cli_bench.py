@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -253,6 +254,17 @@ def test_an_interrupt_prints_what_there_is(server):
     assert process.returncode == 130 and "interrupted" in err
     if out:
         check(json.loads(out), LOAD)
+
+
+def limited(n):
+    """Limits the descriptors of a child, for good."""
+    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (n, n))
+
+
+def test_more_connections_than_descriptors_are_refused_before_the_run(server):
+    words = ("bench", server.url, "--model", "bank", "--rate", 10, "--connections", 1000)
+    text = fail(*words, preexec_fn=limited(800))
+    assert "800" in text and "ulimit" in text
 
 
 # --- load against servers that misbehave ---

@@ -39,11 +39,11 @@ struct px_inputs {
 };
 
 /* Reads the reply to GET /v2/models/M. PX_E_CORRUPT. */
-PX_MUST_USE enum px_code px_inputs_read(struct px_inputs *inputs, struct px_str json,
+PX_MUST_USE enum px_code px_inputs_read(struct px_inputs *inputs, struct px_str text,
                                         struct px_arena *arena, struct px_err *err);
 
 /* Adds what a Phoenix server tells in GET /api/v1/models; nothing happens when the reply is another one. */
-void px_inputs_guide(struct px_inputs *inputs, struct px_str json, struct px_str model,
+void px_inputs_guide(struct px_inputs *inputs, struct px_str text, struct px_str model,
                      struct px_arena *arena);
 
 #endif

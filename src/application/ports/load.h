@@ -81,8 +81,8 @@ struct px_load_ops {
     /* PX_E_UNAVAILABLE: no connection; PX_E_TIMEOUT; PX_E_CORRUPT: no HTTP; PX_E_TOO_LARGE. */
     enum px_code (*fetch)(struct px_load *load, const struct px_load_address *address,
                           struct px_str path, struct px_load_reply *ret, struct px_err *err);
-    /* PX_E_UNAVAILABLE when not one connection can be made at the start, PX_E_NO_MEMORY, PX_E_IO,
-     * PX_E_CANCELLED. What fails later is counted in the result. */
+    /* PX_E_UNAVAILABLE when not one connection can be made at the start, PX_E_INVALID when the process may
+     * not have so many, PX_E_NO_MEMORY, PX_E_IO, PX_E_CANCELLED. What fails later is counted in the result. */
     enum px_code (*run)(struct px_load *load, const struct px_load_job *job,
                         struct px_load_result *ret, struct px_err *err);
     void (*destroy)(struct px_load *load);

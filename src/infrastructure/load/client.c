@@ -9,10 +9,18 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { FETCH_TIMEOUT_S = 10, WATCH_MS = 50, HEAD_START_MS = 5, REQUEST_HEAD_MAX = 16 << 10 };
+enum {
+    FETCH_TIMEOUT_S = 10,
+    WATCH_MS = 50,
+    HEAD_START_MS = 5,
+    REQUEST_HEAD_MAX = 16 << 10,
+    DESCRIPTORS_BESIDES = 32, /* of the rest of the process */
+    PER_THREAD = 4,           /* epoll, waker, timer, and a file that is read at the ends */
+};
 
 /* One run: its workers and their threads. */
 struct run {
@@ -153,13 +161,31 @@ static enum px_code run_workers(struct run *run, struct px_load_result *ret, str
     return code;
 }
 
+/* Each connection is a descriptor: raises the limit as far as the system lets this process. */
+static enum px_code allow_descriptors(const struct px_load_job *job, struct px_err *err)
+{
+    struct rlimit limit;
+    rlim_t needed = (rlim_t)job->n_connections + PER_THREAD * job->n_threads + DESCRIPTORS_BESIDES;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= needed)
+        return PX_OK;
+    limit.rlim_cur = limit.rlim_max < needed ? limit.rlim_max : needed;
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur >= needed)
+        return PX_OK;
+    px_err_set(err, PX_E_INVALID,
+               "%u connections need %llu descriptors, this process may open %llu",
+               job->n_connections, (unsigned long long)needed, (unsigned long long)limit.rlim_cur);
+    return px_err_hint(err, "use fewer connections, or raise 'ulimit -Hn'");
+}
+
 static enum px_code client_run(struct px_load *load, const struct px_load_job *job,
                                struct px_load_result *ret, struct px_err *err)
 {
     (void)load;
     struct run run = {.job = job};
     memset(ret, 0, sizeof *ret);
-    enum px_code code = px_load_wire_init(&run.wire, job->requests, err);
+    enum px_code code = allow_descriptors(job, err);
+    if (code == PX_OK)
+        code = px_load_wire_init(&run.wire, job->requests, err);
     if (code == PX_OK)
         code = px_peer_find(&run.peer, &job->requests->address, job->timeout_ns, err);
     if (code == PX_OK)

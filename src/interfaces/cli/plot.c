@@ -42,7 +42,7 @@ const char *px_format_count(double value, char *out)
 /* The ends of the axis: a little below the least and at the largest value, at least a factor of ten apart. */
 static void find_range(const struct px_plot *plot, double *ret_bottom, double *ret_top)
 {
-    double least = INFINITY, most = 1;
+    double least = HUGE_VAL, most = 1;
     for (size_t i = 0; i < plot->n_columns; i++) {
         if (plot->low[i] > 0 && plot->low[i] < least)
             least = plot->low[i];
