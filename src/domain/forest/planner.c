@@ -14,7 +14,7 @@
 #include "domain/forest/measure.h"
 
 const struct px_kernel *const px_kernels[PX_KERNELS] = {
-    &px_bitslice512_kernel, &px_bitslice256_kernel, &px_bitslice64_kernel,
+    &px_bitslice512_kernel, &px_bitslice256_kernel, &px_bitslice64_kernel, &px_node_parallel_kernel,
     &px_keyed_kernel,       &px_branchless_kernel,  &px_walker_kernel,
 };
 

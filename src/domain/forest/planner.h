@@ -23,7 +23,7 @@
 #include "domain/forest/kernels/kernel.h"
 
 enum {
-    PX_KERNELS = 6,
+    PX_KERNELS = 7,
     PX_PLAN_KERNELS_MAX = 16, /* of any table */
     PX_PLAN_CLASSES = 10,
     PX_PLAN_ROWS_MAX = 1 << (PX_PLAN_CLASSES - 1),

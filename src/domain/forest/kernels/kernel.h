@@ -45,8 +45,9 @@ struct px_kernel {
                     const struct px_matrix *rows, void *margins, void *scratch);
 };
 
-extern const struct px_kernel px_walker_kernel;     /* the reference: supports everything */
-extern const struct px_kernel px_branchless_kernel; /* packed nodes, several walks at a time */
-extern const struct px_kernel px_keyed_kernel;      /* the same over integer keys of the row */
+extern const struct px_kernel px_node_parallel_kernel; /* one row, many splits an instruction */
+extern const struct px_kernel px_walker_kernel;        /* the reference: supports everything */
+extern const struct px_kernel px_branchless_kernel;    /* packed nodes, several walks at a time */
+extern const struct px_kernel px_keyed_kernel;         /* the same over integer keys of the row */
 
 #endif
