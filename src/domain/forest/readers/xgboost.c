@@ -28,7 +28,25 @@ static bool going(const struct px_xgboost_file *file)
     return file->code == PX_OK && !px_doc_failed(&file->doc);
 }
 
-static void read_object(struct px_xgboost_file *file, const struct field *fields, size_t n)
+/* What to do with a key that is in no table. */
+static void pass_over(struct px_xgboost_file *file, struct px_str key)
+{
+    (void)key;
+    px_doc_skip(&file->doc);
+}
+
+/* Up to 3.4 `learner` has the same few members; another one may change what the rest means. */
+static void warn_and_pass_over(struct px_xgboost_file *file, struct px_str key)
+{
+    file->code = px_ir_warn(file->ir, file->err,
+                            "learner has a member '%.*s' that is not known here; compare some "
+                            "predictions before serving the model",
+                            PX_STR_ARG(key));
+    px_doc_skip(&file->doc);
+}
+
+static void read_object(struct px_xgboost_file *file, const struct field *fields, size_t n,
+                        void (*otherwise)(struct px_xgboost_file *file, struct px_str key))
 {
     struct px_str key;
     px_doc_enter_object(&file->doc);
@@ -39,11 +57,11 @@ static void read_object(struct px_xgboost_file *file, const struct field *fields
         if (i < n)
             fields[i].read(file);
         else
-            px_doc_skip(&file->doc);
+            otherwise(file, key);
     }
 }
 
-#define READ_OBJECT(file, fields) read_object(file, fields, PX_ARRAY_LEN(fields))
+#define READ_OBJECT(file, fields) read_object(file, fields, PX_ARRAY_LEN(fields), pass_over)
 
 static void fail_memory(struct px_xgboost_file *file)
 {
@@ -281,7 +299,7 @@ static void read_learner(struct px_xgboost_file *file)
         {"objective", read_objective},         {"gradient_booster", read_booster},
     };
     file->has_learner = true;
-    READ_OBJECT(file, fields);
+    read_object(file, fields, PX_ARRAY_LEN(fields), warn_and_pass_over);
 }
 
 static void read_version(struct px_xgboost_file *file)
