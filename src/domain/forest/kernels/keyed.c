@@ -101,6 +101,8 @@ static struct ahead next_tree(const struct keyed_forest *forest, size_t t, size_
 
 static void fetch_ahead(struct ahead *ahead)
 {
+    if (ahead->at == ahead->end) /* both are NULL behind the last tree */
+        return;
     const char *end =
         (size_t)(ahead->end - ahead->at) < ahead->step ? ahead->end : ahead->at + ahead->step;
     for (; ahead->at < end; ahead->at += PX_CACHE_LINE)
