@@ -271,7 +271,7 @@ const struct px_verb px_verb_predict = {
     .arguments = "MODEL [INPUT]",
     .details =
         "MODEL is a package folder or a bare model file (XGBoost JSON or UBJSON, LightGBM "
-        "text). The "
+        "text, CatBoost JSON, ONNX). The "
         "input may have any size; it is read by all cores in bounded memory, and the order "
         "of rows is kept. "
         "Columns that are "

@@ -190,8 +190,8 @@ const struct px_verb px_verb_serve = {
     .arguments = "MODEL | NAME=MODEL... | DIR",
     .details =
         "MODEL is a package folder (model.yaml) or a bare model file: XGBoost JSON or UBJSON,\n"
-        "LightGBM text. DIR holds models as <model>/<version>/file. A model that cannot be loaded\n"
-        "is listed as failed with its reason; the others serve.\n"
+        "LightGBM text, CatBoost JSON, ONNX. DIR holds models as <model>/<version>/file. A model\n"
+        "that cannot be loaded is listed as failed with its reason; the others serve.\n"
         "\n"
         "Examples:\n"
         "  phoenix serve model.json\n"

@@ -124,7 +124,8 @@ static enum px_forest_format refuse_unknown(struct px_str bytes, struct px_err *
                "0x%02x)",
                (unsigned)(unsigned char)bytes.ptr[0]);
     px_err_hint(
-        err, "served are XGBoost .json and .ubj, LightGBM .txt and ONNX models of tree ensembles");
+        err, "served are XGBoost .json and .ubj, LightGBM .txt, CatBoost .json and ONNX models of "
+             "tree ensembles");
     return PX_FOREST_UNKNOWN;
 }
 
