@@ -275,6 +275,10 @@ enum px_code px_ir_add_values(struct px_forest_ir *ir, const double *values, siz
     struct px_value_list *list = px_vec_push(&ir->value_lists);
     if (!list || !px_vec_reserve(&ir->values, first + n))
         return px_ir_no_memory(err);
+    *ret_list = (uint32_t)(ir->value_lists.len - 1);
+    *list = (struct px_value_list){.first = (uint32_t)first};
+    if (n == 0)
+        return PX_OK;
     double *sorted = &ir->values.items[first];
     memcpy(sorted, values, n * sizeof *sorted);
     qsort(sorted, n, sizeof *sorted, compare_doubles);
@@ -285,14 +289,15 @@ enum px_code px_ir_add_values(struct px_forest_ir *ir, const double *values, siz
             sorted[kept++] = sorted[i];
     }
     ir->values.len += kept;
-    *list = (struct px_value_list){(uint32_t)first, (uint32_t)kept};
-    *ret_list = (uint32_t)(ir->value_lists.len - 1);
+    list->n = (uint32_t)kept;
     return PX_OK;
 }
 
 bool px_ir_in_values(const struct px_forest_ir *ir, uint32_t list, double x)
 {
     const struct px_value_list *l = &ir->value_lists.items[list];
+    if (l->n == 0)
+        return false;
     const double *values = &ir->values.items[l->first];
     size_t low = 0, high = l->n;
     while (low < high) {

@@ -61,7 +61,6 @@ struct px_onnx_value {
     const double *numbers;               /* CONSTANT, TABLE */
     size_t ensemble;                     /* TABLE, LABELS */
     const struct px_onnx_scores *scores; /* SCORES, DECISION */
-    struct px_str name;                  /* DECISION: of the scores */
     enum px_step_op compare;             /* DECISION: LESS or GREATER than `limit` */
     double limit, yes, no;               /* DECISION: and the values of both answers */
 };

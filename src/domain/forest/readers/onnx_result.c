@@ -115,7 +115,9 @@ static enum px_code set_base(struct result *r, struct px_err *err)
 static void set_aggregate(struct result *r)
 {
     const struct px_onnx_ensemble *e = r->ensemble;
-    if (e->aggregate == PX_ONNX_AVERAGE && !r->scores->terms[0].values)
+    if (r->scores->terms[0].values) /* the aggregate of one tree */
+        return;
+    if (e->aggregate == PX_ONNX_AVERAGE)
         r->ir->sum_divisor = (double)e->trees.len;
     else if (e->aggregate == PX_ONNX_MIN)
         r->ir->aggregate = PX_AGGREGATE_MIN;

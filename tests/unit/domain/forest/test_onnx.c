@@ -364,6 +364,13 @@ PX_TEST(members_stand_in_the_order_of_the_nodes_and_not_of_the_walk)
     CHECK_DOUBLE(ONNX_SCORE(m, (double)NAN, 5.0), 30.0);
 }
 
+PX_TEST(an_empty_list_of_members_is_never_hit)
+{
+    const struct onnx m = VERSION_5("6", "0", ONE_TARGET, {"membership_values", "f32", "nan"});
+    CHECK_ABOUT(ONNX_SCORE(m, 0.0), 0.7);
+    CHECK_ABOUT(ONNX_SCORE(m, (double)NAN), 0.7);
+}
+
 PX_TEST(a_tree_of_one_leaf_has_no_question)
 {
     const struct onnx m = {.nodes = {{.op = "TreeEnsemble",
@@ -594,6 +601,7 @@ PX_TEST_MAIN(
     T(several_votes_of_a_leaf_all_count)
     T(votes_of_inner_nodes_count_for_nothing)
     T(members_stand_in_the_order_of_the_nodes_and_not_of_the_walk)
+    T(an_empty_list_of_members_is_never_hit)
     T(a_tree_of_one_leaf_has_no_question)
     T(a_chain_of_equals_that_share_a_child_is_a_set)
     T(doubles_are_rounded_before_floats_are_compared)
