@@ -26,7 +26,8 @@ static ELEMENT NAMED(linear_value)(const struct px_forest_ir *ir, const struct p
                                    uint32_t leaf, const ELEMENT *row)
 {
     const struct px_linear_leaf *linear = &ir->linear_leaves.items[tree->first_linear + leaf];
-    const struct px_linear_term *terms = &ir->linear_terms.items[linear->first_term];
+    const struct px_linear_term *terms =
+        linear->n_terms ? &ir->linear_terms.items[linear->first_term] : NULL;
     double sum = linear->constant;
     bool missing = false;
     for (uint32_t i = 0; i < linear->n_terms; i++) {
