@@ -28,19 +28,6 @@ enum {
 
 #define UNREACHED UINT64_MAX
 
-static enum px_reading reading_of(const struct px_node *node)
-{
-    if (node->kind == PX_NODE_SET)
-        return PX_READ_SET;
-    if (node->kind == PX_NODE_VALUES)
-        return PX_READ_VALUES;
-    if (node->missing == PX_MISSING_AS_ZERO)
-        return PX_READ_MISSING_AS_ZERO;
-    if (node->missing == PX_MISSING_ZERO)
-        return node->default_left ? PX_READ_ZERO_LOW : PX_READ_ZERO_HIGH;
-    return node->default_left ? PX_READ_MISSING_LOW : PX_READ_MISSING_HIGH;
-}
-
 static uint64_t key_of_f32(float x)
 {
     uint32_t bits;
@@ -111,7 +98,7 @@ static void list_splits(const struct px_forest_ir *ir, uint32_t *place,
         const struct px_node *node = &ir->nodes.items[i];
         if (node->kind == PX_NODE_LEAF)
             continue;
-        enum px_reading reading = reading_of(node);
+        enum px_reading reading = px_reading_of(node);
         *splits++ = (struct px_codes_split){
             .key =
                 reading >= PX_READ_SET ? px_codes_class_key(node) : threshold_key(ir->type, node),

@@ -3,7 +3,7 @@
  * Codes: a row as small integers that answer everything the forest asks, exactly.
  *
  * Concepts
- * - A column is one reading of one feature. A feature has several when its splits read special numbers
+ * - A column is one reading (reading.h) of one feature. A feature has several when its splits read special numbers
  *   differently (missing left and missing right, zero as missing, categories).
  * - A threshold column has sorted distinct thresholds t. code(x) = #{k : t[k] <= x}, so that
  *   `x < t[k]` is `code <= k`, and a split goes right when `code >= k + 1`. `x <= t` is `x < t'` with t' the
@@ -24,17 +24,7 @@
 #ifndef PX_DOMAIN_FOREST_CODES_H
 #define PX_DOMAIN_FOREST_CODES_H
 
-#include "domain/forest/ir.h"
-
-enum px_reading {
-    PX_READ_MISSING_LOW = 0, /* NaN has code 0 */
-    PX_READ_MISSING_HIGH,    /* NaN has the last code */
-    PX_READ_MISSING_AS_ZERO, /* NaN has the code of 0 */
-    PX_READ_ZERO_LOW,        /* NaN and |x| <= PX_ZERO_THRESHOLD have code 0 */
-    PX_READ_ZERO_HIGH,       /* they have the last code */
-    PX_READ_SET,             /* class column of PX_NODE_SET */
-    PX_READ_VALUES,          /* class column of PX_NODE_VALUES */
-};
+#include "domain/forest/kernels/reading.h"
 
 enum {
     PX_CODES_NARROW_MAX = 256, /* codes of a column whose codes take one byte */

@@ -41,19 +41,6 @@ static uint64_t split_u64(const struct px_node *node)
     return ordered_u64(node->threshold) - (node->kind == PX_NODE_LT);
 }
 
-static enum px_reading reading_of(const struct px_node *node)
-{
-    if (node->kind == PX_NODE_SET)
-        return PX_READ_SET;
-    if (node->kind == PX_NODE_VALUES)
-        return PX_READ_VALUES;
-    if (node->missing == PX_MISSING_AS_ZERO)
-        return PX_READ_MISSING_AS_ZERO;
-    if (node->missing == PX_MISSING_ZERO)
-        return node->default_left ? PX_READ_ZERO_LOW : PX_READ_ZERO_HIGH;
-    return node->default_left ? PX_READ_MISSING_LOW : PX_READ_MISSING_HIGH;
-}
-
 /* Place of a feature among the used ones. */
 static size_t used_place(const struct px_forest_ir *ir, uint32_t feature)
 {
@@ -69,7 +56,7 @@ static size_t used_place(const struct px_forest_ir *ir, uint32_t feature)
 uint32_t px_keys_column(const struct px_keys *keys, const struct px_node *node)
 {
     size_t place = used_place(keys->ir, node->feature);
-    unsigned below = keys->readings[place] & ((1U << reading_of(node)) - 1U);
+    unsigned below = keys->readings[place] & ((1U << px_reading_of(node)) - 1U);
     return keys->first_column[place] + (uint32_t)__builtin_popcount(below);
 }
 
@@ -80,7 +67,7 @@ static void find_readings(struct px_keys *keys)
     px_vec_foreach (node, &keys->ir->nodes) {
         if (node->kind != PX_NODE_LEAF)
             keys->readings[used_place(keys->ir, node->feature)] |=
-                (uint8_t)(1U << reading_of(node));
+                (uint8_t)(1U << px_reading_of(node));
     }
 }
 

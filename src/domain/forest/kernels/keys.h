@@ -3,7 +3,7 @@
  * Keys: a row as 32-bit integers, so that every split is one comparison of integers.
  *
  * Concepts
- * - A column is one reading of one feature (codes.h); a feature has several when its splits treat missing
+ * - A column is one reading of one feature (reading.h); a feature has several when its splits treat missing
  *   values differently. Only features that splits look at have columns. Column 0 is 0 for every row.
  * - In a threshold column a split goes right when `split's key < row's key`. Of a float the key is its bits,
  *   rearranged so that keys are ordered as the numbers are; -0 and +0 have one key. Of a double it is the
@@ -22,8 +22,7 @@
 #ifndef PX_DOMAIN_FOREST_KEYS_H
 #define PX_DOMAIN_FOREST_KEYS_H
 
-#include "domain/forest/ir.h"
-#include "domain/forest/kernels/codes.h"
+#include "domain/forest/kernels/reading.h"
 
 enum {
     PX_KEY_LANES = 16,
