@@ -2,8 +2,6 @@
 /* The encoder for AVX2: 8 floats or 4 doubles a comparison; see codes_scalar.c for its twin. */
 #include "domain/forest/kernels/codes_tables.h"
 
-#include <math.h>
-
 #if defined(__x86_64__)
 #include <immintrin.h>
 
@@ -33,33 +31,7 @@ static ALWAYS_INLINE size_t count_f64(const double *numbers, double x)
     return (size_t)_mm_popcnt_u32(mask);
 }
 
-#define ELEMENT     float
-#define FABS        fabsf
-#define COUNT       count_f32
-#define NAMED(name) name##_f32
+#define ENCODE px_codes_encode_avx2
 #include "domain/forest/kernels/codes_encode.h"
-#undef ELEMENT
-#undef FABS
-#undef COUNT
-#undef NAMED
-
-#define ELEMENT     double
-#define FABS        fabs
-#define COUNT       count_f64
-#define NAMED(name) name##_f64
-#include "domain/forest/kernels/codes_encode.h"
-#undef ELEMENT
-#undef FABS
-#undef COUNT
-#undef NAMED
-
-void px_codes_encode_avx2(const struct px_codes *codes, const struct px_matrix *rows, size_t first,
-                          size_t n, uint8_t *out, size_t stride)
-{
-    if (codes->tables->type == PX_TYPE_FP32)
-        encode_f32(codes->tables, rows, first, n, out, stride);
-    else
-        encode_f64(codes->tables, rows, first, n, out, stride);
-}
 
 #endif

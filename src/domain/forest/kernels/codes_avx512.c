@@ -2,8 +2,6 @@
 /* The encoder for AVX-512: 16 floats or 8 doubles a comparison; see codes_scalar.c for its twin. */
 #include "domain/forest/kernels/codes_tables.h"
 
-#include <math.h>
-
 #if defined(__x86_64__)
 #include <immintrin.h>
 
@@ -26,33 +24,7 @@ static ALWAYS_INLINE size_t count_f64(const double *numbers, double x)
     return count_bits(_mm512_cmp_pd_mask(_mm512_load_pd(numbers), _mm512_set1_pd(x), _CMP_LE_OQ));
 }
 
-#define ELEMENT     float
-#define FABS        fabsf
-#define COUNT       count_f32
-#define NAMED(name) name##_f32
+#define ENCODE px_codes_encode_avx512
 #include "domain/forest/kernels/codes_encode.h"
-#undef ELEMENT
-#undef FABS
-#undef COUNT
-#undef NAMED
-
-#define ELEMENT     double
-#define FABS        fabs
-#define COUNT       count_f64
-#define NAMED(name) name##_f64
-#include "domain/forest/kernels/codes_encode.h"
-#undef ELEMENT
-#undef FABS
-#undef COUNT
-#undef NAMED
-
-void px_codes_encode_avx512(const struct px_codes *codes, const struct px_matrix *rows,
-                            size_t first, size_t n, uint8_t *out, size_t stride)
-{
-    if (codes->tables->type == PX_TYPE_FP32)
-        encode_f32(codes->tables, rows, first, n, out, stride);
-    else
-        encode_f64(codes->tables, rows, first, n, out, stride);
-}
 
 #endif
