@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Packs a forest for the node-parallel kernel; node_parallel.h has the form, node_parallel_avx512.c the loops.
+ * Packs a forest for the node-parallel kernel; node_parallel.h has the form, node_parallel_avx512.c the loops,
+ * node_parallel_scalar.c the same in plain C.
  *
  * A heap is filled place by place: place 1 has the root, the children of a split go to the two places below,
  * and both places below a leaf have that leaf again. What the bytes at places of a leaf say does not matter:
@@ -57,9 +58,6 @@ struct packer {
 
 static enum px_code refuse_forest(const struct px_kernel_input *input, struct px_err *err)
 {
-    if (!px_processor_has_avx512())
-        return px_err_set(err, PX_E_UNSUPPORTED,
-                          "the processor has no AVX-512 with byte permutations");
     if (!input->codes)
         return px_err_set(err, PX_E_UNSUPPORTED, "%s", input->codes_refusal);
     if (input->ir->linear_leaves.len)
@@ -498,8 +496,8 @@ static void node_parallel_destroy(void *compiled)
     px_free(np);
 }
 
-static enum px_code node_parallel_compile(const struct px_kernel_input *input, void **ret,
-                                          struct px_err *err)
+enum px_code px_node_parallel_pack(const struct px_kernel_input *input, void **ret,
+                                   struct px_err *err)
 {
     enum px_code code = refuse_forest(input, err);
     if (code != PX_OK)
@@ -517,6 +515,15 @@ static enum px_code node_parallel_compile(const struct px_kernel_input *input, v
     else
         node_parallel_destroy(packer.np);
     return code;
+}
+
+static enum px_code node_parallel_compile(const struct px_kernel_input *input, void **ret,
+                                          struct px_err *err)
+{
+    if (!px_processor_has_avx512())
+        return px_err_set(err, PX_E_UNSUPPORTED,
+                          "the processor has no AVX-512 with byte permutations");
+    return px_node_parallel_pack(input, ret, err);
 }
 
 static size_t node_parallel_bytes(const void *compiled)
@@ -542,8 +549,8 @@ static double node_parallel_cost(const struct px_kernel_input *input, const void
 #define MARGINS      px_node_parallel_margins
 #define SCRATCH_SIZE px_node_parallel_scratch_size
 #else
-#define MARGINS      NULL /* compile has refused */
-#define SCRATCH_SIZE NULL
+#define MARGINS      px_node_parallel_scalar_margins /* compile has refused */
+#define SCRATCH_SIZE px_node_parallel_scalar_scratch_size
 #endif
 
 const struct px_kernel px_node_parallel_kernel = {

@@ -108,9 +108,21 @@ struct px_node_parallel {
     void *values;             /* PANELS, vectors: weight * leaf, of the forest's type */
 };
 
+/*
+ * Packs for any processor what the kernel's compile packs where there is AVX-512; `ret` is for the kernel's own
+ * destroy and bytes. PX_E_UNSUPPORTED with the reason, PX_E_NO_MEMORY.
+ */
+PX_MUST_USE enum px_code px_node_parallel_pack(const struct px_kernel_input *input, void **ret,
+                                               struct px_err *err);
+
+/* The kernel's loops: with AVX-512, and their twin in plain C. */
 size_t px_node_parallel_scratch_size(const struct px_kernel_input *input, const void *compiled,
                                      size_t n_rows);
 void px_node_parallel_margins(const struct px_kernel_input *input, const void *compiled,
                               const struct px_matrix *rows, void *margins, void *scratch);
+size_t px_node_parallel_scalar_scratch_size(const struct px_kernel_input *input,
+                                            const void *compiled, size_t n_rows);
+void px_node_parallel_scalar_margins(const struct px_kernel_input *input, const void *compiled,
+                                     const struct px_matrix *rows, void *margins, void *scratch);
 
 #endif

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The node-parallel kernel against the walker, bit by bit, on every shape that it packs in its own way. */
+/*
+ * The node-parallel kernel against the walker, bit by bit, on every shape that it packs in its own way: the
+ * packed form by the loops in plain C on any processor, by those of AVX-512 where there is one.
+ */
 #include "random_forest.h"
 
-#include "domain/forest/kernels/kernel.h"
+#include "domain/forest/kernels/node_parallel.h"
 #include "domain/forest/kernels/processor.h"
 #include "domain/forest/selftest.h"
 #include "shared/alloc.h"
@@ -10,6 +13,16 @@
 enum { ROWS = 70, GAP = 5 };
 
 static const struct px_kernel *const kernel = &px_node_parallel_kernel;
+
+struct loops {
+    size_t (*scratch_size)(const struct px_kernel_input *input, const void *compiled,
+                           size_t n_rows);
+    void (*margins)(const struct px_kernel_input *input, const void *compiled,
+                    const struct px_matrix *rows, void *margins, void *scratch);
+};
+
+static const struct loops scalar = {px_node_parallel_scalar_scratch_size,
+                                    px_node_parallel_scalar_margins};
 
 /* Any NaN equals any NaN. */
 static bool same(const struct px_forest_ir *ir, const void *a, const void *b, size_t i)
@@ -22,17 +35,18 @@ static bool same(const struct px_forest_ir *ir, const void *a, const void *b, si
     return memcmp(&x, &y, sizeof x) == 0 || (isnan(x) && isnan(y));
 }
 
-static void compare(const struct px_kernel_input *input, void *compiled, struct px_matrix *rows)
+static void compare(const struct px_kernel_input *input, void *compiled, struct px_matrix *rows,
+                    struct loops loops)
 {
     size_t n = rows->n_rows * input->ir->n_margins;
     void *want = calloc(n, sizeof(double)), *got = calloc(n, sizeof(double));
-    size_t size = kernel->scratch_size(input, compiled, rows->n_rows);
+    size_t size = loops.scratch_size(input, compiled, rows->n_rows);
     char *scratch = px_alloc_aligned(PX_CACHE_LINE, size + PX_CACHE_LINE, 1);
     CHECK(want && got && scratch);
     CHECK_INT(size % PX_CACHE_LINE, 0);
     memset(scratch, 0xA5, size + PX_CACHE_LINE);
     px_walker_kernel.margins(input, NULL, rows, want, NULL);
-    kernel->margins(input, compiled, rows, got, scratch);
+    loops.margins(input, compiled, rows, got, scratch);
     for (size_t i = 0; i < n; i++)
         CHECK(same(input->ir, want, got, i));
     for (size_t i = size; i < size + PX_CACHE_LINE; i++)
@@ -49,7 +63,7 @@ static void check_forest(const struct px_forest_ir *ir, struct px_rng *rng)
     void *compiled = NULL;
     CHECK_OK(px_codes_create(ir, &codes, NULL));
     struct px_kernel_input input = {.ir = ir, .codes = codes};
-    if (kernel->compile(&input, &compiled, &err) != PX_OK)
+    if (px_node_parallel_pack(&input, &compiled, &err) != PX_OK)
         fprintf(stderr, "%s\n", err.message);
     CHECK(compiled);
     CHECK(kernel->bytes(compiled) > 0);
@@ -60,7 +74,9 @@ static void check_forest(const struct px_forest_ir *ir, struct px_rng *rng)
     CHECK(rows.data);
     for (int i = 0; i < 3; i++) {
         px_selftest_rows(ir, rng, &rows);
-        compare(&input, compiled, &rows);
+        compare(&input, compiled, &rows, scalar);
+        if (px_processor_has_avx512())
+            compare(&input, compiled, &rows, (struct loops){kernel->scratch_size, kernel->margins});
     }
     free(rows.data);
     kernel->destroy(compiled);
@@ -69,8 +85,6 @@ static void check_forest(const struct px_forest_ir *ir, struct px_rng *rng)
 
 static void check_shape(struct shape shape)
 {
-    if (!px_processor_has_avx512())
-        return;
     for (uint64_t seed = 1; seed <= 4; seed++) {
         struct px_forest_ir ir;
         struct px_rng rng = px_rng(seed);
@@ -141,7 +155,7 @@ PX_TEST(vector_leaves)
 {
     struct shape shape = {
         .n_features = 4, .n_trees = 45, .n_splits = 63, .complete = true, .vectors = true};
-    for (uint64_t seed = 0; px_processor_has_avx512() && seed < 4; seed++) {
+    for (uint64_t seed = 0; seed < 4; seed++) {
         struct px_forest_ir ir;
         struct px_rng rng = px_rng(seed);
         shape.type = seed % 2 ? PX_TYPE_FP32 : PX_TYPE_FP64;
@@ -158,7 +172,7 @@ PX_TEST(many_columns_and_wide_ones)
     static const size_t features[] = {64, 65, 128, 129, 256, 1, 2, 40};
     for (size_t i = 0; i < PX_ARRAY_LEN(features); i++) {
         struct shape shape = {.n_features = features[i], .n_trees = 60, .n_splits = 63};
-        for (uint64_t seed = 0; px_processor_has_avx512() && seed < 4; seed++) {
+        for (uint64_t seed = 0; seed < 4; seed++) {
             struct px_forest_ir ir;
             struct px_rng rng = px_rng(seed);
             shape.type = seed % 2 ? PX_TYPE_FP32 : PX_TYPE_FP64;
@@ -172,7 +186,7 @@ PX_TEST(many_columns_and_wide_ones)
     }
 }
 
-/* One compile call; the message of the refusal goes to `err`. */
+/* One attempt to pack; the message of the refusal goes to `err`. */
 static enum px_code compile_code(const struct px_forest_ir *ir, struct px_err *err)
 {
     struct px_codes *codes = NULL;
@@ -180,7 +194,7 @@ static enum px_code compile_code(const struct px_forest_ir *ir, struct px_err *e
     enum px_code code = px_codes_create(ir, &codes, err);
     struct px_kernel_input input = {.ir = ir, .codes = codes, .codes_refusal = "no codes"};
     if (code == PX_OK)
-        code = kernel->compile(&input, &compiled, err);
+        code = px_node_parallel_pack(&input, &compiled, err);
     kernel->destroy(compiled);
     px_codes_destroy(codes);
     return code;
@@ -197,10 +211,7 @@ PX_TEST(what_it_cannot_do_is_refused_with_the_reason)
     for (size_t i = 0; i < ir.nodes.len; i++)
         ir.nodes.items[i].default_left = true;
     CHECK_INT(compile_code(&ir, &err), PX_E_UNSUPPORTED);
-    if (px_processor_has_avx512())
-        CHECK_CONTAINS(err.message, "take 300 bytes of codes, at most 256");
-    else
-        CHECK_CONTAINS(err.message, "no AVX-512");
+    CHECK_CONTAINS(err.message, "take 300 bytes of codes, at most 256");
     ir.linear_leaves.len = 1; /* as if some leaf were linear */
     CHECK_INT(compile_code(&ir, &err), PX_E_UNSUPPORTED);
     ir.linear_leaves.len = 0;
@@ -208,7 +219,10 @@ PX_TEST(what_it_cannot_do_is_refused_with_the_reason)
     CHECK_INT(compile_code(&ir, &err), PX_E_UNSUPPORTED);
     struct px_kernel_input without = {.ir = &ir, .codes_refusal = "because"};
     void *compiled = NULL;
+    CHECK_INT(px_node_parallel_pack(&without, &compiled, &err), PX_E_UNSUPPORTED);
+    CHECK_CONTAINS(err.message, "because");
     CHECK_INT(kernel->compile(&without, &compiled, &err), PX_E_UNSUPPORTED);
+    CHECK_CONTAINS(err.message, px_processor_has_avx512() ? "because" : "no AVX-512");
     px_ir_deinit(&ir);
 }
 
@@ -224,12 +238,12 @@ static void check_failing_allocations(struct shape shape)
     for (uint64_t n = 1; code == PX_E_NO_MEMORY; n++) {
         void *compiled = NULL;
         px_alloc_fail_at(n);
-        code = kernel->compile(&input, &compiled, NULL);
+        code = px_node_parallel_pack(&input, &compiled, NULL);
         px_alloc_fail_at(0);
         CHECK((code == PX_OK) == (compiled != NULL));
         kernel->destroy(compiled);
     }
-    CHECK(code == PX_OK || !px_processor_has_avx512());
+    CHECK_INT(code, PX_OK);
     px_codes_destroy(codes);
     px_ir_deinit(&ir);
 }
