@@ -88,8 +88,9 @@ struct px_forest_choice {
 
 struct px_forest_self_test {
     bool done, passed;
-    size_t n_kernels; /* compared with the walker */
-    size_t n_rows;    /* that each chosen one scored, in batches of many sizes */
+    size_t n_kernels; /* compared with the walker; 0 when no other kernel supports the forest */
+    /* That each chosen one scored in batches of many sizes; when the walker alone is chosen, each of the others. */
+    size_t n_rows;
 };
 
 struct px_forest_info {

@@ -105,7 +105,7 @@ static void measure_class(const struct bench *bench, size_t class)
     }
 }
 
-static enum px_code make_rows(struct bench *bench, size_t n_rows, struct px_err *err)
+static bool make_rows(struct bench *bench, size_t n_rows)
 {
     const struct px_forest_ir *ir = bench->plan->input.ir;
     size_t size = px_datatype_size(ir->type),
@@ -120,9 +120,9 @@ static enum px_code make_rows(struct bench *bench, size_t n_rows, struct px_err 
     bench->scratch =
         px_alloc_aligned(PX_CACHE_LINE, px_plan_scratch_size(bench->plan, n_rows) + 1, 1);
     if (!bench->rows.data || !bench->margins || !bench->scratch)
-        return px_ir_no_memory(err);
+        return false;
     px_selftest_rows_repeated(ir, &rng, &bench->rows, distinct > 0 ? distinct : 1);
-    return PX_OK;
+    return true;
 }
 
 static void free_rows(struct bench *bench)
@@ -132,8 +132,7 @@ static void free_rows(struct bench *bench)
     px_free(bench->scratch);
 }
 
-enum px_code px_plan_measure(struct px_plan *plan, uint64_t (*clock_ns)(void), uint64_t budget_ns,
-                             struct px_err *err)
+void px_plan_measure(struct px_plan *plan, uint64_t (*clock_ns)(void), uint64_t budget_ns)
 {
     const struct px_forest_ir *ir = plan->input.ir;
     size_t row_bytes = (ir->n_features + ir->n_margins) * px_datatype_size(ir->type);
@@ -141,11 +140,10 @@ enum px_code px_plan_measure(struct px_plan *plan, uint64_t (*clock_ns)(void), u
     struct bench bench = {.plan = plan, .clock_ns = clock_ns};
     bench.deadline_ns = clock_ns() + budget_ns;
     n_rows = n_rows < PX_PLAN_ROWS_MAX ? n_rows : PX_PLAN_ROWS_MAX;
-    enum px_code code = n_rows ? make_rows(&bench, n_rows, err) : PX_OK;
-    for (size_t i = 0; code == PX_OK && i < PX_ARRAY_LEN(measured_classes); i++) {
+    bool made = n_rows > 0 && make_rows(&bench, n_rows);
+    for (size_t i = 0; made && i < PX_ARRAY_LEN(measured_classes); i++) {
         if ((size_t)1 << measured_classes[i] <= n_rows)
             measure_class(&bench, measured_classes[i]);
     }
     free_rows(&bench);
-    return code;
 }

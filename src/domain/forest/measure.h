@@ -7,9 +7,8 @@
 
 /*
  * Fills call_ns of the candidates of a few classes, small batches first, until `budget_ns` is used up. What
- * would not fit, as far as is known by then, is not begun. PX_E_NO_MEMORY.
+ * would not fit, as far as is known by then, is not begun. Nothing is measured when memory is short.
  */
-PX_MUST_USE enum px_code px_plan_measure(struct px_plan *plan, uint64_t (*clock_ns)(void),
-                                         uint64_t budget_ns, struct px_err *err);
+void px_plan_measure(struct px_plan *plan, uint64_t (*clock_ns)(void), uint64_t budget_ns);
 
 #endif

@@ -4,6 +4,10 @@
  * at once, so that a model of millions of nodes is never held in every form. The codes are made when the
  * first kernel wants them and freed when no chosen one does.
  *
+ * Only the reference must compile. A kernel for which memory is short is refused like one that does not fit
+ * the forest, and a measurement that cannot be made leaves the model alone to decide: a server that is short of
+ * memory serves slower instead of not at all.
+ *
  * Rejected: planning again while serving, from the times of real batches. It would follow the traffic, but
  * the plan of a model would depend on its history, and two replicas would differ without a visible reason.
  */
@@ -151,11 +155,21 @@ static enum px_code compile_forced(struct px_plan *plan, const char *name, struc
     return PX_OK;
 }
 
+static void refuse_for_memory(struct px_plan *plan, size_t kernel)
+{
+    struct px_plan_kernel *k = &plan->kernels[kernel];
+    k->refused = true;
+    snprintf(k->reason, sizeof k->reason, "there is not enough memory for it");
+}
+
 static enum px_code compile_all(struct px_plan *plan, struct px_err *err)
 {
     for (size_t i = 0; i < plan->n_kernels; i++) {
-        enum px_code code = px_plan_compile(plan, i, err);
-        if (code != PX_OK)
+        bool optional = i + 1 < plan->n_kernels;
+        enum px_code code = px_plan_compile(plan, i, optional ? NULL : err);
+        if (code == PX_E_NO_MEMORY && optional)
+            refuse_for_memory(plan, i);
+        else if (code != PX_OK)
             return code;
         if (plan->kernels[i].usable)
             px_plan_predict(plan, i);
@@ -174,10 +188,10 @@ enum px_code px_plan_init_with(struct px_plan *plan, const struct px_forest_ir *
                        options->kernels ? options->n_kernels : PX_KERNELS);
     enum px_code code =
         options->kernel ? compile_forced(plan, options->kernel, err) : compile_all(plan, err);
-    if (code == PX_OK && options->clock_ns)
-        code = px_plan_measure(plan, options->clock_ns, budget_ns, err);
     if (code != PX_OK)
         return code;
+    if (options->clock_ns)
+        px_plan_measure(plan, options->clock_ns, budget_ns);
     px_plan_choose(plan);
     px_plan_explain(plan);
     drop_unchosen(plan);

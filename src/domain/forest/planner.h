@@ -13,6 +13,8 @@
  *   measured and chosen, so noise alone does not lead to what the model says is far worse.
  * - A kernel that no class has chosen is dropped: its compiled form is freed, why is remembered.
  * - A forced kernel is taken for all classes, or refused with the reason.
+ * - When memory is short, kernels other than the last of the table are refused for it, and nothing is
+ *   measured; the plan goes on without.
  *
  * Ownership: init/deinit; the plan must not move while it is used, and the forest must outlive it.
  * Threads: immutable after px_plan_init; each call has its own scratch.
@@ -50,7 +52,7 @@ struct px_plan_options {
 struct px_plan_kernel {
     bool usable; /* compiled, and may be run */
     void *compiled;
-    bool refused;                   /* not for this forest or this processor: `reason` says why */
+    bool refused; /* not for this forest, this processor or this memory: `reason` says why */
     double cycles[PX_PLAN_CLASSES]; /* predicted for a call of 2^class rows; 0 when not asked */
     double
         call_ns[PX_PLAN_CLASSES]; /* measured for the same, the least of a few; 0 when it was not */
@@ -71,7 +73,7 @@ struct px_plan {
 
 /*
  * Plans by the cost model, or with `force` for one kernel. PX_E_INVALID for an unknown or unfit one,
- * PX_E_NO_MEMORY. After a failure only px_plan_deinit may follow.
+ * PX_E_NO_MEMORY for the forced kernel or the reference. After a failure only px_plan_deinit may follow.
  */
 PX_MUST_USE enum px_code px_plan_init(struct px_plan *plan, const struct px_forest_ir *ir,
                                       const char *force, struct px_err *err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Each row follows four random paths, each of a random tree: at every split its feature gets the
- * threshold, one of its neighbours, or a special value, and the walk goes on to a random child. So deep
+ * Each row follows four random paths, each of a random tree: at every split its feature gets the threshold
+ * (of a value list one of its numbers), one of its neighbours, or a special value, and the walk goes on to a random child. So deep
  * nodes are tested on their own thresholds, which rows of independent features hardly reach. Other features
  * get a special or a random value if some tree uses them, else 0: a few bytes of file can declare millions.
  *
@@ -85,6 +85,19 @@ static double category_value(const struct px_forest_ir *ir, struct px_rng *rng, 
     return (double)code - 1.0 + fraction;
 }
 
+/* A number of the list, a neighbour of one, or what lies halfway to the next number of the list. */
+static double listed_value(const struct px_forest_ir *ir, struct px_rng *rng, uint32_t list)
+{
+    const struct px_value_list *l = &ir->value_lists.items[list];
+    const double *values = &ir->values.items[l->first];
+    uint64_t pick = l->n ? px_rng_below(rng, l->n) : 0;
+    if (l->n == 0)
+        return px_rng_normal(rng);
+    if (pick + 1 < l->n && px_rng_below(rng, 4) == 0)
+        return values[pick] / 2 + values[pick + 1] / 2;
+    return neighbour(ir, rng, values[pick]);
+}
+
 static double value_for(const struct px_forest_ir *ir, struct px_rng *rng,
                         const struct px_node *node)
 {
@@ -92,6 +105,8 @@ static double value_for(const struct px_forest_ir *ir, struct px_rng *rng,
         return special_value(rng);
     if (node->kind == PX_NODE_SET)
         return category_value(ir, rng, node->set);
+    if (node->kind == PX_NODE_VALUES)
+        return listed_value(ir, rng, node->set);
     if (px_rng_below(rng, 4) == 0)
         return neighbour(ir, rng, node->threshold) + px_rng_normal(rng);
     return neighbour(ir, rng, node->threshold);
@@ -139,7 +154,7 @@ void px_selftest_rows_repeated(const struct px_forest_ir *ir, struct px_rng *rng
         memcpy(px_matrix_row(rows, i), px_matrix_row(rows, i - distinct.n_rows), row_bytes);
 }
 
-struct bench {
+struct trial {
     const struct px_plan *plan;
     const struct px_forest_ir *ir;
     uint64_t seed;
@@ -148,8 +163,11 @@ struct bench {
     void *want, *got;
     struct px_plan spare; /* for kernels that the plan has dropped */
     struct px_rng rng;
-    size_t made;              /* the block that `rows` and `want` hold, plus one */
-    size_t n_kernels, n_rows; /* tested so far; the fewest in batches of a kernel that serves */
+    size_t made;      /* the block that `rows` and `want` hold, plus one */
+    size_t n_kernels; /* tested so far */
+    size_t n_rows,
+        n_rows_dropped; /* the fewest in batches, of kernels that serve and of dropped ones */
+    bool serves;        /* some tested kernel does */
 };
 
 /* Any NaN equals any NaN: the sign of inf - inf is the processor's choice, not the library's. */
@@ -172,40 +190,40 @@ struct pass {
     bool one_by_one;
 };
 
-static enum px_code compare(const struct bench *bench, const struct pass *pass, size_t first,
+static enum px_code compare(const struct trial *trial, const struct pass *pass, size_t first,
                             size_t n_rows, struct px_err *err)
 {
-    size_t n_margins = bench->ir->n_margins;
+    size_t n_margins = trial->ir->n_margins;
     for (size_t i = first * n_margins; i < (first + n_rows) * n_margins; i++) {
-        if (!same_margin(bench->ir, bench->want, bench->got, i))
+        if (!same_margin(trial->ir, trial->want, trial->got, i))
             return px_err_set(err, PX_E_INTERNAL,
                               "self-test: kernel '%s' differs from the walker in row %zu (%zu of a "
                               "batch of %zu), margin %zu",
                               pass->plan->table[pass->kernel]->name,
-                              pass->block * bench->block_rows + i / n_margins,
+                              pass->block * trial->block_rows + i / n_margins,
                               i / n_margins - first, n_rows, i % n_margins);
     }
     return PX_OK;
 }
 
 /* Scores and compares the pass's rows, from the first on, as long as the work is within its limit. */
-static enum px_code run_pass(const struct bench *bench, const struct pass *pass, void *scratch,
+static enum px_code run_pass(const struct trial *trial, const struct pass *pass, void *scratch,
                              size_t *n_done, struct px_err *err)
 {
     const struct px_kernel *kernel = pass->plan->table[pass->kernel];
-    size_t margins_size = bench->ir->n_margins * px_datatype_size(bench->ir->type), turn = 0;
+    size_t margins_size = trial->ir->n_margins * px_datatype_size(trial->ir->type), turn = 0;
     double cycles = 0,
-           cycles_max = pass->plan == bench->plan ? KERNEL_CYCLES_MAX : DROPPED_CYCLES_MAX;
+           cycles_max = pass->plan == trial->plan ? KERNEL_CYCLES_MAX : DROPPED_CYCLES_MAX;
     for (size_t first = 0, n; first < pass->n_rows && cycles < cycles_max; first += n) {
         size_t left = pass->n_rows - first;
         n = pass->one_by_one ? 1 : batch_sizes[(pass->block + turn++) % PX_ARRAY_LEN(batch_sizes)];
         n = n < left ? n : left;
-        struct px_matrix batch = bench->rows;
-        batch.data = px_matrix_row(&bench->rows, first);
+        struct px_matrix batch = trial->rows;
+        batch.data = px_matrix_row(&trial->rows, first);
         batch.n_rows = n;
         px_plan_margins_by(pass->plan, pass->kernel, &batch,
-                           (char *)bench->got + first * margins_size, scratch);
-        enum px_code code = compare(bench, pass, first, n, err);
+                           (char *)trial->got + first * margins_size, scratch);
+        enum px_code code = compare(trial, pass, first, n, err);
         if (code != PX_OK)
             return code;
         cycles += kernel->cost(&pass->plan->input, pass->plan->kernels[pass->kernel].compiled, n);
@@ -215,67 +233,72 @@ static enum px_code run_pass(const struct bench *bench, const struct pass *pass,
 }
 
 /* Makes a block and the walker's margins of it, unless it is there. Blocks are made in order. */
-static void make_block(struct bench *bench, size_t block)
+static void make_block(struct trial *trial, size_t block)
 {
-    if (bench->made == block + 1)
+    if (trial->made == block + 1)
         return;
     if (block == 0)
-        bench->rng = px_rng(bench->seed);
-    size_t n_rows = bench->rows.n_rows, n_margins = bench->ir->n_margins;
-    size_t distinct = bench->n_distinct < n_rows ? bench->n_distinct : n_rows;
-    size_t row_bytes = n_margins * px_datatype_size(bench->ir->type);
-    struct px_matrix first = bench->rows;
-    px_selftest_rows_repeated(bench->ir, &bench->rng, &bench->rows, distinct);
+        trial->rng = px_rng(trial->seed);
+    size_t n_rows = trial->rows.n_rows, n_margins = trial->ir->n_margins;
+    size_t distinct = trial->n_distinct < n_rows ? trial->n_distinct : n_rows;
+    size_t row_bytes = n_margins * px_datatype_size(trial->ir->type);
+    struct px_matrix first = trial->rows;
+    px_selftest_rows_repeated(trial->ir, &trial->rng, &trial->rows, distinct);
     first.n_rows = distinct;
-    px_walker_kernel.margins(&bench->plan->input, NULL, &first, bench->want, NULL);
-    px_ir_finish_margins(bench->ir, bench->want, distinct);
+    px_walker_kernel.margins(&trial->plan->input, NULL, &first, trial->want, NULL);
+    px_ir_finish_margins(trial->ir, trial->want, distinct);
     for (size_t i = distinct; i < n_rows; i++)
-        memcpy((char *)bench->want + i * row_bytes,
-               (char *)bench->want + (i - distinct) * row_bytes, row_bytes);
-    bench->made = block + 1;
+        memcpy((char *)trial->want + i * row_bytes,
+               (char *)trial->want + (i - distinct) * row_bytes, row_bytes);
+    trial->made = block + 1;
 }
 
-static enum px_code test_kernel(struct bench *bench, const struct px_plan *plan, size_t kernel,
+static enum px_code test_kernel(struct trial *trial, const struct px_plan *plan, size_t kernel,
                                 struct px_err *err)
 {
     size_t n_batched = 0, n_single = 0;
-    struct pass pass = {.plan = plan, .kernel = kernel, .n_rows = bench->rows.n_rows};
+    struct pass pass = {.plan = plan, .kernel = kernel, .n_rows = trial->rows.n_rows};
     size_t size = plan->table[kernel]->scratch_size(&plan->input, plan->kernels[kernel].compiled,
-                                                    bench->rows.n_rows);
+                                                    trial->rows.n_rows);
     void *scratch = px_alloc_aligned(PX_CACHE_LINE, size + 1, 1);
     enum px_code code = scratch ? PX_OK : px_ir_no_memory(err);
-    for (; code == PX_OK && pass.block < bench->n_blocks; pass.block++) {
-        make_block(bench, pass.block);
-        code = run_pass(bench, &pass, scratch, &n_batched, err);
+    for (; code == PX_OK && pass.block < trial->n_blocks; pass.block++) {
+        make_block(trial, pass.block);
+        code = run_pass(trial, &pass, scratch, &n_batched, err);
     }
     if (code == PX_OK) { /* rows of the last block */
         pass.block--;
         pass.one_by_one = true;
         pass.n_rows = pass.n_rows < SINGLE_ROWS ? pass.n_rows : SINGLE_ROWS;
-        code = run_pass(bench, &pass, scratch, &n_single, err);
+        code = run_pass(trial, &pass, scratch, &n_single, err);
     }
     if (code == PX_OK) {
-        bool serves = plan == bench->plan;
-        bench->n_kernels++;
-        bench->n_rows = serves && n_batched < bench->n_rows ? n_batched : bench->n_rows;
+        bool serves = plan == trial->plan;
+        size_t *fewest = serves ? &trial->n_rows : &trial->n_rows_dropped;
+        trial->n_kernels++;
+        trial->serves |= serves;
+        *fewest = n_batched < *fewest ? n_batched : *fewest;
     }
     px_free(scratch);
     return code;
 }
 
-/* Tests a kernel of the plan, compiled again if it was dropped; nothing when it refuses. */
-static enum px_code test_one(struct bench *bench, size_t kernel, struct px_err *err)
+/*
+ * Tests a kernel of the plan, compiled again if it was dropped; nothing when it refuses, or when there is
+ * not the memory to compile again what will not serve.
+ */
+static enum px_code test_one(struct trial *trial, size_t kernel, struct px_err *err)
 {
-    const struct px_plan_kernel *planned = &bench->plan->kernels[kernel];
-    if (planned->refused || (bench->plan->forced && !planned->usable))
+    const struct px_plan_kernel *planned = &trial->plan->kernels[kernel];
+    if (planned->refused || (trial->plan->forced && !planned->usable))
         return PX_OK;
     if (planned->usable)
-        return test_kernel(bench, bench->plan, kernel, err);
-    enum px_code code = px_plan_compile(&bench->spare, kernel, err);
-    if (code == PX_OK && bench->spare.kernels[kernel].usable)
-        code = test_kernel(bench, &bench->spare, kernel, err);
-    px_plan_drop(&bench->spare, kernel);
-    return code;
+        return test_kernel(trial, trial->plan, kernel, err);
+    enum px_code code = px_plan_compile(&trial->spare, kernel, NULL);
+    if (code == PX_OK && trial->spare.kernels[kernel].usable)
+        code = test_kernel(trial, &trial->spare, kernel, err);
+    px_plan_drop(&trial->spare, kernel);
+    return code == PX_E_NO_MEMORY ? PX_OK : code;
 }
 
 static size_t at_least_one(double n)
@@ -283,7 +306,7 @@ static size_t at_least_one(double n)
     return n < 1.0 ? 1 : (size_t)n;
 }
 
-static enum px_code init_bench(struct bench *bench, const struct px_plan *plan, size_t n_rows,
+static enum px_code init_trial(struct trial *trial, const struct px_plan *plan, size_t n_rows,
                                struct px_err *err)
 {
     const struct px_forest_ir *ir = plan->input.ir;
@@ -292,54 +315,46 @@ static enum px_code init_bench(struct bench *bench, const struct px_plan *plan, 
     double by_walker = WALKER_CYCLES_MAX / px_walker_kernel.cost(&plan->input, NULL, 1);
     double by_values = ROW_VALUES_MAX / (double)(ir->used_features.len + 1);
     fit = fit < BLOCK_ROWS_MAX ? fit : BLOCK_ROWS_MAX;
-    bench->plan = plan;
-    bench->ir = ir;
-    bench->block_rows = fit > n_rows ? n_rows : fit ? fit : 1;
-    bench->n_blocks = (n_rows + bench->block_rows - 1) / bench->block_rows;
-    bench->n_rows = bench->n_blocks * bench->block_rows;
-    bench->n_distinct = at_least_one(fmin(by_walker, by_values) / (double)bench->n_blocks);
-    bench->rows = (struct px_matrix){.type = ir->type,
-                                     .data = px_alloc(bench->block_rows * ir->n_features, size),
-                                     .n_rows = bench->block_rows,
+    trial->plan = plan;
+    trial->ir = ir;
+    trial->block_rows = fit > n_rows ? n_rows : fit ? fit : 1;
+    trial->n_blocks = (n_rows + trial->block_rows - 1) / trial->block_rows;
+    trial->n_rows = trial->n_rows_dropped = trial->n_blocks * trial->block_rows;
+    trial->n_distinct = at_least_one(fmin(by_walker, by_values) / (double)trial->n_blocks);
+    trial->rows = (struct px_matrix){.type = ir->type,
+                                     .data = px_alloc(trial->block_rows * ir->n_features, size),
+                                     .n_rows = trial->block_rows,
                                      .n_cols = ir->n_features,
                                      .stride = ir->n_features};
-    bench->want = px_alloc(bench->block_rows * ir->n_margins, size);
-    bench->got = px_alloc(bench->block_rows * ir->n_margins, size);
-    px_plan_init_empty(&bench->spare, ir, plan->table, plan->n_kernels);
-    bench->spare.input = plan->input; /* shares the codes, when there are any */
-    return bench->rows.data && bench->want && bench->got ? PX_OK : px_ir_no_memory(err);
+    trial->want = px_alloc(trial->block_rows * ir->n_margins, size);
+    trial->got = px_alloc(trial->block_rows * ir->n_margins, size);
+    px_plan_init_empty(&trial->spare, ir, plan->table, plan->n_kernels);
+    trial->spare.input = plan->input; /* shares the codes, when there are any */
+    return trial->rows.data && trial->want && trial->got ? PX_OK : px_ir_no_memory(err);
 }
 
-static void deinit_bench(struct bench *bench)
+static void deinit_trial(struct trial *trial)
 {
-    px_plan_deinit(&bench->spare);
-    px_free(bench->rows.data);
-    px_free(bench->want);
-    px_free(bench->got);
+    px_plan_deinit(&trial->spare);
+    px_free(trial->rows.data);
+    px_free(trial->want);
+    px_free(trial->got);
 }
 
 enum px_code px_selftest_plan(const struct px_plan *plan, size_t n_rows, uint64_t seed,
                               struct px_forest_self_test *ret, struct px_err *err)
 {
-    struct bench bench = {.seed = seed};
-    enum px_code code = init_bench(&bench, plan, n_rows > 0 ? n_rows : 1, err);
+    struct trial trial = {.seed = seed};
+    enum px_code code = init_trial(&trial, plan, n_rows > 0 ? n_rows : 1, err);
     for (size_t i = 0; code == PX_OK && i < plan->n_kernels; i++) {
         if (plan->table[i] != &px_walker_kernel)
-            code = test_one(&bench, i, err);
+            code = test_one(&trial, i, err);
     }
+    size_t fewest = trial.serves ? trial.n_rows : trial.n_rows_dropped;
     *ret = (struct px_forest_self_test){.done = code == PX_OK || code == PX_E_INTERNAL,
                                         .passed = code == PX_OK,
-                                        .n_kernels = bench.n_kernels,
-                                        .n_rows = bench.n_rows};
-    deinit_bench(&bench);
+                                        .n_kernels = trial.n_kernels,
+                                        .n_rows = trial.n_kernels ? fewest : 0};
+    deinit_trial(&trial);
     return code;
-}
-
-enum px_code px_selftest_run(const struct px_forest_ir *ir, size_t n_rows, uint64_t seed,
-                             struct px_err *err)
-{
-    struct px_forest_self_test result;
-    struct px_plan plan;
-    px_plan_init_empty(&plan, ir, px_kernels, PX_KERNELS);
-    return px_selftest_plan(&plan, n_rows, seed, &result, err);
 }

@@ -139,7 +139,9 @@ static void print_checks(FILE *out, const struct px_package *p,
         fprintf(out, "%.*s\n", PX_STR_ARG(info->warnings[i]));
     }
     print_label(out, "self-test");
-    if (report->self_test_passed)
+    if (report->self_test_passed && info->self_test.n_kernels == 0)
+        fputs("nothing to compare: the walker alone scores this model\n", out);
+    else if (report->self_test_passed)
         fprintf(out, "passed: %zu kernel%s and the walker agree on %zu rows\n",
                 info->self_test.n_kernels, info->self_test.n_kernels == 1 ? "" : "s",
                 info->self_test.n_rows);

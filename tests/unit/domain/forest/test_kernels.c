@@ -13,17 +13,51 @@
 
 enum { FEATURES = 7 };
 
+/* Kernels that every processor can run and that no summed forest of these tests is too large for. */
+static const char *const portable[] = {"keyed", "branchless", "bitslice64", NULL};
+/* The same for trees of more leaves than a byte can number, and for leaves that are linear models. */
+static const char *const walks[] = {"keyed", "branchless", NULL};
+static const char *const keyed_alone[] = {"keyed", NULL};
+
+static bool is_listed(const char *const *names, const char *name)
+{
+    while (*names && strcmp(*names, name) != 0)
+        names++;
+    return *names != NULL;
+}
+
+/* Every kernel that supports the forest against the walker; those of `must` have to. */
+static void check_kernels(const struct px_forest_ir *ir, size_t n_rows, uint64_t seed,
+                          const char *const *must)
+{
+    struct px_plan plan;
+    struct px_forest_self_test result;
+    struct px_err err = {0};
+    size_t n_usable = 0;
+    px_plan_init_empty(&plan, ir, px_kernels, PX_KERNELS);
+    for (size_t k = 0; k + 1 < PX_KERNELS; k++) { /* the walker is last */
+        CHECK_OK(px_plan_compile(&plan, k, NULL));
+        if (!plan.kernels[k].usable && is_listed(must, px_kernels[k]->name))
+            fprintf(stderr, "%s: %s\n", px_kernels[k]->name, plan.kernels[k].reason);
+        CHECK(plan.kernels[k].usable || !is_listed(must, px_kernels[k]->name));
+        n_usable += plan.kernels[k].usable;
+    }
+    if (px_selftest_plan(&plan, n_rows, seed, &result, &err) != PX_OK)
+        fprintf(stderr, "%s\n", err.message);
+    CHECK_INT(err.code, PX_OK);
+    CHECK_INT(result.n_kernels, n_usable);
+    CHECK(result.n_rows > 0);
+    px_plan_deinit(&plan);
+}
+
 static void check_shape(struct shape shape)
 {
     for (uint64_t seed = 1; seed <= 4; seed++) {
         struct px_forest_ir ir;
         struct px_rng rng = px_rng(seed);
-        struct px_err err = {0};
         shape.n_features = shape.n_features ? shape.n_features : FEATURES;
         make_forest(&ir, &rng, &shape);
-        if (px_selftest_run(&ir, 300, seed, &err) != PX_OK)
-            fprintf(stderr, "%s\n", err.message);
-        CHECK_INT(err.code, PX_OK);
+        check_kernels(&ir, 300, seed, portable);
         px_ir_deinit(&ir);
     }
 }
@@ -135,7 +169,7 @@ PX_TEST(linear_leaves)
         struct px_rng rng = px_rng(seed);
         make_forest(&ir, &rng, &shape);
         make_linear(&ir, &rng);
-        CHECK_OK(px_selftest_run(&ir, 300, seed, NULL));
+        check_kernels(&ir, 300, seed, keyed_alone);
         px_ir_deinit(&ir);
     }
 }
@@ -163,7 +197,10 @@ static void check_sizes(const struct px_forest_ir *ir, const char *kernel, struc
     static double got[ROWS * WIDTH + 1];
     struct px_plan plan;
     size_t row_size = WIDTH * px_datatype_size(ir->type);
-    if (px_plan_init(&plan, ir, kernel, NULL) != PX_OK) { /* not for this processor */
+    struct px_err err = {0};
+    if (px_plan_init(&plan, ir, kernel, &err) != PX_OK) { /* not for this processor */
+        CHECK_INT(err.code, PX_E_INVALID);
+        CHECK(!is_listed(portable, kernel));
         px_plan_deinit(&plan);
         return;
     }
@@ -217,7 +254,7 @@ PX_TEST(trees_and_rows_too_large_for_narrow_nodes)
                               .sets = true,
                               .all_missing = true};
         make_forest(&ir, &rng, &shape);
-        CHECK_OK(px_selftest_run(&ir, 40, 1, NULL));
+        check_kernels(&ir, 40, 1, walks);
         px_ir_deinit(&ir);
     }
 }
@@ -248,7 +285,7 @@ PX_TEST(a_tree_of_many_nodes)
         NULL));
     ir.used_features.len = 0;
     CHECK_OK(px_ir_finish(&ir, NULL));
-    CHECK_OK(px_selftest_run(&ir, 200, 1, NULL));
+    check_kernels(&ir, 200, 1, walks);
     px_ir_deinit(&ir);
     px_free(nodes);
     px_free(values);
@@ -287,14 +324,13 @@ PX_TEST(wide_rows_make_small_blocks)
     struct px_rng rng = px_rng(6);
     struct shape shape = {
         .type = PX_TYPE_FP32, .n_features = FEATURES, .n_trees = 3, .n_splits = 9};
-    struct px_err err = {0};
     make_forest(&ir, &rng, &shape);
     for (size_t i = 0; i < ir.nodes.len; i++)
         ir.nodes.items[i].feature *= COLUMNS / FEATURES;
     for (size_t i = 0; i < ir.used_features.len; i++)
         ir.used_features.items[i] *= COLUMNS / FEATURES;
     ir.n_features = COLUMNS;
-    CHECK_OK(px_selftest_run(&ir, 20, 1, &err));
+    check_kernels(&ir, 20, 1, portable);
     px_ir_deinit(&ir);
 }
 
@@ -305,16 +341,48 @@ PX_TEST(the_self_test_finds_a_kernel_that_is_wrong)
     struct shape shape = {
         .type = PX_TYPE_FP32, .n_features = FEATURES, .n_trees = 4, .n_splits = 15};
     struct px_plan plan;
-    float want[64 * WIDTH], got[64 * WIDTH], data[64 * FEATURES];
-    struct px_matrix rows = {PX_TYPE_FP32, data, 64, FEATURES, FEATURES};
+    struct px_forest_self_test result;
+    struct px_err err;
     make_forest(&ir, &rng, &shape);
-    CHECK_OK(px_plan_init(&plan, &ir, "branchless", NULL));
-    ir.nodes.items[0].threshold += 0.001; /* the compiled kernel has the old one */
-    px_selftest_rows(&ir, &rng, &rows);
-    px_walker_kernel.margins(&(struct px_kernel_input){.ir = &ir}, NULL, &rows, want, NULL);
-    score(&plan, &rows, got);
-    CHECK(memcmp(want, got, sizeof want) != 0); /* the rows sit on the threshold */
-    px_plan_deinit(&plan);
+    for (const char *const *name = portable; *name; name++) {
+        double threshold = ir.nodes.items[0].threshold;
+        CHECK_OK(px_plan_init(&plan, &ir, *name, NULL));
+        CHECK_OK(px_selftest_plan(&plan, 300, 1, &result, NULL));
+        CHECK_INT(result.n_kernels, 1);
+        ir.nodes.items[0].threshold += 0.001; /* the compiled kernel has the old one */
+        CHECK_INT(px_selftest_plan(&plan, 300, 1, &result, &err), PX_E_INTERNAL);
+        CHECK_CONTAINS(err.message, *name);
+        CHECK(result.done && !result.passed);
+        ir.nodes.items[0].threshold = threshold;
+        px_plan_deinit(&plan);
+    }
+    px_ir_deinit(&ir);
+}
+
+/* The numbers of all lists are 1000.25, 1001.25, ...: no special number is one of them by chance. */
+PX_TEST(the_self_tests_rows_sit_on_and_between_the_numbers_of_lists)
+{
+    enum { N = 300 };
+    static float data[N * FEATURES];
+    struct px_forest_ir ir;
+    struct px_rng rng = px_rng(12);
+    struct shape shape = {
+        .type = PX_TYPE_FP32, .n_features = FEATURES, .n_trees = 9, .n_splits = 20, .lists = true};
+    size_t n_on = 0, n_next = 0, n_between = 0;
+    make_forest(&ir, &rng, &shape);
+    for (size_t i = 0; i < ir.values.len; i++)
+        ir.values.items[i] = (double)i + 1000.25;
+    px_selftest_rows(&ir, &rng, &(struct px_matrix){PX_TYPE_FP32, data, N, FEATURES, FEATURES});
+    for (size_t i = 0; i < PX_ARRAY_LEN(data); i++) {
+        float place = data[i] - 1000.25F;
+        if (!(place > -1 && place < (float)ir.values.len))
+            continue;
+        float distance = fabsf(place - roundf(place));
+        n_on += distance == 0;
+        n_next += distance > 0 && distance < 0.001F;
+        n_between += distance == 0.5F;
+    }
+    CHECK(n_on > 50 && n_next > 50 && n_between > 10);
     px_ir_deinit(&ir);
 }
 
@@ -359,5 +427,6 @@ PX_TEST_MAIN(
     T(preparing_survives_any_failed_allocation)
     T(wide_rows_make_small_blocks)
     T(the_self_test_finds_a_kernel_that_is_wrong)
+    T(the_self_tests_rows_sit_on_and_between_the_numbers_of_lists)
     T(only_extremes_are_left_to_the_walker)
 )

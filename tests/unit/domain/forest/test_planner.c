@@ -467,26 +467,94 @@ PX_TEST(the_self_test_of_an_expensive_kernel_is_bounded)
     px_ir_deinit(&ir);
 }
 
+/* Plans and tests, with the n-th allocation failing (0: none); how many there were. */
+static uint64_t plan_with_failure(const struct px_forest_ir *ir, uint64_t n)
+{
+    struct px_plan plan;
+    struct px_plan_options options = options_with_clock();
+    struct px_forest_self_test result;
+    reset_fakes();
+    uint64_t before = px_alloc_count();
+    px_alloc_fail_at(n);
+    CHECK_OK(px_plan_init_with(&plan, ir, &options, NULL)); /* the walker needs no memory */
+    enum px_code code = px_selftest_plan(&plan, 20, 1, &result, NULL);
+    px_alloc_fail_at(0);
+    CHECK(code == PX_OK || code == PX_E_NO_MEMORY);
+    px_plan_deinit(&plan);
+    CHECK_INT(n_alive(), 0);
+    return px_alloc_count() - before;
+}
+
 PX_TEST(any_allocation_may_fail)
 {
     struct px_forest_ir ir;
-    enum px_code code = PX_E_NO_MEMORY;
     make_forest(&ir);
-    for (uint64_t n = 1; code != PX_OK; n++) {
-        struct px_plan plan;
-        struct px_plan_options options = options_with_clock();
-        struct px_forest_self_test result;
-        CHECK(n < 1000);
-        reset_fakes();
-        px_alloc_fail_at(n);
-        code = px_plan_init_with(&plan, &ir, &options, NULL);
-        if (code == PX_OK)
-            code = px_selftest_plan(&plan, 20, 1, &result, NULL);
-        px_alloc_fail_at(0);
-        CHECK(code == PX_OK || code == PX_E_NO_MEMORY);
-        px_plan_deinit(&plan);
-        CHECK_INT(n_alive(), 0);
-    }
+    uint64_t n_allocations = plan_with_failure(&ir, 0);
+    CHECK(n_allocations > 10);
+    for (uint64_t n = 1; n <= n_allocations; n++)
+        (void)plan_with_failure(&ir, n);
+    px_ir_deinit(&ir);
+}
+
+PX_TEST(a_kernel_without_memory_is_refused_and_the_model_is_served)
+{
+    struct px_forest_ir ir;
+    struct px_plan plan;
+    struct px_plan_options options = {.kernels = table, .n_kernels = ALL};
+    make_forest(&ir);
+    reset_fakes();
+    px_alloc_fail_at(1); /* "plain" compiles first */
+    CHECK_OK(px_plan_init_with(&plan, &ir, &options, NULL));
+    px_alloc_fail_at(0);
+    CHECK_INT(px_plan_describe_kernel(&plan, 0).state, PX_KERNEL_REFUSED);
+    CHECK_STR(px_str(px_plan_describe_kernel(&plan, 0).reason),
+              "there is not enough memory for it");
+    CHECK_STR(px_str(chosen(&plan, 1)), "other");
+    CHECK_STR(px_str(chosen(&plan, 512)), "wide");
+    px_plan_deinit(&plan);
+    options.kernel = "plain"; /* what was asked for by name is not replaced */
+    px_alloc_fail_at(1);
+    CHECK_INT(px_plan_init_with(&plan, &ir, &options, NULL), PX_E_NO_MEMORY);
+    px_alloc_fail_at(0);
+    px_plan_deinit(&plan);
+    px_ir_deinit(&ir);
+}
+
+PX_TEST(a_dropped_kernel_that_cannot_be_compiled_again_fails_no_self_test)
+{
+    struct px_forest_ir ir;
+    struct px_plan plan;
+    struct px_plan_options options = {.kernels = table, .n_kernels = ALL};
+    struct px_forest_self_test result;
+    make_forest(&ir);
+    reset_fakes();
+    CHECK_OK(px_plan_init_with(&plan, &ir, &options, NULL));
+    CHECK_INT(px_plan_describe_kernel(&plan, 2).state, PX_KERNEL_SLOWER);
+    px_alloc_fail_at(6); /* three for the rows, one for each kernel that serves, then "other" */
+    CHECK_OK(px_selftest_plan(&plan, 768, 1, &result, NULL));
+    px_alloc_fail_at(0);
+    CHECK(result.passed);
+    CHECK_INT(result.n_kernels, 2);
+    px_plan_deinit(&plan);
+    px_ir_deinit(&ir);
+}
+
+PX_TEST(no_rows_are_counted_when_the_walker_is_alone)
+{
+    struct px_forest_ir ir;
+    struct px_plan plan;
+    struct px_plan_options options = {.kernels = table, .n_kernels = ALL};
+    struct px_forest_self_test result;
+    make_forest(&ir);
+    reset_fakes();
+    for (size_t i = 0; i < FAKES; i++)
+        fakes[i].refusal = "its trees are not summed";
+    CHECK_OK(px_plan_init_with(&plan, &ir, &options, NULL));
+    CHECK_OK(px_selftest_plan(&plan, 768, 1, &result, NULL));
+    CHECK(result.passed);
+    CHECK_INT(result.n_kernels, 0);
+    CHECK_INT(result.n_rows, 0);
+    px_plan_deinit(&plan);
     px_ir_deinit(&ir);
 }
 
@@ -518,5 +586,8 @@ PX_TEST_MAIN(
     T(a_forced_kernel_is_tested_alone)
     T(the_self_test_of_an_expensive_kernel_is_bounded)
     T(any_allocation_may_fail)
+    T(a_kernel_without_memory_is_refused_and_the_model_is_served)
+    T(a_dropped_kernel_that_cannot_be_compiled_again_fails_no_self_test)
+    T(no_rows_are_counted_when_the_walker_is_alone)
     T(classes_are_powers_of_two)
 )
