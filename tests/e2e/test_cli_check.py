@@ -96,6 +96,9 @@ def test_a_kernel_forced_by_the_environment(binary):
     assert plan["forced"] is True
     assert {choice["kernel"] for choice in plan["choices"]} == {"walker"}
     assert {kernel["state"] for kernel in plan["kernels"]} == {"chosen", "not tried"}
+    assert plan["self_test"] == {"passed": True, "kernels": 0, "rows": 0}
+    text = succeed("check", binary[0], env={"PHOENIX_KERNEL": "walker"})
+    assert "nothing to compare: the walker alone scores this model" in text and "agree" not in text
     assert json.loads(succeed("check", binary[0], "--json", env={"PHOENIX_KERNEL": ""}))["plan"]["forced"] is False
     message = fail("check", binary[0], env={"PHOENIX_KERNEL": "quantum"})
     assert "PHOENIX_KERNEL: no kernel is called 'quantum'" in message
