@@ -27,11 +27,11 @@
 #include "application/parallel/pool.h"
 
 #include "shared/alloc.h"
+#include "shared/cores.h"
 
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -195,19 +195,6 @@ unsigned px_pool_threads(const struct px_pool *pool)
 
 /* ---- making and ending ---- */
 
-unsigned px_pool_cores(void)
-{
-    cpu_set_t set;
-    long n;
-    if (sched_getaffinity(0, sizeof set, &set) == 0)
-        n = CPU_COUNT(&set);
-    else /* more cores than the set has room for */
-        n = sysconf(_SC_NPROCESSORS_ONLN);
-    if (n < 1)
-        return 1;
-    return n < PX_POOL_THREADS_MAX ? (unsigned)n : PX_POOL_THREADS_MAX;
-}
-
 /* Signals stay with the threads of the program; a new thread inherits the mask. */
 static enum px_code start_helpers(struct px_pool *pool, unsigned n, struct px_err *err)
 {
@@ -234,7 +221,7 @@ static enum px_code start_helpers(struct px_pool *pool, unsigned n, struct px_er
 
 enum px_code px_pool_create(unsigned n_threads, struct px_pool **ret, struct px_err *err)
 {
-    unsigned n = n_threads ? n_threads : px_pool_cores();
+    unsigned n = n_threads ? n_threads : px_cores(PX_POOL_THREADS_MAX);
     if (n > PX_POOL_THREADS_MAX)
         return px_err_set(err, PX_E_INVALID, "expected at most %d threads, got %u",
                           PX_POOL_THREADS_MAX, n);

@@ -38,12 +38,9 @@ struct px_pool_job {
     size_t n_chunks;
 };
 
-/* Cores that this process may run on, 1 to PX_POOL_THREADS_MAX. */
-unsigned px_pool_cores(void);
-
 /*
  * A pool in which `n_threads` work on a job, the caller included: n_threads - 1 helpers are started.
- * 0 means one per core. PX_E_NO_MEMORY, PX_E_UNAVAILABLE when the system gives no more threads.
+ * 0 means one per core (shared/cores.h). PX_E_NO_MEMORY, PX_E_UNAVAILABLE when the system gives no more threads.
  */
 PX_MUST_USE enum px_code px_pool_create(unsigned n_threads, struct px_pool **ret,
                                         struct px_err *err);

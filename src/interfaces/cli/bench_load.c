@@ -5,6 +5,7 @@
 #include "interfaces/cli/stream.h"
 #include "shared/alloc.h"
 #include "shared/clock.h"
+#include "shared/cores.h"
 #include "shared/file.h"
 
 #include <unistd.h>
@@ -123,7 +124,7 @@ static enum px_code read_rates(struct px_cli *cli, struct px_bench_load *b, stru
 /* Half of the cores, so that a server on the same machine has the others. */
 static int64_t default_threads(int64_t n_connections)
 {
-    int64_t half = (int64_t)(px_machine_cores() / 2);
+    int64_t half = px_cores(2 * PX_LOAD_THREADS_MAX) / 2;
     half = half < 1 ? 1 : half < PX_LOAD_THREADS_MAX ? half : PX_LOAD_THREADS_MAX;
     return half < n_connections ? half : n_connections;
 }

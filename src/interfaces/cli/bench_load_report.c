@@ -3,8 +3,10 @@
 #include "interfaces/cli/machine.h"
 #include "interfaces/cli/plot.h"
 #include "shared/clock.h"
+#include "shared/cores.h"
 #include "shared/json.h"
 
+#include <limits.h>
 #include <math.h>
 
 enum {
@@ -41,7 +43,7 @@ static void print_setup(FILE *out, const struct px_bench_load *b)
     fprintf(out, "  latency counts from when a request should have been sent; limit %s\n",
             duration((double)job->limit_ns, limit));
     fprintf(out, "  phoenix %s, %s, on %u cores of %s\n\n", PX_VERSION, px_machine_compiler(),
-            px_machine_cores(), px_machine_processor(processor, sizeof processor));
+            px_cores(UINT_MAX), px_machine_processor(processor, sizeof processor));
 }
 
 static void print_table(FILE *out, const struct px_ramp *ramp)

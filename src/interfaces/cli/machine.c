@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "interfaces/cli/machine.h"
 
-#include <sched.h>
+#include "shared/cores.h"
+
+#include <limits.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #ifdef __clang__
 static const char compiler[] = "clang " __clang_version__;
@@ -49,22 +50,13 @@ const char *px_machine_processor(char *out, size_t cap)
     return out;
 }
 
-unsigned px_machine_cores(void)
-{
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
-        return (unsigned)CPU_COUNT(&set);
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n > 0 ? (unsigned)n : 1;
-}
-
 void px_machine_put(struct px_json_writer *w)
 {
     char processor[128];
     px_json_key(w, "machine");
     px_json_begin_object(w);
     px_json_member_text(w, "processor", px_machine_processor(processor, sizeof processor));
-    px_json_member_u64(w, "cores", px_machine_cores());
+    px_json_member_u64(w, "cores", px_cores(UINT_MAX));
     px_json_member_text(w, "version", PX_VERSION);
     px_json_member_text(w, "compiler", px_machine_compiler());
     px_json_end_object(w);

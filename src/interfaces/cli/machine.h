@@ -11,9 +11,6 @@ const char *px_machine_compiler(void);
 /* The processor's own name, or its architecture where nobody tells; `out` has `cap` > 0 bytes. */
 const char *px_machine_processor(char *out, size_t cap);
 
-/* Cores that this process may use, at least 1. */
-unsigned px_machine_cores(void);
-
 /* The member "machine": processor, cores, version and compiler. */
 void px_machine_put(struct px_json_writer *w);
 

@@ -3,6 +3,7 @@
 #include "interfaces/cli/stream.h"
 #include "interfaces/cli/verbs.h"
 #include "shared/clock.h"
+#include "shared/cores.h"
 
 #include <inttypes.h>
 #include <poll.h>
@@ -109,8 +110,8 @@ static enum px_code read_options(struct session *s, struct px_err *err)
 {
     struct px_cli *cli = s->cli;
     struct px_str on_error = px_cli_text(cli, "on-error");
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    int64_t threads = px_cli_given(cli, "threads") ? px_cli_int(cli, "threads") : cores;
+    int64_t threads = px_cli_given(cli, "threads") ? px_cli_int(cli, "threads")
+                                                   : px_cores(PX_PIPELINE_THREADS_MAX);
     if (threads < 1 || threads > PX_PIPELINE_THREADS_MAX)
         return px_err_set(err, PX_E_INVALID, "--threads must be 1 to %d, got %" PRId64,
                           PX_PIPELINE_THREADS_MAX, threads);

@@ -4,13 +4,17 @@
 #include "application/serving/serving.h"
 #include "interfaces/cli/verbs.h"
 
+#include "shared/cores.h"
 #include "shared/file.h"
 #include "shared/log.h"
 
 #include <errno.h>
-#include <unistd.h>
 
-enum { CONFIG_FILE_MAX = 1 << 20, SAMPLE_SHOWN_MAX = 1200 };
+enum {
+    CONFIG_FILE_MAX = 1 << 20,
+    SAMPLE_SHOWN_MAX = 1200,
+    LOOPS_MAX = 256, /* as server.threads in config.def */
+};
 
 /* Options that stand for a configuration key. */
 static const struct {
@@ -44,10 +48,8 @@ static enum px_code read_config(struct px_cli *cli, struct px_config *config,
         if (code != PX_OK)
             return px_err_wrap(err, "--%s", overrides[i].option);
     }
-    if (config->server_threads == 0) {
-        long cores = sysconf(_SC_NPROCESSORS_ONLN);
-        config->server_threads = cores > 0 ? cores : 1;
-    }
+    if (config->server_threads == 0)
+        config->server_threads = px_cores(LOOPS_MAX);
     return PX_OK;
 }
 
@@ -71,7 +73,7 @@ static enum px_code load_models(struct px_cli *cli, const struct px_config *conf
         .batch_rows_max = (size_t)config->serving_batch_rows_max,
         .wave_bytes_max = (size_t)config->serving_request_memory_max,
         .batch_threads = config->serving_batch_threads ? (unsigned)config->serving_batch_threads
-                                                       : px_pool_cores(),
+                                                       : px_cores(PX_POOL_THREADS_MAX),
     };
     enum px_code code = px_serving_create((unsigned)config->server_threads, &limits, ret, err);
     for (size_t i = 0; code == PX_OK && i < cli->n_arguments; i++)

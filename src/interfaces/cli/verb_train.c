@@ -3,12 +3,12 @@
 #include "interfaces/cli/stream.h"
 #include "interfaces/cli/train_report.h"
 #include "interfaces/cli/verbs.h"
+#include "shared/cores.h"
 
 #include <limits.h>
 #include <math.h>
-#include <unistd.h>
 
-enum { DROP_MAX = 4096 };
+enum { DROP_MAX = 4096, THREADS_MAX = 1024 };
 
 struct session {
     struct px_cli *cli;
@@ -82,7 +82,7 @@ static enum px_code read_params(struct session *s, struct px_err *err)
         const char *name;
         int64_t low, high;
     } rows[] = {{"rounds", 1, 100000},        {"depth", 1, 30},     {"early-stopping", 0, 100000},
-                {"threads", 0, 1024},         {"seed", 0, INT_MAX}, {"memory-mb", 0, 1 << 24},
+                {"threads", 0, THREADS_MAX},  {"seed", 0, INT_MAX}, {"memory-mb", 0, 1 << 24},
                 {"cpu-seconds", 0, INT64_MAX}};
     enum { ROUNDS, DEPTH, STOPPING, THREADS, SEED, MEMORY, CPU, N };
     int64_t v[N] = {0};
@@ -94,7 +94,6 @@ static enum px_code read_params(struct session *s, struct px_err *err)
                               rows[i].name, (long long)rows[i].low, (long long)rows[i].high,
                               (long long)v[i]);
     }
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     s->options.memory_auto = !px_cli_given(s->cli, "memory-mb");
     s->options.params = (struct px_train_params){
         .rounds_max = (int)v[ROUNDS],
@@ -104,9 +103,7 @@ static enum px_code read_params(struct session *s, struct px_err *err)
         .subsample = px_cli_real(s->cli, "subsample"),
         .colsample = px_cli_real(s->cli, "colsample"),
         .seed = (uint64_t)v[SEED],
-        .n_threads = v[THREADS] ? (unsigned)v[THREADS]
-                     : cpus > 0 ? (unsigned)cpus
-                                : 1,
+        .n_threads = v[THREADS] ? (unsigned)v[THREADS] : px_cores(THREADS_MAX),
         .memory_max_bytes = (size_t)v[MEMORY] << 20,
         .cpu_seconds_max = (uint64_t)v[CPU],
     };

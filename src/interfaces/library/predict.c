@@ -17,6 +17,7 @@
 
 #include "application/parallel/share.h"
 #include "shared/alloc.h"
+#include "shared/cores.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -175,7 +176,7 @@ static struct px_pool *find_pool(const phx_model *model)
 /* Threads of the pool that there is or would be. */
 static unsigned count_threads(const phx_model *model)
 {
-    return model->shared->n_threads ? model->shared->n_threads : px_pool_cores();
+    return model->shared->n_threads ? model->shared->n_threads : px_cores(PX_POOL_THREADS_MAX);
 }
 
 static int score_in_parallel(struct request *r)

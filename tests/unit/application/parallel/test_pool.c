@@ -2,6 +2,7 @@
 #include "application/parallel/pool.h"
 #include "harness.h"
 #include "shared/alloc.h"
+#include "shared/cores.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -67,8 +68,7 @@ PX_TEST(no_pool_and_a_pool_of_one_do_it_alone)
 PX_TEST(zero_threads_means_one_per_core)
 {
     struct px_pool *pool = make_pool(0);
-    CHECK_INT(px_pool_threads(pool), px_pool_cores());
-    CHECK(px_pool_cores() >= 1 && px_pool_cores() <= PX_POOL_THREADS_MAX);
+    CHECK_INT(px_pool_threads(pool), px_cores(PX_POOL_THREADS_MAX));
     px_pool_destroy(pool);
 }
 
