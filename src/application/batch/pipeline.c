@@ -18,6 +18,8 @@
 #include <pthread.h>
 #include <signal.h>
 
+enum { JOBS_PER_THREAD_MAX = 8 };
+
 struct pipeline {
     const struct px_pipeline_ops *ops;
     const struct px_pipeline_size *size;
@@ -194,4 +196,12 @@ enum px_code px_pipeline_run(const struct px_pipeline_ops *ops, const struct px_
     px_free(p.threads);
     px_free(p.done);
     return code;
+}
+
+size_t px_pipeline_jobs(size_t n_threads, size_t job_bytes)
+{
+    size_t n = n_threads * PX_PIPELINE_THREAD_BYTES / (job_bytes ? job_bytes : 1);
+    if (n > n_threads * JOBS_PER_THREAD_MAX)
+        return n_threads * JOBS_PER_THREAD_MAX;
+    return n > n_threads ? n : n_threads + 1;
 }

@@ -37,13 +37,22 @@ struct px_pipeline_ops {
     void *context;
 };
 
-enum { PX_PIPELINE_THREADS_MAX = 1024 };
+enum {
+    PX_PIPELINE_THREADS_MAX = 1024,
+    PX_PIPELINE_THREAD_BYTES = 4 << 20,
+};
 
 /* `workers` are [n_workers], the first for the caller's thread; `jobs` are [n_jobs]. Both are lent. */
 struct px_pipeline_size {
     void **workers, **jobs;
     size_t n_workers, n_jobs;
 };
+
+/*
+ * How many jobs of `job_bytes` each suit `n_threads` threads: one for each and one that is filled meanwhile, and up
+ * to eight for each thread while all together take no more than PX_PIPELINE_THREAD_BYTES for each.
+ */
+size_t px_pipeline_jobs(size_t n_threads, size_t job_bytes);
 
 /* Runs until the end of the input or the first error; no thread is left behind. */
 PX_MUST_USE enum px_code px_pipeline_run(const struct px_pipeline_ops *ops,

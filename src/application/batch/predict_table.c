@@ -9,7 +9,10 @@
 
 #include <math.h>
 
-enum { JOBS_PER_THREAD = 8 /* chunks of two thousand rows */ };
+enum {
+    CHUNK_ROWS = 2048, /* of a large table; what a chunk takes decides how many there may be */
+    TEXT_BYTES = 16,   /* of a text in a chunk; a long one has more elsewhere */
+};
 
 struct job {
     struct px_table_chunk chunk;
@@ -58,9 +61,22 @@ static enum px_code bind(struct batch *b, struct px_err *err)
                          : code;
 }
 
+/* Of a row in a chunk. */
+static size_t row_bytes(const struct batch *b)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < b->n_selected; i++) {
+        enum px_table_type type = b->columns[b->selected[i]].type;
+        bytes += type == PX_TABLE_NUMBER    ? sizeof(double)
+                 : type == PX_TABLE_BOOLEAN ? 1
+                                            : TEXT_BYTES;
+    }
+    return bytes;
+}
+
 static enum px_code create(struct batch *b, const struct px_package *package, struct px_err *err)
 {
-    b->n_jobs = b->n_threads * JOBS_PER_THREAD;
+    b->n_jobs = px_pipeline_jobs(b->n_threads, CHUNK_ROWS * row_bytes(b));
     b->scorers = px_alloc(b->n_threads, sizeof *b->scorers);
     b->jobs = px_alloc(b->n_jobs, sizeof *b->jobs);
     b->scorer_list = px_alloc(b->n_threads, sizeof *b->scorer_list);

@@ -152,7 +152,17 @@ PX_TEST(short_memory_means_fewer_threads_or_an_error)
     }
 }
 
+PX_TEST(wide_jobs_are_few)
+{
+    CHECK_INT(px_pipeline_jobs(16, 0), 128);
+    CHECK_INT(px_pipeline_jobs(16, 2048 * 8 * 10), 128);
+    CHECK_INT(px_pipeline_jobs(16, 2048 * 8 * 100), 40);
+    CHECK_INT(px_pipeline_jobs(16, 2048 * 8 * 1000),
+              17); /* one for each thread, one being filled */
+    CHECK_INT(px_pipeline_jobs(1, (size_t)1 << 40), 2);
+}
+
 PX_TEST_MAIN(T(order_is_kept_by_any_number_of_threads) T(one_thread_is_the_callers)
-                 T(an_empty_input_and_a_single_job)
+                 T(wide_jobs_are_few) T(an_empty_input_and_a_single_job)
                      T(nothing_waits_for_input_while_a_job_is_in_flight) T(errors_end_it)
                          T(short_memory_means_fewer_threads_or_an_error))
