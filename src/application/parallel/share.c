@@ -22,9 +22,24 @@ size_t px_share_chunk(const struct px_forest_info *info, size_t n_rows, unsigned
         chunk = row_ns * (double)chunk_max <= PX_SHARE_CHUNK_NS
                     ? chunk_max
                     : (size_t)(PX_SHARE_CHUNK_NS / row_ns);
+    if (chunk == 0) /* fewer rows than pieces, and slow ones */
+        chunk = 1;
     chunk += PX_SHARE_CHUNK_ROWS - 1;
     if (chunk > chunk_max)
         chunk = chunk_max;
     chunk -= chunk % PX_SHARE_CHUNK_ROWS;
     return chunk < n_rows ? chunk : 0;
+}
+
+size_t px_share_rows_that_fit(const struct px_share_room *room, size_t rows)
+{
+    size_t bytes = room->bytes(room->context, rows);
+    while (rows > room->rows_min && bytes > room->bytes_max) {
+        size_t fewer = room->bytes(room->context, rows / 2);
+        if (fewer > bytes - bytes / 4)
+            break;
+        rows /= 2;
+        bytes = fewer;
+    }
+    return rows;
 }

@@ -11,7 +11,7 @@
 
 enum {
     CHUNK_ROWS_MAX = 512,
-    HELPER_SCRATCH_MAX = 4 << 20, /* wide forests get smaller chunks */
+    HELPER_SCRATCH_MAX = 4 << 20, /* more gets smaller chunks, where those need less */
 };
 
 struct forest_engine {
@@ -100,13 +100,17 @@ static const struct px_engine_ops forest_ops = {
     .destroy = forest_destroy,
 };
 
+static size_t scratch_bytes(const void *context, size_t rows)
+{
+    return px_forest_scratch_size(context, rows);
+}
+
 static enum px_code reserve_for_helpers(struct forest_engine *self, struct px_err *err)
 {
     unsigned n_helpers = px_pool_threads(self->pool) - 1;
-    self->chunk_max = CHUNK_ROWS_MAX;
-    while (self->chunk_max > PX_SHARE_CHUNK_ROWS &&
-           px_forest_scratch_size(self->forest, self->chunk_max) > HELPER_SCRATCH_MAX)
-        self->chunk_max /= 2;
+    const struct px_share_room room = {scratch_bytes, self->forest, HELPER_SCRATCH_MAX,
+                                       PX_SHARE_CHUNK_ROWS};
+    self->chunk_max = px_share_rows_that_fit(&room, CHUNK_ROWS_MAX);
     if (n_helpers == 0)
         return PX_OK;
     size_t bytes = px_forest_scratch_size(self->forest, self->chunk_max);

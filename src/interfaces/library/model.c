@@ -9,6 +9,7 @@
 #include "interfaces/library/model.h"
 
 #include "application/lifecycle/check.h"
+#include "application/parallel/share.h"
 #include "shared/alloc.h"
 
 enum {
@@ -20,8 +21,9 @@ _Static_assert((int)PHX_INVALID == (int)PX_E_INVALID && (int)PHX_NO_MEMORY == (i
                "the library's codes are those of errors.def");
 
 /* Bytes of one slot at its largest. */
-static size_t slot_bytes(const phx_model *model, size_t block_rows)
+static size_t slot_bytes(const void *context, size_t block_rows)
 {
+    const phx_model *model = context;
     const struct px_forest_info *info = model->info;
     size_t n_scores = info->n_margins > info->n_outputs ? info->n_margins : info->n_outputs;
     size_t row = info->n_features * px_datatype_size(info->feature_type) +
@@ -31,10 +33,9 @@ static size_t slot_bytes(const phx_model *model, size_t block_rows)
 
 static void choose_block_rows(phx_model *model)
 {
-    size_t rows = PX_LIBRARY_BLOCK_ROWS_MAX;
-    while (rows > PX_LIBRARY_BLOCK_ROWS_MIN && slot_bytes(model, rows) > PX_LIBRARY_SLOT_BYTES_MAX)
-        rows /= 2;
-    model->block_rows = rows;
+    const struct px_share_room room = {slot_bytes, model, PX_LIBRARY_SLOT_BYTES_MAX,
+                                       PX_LIBRARY_BLOCK_ROWS_MIN};
+    model->block_rows = px_share_rows_that_fit(&room, PX_LIBRARY_BLOCK_ROWS_MAX);
 }
 
 static enum px_code keep_names(phx_model *model, struct px_err *err)

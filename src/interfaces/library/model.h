@@ -13,7 +13,8 @@ enum {
     PX_LIBRARY_SLOTS = 64,
     PX_LIBRARY_BLOCK_ROWS_MAX = 4096,
     PX_LIBRARY_BLOCK_ROWS_MIN = 64,
-    PX_LIBRARY_SLOT_BYTES_MAX = 8 << 20, /* where BLOCK_ROWS_MIN rows need no more */
+    PX_LIBRARY_SLOT_BYTES_MAX =
+        8 << 20, /* where fewer rows need less, see px_share_rows_that_fit */
 };
 
 /* What one call needs besides its arguments, for `block_rows` rows at a time. */

@@ -36,5 +36,46 @@ PX_TEST(chunks_are_neither_too_small_nor_too_large)
     CHECK_INT(chunk_of(1e9, 10000, 16, 4096), 192);
 }
 
+PX_TEST(fewer_rows_than_pieces_are_shared_all_the_same)
+{
+    CHECK_INT(chunk_of(1e5, 200, 64, 4096), 64);
+    CHECK_INT(chunk_of(1e5, 65, 256, 64), 64);
+}
+
+struct need {
+    size_t fixed, per_row;
+};
+
+static size_t bytes_of(const void *context, size_t rows)
+{
+    const struct need *need = context;
+    return need->fixed + rows * need->per_row;
+}
+
+static size_t rows_that_fit(size_t fixed, size_t per_row)
+{
+    const struct need need = {fixed, per_row};
+    const struct px_share_room room = {bytes_of, &need, 1 << 20, 64};
+    return px_share_rows_that_fit(&room, 4096);
+}
+
+PX_TEST(rows_are_halved_until_they_fit)
+{
+    CHECK_INT(rows_that_fit(0, 100), 4096);
+    CHECK_INT(rows_that_fit(0, 1024), 1024);
+    CHECK_INT(rows_that_fit(1000, 1024), 512);
+    CHECK_INT(rows_that_fit(0, 1 << 20), 64);
+}
+
+PX_TEST(rows_are_not_halved_where_it_saves_little)
+{
+    CHECK_INT(rows_that_fit(8 << 20, 0), 4096);
+    CHECK_INT(rows_that_fit(8 << 20, 16), 4096);
+    CHECK_INT(rows_that_fit(8 << 20, 8 << 10), 512);
+}
+
 PX_TEST_MAIN(T(little_work_is_done_alone) T(enough_work_is_shared)
-                 T(chunks_are_neither_too_small_nor_too_large))
+                 T(chunks_are_neither_too_small_nor_too_large)
+                     T(fewer_rows_than_pieces_are_shared_all_the_same)
+                         T(rows_are_halved_until_they_fit)
+                             T(rows_are_not_halved_where_it_saves_little))
