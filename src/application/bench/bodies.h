@@ -3,8 +3,9 @@
  * Bodies of inference requests, made from what the server says about its model.
  *
  * `GET /v2/models/M` gives the input tensors of any Open Inference server. A Phoenix server also tells the
- * categories and a typical value of each feature (`GET /api/v1/models`), so that random rows look like the model's
- * data; without that, numbers are drawn from a normal distribution. The same seed gives the same bodies.
+ * categories and a typical value of each feature (`GET /api/v1/models`), so that random rows look like the
+ * model's data; without that, numbers are drawn from a normal distribution. The same seed gives the same
+ * bodies.
  */
 #ifndef PX_APPLICATION_BENCH_BODIES_H
 #define PX_APPLICATION_BENCH_BODIES_H
@@ -32,8 +33,8 @@ struct px_bodies_options {
 };
 
 /*
- * Asks the server and makes bodies for the endpoint's protocol (V2 or V1). PX_E_NOT_FOUND: no such model, with
- * the names that there are; PX_E_UNAVAILABLE; PX_E_CORRUPT: what came is no metadata.
+ * Asks the server and makes bodies for the endpoint's protocol (V2 or V1). PX_E_NOT_FOUND: no such model,
+ * with the names that there are; PX_E_UNAVAILABLE; PX_E_CORRUPT: what came is no metadata.
  */
 PX_MUST_USE enum px_code px_bodies_make(struct px_bodies *bodies, struct px_load *load,
                                         const struct px_endpoint *endpoint,

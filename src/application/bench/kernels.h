@@ -3,15 +3,15 @@
  * The kernel table of a model: how long each kernel takes for batches of several sizes, on this machine.
  *
  * Concepts
- * - Every kernel that supports the model is forced in turn (px_forest_options.kernel) and scores rows of a pool, a
- *   batch per call, walking through the pool so that neither caches nor branch predictors know the rows. One thread,
- *   margins: the objective's transform is the same for all kernels and is not timed.
- * - A repetition is as many calls as fill REPETITION_NS of the thread's processor time, so that what other programs do in
- *   between does not count; its value is the time of a row. Median, least and 90th
- *   percentile are over the repetitions. The time allowed is shared equally by the cells; a cell whose single call is
- *   longer than its share is still measured a few times.
- * - `touched` is what a call can walk through: the kernel's form of the model, the rows, the scratch, the margins. One
- *   row reaches only a part of the form.
+ * - Every kernel that supports the model is forced in turn (px_forest_options.kernel) and scores rows of a
+ *   pool, a batch per call, walking through the pool so that neither caches nor branch predictors know the
+ *   rows. One thread, margins: the objective's transform is the same for all kernels and is not timed.
+ * - A repetition is as many calls as fill REPETITION_NS of the thread's processor time, so that what other
+ *   programs do in between does not count; its value is the time of a row. Median, least and 90th
+ *   percentile are over the repetitions. The time allowed is shared equally by the cells; a cell whose
+ *   single call is longer than its share is still measured a few times.
+ * - `touched` is what a call can walk through: the kernel's form of the model, the rows, the scratch, the
+ *   margins. One row reaches only a part of the form.
  */
 #ifndef PX_APPLICATION_BENCH_KERNELS_H
 #define PX_APPLICATION_BENCH_KERNELS_H
@@ -64,8 +64,9 @@ struct px_kernel_bench {
 };
 
 /*
- * Measures. Errors of px_package_open; PX_E_INVALID for a kernel that does not exist or does not support the model, and
- * for data without rows or that does not fit; PX_E_NO_MEMORY, PX_E_CANCELLED. The caller deinits `ret` in any case.
+ * Measures. Errors of px_package_open; PX_E_INVALID for a kernel that does not exist or does not support
+ * the model, and for data without rows or that does not fit; PX_E_NO_MEMORY, PX_E_CANCELLED. The caller
+ * deinits `ret` in any case.
  */
 PX_MUST_USE enum px_code px_kernel_bench_run(const struct px_kernel_bench_options *options,
                                              struct px_kernel_bench *ret, struct px_err *err);

@@ -1,24 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The rules of an open-loop load run: when each request should be sent, and what its fate counts for. No I/O and
- * no clock; the adapters of application/ports/load.h drive it with real time, tests with a virtual one.
+ * The rules of an open-loop load run: when each request should be sent, and what its fate counts for. No
+ * I/O and no clock; the adapters of application/ports/load.h drive it with real time, tests with a virtual
+ * one.
  *
  * Concepts
- * - The schedule is made before the run and never waits for the server: request k has an intended time, whatever
- *   became of request k-1. With a fixed schedule they are evenly spaced; with a Poisson one the gaps are
- *   exponential, as from many independent clients.
- * - Coordinated omission (Tene): a closed-loop client sends its next request when the last reply has come, so
- *   a server that stalls is asked nothing, and the requests that would have suffered are missing from the
- *   percentiles. Here the latency of a request counts from its intended time. When every connection is busy, due
- *   requests wait in the schedule, and that waiting is part of their latency.
+ * - The schedule is made before the run and never waits for the server: request k has an intended time,
+ *   whatever became of request k-1. With a fixed schedule they are evenly spaced; with a Poisson one the
+ *   gaps are exponential, as from many independent clients.
+ * - Coordinated omission (Tene): a closed-loop client sends its next request when the last reply has come,
+ *   so a server that stalls is asked nothing, and the requests that would have suffered are missing from
+ *   the percentiles. Here the latency of a request counts from its intended time. When every connection is
+ *   busy, due requests wait in the schedule, and that waiting is part of their latency.
  * - Requests lost to slowness stay in the percentiles with the time they had waited: those that timed out,
  *   and those that were never sent because no connection became free (UNSENT). Failures that came fast (a
- *   status that is not 2xx, a reset) are counted as errors but are no latencies: they would make a failing server look fast.
- * - Lag is the client's own lateness: from the moment when a request was due and a connection was free until it was
- *   sent. A large lag says that the client, not the server, is the limit.
+ *   status that is not 2xx, a reset) are counted as errors but are no latencies: they would make a failing
+ *   server look fast.
+ * - Lag is the client's own lateness: from the moment when a request was due and a connection was free
+ *   until it was sent. A large lag says that the client, not the server, is the limit.
  *
- * One thread owns a px_open_loop: it calls `idle` when a connection becomes free, `take` to get a request that is due
- * (which uses up a free connection), `done` with its fate, `finish` at the end.
+ * One thread owns a px_open_loop: it calls `idle` when a connection becomes free, `take` to get a request
+ * that is due (which uses up a free connection), `done` with its fate, `finish` at the end.
  */
 #ifndef PX_APPLICATION_BENCH_OPEN_LOOP_H
 #define PX_APPLICATION_BENCH_OPEN_LOOP_H

@@ -94,14 +94,15 @@ struct search {
     const struct px_ramp_options *options;
     px_ramp_step_fn *step;
     struct px_ramp *ramp;
-    struct px_load_result *result; /* of the last step */
+    struct px_load_result *result; /* of the last run */
+    struct px_load_result *spare;  /* of the run that was repeated */
 };
 
-static void swap_results(struct search *s)
+static void swap_results(struct px_load_result **a, struct px_load_result **b)
 {
-    struct px_load_result *best = s->ramp->best_result;
-    s->ramp->best_result = s->result;
-    s->result = best;
+    struct px_load_result *other = *a;
+    *a = *b;
+    *b = other;
 }
 
 /* Enters the step that has run into the ramp's findings. */
@@ -143,15 +144,18 @@ static enum px_code run_step(struct search *s, double rate, struct px_err *err)
     PX_ASSERT(ramp->n_steps < PX_RAMP_STEPS_MAX);
     enum px_code code = run_once(s, rate, step, err);
     if (code == PX_OK && is_narrow(step)) {
+        swap_results(&s->result, &s->spare);
         code = run_once(s, rate, &again, err);
         if (code == PX_OK && (again.verdict == PX_LOAD_PASS || again.goodput > step->goodput))
             *step = again;
+        else
+            swap_results(&s->result, &s->spare);
     }
     if (code != PX_OK)
         return code;
     note_step(ramp, (long)ramp->n_steps++);
     if (ramp->best == (long)ramp->n_steps - 1 || ramp->best < 0)
-        swap_results(s);
+        swap_results(&s->result, &ramp->best_result);
     return PX_OK;
 }
 
@@ -183,7 +187,8 @@ static enum px_code start(struct search *s, struct px_ramp *ret, struct px_err *
     *ret = (struct px_ramp){.best = -1, .failed = -1};
     ret->best_result = px_alloc(1, sizeof *ret->best_result);
     s->result = px_alloc(1, sizeof *s->result);
-    if (ret->best_result && s->result)
+    s->spare = px_alloc(1, sizeof *s->spare);
+    if (ret->best_result && s->result && s->spare)
         return PX_OK;
     return px_err_set(err, PX_E_NO_MEMORY, "no memory for the results of a run");
 }
@@ -193,12 +198,13 @@ enum px_code px_ramp_run(struct px_load *load, const struct px_load_job *job,
                          struct px_ramp *ret, struct px_err *err)
 {
     PX_ASSERT(options->rate_min > 0 && options->rate_max > 0);
-    struct search s = {load, *job, options, step, ret, NULL};
+    struct search s = {load, *job, options, step, ret, NULL, NULL};
     unsigned refined = 0;
     enum px_code code = start(&s, ret, err);
     for (double rate; code == PX_OK && (rate = next_rate(&s, &refined)) > 0;)
         code = run_step(&s, rate, err);
     px_free(s.result);
+    px_free(s.spare);
     return code;
 }
 
@@ -206,16 +212,17 @@ enum px_code px_ramp_once(struct px_load *load, const struct px_load_job *job, d
                           struct px_ramp *ret, struct px_err *err)
 {
     const struct px_ramp_options options = {job->rate, job->rate, goodput_min, 0};
-    struct search s = {load, *job, &options, NULL, ret, NULL};
+    struct search s = {load, *job, &options, NULL, ret, NULL, NULL};
     enum px_code code = start(&s, ret, err);
     if (code == PX_OK)
         code = run_once(&s, job->rate, &ret->steps[0], err);
     if (code == PX_OK) {
         ret->n_steps = 1;
         note_step(ret, 0);
-        swap_results(&s);
+        swap_results(&s.result, &ret->best_result);
     }
     px_free(s.result);
+    px_free(s.spare);
     return code;
 }
 

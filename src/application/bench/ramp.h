@@ -2,13 +2,15 @@
 /*
  * The search for the saturation point: open-loop runs at rising rates until the server no longer keeps up.
  *
- * A step passes when goodput (2xx replies within the latency limit) is at least `goodput_min` of the offered rate, so are the
- * replies that came within the window (else a queue grows), and the 99th percentile is within the limit. The rate doubles while steps pass; then the gap between the best that passed
- * and the least that failed is halved (by the geometric mean) `refinements` times. A step that fails narrowly is
- * run once more before it is believed, because one hiccup of the machine is not saturation.
+ * A step passes when goodput (2xx replies within the latency limit) is at least `goodput_min` of the
+ * offered rate, so are the replies that came within the window (else a queue grows), and the 99th
+ * percentile is within the limit. The rate doubles while steps pass; then the gap between the best that
+ * passed and the least that failed is halved (by the geometric mean) `refinements` times. A step that fails
+ * narrowly is run once more before it is believed, because one hiccup of the machine is not saturation.
  *
- * The saturation point is the highest rate that passed. When the first failing step was lost by the client itself
- * (its lag is large, or its thread has no time left), the verdict says so: then the server may do better.
+ * The saturation point is the highest rate that passed. When the first failing step was lost by the client
+ * itself (its lag is large, or its thread has no time left), the verdict says so: then the server may do
+ * better.
  */
 #ifndef PX_APPLICATION_BENCH_RAMP_H
 #define PX_APPLICATION_BENCH_RAMP_H
@@ -64,8 +66,8 @@ struct px_ramp {
 typedef bool px_ramp_step_fn(void *context, const struct px_ramp *ramp, double next_rate);
 
 /*
- * Runs the ramp; `job` gives everything but the rate. PX_E_CANCELLED and the errors of px_load_run; `ret` holds the
- * steps that were run also then. The caller deinits it.
+ * Runs the ramp; `job` gives everything but the rate. PX_E_CANCELLED and the errors of px_load_run; `ret`
+ * holds the steps that were run also then. The caller deinits it.
  */
 PX_MUST_USE enum px_code px_ramp_run(struct px_load *load, const struct px_load_job *job,
                                      const struct px_ramp_options *options, px_ramp_step_fn *step,

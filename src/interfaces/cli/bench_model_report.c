@@ -68,7 +68,7 @@ static void print_cell(FILE *out, const struct px_kernel_bench *b,
     fputc('\n', out);
 }
 
-/* The line with the least time of a batch, or NULL; the least of the repetitions, which noise cannot lower. */
+/* The line with the least time of a batch, or NULL: the least repetition, which noise cannot lower. */
 static const struct px_kernel_line *fastest(const struct px_kernel_bench *b, size_t batch)
 {
     const struct px_kernel_line *best = NULL;

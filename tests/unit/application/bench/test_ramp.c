@@ -164,9 +164,41 @@ PX_TEST(an_interrupt_keeps_the_steps_so_far)
     px_ramp_deinit(&ramp);
 }
 
+/* The server stalls for longer when the step is repeated, and the search is stopped after that. */
+static bool stall_longer(void *context, const struct px_ramp *so_far, double rate)
+{
+    struct virtual_server *server = context;
+    (void)rate;
+    if (server->n_runs == 1) {
+        server->stalls_left = 1;
+        server->stalled_for_ns = PX_NS_PER_S / 8;
+    }
+    return so_far->n_steps == 0;
+}
+
+PX_TEST(the_distribution_is_of_the_run_in_the_table)
+{
+    struct virtual_server server = {.n_workers = 4,
+                                    .service_ns = 10 * PX_NS_PER_US,
+                                    .stall_ns = PX_NS_PER_S / 2,
+                                    .stalled_for_ns = PX_NS_PER_S / 12,
+                                    .stalls_left = 1};
+    struct px_load *load = virtual_load_create(&server);
+    struct px_load_job watched = job;
+    watched.progress_context = &server;
+    CHECK_INT(px_ramp_run(load, &watched, &search, stall_longer, &ramp, NULL), PX_E_CANCELLED);
+    CHECK_INT(server.n_runs, 2);
+    CHECK_INT(ramp.n_steps, 1);
+    CHECK_INT(ramp.best, -1);
+    CHECK_NEAR(ramp.steps[0].max_ns, (double)PX_NS_PER_S / 12, (double)PX_NS_PER_S / 100);
+    CHECK_DOUBLE((double)ramp.best_result->tally.latency.max, ramp.steps[0].max_ns);
+    px_load_destroy(load);
+    px_ramp_deinit(&ramp);
+}
+
 PX_TEST(no_memory_is_an_error_whenever_it_comes)
 {
-    for (uint64_t n = 1; n <= 2; n++) {
+    for (uint64_t n = 1; n <= 3; n++) {
         struct virtual_server server = {.n_workers = 4, .service_ns = PX_NS_PER_US};
         struct px_load *load = virtual_load_create(&server);
         px_alloc_fail_at(n);
@@ -184,4 +216,5 @@ PX_TEST_MAIN(T(the_saturation_point_is_the_capacity) T(a_ramp_that_starts_too_hi
                              T(a_latency_over_the_limit_is_slow_although_every_request_is_answered)
                                  T(one_rate_is_one_step) T(nothing_that_listens_is_an_error)
                                      T(an_interrupt_keeps_the_steps_so_far)
-                                         T(no_memory_is_an_error_whenever_it_comes))
+                                         T(the_distribution_is_of_the_run_in_the_table)
+                                             T(no_memory_is_an_error_whenever_it_comes))
