@@ -276,8 +276,9 @@ static enum px_code client_fetch(struct px_load *load, const struct px_load_addr
         return code;
     px_buf_text(&request, "GET ");
     px_buf_str(&request, path);
-    px_buf_printf(&request, " HTTP/1.1\r\nHost: %s:%u\r\nConnection: close\r\n\r\n", address->host,
-                  (unsigned)address->port);
+    px_buf_text(&request, " HTTP/1.1\r\nHost: ");
+    px_peer_put_host(&request, address);
+    px_buf_text(&request, "\r\nConnection: close\r\n\r\n");
     code = px_buf_check(&request, "the request", err);
     uint64_t until_ns = px_clock_monotonic_ns() + timeout_ns;
     int fd = code == PX_OK ? px_peer_connect(&peer) : -1;

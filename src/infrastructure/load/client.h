@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The load client: the adapter of application/ports/load.h over epoll, keep-alive HTTP/1.1 connections and threads.
+ * The load client: the adapter of application/ports/load.h over epoll, keep-alive HTTP/1.1 connections and
+ * threads.
  */
 #ifndef PX_INFRASTRUCTURE_LOAD_CLIENT_H
 #define PX_INFRASTRUCTURE_LOAD_CLIENT_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Everything but body data is lines, each judged when its CRLF has arrived. A reply that a strict reader could take
- * for two different things (two lengths, a length and chunks, a bare LF) is BAD: a load test must not go on
- * with a connection whose next reply nobody can find.
+ * Everything but body data is lines, each judged when its CRLF has arrived. A reply that a strict reader
+ * could take for two different things (two lengths, a length and chunks, a bare LF) is BAD: a load test
+ * must not go on with a connection whose next reply nobody can find.
  */
 #include "infrastructure/load/reply.h"
 

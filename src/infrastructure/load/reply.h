@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A strict parser of HTTP/1.1 replies (RFC 9112) without I/O, for a client that wants the status, the end of the
- * reply, and at most the first bytes of the body.
+ * A strict parser of HTTP/1.1 replies (RFC 9112) without I/O, for a client that wants the status, the end
+ * of the reply, and at most the first bytes of the body.
  *
- * Bytes are fed as they come and are not kept, but for the line that is being read; the outcome does not depend on
- * how they were cut. A body is framed by Content-Length, by chunks, by its status (none after 1xx, 204, 304), or
- * ends with the connection. 1xx replies are passed over. Threads: one at a time.
+ * Bytes are fed as they come and are not kept, but for the line that is being read; the outcome does not
+ * depend on how they were cut. A body is framed by Content-Length, by chunks, by its status (none after
+ * 1xx, 204, 304), or ends with the connection. 1xx replies are passed over. Threads: one at a time.
  */
 #ifndef PX_INFRASTRUCTURE_LOAD_REPLY_H
 #define PX_INFRASTRUCTURE_LOAD_REPLY_H

@@ -9,6 +9,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 bool px_socket_wait(int fd, short events, uint64_t until_ns)
@@ -96,4 +97,11 @@ enum px_code px_peer_find(struct px_peer *peer, const struct px_load_address *ad
     px_err_set(err, PX_E_UNAVAILABLE, "cannot connect to %s port %u: %s", address->host,
                (unsigned)address->port, strerror(why));
     return px_err_hint(err, "is the server running there? 'phoenix serve' prints its URL");
+}
+
+void px_peer_put_host(struct px_buf *out, const struct px_load_address *address)
+{
+    bool bare_v6 = strchr(address->host, ':') != NULL;
+    px_buf_printf(out, "%s%s%s:%u", bare_v6 ? "[" : "", address->host, bare_v6 ? "]" : "",
+                  (unsigned)address->port);
 }

@@ -17,6 +17,9 @@ struct px_peer {
 PX_MUST_USE enum px_code px_peer_find(struct px_peer *peer, const struct px_load_address *address,
                                       uint64_t timeout_ns, struct px_err *err);
 
+/* Appends the value of the header Host: "[::1]:8080". */
+void px_peer_put_host(struct px_buf *out, const struct px_load_address *address);
+
 /* A non-blocking socket whose connecting has begun, or -1 and errno. */
 int px_peer_connect(const struct px_peer *peer);
 

@@ -2,13 +2,13 @@
 /*
  * Design note.
  *
- * The loop sends what is due, then waits for replies, for timeouts, or for the moment when the next request is due: a
- * timerfd, because the timeout of epoll has milliseconds and a schedule of 20,000 requests a second has gaps of 50 us.
- * It sleeps rather than spins, so that on a small machine the server gets the processor; how late that makes it is
- * measured (lag) and reported. Gaps too short to sleep are spun.
+ * The loop sends what is due, then waits for replies, for timeouts, or for the moment when the next request
+ * is due: a timerfd, because the timeout of epoll has milliseconds and a schedule of 20,000 requests a
+ * second has gaps of 50 us. It sleeps rather than spins, so that on a small machine the server gets the
+ * processor; how late that makes it is measured (lag) and reported. Gaps too short to sleep are spun.
  *
- * The clock is read for every send and every reply: a whole wake-up stamped with one time would hide up to the
- * length of the wake-up. Latency ends when the reply has been read and parsed.
+ * The clock is read for every send and every reply: a whole wake-up stamped with one time would hide up to
+ * the length of the wake-up. Latency ends when the reply has been read and parsed.
  */
 #include "infrastructure/load/worker.h"
 
@@ -38,15 +38,13 @@ void px_load_wire_deinit(struct px_load_wire *wire)
 
 static void put_request(struct px_buf *out, const struct px_load_requests *requests, size_t i)
 {
-    const struct px_load_address *address = &requests->address;
-    bool bare_v6 = strchr(address->host, ':') != NULL;
     px_buf_text(out, "POST ");
     px_buf_str(out, requests->path);
-    px_buf_printf(out, " HTTP/1.1\r\nHost: %s%s%s:%u\r\n", bare_v6 ? "[" : "", address->host,
-                  bare_v6 ? "]" : "", (unsigned)address->port);
-    px_buf_printf(out,
-                  "User-Agent: phoenix-bench\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n",
-                  requests->content_type, requests->bodies[i].len);
+    px_buf_text(out, " HTTP/1.1\r\nHost: ");
+    px_peer_put_host(out, &requests->address);
+    px_buf_printf(
+        out, "\r\nUser-Agent: phoenix-bench\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n",
+        requests->content_type, requests->bodies[i].len);
     px_buf_str(out, requests->bodies[i]);
 }
 

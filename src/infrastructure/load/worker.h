@@ -3,9 +3,10 @@
  * A worker of the load client: one thread with its event loop, its connections and its share of the schedule.
  * Private to this folder.
  *
- * A connection is CLOSED, CONNECTING, IDLE or BUSY. CLOSED and IDLE ones wait in a queue, first in first out, so that
- * all of them carry requests also at a low rate. A request that is due takes the first of the queue; a CLOSED one
- * is connected first, which is part of the request's latency. There is one request on a connection at a time.
+ * A connection is CLOSED, CONNECTING, IDLE or BUSY. CLOSED and IDLE ones wait in a queue, first in first
+ * out, so that all of them carry requests also at a low rate. A request that is due takes the first of the
+ * queue; a CLOSED one is connected first, which is part of the request's latency. There is one request on a
+ * connection at a time.
  */
 #ifndef PX_INFRASTRUCTURE_LOAD_WORKER_H
 #define PX_INFRASTRUCTURE_LOAD_WORKER_H
