@@ -205,8 +205,8 @@ static void put_package(struct px_json_writer *w, const struct px_package *p)
     px_json_member_u64(w, "rounds", info->n_rounds);
     px_json_member_u64(w, "best_round", info->best_round);
     px_json_member_u64(w, "memory_bytes", info->bytes);
-    px_json_member_text(w, "kernel_one_row", info->kernel_one);
-    px_json_member_text(w, "kernel_batches", info->kernel_many);
+    px_json_member_text(w, "kernel_one", info->kernel_one);
+    px_json_member_text(w, "kernel_many", info->kernel_many);
     px_plan_put_json(w, info);
 }
 

@@ -65,7 +65,7 @@ static void put_inputs(struct px_json_writer *w, const struct px_model *model)
     px_json_end_array(w);
 }
 
-/* "bitslice-avx512, 99 ns per row in batches of 512" */
+/* "bitslice512, 99 ns per row in batches of 512" */
 static void put_choice(struct px_json_writer *w, const char *key,
                        const struct px_forest_choice *choice)
 {
