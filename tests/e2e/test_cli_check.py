@@ -75,7 +75,10 @@ def test_json_says_the_same(binary):
 
 
 def test_the_plan_says_what_scores_what_and_why(binary):
-    plan = json.loads(succeed("check", binary[0], "--json"))["plan"]
+    about = json.loads(succeed("check", binary[0], "--json"))
+    plan = about["plan"]
+    assert about["kernel_one"] == plan["choices"][0]["kernel"], "named as in the REST interface"
+    assert about["kernel_many"] == plan["choices"][-1]["kernel"]
     assert plan["forced"] is False
     assert [choice["rows"] for choice in plan["choices"]] == [2**i for i in range(10)]
     assert all(choice["ns_per_row"] > 0 for choice in plan["choices"])

@@ -257,7 +257,7 @@ static const struct px_option options[] = {
      "Character between fields, or 'tab'. Without it the first line decides among , ; tab and |.",
      NULL},
     {"threads", 't', PX_OPTION_INT, "N",
-     "Threads that read, score and print; the cores of the machine by default. The output is the "
+     "Threads that read, score and print; one per usable core by default. The output is the "
      "same for any number.",
      NULL},
     {"rounds", 0, PX_OPTION_TEXT, "all|best",
