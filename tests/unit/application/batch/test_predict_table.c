@@ -13,7 +13,7 @@ static struct memory_table table;
 static struct px_buf out;
 static struct px_batch_progress done;
 static struct px_err err;
-static uint64_t bad_places[8];
+static uint64_t bad_places[PX_BATCH_BAD_ROWS_TOLD];
 static size_t n_bad;
 
 static const double ages[] = {20, 40, NAN, 20};
