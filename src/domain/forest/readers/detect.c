@@ -26,6 +26,23 @@ static bool contains(struct px_str text, const char *word)
     return text.len && memmem(text.ptr, text.len, word, strlen(word));
 }
 
+/* Is `word`, a JSON string, a key: does a colon follow? The name of a feature may be any word. */
+static bool has_key(struct px_str text, const char *word)
+{
+    const char *end = text.ptr + text.len;
+    for (const char *at = text.ptr; at < end;) {
+        at = memmem(at, (size_t)(end - at), word, strlen(word));
+        if (!at)
+            return false;
+        at += strlen(word);
+        while (at < end && *at && strchr(" \t\r\n", *at))
+            at++;
+        if (at < end && *at == ':')
+            return true;
+    }
+    return false;
+}
+
 static bool starts_with_bytes(struct px_str bytes, const char *magic, size_t n)
 {
     return bytes.len >= n && memcmp(bytes.ptr, magic, n) == 0;
@@ -55,7 +72,8 @@ static const struct refusal refusals[] = {
      5, "xz-compressed", "decompress it first: unxz FILE.xz"},
     {"CBM1", 4, "a binary CatBoost model",
      "load it in Python and call model.save_model('model.json', format='json', pool=train_pool)"},
-    {"\x89HDF", 4, "an HDF5 file", "tree models of XGBoost or LightGBM are served"},
+    {"\x89HDF", 4, "an HDF5 file",
+     "tree models of XGBoost, LightGBM, CatBoost and ONNX are served"},
     {"______LightGBM_Binary_File_Token______", 38, "a LightGBM data set, not a model",
      "train on it and save the model with save_model('model.txt')"},
     {"booster[", 8, "a text dump of XGBoost, which loses information", SAVE_AS_JSON},
@@ -83,8 +101,11 @@ static enum px_forest_format refuse_json(struct px_str probe, struct px_err *err
                       "save the model itself: booster.save_model('model.txt')");
     if (contains(probe, "\"nodeid\""))
         return refuse(err, "a JSON dump of XGBoost trees, which loses information", SAVE_AS_JSON);
-    return refuse(err, "JSON, but no XGBoost model: it has no \"learner\"",
-                  "expected the output of booster.save_model('model.json')");
+    return refuse(err,
+                  "JSON, but no model: it has neither XGBoost's \"learner\" nor CatBoost's "
+                  "\"features_info\" and trees",
+                  "expected the output of booster.save_model('model.json') (XGBoost) or "
+                  "model.save_model('model.json', format='json') (CatBoost)");
 }
 
 static enum px_forest_format detect_braces(struct px_str bytes, struct px_err *err)
@@ -100,10 +121,10 @@ static enum px_forest_format detect_braces(struct px_str bytes, struct px_err *e
         return refuse(err, "neither JSON nor UBJSON after its '{'",
                       "is it complete? XGBoost models start with {\"learner\"");
     /* Keys may be sorted or nested, so the word may be far; other dialects are told by the beginning. */
-    if (contains(bytes, "\"learner\""))
+    if (has_key(bytes, "\"learner\""))
         return PX_FOREST_XGBOOST_JSON;
-    if (contains(bytes, "\"features_info\"") &&
-        (contains(bytes, "\"oblivious_trees\"") || contains(bytes, "\"trees\"")))
+    if (has_key(bytes, "\"features_info\"") &&
+        (has_key(bytes, "\"oblivious_trees\"") || has_key(bytes, "\"trees\"")))
         return PX_FOREST_CATBOOST_JSON;
     return refuse_json(px_str_n(bytes.ptr, bytes.len < PROBE_MAX ? bytes.len : PROBE_MAX), err);
 }

@@ -22,6 +22,11 @@ PX_TEST(formats_are_told_by_content)
     CHECK_INT(DETECT("tree\r\nversion=v4\r\n"), PX_FOREST_LIGHTGBM_TEXT);
     CHECK_INT(DETECT("{\"features_info\":{},\"oblivious_trees\":[]}"), PX_FOREST_CATBOOST_JSON);
     CHECK_INT(DETECT("{\"trees\":[],\"features_info\":{}}"), PX_FOREST_CATBOOST_JSON);
+    CHECK_INT(
+        DETECT("{\"oblivious_trees\" : [], \"features_info\"\n:{\"feature_id\":\"learner\"}}"),
+        PX_FOREST_CATBOOST_JSON);
+    CHECK_INT(DETECT("{\"name\":\"learner\",\"learner\" \n\t:{}}"), PX_FOREST_XGBOOST_JSON);
+    CHECK_INT(DETECT("{\"a\":\"learner\""), PX_FOREST_UNKNOWN);
     CHECK_INT(DETECT("\x08\x07\x12\x0bskl2onnx"), PX_FOREST_ONNX);
     CHECK_STR(px_str(px_forest_format_name(PX_FOREST_LIGHTGBM_TEXT)), "lightgbm-text");
     CHECK_STR(px_str(px_forest_format_name(PX_FOREST_UNKNOWN)), "unknown");
@@ -45,7 +50,8 @@ PX_TEST(known_strangers_are_refused_by_name_with_a_hint)
         {PX_STR("[{ \"nodeid\": 0, \"depth\": 0}]"), "dump of XGBoost trees", "model.json"},
         {PX_STR("{ \"nodeid\": 0, \"depth\": 0}"), "dump of XGBoost trees", "model.json"},
         {PX_STR("booster[0]:\n0:[f0<1]"), "text dump of XGBoost", "model.json"},
-        {PX_STR("{\"a\":1}"), "no XGBoost model", "save_model"},
+        {PX_STR("{\"a\":1}"), "neither XGBoost's \"learner\" nor CatBoost's", "save_model"},
+        {PX_STR("{\"features_info\":{},\"class_names\":[\"trees\"]}"), "no model", "save_model"},
         {PX_STR("{x"), "neither JSON nor UBJSON", "complete"},
         {PX_STR("{"), "neither JSON nor UBJSON", "complete"},
         {PX_STR(""), "empty", "completely"},
