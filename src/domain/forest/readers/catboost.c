@@ -17,6 +17,9 @@
 
 #include <math.h>
 
+/* Target statistics may share a table: how often, on average, an element of it may be looked at. */
+enum { CTR_WORK_PER_BYTE = 64, CTR_WORK_SLACK = 1 << 24 };
+
 void px_catboost_no_memory(struct px_catboost_file *file)
 {
     if (file->code == PX_OK)
@@ -303,6 +306,8 @@ enum px_code px_catboost_read(struct px_forest_ir *ir, struct px_str bytes, stru
 {
     struct px_catboost_file file = {
         .ir = ir, .err = err, .scale = 1.0, .version = PX_STR(""), .loss = PX_STR("")};
+    file.codes_max = PX_FOREST_CATEGORY_MAX;
+    file.ctr_work = (uint64_t)bytes.len * CTR_WORK_PER_BYTE + CTR_WORK_SLACK;
     px_doc_init(&file.doc, bytes, false, &ir->arena);
     read_document(&file);
     if (file.code == PX_OK)

@@ -15,6 +15,7 @@
 #include "domain/forest/readers/catboost_file.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 
 /* Claims of names that no question mentions; see claim_rest. */
@@ -269,6 +270,11 @@ static void claim_rest(struct px_catboost_file *file)
         }
     }
     px_free(claimed);
+    if (!few && file->code == PX_OK)
+        file->code = px_ir_warn(file->ir, file->err,
+                                "%zu categories that no split asks for are too many to list for "
+                                "each of %zu features: they count as unknown, with the same scores",
+                                n_rest, n_open);
 }
 
 static int compare_claims(const void *a, const void *b)
@@ -295,6 +301,12 @@ static void cut_lists(struct px_catboost_file *file)
         if (i && compare_claims(&claims[i], &claims[i - 1]) == 0)
             continue;
         struct px_catboost_category *category = &file->categories.items[claims[i].category];
+        if (category->n_codes == file->codes_max) {
+            file->code = px_err_set(file->err, PX_E_TOO_LARGE,
+                                    "categorical feature %" PRId64 " has more than %zu categories",
+                                    category->flat, file->codes_max);
+            return;
+        }
         if (category->n_codes == 0)
             category->codes = codes;
         category->n_codes++;
@@ -443,30 +455,73 @@ static float value_of(const struct px_catboost_ctr *ctr, const double *counts)
     return statistic(ctr, buckets ? counts[ctr->target_border] : above, total);
 }
 
+static int compare_values(const void *a, const void *b)
+{
+    const struct px_catboost_value *x = a, *y = b;
+    if (isnan(x->value) || isnan(y->value))
+        return isnan(y->value) - isnan(x->value);
+    return (x->value > y->value) - (x->value < y->value);
+}
+
+/* Statistics may share a table; together they look at no more of it than the file's size allows. */
+static bool may_work(struct px_catboost_file *file, const struct px_catboost_ctr *ctr)
+{
+    uint64_t work = (uint64_t)ctr->table->n * (uint64_t)ctr->table->stride + ctr->category->n_codes;
+    if (work > file->ctr_work) {
+        file->code = px_err_set(file->err, PX_E_TOO_LARGE,
+                                "too many target statistics for the size of the table '%.*s'",
+                                PX_STR_ARG(ctr->identifier));
+        return false;
+    }
+    file->ctr_work -= work;
+    return true;
+}
+
 /* The statistic of every code, and of unknown categories. */
 static void compute_values(struct px_catboost_file *file, struct px_catboost_ctr *ctr)
 {
     const struct px_catboost_table *table = ctr->table;
     size_t n = ctr->category->n_codes;
+    if (!may_work(file, ctr))
+        return;
     ctr->values = px_arena_alloc(&file->ir->arena, n + 1, sizeof *ctr->values);
     if (!ctr->values) {
         px_catboost_no_memory(file);
         return;
     }
-    for (size_t code = 0; code <= n; code++)
-        ctr->values[code] = value_of(ctr, NULL);
+    ctr->unknown = value_of(ctr, NULL);
+    for (size_t code = 0; code < n; code++)
+        ctr->values[code] = (struct px_catboost_value){ctr->unknown, (uint32_t)code};
     for (size_t row = 0; row < table->n; row++) {
         if (table->hashes[row] == FREE_BUCKET)
             continue;
         long name = name_of_row(file, table, row); /* has one: the table was claimed */
-        ctr->values[code_of(ctr->category, (uint32_t)name)] =
+        ctr->values[code_of(ctr->category, (uint32_t)name)].value =
             value_of(ctr, &table->counts[row * (size_t)(table->stride - 1)]);
     }
+    qsort(ctr->values, n, sizeof *ctr->values, compare_values);
 }
 
 /* --- sets ------------------------------------------------------------------------------------- */
 
-/* A set of the codes [0, n] whose answer is not `unknown`; false answers go left. */
+/* How many of a statistic's values are not above the border. */
+static size_t count_below(const struct px_catboost_ctr *ctr, float border)
+{
+    size_t low = 0, high = ctr->category->n_codes;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (ctr->values[middle].value > border)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+/*
+ * A set of the codes whose answer is not that of unknown categories; false answers go left. They are one end
+ * of the sorted values, so that a border costs as much as its set is large, not as there are codes.
+ */
 static void make_ctr_set(struct px_catboost_file *file, struct px_catboost_bin *bin)
 {
     struct px_catboost_ctr *ctr = &file->ctrs.items[bin->owner];
@@ -475,23 +530,19 @@ static void make_ctr_set(struct px_catboost_file *file, struct px_catboost_bin *
         compute_values(file, ctr);
     if (file->code != PX_OK)
         return;
-    size_t n = ctr->category->n_codes, low = n, high = 0;
-    bool unknown = ctr->values[n] > border;
-    for (size_t code = 0; code < n; code++) {
-        if ((ctr->values[code] > border) == unknown)
-            continue;
-        low = code < low ? code : low;
-        high = code;
+    bool unknown = ctr->unknown > border;
+    size_t n_below = count_below(ctr, border);
+    size_t first = unknown ? 0 : n_below, end = unknown ? n_below : ctr->category->n_codes;
+    uint32_t low = first < end ? ctr->values[first].code : 0, high = low;
+    for (size_t i = first; i < end; i++) {
+        low = ctr->values[i].code < low ? ctr->values[i].code : low;
+        high = ctr->values[i].code > high ? ctr->values[i].code : high;
     }
     bin->node.default_left = !unknown;
     bin->node.in_set_left = unknown;
-    if (low > high)
-        low = high = 0; /* no code differs: an empty set */
-    file->code = px_ir_add_set(file->ir, (uint32_t)low, (uint32_t)high, &bin->node.set, file->err);
-    for (size_t code = low; file->code == PX_OK && code <= high && code < n; code++) {
-        if ((ctr->values[code] > border) != unknown)
-            px_ir_set_insert(file->ir, bin->node.set, (uint32_t)code);
-    }
+    file->code = px_ir_add_set(file->ir, low, high, &bin->node.set, file->err);
+    for (size_t i = first; file->code == PX_OK && i < end; i++)
+        px_ir_set_insert(file->ir, bin->node.set, ctr->values[i].code);
 }
 
 static void make_one_hot_set(struct px_catboost_file *file, struct px_catboost_bin *bin)

@@ -22,11 +22,6 @@
 #include "domain/forest/readers/doc.h"
 #include "shared/map.h"
 
-struct px_doubles {
-    double *items;
-    size_t len, cap;
-};
-
 /* A run of borders (or of one-hot values) in `borders`. */
 struct px_catboost_run {
     size_t first, n;
@@ -66,7 +61,14 @@ struct px_catboost_ctr {
     struct px_catboost_run borders;
     struct px_catboost_category *category;
     struct px_catboost_table *table;
-    float *values; /* [n_codes + 1] of the feature, the last for unknown categories; in the arena */
+    struct px_catboost_value *values; /* [n_codes] of the feature, ascending; in the arena */
+    float unknown;                    /* the statistic of categories that the table does not have */
+};
+
+/* The statistic of a code. NaN is less than all others: it is above no border. */
+struct px_catboost_value {
+    float value;
+    uint32_t code;
 };
 
 /* A table of ctr_data: `hash_stride` elements per category, the first is the hash. */
@@ -107,6 +109,8 @@ struct px_catboost_file {
     struct px_doc doc;
 
     bool has_features, has_trees, has_ctr_data, trees_read, oblivious;
+    size_t codes_max;                    /* of a feature */
+    uint64_t ctr_work;                   /* elements of tables that may still be looked at */
     struct px_doc trees_at, ctr_data_at; /* where they stand, when they came too early */
 
     struct px_str loss, version;

@@ -22,6 +22,11 @@ struct px_floats {
     size_t len, cap;
 };
 
+struct px_doubles {
+    double *items;
+    size_t len, cap;
+};
+
 struct px_ints {
     int64_t *items;
     size_t len, cap;

@@ -35,11 +35,6 @@ struct px_protobuf_field {
     struct px_str bytes; /* of BYTES; never NULL */
 };
 
-struct px_doubles {
-    double *items;
-    size_t len, cap;
-};
-
 static inline struct px_protobuf px_protobuf(struct px_str message)
 {
     return (struct px_protobuf){px_cursor(message.ptr, message.len)};

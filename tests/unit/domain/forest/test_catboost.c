@@ -449,6 +449,149 @@ PX_TEST(statistics_of_combinations_are_refused_by_name)
     CHECK_REFUSED(ctr_text(table, pair, "1"), PX_E_UNSUPPORTED, "max_ctr_complexity=1");
 }
 
+/* --- many categories --------------------------------------------------------------------------- */
+
+enum { MANY = 1100 };
+
+/* A file with `n` categories of hashes 0, 1, ... and features that ask for none of them. */
+struct many {
+    struct px_forest_ir ir;
+    struct px_err err;
+    struct px_catboost_file file;
+};
+
+static void make_many(struct many *m, size_t n_names, size_t n_features)
+{
+    *m = (struct many){0};
+    px_ir_init(&m->ir, PX_FOREST_CATBOOST_JSON, PX_TYPE_FP64, 0);
+    m->file = (struct px_catboost_file){
+        .ir = &m->ir, .err = &m->err, .codes_max = n_names, .ctr_work = 1 << 20};
+    CHECK(px_vec_reserve(&m->file.names, n_names) && px_vec_reserve(&m->file.ctrs, 1) &&
+          px_vec_reserve(&m->file.categories, n_features));
+    for (size_t i = 0; i < n_names; i++)
+        m->file.names.items[i] = (struct px_catboost_name){(uint32_t)i, PX_STR("x")};
+    for (size_t i = 0; i < n_features; i++)
+        m->file.categories.items[i] =
+            (struct px_catboost_category){.index = (int64_t)i, .flat = (int64_t)i};
+    m->file.names.len = n_names;
+    m->file.categories.len = n_features;
+}
+
+static void free_many(struct many *m)
+{
+    px_vec_free(&m->file.names);
+    px_vec_free(&m->file.categories);
+    px_vec_free(&m->file.ctrs);
+    px_vec_free(&m->file.claims);
+    px_ir_deinit(&m->ir);
+}
+
+PX_TEST(a_feature_with_more_categories_than_codes_is_refused)
+{
+    struct many m;
+    make_many(&m, 5, 2);
+    m.file.codes_max = 4;
+    px_catboost_assign_codes(&m.file);
+    CHECK_INT(m.file.code, PX_E_TOO_LARGE);
+    CHECK_CONTAINS(m.err.message, "categorical feature 0 has more than 4 categories");
+    free_many(&m);
+    make_many(&m, 4, 2);
+    px_catboost_assign_codes(&m.file);
+    CHECK_INT(m.file.code, PX_OK);
+    CHECK_INT(m.file.categories.items[1].n_codes, 4);
+    CHECK_INT(m.ir.warnings.len, 0);
+    free_many(&m);
+}
+
+PX_TEST(names_that_are_left_out_are_told)
+{
+    struct many m;
+    make_many(&m, MANY, MANY); /* more than 2^20 pairs */
+    px_catboost_assign_codes(&m.file);
+    CHECK_INT(m.file.code, PX_OK);
+    CHECK_INT(m.ir.warnings.len, 1);
+    CHECK_CONTAINS(m.ir.warnings.items[0].ptr, "1100 categories that no split asks for");
+    free_many(&m);
+}
+
+/* A mean of i * 7 % 1000 for category i < MANY; the last category is not in the table. */
+static void add_mean(struct many *m, struct px_catboost_table *table)
+{
+    static uint64_t hashes[MANY];
+    static double counts[2 * MANY];
+    static uint32_t codes[MANY + 1];
+    for (uint32_t i = 0; i <= MANY; i++)
+        codes[i] = i;
+    for (size_t i = 0; i < MANY; i++) {
+        hashes[i] = hash_of_hash((int64_t)i);
+        counts[2 * i] = (double)(i * 7 % 1000);
+        counts[2 * i + 1] = i % 100 ? 1.0 : 0.0; /* and some are infinite, one is NaN */
+    }
+    struct px_catboost_category *category = &m->file.categories.items[0];
+    category->codes = codes;
+    category->n_codes = MANY + 1;
+    *table = (struct px_catboost_table){
+        .stride = 3, .hashes = hashes, .counts = counts, .n = MANY, .category = category};
+    m->file.ctrs.items[m->file.ctrs.len++] = (struct px_catboost_ctr){.type = PX_CATBOOST_MEAN,
+                                                                      .identifier = PX_STR("T"),
+                                                                      .scale = 1.0F,
+                                                                      .category = category,
+                                                                      .table = table};
+}
+
+/* Does a category's split on the mean go right? */
+static bool goes_right(const struct many *m, const struct px_catboost_bin *bin, size_t code)
+{
+    bool in = px_ir_in_set(&m->ir, bin->node.set, (double)code);
+    return (in ? bin->node.in_set_left : bin->node.default_left) == false;
+}
+
+/* The prior counts for nothing in the denominator: unknown categories have p / 0. */
+static void check_borders(float prior)
+{
+    static const double borders[] = {-1, 0, 0.5, 1, 6, 7, 499.5, 992, 993, 999, 5000};
+    struct px_catboost_table table;
+    struct many m;
+    make_many(&m, MANY + 1, 1);
+    m.ir.set_words_max = 1 << 20;
+    add_mean(&m, &table);
+    m.file.ctrs.items[0].prior_numerator = prior;
+    for (size_t b = 0; b < PX_ARRAY_LEN(borders); b++) {
+        struct px_catboost_bin bin = {.question = PX_CATBOOST_CTR, .border = borders[b]};
+        px_catboost_make_set(&m.file, &bin);
+        CHECK_INT(m.file.code, PX_OK);
+        for (size_t i = 0; i < MANY; i++) {
+            float mean = ((float)(i * 7 % 1000) + prior) / (i % 100 ? 1.0F : 0.0F);
+            CHECK(goes_right(&m, &bin, i) == (mean > (float)borders[b]));
+        }
+        float unknown = (0.0F + prior) / 0.0F;
+        CHECK(goes_right(&m, &bin, MANY) == (unknown > (float)borders[b]));
+        CHECK(goes_right(&m, &bin, MANY + 99) == (unknown > (float)borders[b]));
+    }
+    free_many(&m);
+}
+
+PX_TEST(every_border_splits_all_categories_as_their_statistics_do)
+{
+    check_borders(0.0F); /* unknown categories have NaN, as have 0 and 1000 */
+    check_borders(1.0F); /* infinity */
+    check_borders(-1.0F);
+}
+
+PX_TEST(statistics_that_share_a_table_may_not_outgrow_the_file)
+{
+    struct px_catboost_table table;
+    struct many m;
+    make_many(&m, MANY + 1, 1);
+    add_mean(&m, &table);
+    m.file.ctr_work = 3 * MANY + MANY; /* one less than the table and the codes */
+    struct px_catboost_bin bin = {.question = PX_CATBOOST_CTR, .border = 1};
+    px_catboost_make_set(&m.file, &bin);
+    CHECK_INT(m.file.code, PX_E_TOO_LARGE);
+    CHECK_CONTAINS(m.err.message, "too many target statistics for the size of the table 'T'");
+    free_many(&m);
+}
+
 /* --- refusals --------------------------------------------------------------------------------- */
 
 PX_TEST(text_and_embedding_features_are_refused_by_name)
@@ -522,8 +665,8 @@ PX_TEST(a_broken_document_is_refused)
         CHECK(code == PX_E_CORRUPT || code == PX_E_UNSUPPORTED);
     }
     CHECK_REFUSED("{\"features_info\":{},\"trees\":[", PX_E_CORRUPT, "end of the text");
-    CHECK_REFUSED("{\"a\":\"features_info\",\"trees\":[]}", PX_E_CORRUPT, "no 'features_info'");
-    CHECK_REFUSED("{\"features_info\":{\"a\":\"trees\"}}", PX_E_CORRUPT, "no 'oblivious_trees'");
+    CHECK_REFUSED("{\"a\":{\"features_info\":1},\"trees\":[]}", PX_E_CORRUPT, "no 'features_info'");
+    CHECK_REFUSED("{\"features_info\":{\"trees\":1}}", PX_E_CORRUPT, "no 'oblivious_trees'");
     CHECK_REFUSED(cb_text((struct cb){.loss = "MyOwn", .info = ",\"class_params\":{}"}),
                   PX_E_UNSUPPORTED, "'MyOwn'");
 }
@@ -583,6 +726,10 @@ PX_TEST_MAIN(
     T(a_free_bucket_of_a_table_is_no_category)
     T(statistics_that_do_not_fit_their_table_are_refused)
     T(statistics_of_combinations_are_refused_by_name)
+    T(a_feature_with_more_categories_than_codes_is_refused)
+    T(names_that_are_left_out_are_told)
+    T(every_border_splits_all_categories_as_their_statistics_do)
+    T(statistics_that_share_a_table_may_not_outgrow_the_file)
     T(text_and_embedding_features_are_refused_by_name)
     T(a_split_that_contradicts_features_info_is_refused)
     T(a_tree_whose_leaves_do_not_go_with_its_splits_is_refused)
