@@ -438,7 +438,9 @@ enum px_code px_ir_warn(struct px_forest_ir *ir, struct px_err *err, const char 
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    struct px_str copy = px_arena_str(&ir->arena, px_str(text));
+    struct px_str whole = px_str(text);
+    whole.len = px_str_utf8_prefix(whole); /* the end may have been cut within a character */
+    struct px_str copy = px_arena_str(&ir->arena, whole);
     struct px_str *warning = copy.ptr ? px_vec_push(&ir->warnings) : NULL;
     if (!warning)
         return px_ir_no_memory(err);

@@ -70,6 +70,7 @@ struct px_onnx_used_ensemble {
     struct px_onnx_ensemble ensemble;
     const struct px_onnx_column *columns;
     size_t n_columns; /* 0: as many as are asked for, each a feature as it is */
+    size_t in_sum;    /* the last sum that has it among its terms, counted from 1 */
 };
 
 struct px_onnx_graph {
@@ -79,6 +80,7 @@ struct px_onnx_graph {
     struct px_map by_name;
     PX_VEC(struct px_onnx_value) values;
     PX_VEC(struct px_onnx_used_ensemble) ensembles;
+    size_t n_sums;                   /* that were looked at */
     size_t n_features;               /* of all inputs; 0: the file does not say */
     const struct px_onnx_node *node; /* that is looked at */
 };

@@ -14,6 +14,9 @@
 #include <math.h>
 #include <stdio.h>
 
+/* Bytes that are kept of an input's name, and of the producer's name and version. */
+enum { NAME_TEXT_MAX = 200, PRODUCER_TEXT_MAX = 60 };
+
 /* What the outputs of the graph say. */
 struct result {
     struct px_onnx_graph *graph;
@@ -348,6 +351,14 @@ static enum px_code set_decision(struct result *r, struct px_err *err)
     return ir->class_labels ? PX_OK : px_ir_no_memory(err);
 }
 
+/* The first bytes of a text, whole characters. */
+static struct px_str cut(struct px_str text, size_t max)
+{
+    struct px_str start = px_str_n(text.ptr, text.len < max ? text.len : max);
+    start.len = px_str_utf8_prefix(start);
+    return start;
+}
+
 /* Several inputs of one column each are named columns; one input of many is not. */
 static enum px_code set_names(struct result *r, struct px_err *err)
 {
@@ -367,11 +378,11 @@ static enum px_code set_names(struct result *r, struct px_err *err)
             return px_err_set(err, PX_E_CORRUPT, "the name of an input is not valid UTF-8");
         for (size_t i = 0; rows && ir->feature_names && i < value.n; i++) {
             char name[256];
-            int len = port->name.len < 200 ? (int)port->name.len : 200;
+            struct px_str start = cut(port->name, NAME_TEXT_MAX);
             if (value.n == 1)
-                snprintf(name, sizeof name, "%.*s", len, port->name.ptr);
+                snprintf(name, sizeof name, "%.*s", PX_STR_ARG(start));
             else
-                snprintf(name, sizeof name, "%.*s_%zu", len, port->name.ptr, i);
+                snprintf(name, sizeof name, "%.*s_%zu", PX_STR_ARG(start), i);
             ir->feature_names[at] = px_arena_str(&ir->arena, px_str(name));
             if (!ir->feature_names[at++].ptr)
                 return px_ir_no_memory(err);
@@ -401,15 +412,14 @@ static enum px_code describe(struct result *r, struct px_err *err)
     struct px_forest_ir *ir = r->ir;
     const struct px_onnx_model *model = r->graph->model;
     char version[128], objective[96];
-    snprintf(version, sizeof version, "%.*s %.*s",
-             (int)(model->producer.len < 60 ? model->producer.len : 60), model->producer.ptr,
-             (int)(model->producer_version.len < 60 ? model->producer_version.len : 60),
-             model->producer_version.ptr);
+    struct px_str producer = cut(model->producer, PRODUCER_TEXT_MAX);
+    struct px_str producer_version = cut(model->producer_version, PRODUCER_TEXT_MAX);
+    snprintf(version, sizeof version, "%.*s %.*s", PX_STR_ARG(producer),
+             PX_STR_ARG(producer_version));
     snprintf(objective, sizeof objective, "%.*s%s%s", (int)r->ensemble->node->op.len,
              r->ensemble->node->op.ptr, r->ensemble->post ? " " : "",
              r->ensemble->post ? post_name(r->ensemble->post) : "");
     struct px_str text = px_str_trim(px_str(version));
-    text.len = px_str_utf8_prefix(text);
     ir->library_version = px_arena_str(&ir->arena, text);
     ir->objective = px_arena_str(&ir->arena, px_str(objective));
     if (!ir->library_version.ptr || !ir->objective.ptr)

@@ -217,13 +217,32 @@ static enum px_code check_operand(struct px_onnx_graph *graph, const struct px_o
     return PX_OK;
 }
 
+/*
+ * An ensemble may be one term of a sum. Else twenty nodes that add a sum to itself would ask for a million
+ * times the trees of the file.
+ */
+static enum px_code check_distinct(struct px_onnx_graph *graph, const struct px_onnx_scores *scores,
+                                   struct px_err *err)
+{
+    for (size_t i = 0; i < scores->n_terms; i++) {
+        struct px_onnx_used_ensemble *used = &graph->ensembles.items[scores->terms[i].ensemble];
+        if (used->in_sum == graph->n_sums)
+            return px_onnx_refuse(graph, "adds the trees of one ensemble twice", err);
+        used->in_sum = graph->n_sums;
+    }
+    return PX_OK;
+}
+
 /* Sums of sums are one sum: the trees of all, in order. */
 enum px_code px_onnx_scores_sum(struct px_onnx_graph *graph, const struct px_onnx_value *inputs,
                                 size_t n, struct px_onnx_value *ret, struct px_err *err)
 {
     size_t n_terms = 0;
+    graph->n_sums++;
     for (size_t i = 0; i < n; i++) {
         enum px_code code = check_operand(graph, inputs, i, err);
+        if (code == PX_OK)
+            code = check_distinct(graph, inputs[i].scores, err);
         if (code != PX_OK)
             return code;
         n_terms += inputs[i].scores->n_terms;

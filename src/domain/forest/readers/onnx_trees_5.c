@@ -110,7 +110,7 @@ static enum px_code find_members(struct lists *l, struct px_err *err)
     const struct px_doubles *values = &l->members.values;
     size_t at = 0;
     for (size_t i = 0; i < l->features.len; i++) {
-        if (!(l->modes.values.items[i] <= PX_ONNX_MEMBER))
+        if (!(l->modes.values.items[i] >= 0 && l->modes.values.items[i] <= PX_ONNX_MEMBER))
             return px_err_set(err, PX_E_UNSUPPORTED, "%s: node %zu: mode %g is not known here",
                               px_onnx_node_text(l->ensemble->node).text, i,
                               l->modes.values.items[i]);

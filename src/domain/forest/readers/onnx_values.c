@@ -216,13 +216,33 @@ static enum px_code take_raw(struct tensor_parts *parts, struct px_err *err)
     return PX_OK;
 }
 
+/* Can an element of this type have the value? Narrow types are written as wider integers. */
+static bool fits(int type, int64_t value)
+{
+    if (type == PX_ONNX_UINT8)
+        return value >= 0 && value <= UINT8_MAX;
+    if (type == PX_ONNX_BOOL)
+        return value == 0 || value == 1;
+    return type == PX_ONNX_INT64 || (value >= INT32_MIN && value <= INT32_MAX);
+}
+
+/* The data in a field of numbers: whole ones for types of whole numbers, and no others. */
 static enum px_code take_ints(struct tensor_parts *parts, struct px_err *err)
 {
     struct px_doubles *values = &parts->tensor->values;
+    int type = parts->tensor->type;
+    bool real = type == PX_ONNX_FLOAT || type == PX_ONNX_DOUBLE;
+    if (real ? parts->ints.len : values->len)
+        return px_err_set(err, PX_E_CORRUPT, "a tensor of type %s has data of another type",
+                          px_onnx_type_name(type));
     if (!px_vec_reserve(values, values->len + parts->ints.len))
         return px_ir_no_memory(err);
-    for (size_t i = 0; i < parts->ints.len; i++)
+    for (size_t i = 0; i < parts->ints.len; i++) {
+        if (!fits(type, parts->ints.items[i]))
+            return px_err_set(err, PX_E_CORRUPT, "a tensor of type %s has the value %" PRId64,
+                              px_onnx_type_name(type), parts->ints.items[i]);
         values->items[values->len++] = (double)parts->ints.items[i];
+    }
     return PX_OK;
 }
 

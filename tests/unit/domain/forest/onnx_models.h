@@ -52,7 +52,8 @@ static inline void put_float(struct bytes *b, unsigned field, float value)
 
 struct onnx_attribute {
     const char *name;
-    const char *type;   /* int float string ints packed floats strings f32 f64 u8 i64 (tensors) */
+    const char *type;   /* int float string ints packed floats strings; tensors: f32 f64 u8 i64,
+                           and u8 whose data is written as other numbers: u8i32 u8f32 */
     const char *values; /* separated by blanks */
 };
 
@@ -67,14 +68,15 @@ struct onnx {
     struct onnx_node nodes[ONNX_NODES_MAX];
     struct onnx_attribute constants[ONNX_CONSTANTS_MAX];
     const char *outputs;
-    int element;  /* of the input X; 0: float */
-    int features; /* 0: 2; -1: open */
+    const char *inputs; /* X */
+    int element;        /* of the inputs; 0: float */
+    int features;       /* 0: 2; -1: open */
 };
 
 /* The next word of `rest`, or NULL. */
 static inline const char *onnx_word(const char **rest)
 {
-    static char word[64];
+    static char word[256];
     size_t n;
     *rest += strspn(*rest, " ");
     n = strcspn(*rest, " ");
@@ -90,7 +92,9 @@ static inline void put_tensor(struct bytes *b, unsigned field, const struct onnx
     static struct bytes tensor, raw;
     const char *rest = from->values, *word;
     bool f64 = strcmp(from->type, "f64") == 0, u8 = strcmp(from->type, "u8") == 0;
-    bool f32 = strcmp(from->type, "f32") == 0;
+    bool f32 = strcmp(from->type, "f32") == 0 || strcmp(from->type, "u8f32") == 0;
+    bool i32 = strcmp(from->type, "u8i32") == 0;
+    int type = f64 ? 11 : from->type[0] == 'u' ? 2 : f32 ? 1 : 7;
     int64_t n = 0;
     tensor.len = raw.len = 0;
     for (; (word = onnx_word(&rest)) != NULL; n++) {
@@ -103,11 +107,11 @@ static inline void put_tensor(struct bytes *b, unsigned field, const struct onnx
         } else if (f32) {
             put_float(&tensor, 4, (float)value);
         } else {
-            put_int(&tensor, 7, (int64_t)value);
+            put_int(&tensor, i32 ? 5 : 7, (int64_t)value);
         }
     }
     put_int(&tensor, 1, n);
-    put_int(&tensor, 2, f64 ? 11 : u8 ? 2 : f32 ? 1 : 7);
+    put_int(&tensor, 2, type);
     if (f64 || u8)
         put_message(&tensor, 9, &raw);
     put_text(&tensor, 8, from->name);
@@ -204,13 +208,14 @@ static inline void put_port(struct bytes *graph, unsigned field, const char *nam
 static inline struct px_str onnx_bytes(const struct onnx *m)
 {
     static struct bytes model, graph, opset;
-    const char *outputs = or_default(m->outputs, "Y"), *word;
+    const char *outputs = or_default(m->outputs, "Y"), *inputs = or_default(m->inputs, "X"), *word;
     model.len = graph.len = opset.len = 0;
     for (size_t i = 0; i < ONNX_NODES_MAX && m->nodes[i].op; i++)
         put_node(&graph, &m->nodes[i]);
     for (size_t i = 0; i < ONNX_CONSTANTS_MAX && m->constants[i].name; i++)
         put_tensor(&graph, 5, &m->constants[i]);
-    put_port(&graph, 11, "X", m->element ? m->element : 1, m->features ? m->features : 2);
+    while ((word = onnx_word(&inputs)) != NULL)
+        put_port(&graph, 11, word, m->element ? m->element : 1, m->features ? m->features : 2);
     while ((word = onnx_word(&outputs)) != NULL)
         put_port(&graph, 12, word, 0, 0);
     put_text(&opset, 1, "ai.onnx.ml");

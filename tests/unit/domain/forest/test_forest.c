@@ -248,6 +248,23 @@ PX_TEST(any_allocation_may_fail_in_the_self_test)
     px_forest_destroy(forest);
 }
 
+PX_TEST(a_long_warning_is_cut_between_characters)
+{
+    struct px_forest_ir ir;
+    char text[1001];
+    for (size_t i = 0; i < sizeof text - 1; i += 2)
+        memcpy(text + i, "\xC3\xA9", 2);
+    text[sizeof text - 1] = '\0';
+    px_ir_init(&ir, PX_FOREST_ONNX, PX_TYPE_FP32, 0);
+    CHECK_INT(px_ir_warn(&ir, NULL, "%s", text), PX_OK);
+    CHECK_INT(px_ir_warn(&ir, NULL, "x%s", text), PX_OK);
+    for (size_t i = 0; i < 2; i++) {
+        CHECK(px_str_is_utf8(ir.warnings.items[i]));
+        CHECK(ir.warnings.items[i].len > 500);
+    }
+    px_ir_deinit(&ir);
+}
+
 // clang-format off
 PX_TEST_MAIN(
     T(info_counts_what_is_in_the_file)
@@ -261,4 +278,5 @@ PX_TEST_MAIN(
     T(a_self_test_of_a_wide_model_needs_a_few_rows_of_memory)
     T(any_allocation_may_fail_while_a_model_is_read)
     T(any_allocation_may_fail_in_the_self_test)
+    T(a_long_warning_is_cut_between_characters)
 )

@@ -579,6 +579,29 @@ PX_TEST(an_open_number_of_features_is_that_of_the_trees)
     CHECK_CONTAINS(onnx_warning(&m), "does not say how many features");
 }
 
+PX_TEST(a_long_name_is_cut_between_characters)
+{
+    /* 201 bytes each, of which byte 200 is the first half of a character */
+    static char inputs[512], name[202] = "a";
+    for (size_t i = 1; i < 201; i += 2)
+        memcpy(name + i, "\xC3\xA9", 2);
+    snprintf(inputs, sizeof inputs, "%s X", name);
+    const struct onnx m = {.nodes = {{.op = "Concat",
+                                      .in = inputs,
+                                      .out = "both",
+                                      .attributes = {{"axis", "int", "1"}}},
+                                     REGRESSOR_AS("both", "BRANCH_LEQ", "1", "0", "10 20")},
+                           .inputs = inputs,
+                           .features = 1};
+    struct px_forest *forest = onnx_load(&m, NULL);
+    CHECK(forest != NULL);
+    struct px_str got = px_forest_info(forest)->feature_names[0];
+    CHECK_INT(got.len, 199);
+    CHECK(px_str_is_utf8(got));
+    CHECK_STR(px_forest_info(forest)->feature_names[1], "X");
+    px_forest_destroy(forest);
+}
+
 // clang-format off
 PX_TEST_MAIN(
     T(children_are_ids_and_not_positions)
@@ -615,4 +638,5 @@ PX_TEST_MAIN(
     T(a_function_of_the_leaf_is_computed_for_every_leaf)
     T(a_compared_score_makes_two_classes)
     T(an_open_number_of_features_is_that_of_the_trees)
+    T(a_long_name_is_cut_between_characters)
 )

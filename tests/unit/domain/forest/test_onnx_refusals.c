@@ -145,6 +145,10 @@ PX_TEST(broken_trees_of_version_5_are_refused_with_their_place)
         {"nodes_falsenodeids", "ints", "0 2", "node 0 already has a parent or is a root"},
         {"nodes_falsenodeids", "ints", "7 2", "node 7 is outside the list of nodes"},
         {"nodes_modes", "u8", "0 9", "mode 9 is not known here"},
+        {"nodes_modes", "u8i32", "0 9", "mode 9 is not known here"},
+        {"nodes_modes", "u8i32", "0 -1", "a tensor of type uint8 has the value -1"},
+        {"nodes_modes", "u8i32", "0 256", "a tensor of type uint8 has the value 256"},
+        {"nodes_modes", "u8f32", "0 -1", "a tensor of type uint8 has data of another type"},
         {"nodes_modes", "u8", "0", "nodes_modes has 1 elements, expected 2"},
         {"nodes_splits", "f64", "0 0", "nodes_splits is a tensor of type double, expected float"},
         {"leaf_targetids", "ints", "0 0 4", "leaf 2 is for target 4, but there are 1"},
@@ -180,6 +184,53 @@ PX_TEST(broken_trees_of_version_5_are_refused_with_their_place)
         struct px_str bytes = onnx_bytes(&m);
         CHECK_CONTAINS(refusal_n(bytes.ptr, bytes.len, &code), cases[i].part);
     }
+}
+
+/* A regressor of two stumps with the output Y. */
+#define TWO_TREES                                                                                  \
+    {                                                                                              \
+        .op = "TreeEnsembleRegressor", .in = "X", .out = "Y", .attributes = {                      \
+            {"nodes_treeids", "ints", "0 0 0 1 1 1"},                                              \
+            {"nodes_nodeids", "ints", "0 1 2 0 1 2"},                                              \
+            {"nodes_featureids", "ints", "0 0 0 1 0 0"},                                           \
+            {"nodes_modes", "strings", "BRANCH_LEQ LEAF LEAF BRANCH_LEQ LEAF LEAF"},               \
+            {"nodes_values", "floats", "1 0 0 2 0 0"},                                             \
+            {"nodes_truenodeids", "ints", "1 0 0 1 0 0"},                                          \
+            {"nodes_falsenodeids", "ints", "2 0 0 2 0 0"},                                         \
+            TARGETS("0 0 1 1", "1 2 1 2", "0 0 0 0", "10 20 1 2")                                  \
+        }                                                                                          \
+    }
+
+PX_TEST(a_sum_that_is_added_to_itself_does_not_double_the_trees)
+{
+    struct onnx m = {.nodes = {TWO_TREES, {.op = "Add", .in = "Y Y", .out = "Z"}}, .outputs = "Z"};
+    CHECK_ONNX_REFUSED(m, PX_E_UNSUPPORTED, "node \"Add\"");
+    CHECK_ONNX_REFUSED(m, PX_E_UNSUPPORTED, "adds the trees of one ensemble twice");
+    struct onnx_node other = TWO_TREES;
+    other.out = "Y2";
+    m.nodes[1] = other;
+    m.nodes[2] = (struct onnx_node){.op = "Add", .in = "Y Y2", .out = "a"};
+    m.nodes[3] = (struct onnx_node){.op = "Sum", .in = "Y2 a", .out = "Z"};
+    CHECK_ONNX_REFUSED(m, PX_E_UNSUPPORTED, "adds the trees of one ensemble twice");
+    m.nodes[3] =
+        (struct onnx_node){.op = "Add", .in = "Y2 Y", .out = "Z"}; /* a second sum of both */
+    CHECK_DOUBLE(ONNX_SCORE(m, 5.0, 5.0), 44.0);
+}
+
+PX_TEST(a_tree_of_two_terms_is_not_doubled_either)
+{
+    /* One tree is a table: its double is a table too. As a term beside others it counts once. */
+    struct onnx m = STUMP_MODEL;
+    struct onnx_node other = TWO_TREES;
+    other.out = "B";
+    m.nodes[1] = other;
+    m.nodes[2] = (struct onnx_node){.op = "Add", .in = "B Y", .out = "a"};
+    m.nodes[3] = (struct onnx_node){.op = "Add", .in = "a Y", .out = "Z"};
+    m.outputs = "Z";
+    CHECK_ONNX_REFUSED(m, PX_E_UNSUPPORTED, "adds the trees of one ensemble twice");
+    m.nodes[2] = (struct onnx_node){.op = "Add", .in = "Y Y", .out = "a"};
+    m.nodes[3] = (struct onnx_node){.op = "Add", .in = "a B", .out = "Z"};
+    CHECK_DOUBLE(ONNX_SCORE(m, 5.0, 5.0), 62.0);
 }
 
 PX_TEST(min_and_max_need_a_vote_from_every_row)
@@ -311,6 +362,8 @@ PX_TEST_MAIN(
     T(texts_as_inputs_are_refused)
     T(broken_trees_are_refused_with_their_place)
     T(broken_trees_of_version_5_are_refused_with_their_place)
+    T(a_sum_that_is_added_to_itself_does_not_double_the_trees)
+    T(a_tree_of_two_terms_is_not_doubled_either)
     T(min_and_max_need_a_vote_from_every_row)
     T(two_values_of_one_name_and_unknown_inputs_are_refused)
     T(every_truncation_is_refused)
