@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scores rows with this project's engine through forest_tool, and makes rows that find wrong comparisons."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -54,11 +55,47 @@ def assert_same_bits(got, want, rows):
         )
 
 
+# Why a kernel may refuse a model of these tests; each kernel has its own reasons, the walker has none.
+PROCESSOR = "the processor has no "
+LINEAR, AGGREGATE = "its leaves are linear models", "its trees are not summed"
+LEAVES = re.compile(r"tree \d+ has (\d+) leaves, at most (\d+)")
+MAY_SAY = {
+    "walker": [],
+    "keyed": [AGGREGATE],
+    "branchless": [AGGREGATE, LINEAR],
+    "bitslice64": [AGGREGATE, LINEAR, LEAVES],
+    "bitslice256": [AGGREGATE, LINEAR, LEAVES, PROCESSOR],
+    "bitslice512": [AGGREGATE, LINEAR, LEAVES, PROCESSOR],
+    "node-parallel": [AGGREGATE, LINEAR, LEAVES, PROCESSOR],
+}
+
+
+def is_true(reason, model):
+    """Does the model's file bear out what a kernel says about it?"""
+    if reason == LINEAR:
+        return b"is_linear=1" in Path(model).read_bytes()
+    if reason == AGGREGATE:  # MIN and MAX are ONNX's alone
+        return Path(model).suffix == ".onnx"
+    leaves = LEAVES.fullmatch(reason)
+    return not leaves or int(leaves[1]) > int(leaves[2])
+
+
+def assert_may_refuse(kernel, reason, model):
+    """A kernel that refuses without need would drop out of every comparison unseen."""
+    known = any(reason == r or r == PROCESSOR and reason.startswith(r) or r == LEAVES and r.fullmatch(reason)
+                for r in MAY_SAY[kernel])
+    assert known and is_true(reason, model), f"{kernel} refuses {model}: {reason}"
+
+
 def kernels_of(model):
-    """The names of the kernels that do not refuse a model, on this processor."""
+    """The names of the kernels that take a model on this processor; whoever refuses must have to."""
     done = subprocess.run([str(TOOL), str(model), "--kernels"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     kernels = [line.split("\t") for line in done.stdout.splitlines()]
+    assert {name for name, _, _ in kernels} == set(MAY_SAY)
+    for name, state, reason in kernels:
+        if state == "refused":
+            assert_may_refuse(name, reason, model)
     return [name for name, state, _ in kernels if state != "refused"]
 
 
