@@ -13,6 +13,10 @@ enum {
     GROUP_PREDICATES_MAX =
         10000, /* 640 KB of 512-bit answers: most of a second cache level of 1 MB */
     MARGINS_MAX = 256,
+    SLOTS_MAX = 4096, /* a block's codes and planes take 1 KB of scratch each */
+    /* All leaf tables have the size of the largest, which must not make little of a file into much. */
+    TABLES_SLACK = 64 << 20,
+    TABLES_TIMES = 4,             /* the internal form */
     BATCH_TABLE_BYTES = 16 << 10, /* leaf tables of a batch: half of a first cache level */
     STEP_COST = 3,                /* of a program's step, in selections of a complete tree */
     PROGRAM_STEPS = 512,          /* with this many, a program is not shared with one more tree */
@@ -51,6 +55,9 @@ static enum px_code refuse(const struct px_kernel_input *input, struct px_err *e
     }
     if (!input->codes)
         return px_err_set(err, PX_E_UNSUPPORTED, "%s", input->codes_refusal);
+    if (input->codes->n_slots > SLOTS_MAX)
+        return px_err_set(err, PX_E_UNSUPPORTED, "its rows have %zu bytes of codes, at most %d",
+                          input->codes->n_slots, SLOTS_MAX);
     return PX_OK;
 }
 
@@ -453,9 +460,11 @@ static enum px_code reserve(struct layout *l, struct px_err *err)
         n_units += tree->width;
     }
     slice->tables_size = n_units * slice->leaf_slots * l->element_size;
-    if (slice->tables_size > UINT32_MAX)
-        return px_err_set(err, PX_E_UNSUPPORTED, "its leaf tables would take %zu MB, at most 4096",
-                          slice->tables_size >> 20);
+    size_t most = TABLES_SLACK + TABLES_TIMES * px_ir_bytes(ir);
+    most = most < UINT32_MAX ? most : UINT32_MAX;
+    if (slice->tables_size > most)
+        return px_err_set(err, PX_E_UNSUPPORTED, "its leaf tables would take %zu MB, at most %zu",
+                          slice->tables_size >> 20, most >> 20);
     slice->tables = px_alloc_aligned(PX_CACHE_LINE, slice->tables_size, 1);
     l->stamp = px_alloc(l->input->codes->n_predicates + 1, sizeof *l->stamp);
     l->place = px_alloc(l->input->codes->n_predicates + 1, sizeof *l->place);

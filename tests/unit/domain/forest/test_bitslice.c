@@ -259,6 +259,21 @@ PX_TEST(what_does_not_fit_is_refused_with_the_reason)
     px_ir_deinit(&ir);
 }
 
+/* Two million single leaves beside one tree of 256 leaves: 42 MB of file must not become 4 GB of tables. */
+PX_TEST(a_small_file_does_not_get_huge_leaf_tables)
+{
+    enum { SINGLES = 200000 };
+    struct px_forest_ir ir;
+    struct px_rng rng = px_rng(7);
+    start_forest(&ir, PX_TYPE_FP64, 1);
+    add_tree(&ir, &rng, 256, 0);
+    for (int t = 0; t < SINGLES; t++)
+        add_tree(&ir, &rng, 1, 0);
+    CHECK_OK(px_ir_finish(&ir, NULL));
+    check_refusal(&ir, "its leaf tables would take");
+    px_ir_deinit(&ir);
+}
+
 PX_TEST(any_failed_allocation_is_an_error)
 {
     struct px_forest_ir ir;
@@ -287,5 +302,6 @@ PX_TEST_MAIN(
     T(trees_that_ask_one_question_a_level)
     T(forests_are_cut_into_groups)
     T(what_does_not_fit_is_refused_with_the_reason)
+    T(a_small_file_does_not_get_huge_leaf_tables)
     T(any_failed_allocation_is_an_error)
 )
