@@ -12,7 +12,8 @@ from forest_peers import SCORERS, Rows, Unavailable, build_timer
 
 BATCHES = (1, 8, 64, 512, 4096, 100_000)
 ROUNDS = 5
-SLOW_CALL_NS = 1.5e9  # beyond, two rounds must do
+SLOW_CALL_NS = 1e9        # beyond, two rounds must do
+VERY_SLOW_CALL_NS = 10e9  # and one here
 
 
 def make_scorers(files, rows, folder):
@@ -39,7 +40,8 @@ def measure_cell(scorers, n, quick):
     times = {name: [] for name in scorers}
     for turn in range(1 if quick else ROUNDS):
         for name, scorer in scorers.items():
-            if turn > 1 and times[name][0] * n > SLOW_CALL_NS:
+            call = times[name][0] * n if turn else 0
+            if (turn > 1 and call > SLOW_CALL_NS) or call > VERY_SLOW_CALL_NS:
                 continue
             times[name].append(scorer.time(n) / n)
     return times
