@@ -10,28 +10,29 @@ MODELS = {
     "100x6": ("xgboost", 100, 6),
     "500x6": ("xgboost", 500, 6),
     "500x8": ("xgboost", 500, 8),
+    "500x31 leaves": ("lightgbm", 500, 31),
     "1000x255 leaves": ("lightgbm", 1000, 255),
     "forest 500x20": ("forest", 500, 20),
 }
 
 
-def training_data():
+def training_data(n_rows=N_ROWS):
     random = np.random.default_rng(7)
     rows = random.normal(size=(N_ROWS, N_FEATURES)).astype(np.float32)
     target = (rows[:, 0] * rows[:, 1] + np.sin(2 * rows[:, 2]) + rows[:, 3] * (rows[:, 4] > 0)
               + rows[:, 5:15].sum(axis=1) / 2 + rows[:, 16] * rows[:, 17]
               + random.normal(size=N_ROWS) / 3)
-    return rows, target.astype(np.float32)
+    return rows[:n_rows], target.astype(np.float32)[:n_rows]
 
 
 def rows_to_score(n, seed=11):
     return np.random.default_rng(seed).normal(size=(n, N_FEATURES)).astype(np.float32)
 
 
-def train_xgboost(folder, n_trees, depth, **more):
+def train_xgboost(folder, n_trees, depth, n_rows=N_ROWS, **more):
     """An XGBoost model as JSON and, for ONNX Runtime, as ONNX."""
     import xgboost
-    rows, target = training_data()
+    rows, target = training_data(n_rows)
     options = {"max_depth": depth, "eta": 0.1, "tree_method": "hist", "max_bin": 256, "seed": 7,
                "base_score": 0.5, "nthread": 2, **more}
     rounds = 1 if "num_parallel_tree" in more else n_trees
@@ -75,6 +76,6 @@ def train(name, folder):
     if library == "lightgbm":
         return train_lightgbm(folder, n_trees, limit)
     if library == "forest":
-        return train_xgboost(folder, n_trees, limit, num_parallel_tree=n_trees, eta=1.0,
+        return train_xgboost(folder, n_trees, limit, n_rows=6000, num_parallel_tree=n_trees, eta=1.0,
                              subsample=0.63, colsample_bynode=0.4)
     return train_xgboost(folder, n_trees, limit)

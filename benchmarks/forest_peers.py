@@ -214,6 +214,9 @@ class Lleaves:
     def __init__(self, files, rows, folder):
         if "lightgbm" not in files:
             raise Unavailable("no form that it reads")
+        size = files["lightgbm"].stat().st_size
+        if size > GENERATED_MAX:
+            raise Unavailable(f"LLVM takes more than ten minutes for {size >> 20} MB of trees")
         try:
             import lleaves
             self.model = lleaves.Model(model_file=str(files["lightgbm"]))
