@@ -178,17 +178,21 @@ static void print_markdown_verb(FILE *out, const struct px_verb *verb)
 
 void px_help_markdown(FILE *out)
 {
-    fputs("# The command line\n\n"
-          "Results go to standard output, everything else to standard error. Every verb has "
-          "`--help`.\n"
-          "An unknown option is an error that names the nearest one.\n\n"
-          "| exit status | meaning |\n|---|---|\n"
-          "| 0 | success |\n"
-          "| 1 | the work failed; the message says what, where, and how to fix it |\n"
-          "| 2 | the command line was wrong |\n"
-          "| 130 | interrupted |\n\n"
-          "| verb | what it does |\n|---|---|\n",
-          out);
+    fputs(
+        "# The command line\n\n"
+        "Results go to standard output, everything else to standard error. Every verb has "
+        "`--help`.\n"
+        "An unknown option is an error that names the nearest one.\n\n"
+        "| exit status | meaning |\n|---|---|\n"
+        "| 0 | success |\n"
+        "| 1 | the work failed, or a setting or a name does not fit; the message says what, where, "
+        "and how to fix it |\n"
+        "| 2 | the command line was wrong: an unknown verb or option, or a value that is missing "
+        "or "
+        "malformed |\n"
+        "| 130 | interrupted |\n\n"
+        "| verb | what it does |\n|---|---|\n",
+        out);
     for (size_t i = 0; px_verbs[i]; i++)
         fprintf(out, "| [%s](#phoenix-%s) | %s |\n", px_verbs[i]->name, px_verbs[i]->name,
                 px_verbs[i]->summary);

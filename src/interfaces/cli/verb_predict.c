@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct session {
@@ -40,6 +41,18 @@ static bool looks_like_parquet(const char *bytes, size_t n)
            !strchr("\t\n\r", bytes[4]);
 }
 
+/* A whole file would have been opened as a table: this one is cut off, or comes through a pipe. */
+static enum px_code refuse_parquet(int fd, struct px_err *err)
+{
+    struct stat status;
+    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) {
+        px_err_set(err, PX_E_CORRUPT, "this Parquet file is cut off: it has no mark at its end");
+        return px_err_hint(err, "write or copy it again");
+    }
+    px_err_set(err, PX_E_INVALID, "this is a Parquet file, and what it holds is said at its end");
+    return px_err_hint(err, "give the file's name instead of a pipe");
+}
+
 static enum px_code read_input(void *context, char *out, size_t cap, size_t *ret_n,
                                struct px_err *err)
 {
@@ -47,8 +60,7 @@ static enum px_code read_input(void *context, char *out, size_t cap, size_t *ret
     enum px_code code = px_input_read(&s->input, out, cap, ret_n, err);
     if (code != PX_OK || s->done.bytes_read || !looks_like_parquet(out, *ret_n))
         return code;
-    px_err_set(err, PX_E_INVALID, "this is a Parquet file, and what it holds is said at its end");
-    return px_err_hint(err, "give the file's name instead of a pipe");
+    return refuse_parquet(s->input.fd, err);
 }
 
 /* Would a read return at once, with bytes or the end? */
