@@ -14,7 +14,7 @@
 #include "domain/forest/planner.h"
 
 #include "domain/forest/choose.h"
-#include "domain/forest/kernels/bitslice.h"
+#include "domain/forest/kernels/bitslice/bitslice.h"
 #include "domain/forest/measure.h"
 
 const struct px_kernel *const px_kernels[PX_KERNELS] = {

@@ -10,7 +10,7 @@
 #define PX_DOMAIN_FOREST_KERNEL_H
 
 #include "domain/forest/ir.h"
-#include "domain/forest/kernels/codes.h"
+#include "domain/forest/kernels/codes/codes.h"
 
 /* What a kernel is made from; outlives what it compiles. */
 struct px_kernel_input {

@@ -5,7 +5,7 @@
  */
 #include "harness.h"
 
-#include "domain/forest/kernels/bitslice_program.h"
+#include "domain/forest/kernels/bitslice/bitslice_program.h"
 #include "domain/forest/planner.h"
 #include "domain/forest/selftest.h"
 #include "shared/alloc.h"

@@ -5,7 +5,7 @@
  */
 #include "harness.h"
 
-#include "domain/forest/readers/catboost_file.h"
+#include "domain/forest/readers/catboost/catboost_file.h"
 #include "forest_models.h"
 
 /* A CatBoost model. NULL members take the default on the right. */

@@ -5,7 +5,7 @@
  */
 #include "random_forest.h"
 
-#include "domain/forest/kernels/codes_tables.h"
+#include "domain/forest/kernels/codes/codes_tables.h"
 #include "domain/forest/kernels/processor.h"
 #include "domain/forest/kernels/walker.h"
 #include "domain/forest/selftest.h"

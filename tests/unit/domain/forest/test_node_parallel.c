@@ -5,7 +5,7 @@
  */
 #include "random_forest.h"
 
-#include "domain/forest/kernels/node_parallel.h"
+#include "domain/forest/kernels/node_parallel/node_parallel.h"
 #include "domain/forest/kernels/processor.h"
 #include "domain/forest/selftest.h"
 #include "shared/alloc.h"
