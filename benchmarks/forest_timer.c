@@ -12,7 +12,7 @@
 #include <time.h>
 
 enum {
-    ROUND_NS = 200000,  /* short calls are repeated until a round takes about this long */
+    ROUND_NS = 200000,    /* short calls are repeated until a round takes about this long */
     SLOW_NS = 1000000000, /* a call that takes so long is made once */
 };
 

@@ -44,7 +44,7 @@ enum px_code px_format_init(struct px_format *format, const struct px_package *p
 
 void px_format_deinit(struct px_format *format)
 {
-    px_free((void *)(uintptr_t)format->names);
+    px_free(format->names);
     px_buf_deinit(&format->text);
 }
 

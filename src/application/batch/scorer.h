@@ -14,10 +14,10 @@
 #include "application/lifecycle/package.h"
 
 struct px_format {
-    bool margin;                /* raw margins instead of scores */
-    bool json;                  /* JSON lines instead of CSV */
-    const char *place;          /* what a row's place is called in JSON: "line" */
-    const struct px_str *names; /* [n_scores] */
+    bool margin;          /* raw margins instead of scores */
+    bool json;            /* JSON lines instead of CSV */
+    const char *place;    /* what a row's place is called in JSON: "line" */
+    struct px_str *names; /* [n_scores] */
     size_t n_scores;
     enum px_datatype type; /* of the scores */
     /* private */

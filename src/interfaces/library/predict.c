@@ -228,7 +228,9 @@ static int predict(struct request *r, unsigned flags)
 /* A matrix is also written to, so its data is not const; rows are only read. */
 static void *unconst(const void *data)
 {
-    return (void *)(uintptr_t)data;
+    void *same;
+    memcpy(&same, &data, sizeof same);
+    return same;
 }
 
 int phx_model_predict_f32(const phx_model *model, const float *rows, size_t n_rows, size_t stride,

@@ -161,9 +161,9 @@ static void check_pair(const struct onnx *m, double x, double negative, double p
 
 PX_TEST(two_classes_with_votes_for_one_have_four_meanings)
 {
-    const struct onnx shares = TWO_CLASSES("0", "0.7 0.3", {NULL});
+    const struct onnx shares = TWO_CLASSES("0", "0.7 0.3", {0});
     check_pair(&shares, 0.0, 0.3, 0.7);
-    const struct onnx mixed = TWO_CLASSES("0", "0.6 -0.2", {NULL});
+    const struct onnx mixed = TWO_CLASSES("0", "0.6 -0.2", {0});
     check_pair(&mixed, 0.0, -0.6, 0.6);
     check_pair(&mixed, 2.0, 0.2, -0.2);
     const struct onnx logistic =
@@ -204,7 +204,7 @@ PX_TEST(base_values_of_two_classes_without_a_meaning_are_refused)
 
 PX_TEST(labels_are_those_of_the_file)
 {
-    const struct onnx m = TWO_CLASSES("0", "0.7 0.3", {NULL});
+    const struct onnx m = TWO_CLASSES("0", "0.7 0.3", {0});
     struct px_forest *forest = onnx_load(&m, NULL);
     const struct px_forest_info *info = px_forest_info(forest);
     CHECK_INT(info->n_classes, 2);
@@ -216,7 +216,7 @@ PX_TEST(labels_are_those_of_the_file)
 
 PX_TEST(a_zipmap_changes_no_score)
 {
-    struct onnx m = TWO_CLASSES("0", "0.7 0.3", {NULL});
+    struct onnx m = TWO_CLASSES("0", "0.7 0.3", {0});
     m.nodes[1] = (struct onnx_node){
         .op = "Cast", .in = "L", .out = "label", .attributes = {{"to", "int", "7"}}};
     m.nodes[2] = (struct onnx_node){.op = "ZipMap",
@@ -506,7 +506,7 @@ PX_TEST(columns_may_be_picked_in_another_order)
 
 PX_TEST(steps_behind_the_trees_are_done)
 {
-    struct onnx m = TWO_TREES({NULL});
+    struct onnx m = TWO_TREES({0});
     m.nodes[1] = (struct onnx_node){.op = "Exp", .in = "Y", .out = "power"};
     m.nodes[2] = (struct onnx_node){.op = "Mul", .in = "power half", .out = "Z"};
     m.constants[0] = (struct onnx_attribute){"half", "f32", "0.5"};
@@ -552,7 +552,7 @@ PX_TEST(a_function_of_the_leaf_is_computed_for_every_leaf)
 
 PX_TEST(a_compared_score_makes_two_classes)
 {
-    struct onnx m = TWO_TREES({NULL});
+    struct onnx m = TWO_TREES({0});
     for (size_t i = 3; i < 7; i++)
         m.nodes[i - 2] = isolation.nodes[i];
     m.nodes[1].in = "Y two";

@@ -36,7 +36,7 @@ PX_TEST(a_node_of_something_else_is_refused_by_its_name)
 
 PX_TEST(what_is_not_exact_before_the_trees_is_refused)
 {
-    const struct onnx normaliser = BEFORE("Normalizer", "X", C("f32", "1"), {NULL});
+    const struct onnx normaliser = BEFORE("Normalizer", "X", C("f32", "1"), {0});
     CHECK_ONNX_REFUSED(normaliser, PX_E_UNSUPPORTED, "node \"Normalizer\"");
     const struct onnx scale = BEFORE("Scaler", "X", C("f32", "1"), {"scale", "floats", "1 0"});
     CHECK_ONNX_REFUSED(scale, PX_E_UNSUPPORTED, "multiplies columns by 0");
@@ -44,11 +44,11 @@ PX_TEST(what_is_not_exact_before_the_trees_is_refused)
         BEFORE("Imputer", "X", C("f32", "1"), {"imputed_value_floats", "floats", "1"},
                {"replaced_value_float", "float", "0"});
     CHECK_ONNX_REFUSED(zero, PX_E_UNSUPPORTED, "replaces a number, where only NaN");
-    const struct onnx two = BEFORE("Add", "X c", C("f32", "1 2 3"), {NULL});
+    const struct onnx two = BEFORE("Add", "X c", C("f32", "1 2 3"), {0});
     CHECK_ONNX_REFUSED(two, PX_E_UNSUPPORTED, "numbers that do not fit the columns");
-    const struct onnx product = BEFORE("Mul", "X X", C("f32", "1"), {NULL});
+    const struct onnx product = BEFORE("Mul", "X X", C("f32", "1"), {0});
     CHECK_ONNX_REFUSED(product, PX_E_UNSUPPORTED, "node \"Mul\"");
-    const struct onnx shape = BEFORE("Reshape", "X c", C("i64", "-1 1"), {NULL});
+    const struct onnx shape = BEFORE("Reshape", "X c", C("i64", "-1 1"), {0});
     CHECK_ONNX_REFUSED(shape, PX_E_UNSUPPORTED, "changes the shape of the rows");
     const struct onnx whole = BEFORE("Cast", "X", C("f32", "1"), {"to", "int", "7"});
     CHECK_ONNX_REFUSED(whole, PX_E_UNSUPPORTED, "loses what they are");

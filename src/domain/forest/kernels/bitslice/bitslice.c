@@ -181,8 +181,8 @@ static double bitslice_cost(const struct px_kernel_input *input, const void *com
     const struct px_slice_forms *f = slice->forms;
     const struct px_slice_form *form = form_for(f, n);
     bool narrow = form != f->wide;
-    double blocks = (double)((n + form->lanes - 1) / form->lanes);
-    double groups = (double)((n + PX_SLICE_GROUP - 1) / PX_SLICE_GROUP);
+    size_t blocks = (n + form->lanes - 1) / form->lanes;
+    size_t groups = (n + PX_SLICE_GROUP - 1) / PX_SLICE_GROUP;
     double predicates = slice->n_predicate_operations * f->predicate;
     double trees = (double)slice->n_network_loads * f->load + (double)slice->trees.len * f->index;
     double block =
@@ -191,7 +191,7 @@ static double bitslice_cost(const struct px_kernel_input *input, const void *com
     double leaves = (double)slice->units.len * f->leaf *
                     (input->ir->type == PX_TYPE_FP32 ? 1.0 : 2.0) *
                     (f->byte_tables && slice->leaf_slots > 64 ? 2.0 : 1.0);
-    return blocks * block + (double)n * row + groups * PX_SLICE_GROUP * leaves;
+    return (double)blocks * block + (double)n * row + (double)(groups * PX_SLICE_GROUP) * leaves;
 }
 
 static size_t bitslice_bytes(const void *compiled)

@@ -120,7 +120,7 @@ static double count_operations(const struct px_code_column *column, uint32_t cod
     double bits = 32 - __builtin_clz((column->n_codes - 1) | 1),
            prefix = bits > 4 ? 2 * (bits - 4) : 0;
     if (px_codes_is_class_column(column))
-        return (double)(column->n_codes / 16 + 1) * (prefix + 4);
+        return (column->n_codes / 16.0 + 1) * (prefix + 4);
     return code / 16 == before / 16 ? 1 : 1 + prefix;
 }
 

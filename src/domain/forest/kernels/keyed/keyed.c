@@ -219,7 +219,8 @@ static double keyed_cost(const struct px_kernel_input *input, const void *compil
 {
     const struct keyed_forest *forest = compiled;
     bool few = n_rows < PX_WALK_LANES;
-    double rows = few ? (double)n_rows : (double)((n_rows + 7) / PX_WALK_LANES * PX_WALK_LANES);
+    size_t padded = (n_rows + PX_WALK_LANES - 1) / PX_WALK_LANES * PX_WALK_LANES;
+    double rows = (double)(few ? n_rows : padded);
     double block = (double)(n_rows < block_rows(forest) ? n_rows : block_rows(forest));
     double walks = 0, lines = 0;
     for (size_t t = 0; t < forest->nodes.n_trees; t++) {

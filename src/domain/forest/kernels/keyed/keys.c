@@ -90,10 +90,10 @@ static enum px_code make_columns(struct px_keys *keys, struct px_err *err)
     keys->n_columns = n;
     struct px_key_column *column = &keys->columns[1];
     for (size_t i = 0; i < n_used; i++) {
-        for (uint8_t reading = 0; reading <= PX_READ_VALUES; reading++) {
+        for (int reading = 0; reading <= PX_READ_VALUES; reading++) {
             if (keys->readings[i] >> reading & 1)
                 *column++ = (struct px_key_column){.feature = ir->used_features.items[i],
-                                                   .reading = reading};
+                                                   .reading = (uint8_t)reading};
         }
     }
     return PX_OK;
