@@ -18,6 +18,7 @@ from forest_models import N_FEATURES, rows_to_score
 BUDGET_NS = 60e6       # of one measurement
 ROWS_MAX = 100_000
 BATCHES_MAX = 1000
+SLOW_CALL_NS = 1e9     # made once
 GENERATED_MAX = 5 << 20  # bytes of a model file: more takes a C compiler many minutes
 HERE = pathlib.Path(__file__).resolve().parent
 
