@@ -7,8 +7,6 @@
  */
 #include "domain/forest/kernels/bitslice/bitslice_program.h"
 
-#include <stdlib.h>
-
 enum {
     GROUP_PREDICATES_MAX =
         10000, /* 640 KB of 512-bit answers: most of a second cache level of 1 MB */
@@ -27,7 +25,7 @@ struct layout {
     struct px_slice *slice;
     bool byte_tables;
     uint32_t *order;                 /* [n_trees]: trees in the order of scoring */
-    uint32_t *stamp;                 /* [n_predicates]: group that last used it, plus one */
+    uint64_t *marks;                 /* [n_predicates / 64 + 1]: bits, of the group being made */
     uint16_t *place;                 /* [n_predicates]: in that group's table */
     uint16_t *places;                /* [nodes of the largest tree]: of one tree's predicates */
     uint8_t *codes;                  /* [PX_SLICE_BATCH][PX_SLICE_LEAVES_MAX]: leaf of each index */
@@ -86,29 +84,38 @@ static const struct px_tree *tree_at(const struct layout *l, size_t position)
     return &l->input->ir->trees.items[l->order[position]];
 }
 
-/* Predicates of one tree that the group does not have yet go to group_predicates. */
-static bool collect_tree(struct layout *l, const struct px_tree *tree, uint32_t stamp)
+/* Marks the predicates of one tree; returns how many were not marked yet. */
+static uint32_t mark_tree(struct layout *l, const struct px_tree *tree)
 {
     const struct px_forest_ir *ir = l->input->ir;
+    uint32_t n_new = 0;
     for (uint32_t i = tree->first_node; i < tree->first_node + tree->n_nodes; i++) {
         if (ir->nodes.items[i].kind == PX_NODE_LEAF)
             continue;
         uint32_t predicate = l->input->codes->predicate_of[i];
-        if (l->stamp[predicate] == stamp)
-            continue;
-        l->stamp[predicate] = stamp;
-        uint32_t *entry = px_vec_push(&l->slice->group_predicates);
-        if (!entry)
-            return false;
-        *entry = predicate;
+        uint64_t bit = UINT64_C(1) << (predicate % 64);
+        n_new += !(l->marks[predicate / 64] & bit);
+        l->marks[predicate / 64] |= bit;
     }
-    return true;
+    return n_new;
 }
 
-static int compare_u32(const void *a, const void *b)
+/* Moves the marked predicates to group_predicates, ascending. */
+static bool take_marked(struct layout *l, struct px_slice_group *group)
 {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
+    struct px_slice *slice = l->slice;
+    size_t n_words = l->input->codes->n_predicates / 64 + 1;
+    group->first_predicate = (uint32_t)slice->group_predicates.len;
+    if (!px_vec_reserve(&slice->group_predicates,
+                        slice->group_predicates.len + group->n_predicates))
+        return false;
+    for (size_t w = 0; w < n_words; w++) {
+        for (uint64_t left = l->marks[w]; left; left &= left - 1)
+            slice->group_predicates.items[slice->group_predicates.len++] =
+                (uint32_t)(w * 64) + (uint32_t)__builtin_ctzll(left);
+        l->marks[w] = 0;
+    }
+    return true;
 }
 
 /*
@@ -153,22 +160,12 @@ static bool add_columns(struct layout *l, struct px_slice_group *group)
 /* Takes trees from `first` on into a group. Returns the first tree behind it, 0 when memory is short. */
 static size_t start_group(struct layout *l, size_t first, struct px_slice_group *group)
 {
-    struct px_slice *slice = l->slice;
-    uint32_t stamp = (uint32_t)slice->groups.len + 1;
     size_t end = first, n_trees = l->input->ir->trees.len;
-    group->first_predicate = (uint32_t)slice->group_predicates.len;
-    do {
-        if (!collect_tree(l, tree_at(l, end), stamp))
-            return 0;
-        end++;
-    } while (end < n_trees &&
-             slice->group_predicates.len - group->first_predicate + tree_at(l, end)->n_leaves <=
-                 GROUP_PREDICATES_MAX);
-    group->n_predicates = (uint32_t)slice->group_predicates.len - group->first_predicate;
-    if (group->n_predicates)
-        qsort(&slice->group_predicates.items[group->first_predicate], group->n_predicates,
-              sizeof(uint32_t), compare_u32);
-    return add_columns(l, group) ? end : 0;
+    do
+        group->n_predicates += mark_tree(l, tree_at(l, end++));
+    while (end < n_trees &&
+           group->n_predicates + tree_at(l, end)->n_leaves <= GROUP_PREDICATES_MAX);
+    return take_marked(l, group) && add_columns(l, group) ? end : 0;
 }
 
 static bool push_id(struct px_slice *slice, uint16_t place)
@@ -466,11 +463,11 @@ static enum px_code reserve(struct layout *l, struct px_err *err)
         return px_err_set(err, PX_E_UNSUPPORTED, "its leaf tables would take %zu MB, at most %zu",
                           slice->tables_size >> 20, most >> 20);
     slice->tables = px_alloc_aligned(PX_CACHE_LINE, slice->tables_size, 1);
-    l->stamp = px_alloc(l->input->codes->n_predicates + 1, sizeof *l->stamp);
+    l->marks = px_alloc(l->input->codes->n_predicates / 64 + 1, sizeof *l->marks);
     l->place = px_alloc(l->input->codes->n_predicates + 1, sizeof *l->place);
     l->places = px_alloc(nodes_max, sizeof *l->places);
     l->codes = px_alloc(PX_SLICE_BATCH, PX_SLICE_LEAVES_MAX);
-    bool complete = slice->tables && l->stamp && l->place && l->places && l->codes;
+    bool complete = slice->tables && l->marks && l->place && l->places && l->codes;
     return complete && order_trees(l) ? PX_OK : px_ir_no_memory(err);
 }
 
@@ -490,7 +487,7 @@ enum px_code px_slice_compile(const struct px_kernel_input *input, bool byte_tab
     if (code == PX_OK && !lay_groups(&l))
         code = px_ir_no_memory(err);
     px_free(l.order);
-    px_free(l.stamp);
+    px_free(l.marks);
     px_free(l.place);
     px_free(l.places);
     px_free(l.codes);
