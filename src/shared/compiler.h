@@ -8,6 +8,7 @@
 #define PX_MUST_USE           __attribute__((warn_unused_result))
 #define PX_PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))
 #define PX_NORETURN           __attribute__((noreturn))
+#define PX_ALWAYS_INLINE      inline __attribute__((always_inline))
 /* Opts a large local out of the automatic zeroing: it is written before it is read. */
 #if defined(__has_attribute) && __has_attribute(uninitialized)
 #define PX_UNINITIALIZED __attribute__((uninitialized))

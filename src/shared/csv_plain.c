@@ -6,6 +6,7 @@
 #include "shared/csv_plain.h"
 
 #include "shared/number.h"
+#include "shared/processor.h"
 
 #include <math.h>
 
@@ -65,20 +66,10 @@ struct px_csv_survey px_csv_survey_portable(struct px_str text, bool after_cr)
     return survey;
 }
 
-bool px_csv_has_avx2(void)
-{
-#if defined(__x86_64__)
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") &&
-           __builtin_cpu_supports("popcnt");
-#else
-    return false;
-#endif
-}
-
 px_csv_plain_fn *px_csv_plain_pick(void)
 {
 #if defined(__x86_64__)
-    if (px_csv_has_avx2())
+    if (px_processor_has_avx2())
         return px_csv_plain_avx2;
 #endif
     return px_csv_plain_portable;
@@ -87,7 +78,7 @@ px_csv_plain_fn *px_csv_plain_pick(void)
 struct px_csv_survey px_csv_survey(struct px_str text, bool after_cr)
 {
 #if defined(__x86_64__)
-    if (px_csv_has_avx2())
+    if (px_processor_has_avx2())
         return px_csv_survey_avx2(text, after_cr);
 #endif
     return px_csv_survey_portable(text, after_cr);

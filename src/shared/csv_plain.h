@@ -72,6 +72,5 @@ struct px_csv_survey px_csv_survey(struct px_str text, bool after_cr);
 px_csv_plain_fn px_csv_plain_portable, px_csv_plain_avx2;
 struct px_csv_survey px_csv_survey_portable(struct px_str text, bool after_cr);
 struct px_csv_survey px_csv_survey_avx2(struct px_str text, bool after_cr);
-bool px_csv_has_avx2(void);
 
 #endif

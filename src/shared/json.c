@@ -592,9 +592,8 @@ static float read_word(struct px_json *json, bool null_is_nan)
 }
 
 /* The element at `at` into out[n]; returns what follows it, or NULL after a failure. */
-__attribute__((always_inline)) static inline const char *read_element(struct px_json *json,
-                                                                      const char *at, void *out,
-                                                                      size_t n, bool wide)
+static PX_ALWAYS_INLINE const char *read_element(struct px_json *json, const char *at, void *out,
+                                                 size_t n, bool wide)
 {
     struct px_decimal decimal;
     const char *after = px_decimal_scan(at, json->end, PX_DECIMAL_JSON, &decimal);
@@ -621,9 +620,8 @@ static const char *read_odd_element(struct px_json *json, const char *at, void *
     return json->at;
 }
 
-__attribute__((always_inline)) static inline size_t read_numbers(struct px_json *json, void *out,
-                                                                 size_t max, bool null_is_nan,
-                                                                 bool wide)
+static PX_ALWAYS_INLINE size_t read_numbers(struct px_json *json, void *out, size_t max,
+                                            bool null_is_nan, bool wide)
 {
     if (!px_json_enter_array(json))
         return 0;

@@ -8,6 +8,7 @@
 #include "shared/csv.h"
 #include "shared/csv_plain.h"
 #include "shared/number.h"
+#include "shared/processor.h"
 
 #include <math.h>
 
@@ -88,7 +89,7 @@ static void check_record(struct px_csv_plain *plan, struct px_str text, size_t a
     if (a.len)
         check_exact(plan, px_str_n(rest, a.len), &a);
 #if defined(__x86_64__)
-    if (!px_csv_has_avx2() || at < 16 || text.len - at < len + 66)
+    if (!px_processor_has_avx2() || at < 16 || text.len - at < len + 66)
         return;
     read_with(px_csv_plain_avx2, plan, text, at, &b);
     check_same(&a, &b);

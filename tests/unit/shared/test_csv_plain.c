@@ -3,6 +3,7 @@
 #include "shared/csv.h"
 #include "shared/csv_plain.h"
 #include "shared/number.h"
+#include "shared/processor.h"
 #include "shared/rng.h"
 
 enum { COLUMNS_MAX = 40, TEXT_MAX = 4096 };
@@ -24,7 +25,7 @@ static const struct {
 
 static size_t n_forms(void)
 {
-    return px_csv_has_avx2() ? sizeof forms / sizeof forms[0] : 1;
+    return px_processor_has_avx2() ? sizeof forms / sizeof forms[0] : 1;
 }
 
 /* Blanks around, so that the vector form may look as far as it likes. */

@@ -6,10 +6,10 @@
 #include "random_forest.h"
 
 #include "domain/forest/kernels/codes/codes_tables.h"
-#include "domain/forest/kernels/processor.h"
 #include "domain/forest/kernels/walker.h"
 #include "domain/forest/selftest.h"
 #include "shared/alloc.h"
+#include "shared/processor.h"
 
 enum { ROWS = PX_CODES_CHUNK, GAP = 3 };
 

@@ -6,9 +6,9 @@
 #include "random_forest.h"
 
 #include "domain/forest/kernels/node_parallel/node_parallel.h"
-#include "domain/forest/kernels/processor.h"
 #include "domain/forest/selftest.h"
 #include "shared/alloc.h"
+#include "shared/processor.h"
 
 enum { ROWS = 70, GAP = 5 };
 

@@ -2,7 +2,7 @@
 /* The bit-sliced kernels: blocks of rows through the stages of bitslice.h, whatever the instruction set. */
 #include "domain/forest/kernels/bitslice/bitslice.h"
 
-#include "domain/forest/kernels/processor.h"
+#include "shared/processor.h"
 
 /*
  * A form for large blocks and, where there is one, a form for few rows; one layout serves both. The prices

@@ -56,7 +56,7 @@ enum {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(PX_SANITIZED)
 #define PX_UNROLLED __attribute__((noinline))
 #else
-#define PX_UNROLLED inline __attribute__((always_inline))
+#define PX_UNROLLED PX_ALWAYS_INLINE
 #endif
 
 enum px_slice_shape { PX_SLICE_DIRECT = 0, PX_SLICE_COMPLETE, PX_SLICE_PROGRAM };

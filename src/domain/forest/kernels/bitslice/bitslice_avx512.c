@@ -106,10 +106,8 @@ static void indexes_128(const struct px_slice *slice, const struct px_slice_tree
     store_indexes_128(planes, out);
 }
 
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-
 /* One byte of the leaf of each of 64 rows, from a table of `slots` entries. */
-static ALWAYS_INLINE __m512i look_up(const uint8_t *table, __m512i index, uint32_t slots)
+static PX_ALWAYS_INLINE __m512i look_up(const uint8_t *table, __m512i index, uint32_t slots)
 {
     const __m512i *part = (const void *)table;
     if (slots == 64)
@@ -121,8 +119,8 @@ static ALWAYS_INLINE __m512i look_up(const uint8_t *table, __m512i index, uint32
     return _mm512_mask_blend_epi8(_mm512_movepi8_mask(index), low, high);
 }
 
-static ALWAYS_INLINE void add_one_f32(const uint8_t *table, __m512i index, uint32_t slots,
-                                      __m512 *sums)
+static PX_ALWAYS_INLINE void add_one_f32(const uint8_t *table, __m512i index, uint32_t slots,
+                                         __m512 *sums)
 {
     __m512i b0 = look_up(table, index, slots), b1 = look_up(table + slots, index, slots);
     __m512i b2 = look_up(table + 2 * slots, index, slots);
@@ -136,8 +134,8 @@ static ALWAYS_INLINE void add_one_f32(const uint8_t *table, __m512i index, uint3
 }
 
 /* Values from their upper and lower halves: four sums of 8 rows each. */
-static ALWAYS_INLINE void add_halves(__m512i low01, __m512i low23, __m512i low45, __m512i low67,
-                                     __m512d *sums)
+static PX_ALWAYS_INLINE void add_halves(__m512i low01, __m512i low23, __m512i low45, __m512i low67,
+                                        __m512d *sums)
 {
     __m512i a = _mm512_unpacklo_epi16(low01, low23), b = _mm512_unpackhi_epi16(low01, low23);
     __m512i c = _mm512_unpacklo_epi16(low45, low67), d = _mm512_unpackhi_epi16(low45, low67);
@@ -147,8 +145,8 @@ static ALWAYS_INLINE void add_halves(__m512i low01, __m512i low23, __m512i low45
     sums[3] += _mm512_castsi512_pd(_mm512_unpackhi_epi32(b, d));
 }
 
-static ALWAYS_INLINE void add_one_f64(const uint8_t *table, __m512i index, uint32_t slots,
-                                      __m512d *sums)
+static PX_ALWAYS_INLINE void add_one_f64(const uint8_t *table, __m512i index, uint32_t slots,
+                                         __m512d *sums)
 {
     __m512i b[8] PX_UNINITIALIZED;
 #pragma GCC unroll 8
@@ -161,7 +159,7 @@ static ALWAYS_INLINE void add_one_f64(const uint8_t *table, __m512i index, uint3
 }
 
 #define DEFINE_ADD(suffix, element, vector, n_sums)                                                \
-    static ALWAYS_INLINE void add_run_##suffix(                                                    \
+    static PX_ALWAYS_INLINE void add_run_##suffix(                                                 \
         const struct px_slice *slice, const struct px_slice_run *run,                              \
         const struct px_slice_indexes *indexes, element *sums, uint32_t slots)                     \
     {                                                                                              \

@@ -11,8 +11,7 @@
  * rows' index bytes. So vector v holds 16 L consecutive rows in order.
  */
 
-static inline __attribute__((always_inline)) void NAMED(store_indexes)(const VECTOR *planes,
-                                                                       uint8_t *out)
+static PX_ALWAYS_INLINE void NAMED(store_indexes)(const VECTOR *planes, uint8_t *out)
 {
     VECTOR bytes[8] PX_UNINITIALIZED, pairs[8] PX_UNINITIALIZED;
 #pragma GCC unroll 4

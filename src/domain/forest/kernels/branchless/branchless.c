@@ -48,8 +48,7 @@ enum {
 #define IS_SPECIAL    UINT32_C(0x20000000)
 #define FEATURE_MASK  UINT32_C(0x1FFFFFFF)
 
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-#define UNROLL_LANES  _Pragma("GCC unroll 8")
+#define UNROLL_LANES _Pragma("GCC unroll 8")
 
 struct packed_tree {
     uint32_t first_node, depth, output, width;

@@ -103,9 +103,9 @@ static bool NAMED(pack)(const struct px_forest_ir *ir, struct packed_forest *for
     return true;
 }
 
-static ALWAYS_INLINE uint32_t NAMED(step)(const struct px_forest_ir *ir,
-                                          const struct NAMED(packed) * nodes, const ELEMENT *row,
-                                          uint32_t at, enum walk_kind kind)
+static PX_ALWAYS_INLINE uint32_t NAMED(step)(const struct px_forest_ir *ir,
+                                             const struct NAMED(packed) * nodes, const ELEMENT *row,
+                                             uint32_t at, enum walk_kind kind)
 {
     const struct NAMED(packed) *node = &nodes[at];
     uint32_t bits = node->feature;
@@ -118,18 +118,18 @@ static ALWAYS_INLINE uint32_t NAMED(step)(const struct px_forest_ir *ir,
     return node->left + (right & bits >> 30); /* bit 30 is IS_SPLIT; `right` has one bit */
 }
 
-static ALWAYS_INLINE void NAMED(step_lanes)(const struct px_forest_ir *ir,
-                                            const struct NAMED(packed) * nodes,
-                                            const ELEMENT *const *rows, uint32_t *at,
-                                            enum walk_kind kind)
+static PX_ALWAYS_INLINE void NAMED(step_lanes)(const struct px_forest_ir *ir,
+                                               const struct NAMED(packed) * nodes,
+                                               const ELEMENT *const *rows, uint32_t *at,
+                                               enum walk_kind kind)
 {
     UNROLL_LANES
     for (int lane = 0; lane < PX_LANES; lane++)
         at[lane] = NAMED(step)(ir, nodes, rows[lane], at[lane], kind);
 }
 
-static ALWAYS_INLINE bool NAMED(all_on_leaves)(const struct NAMED(packed) * nodes,
-                                               const uint32_t *at)
+static PX_ALWAYS_INLINE bool NAMED(all_on_leaves)(const struct NAMED(packed) * nodes,
+                                                  const uint32_t *at)
 {
     uint32_t bits = 0;
     UNROLL_LANES
@@ -138,10 +138,10 @@ static ALWAYS_INLINE bool NAMED(all_on_leaves)(const struct NAMED(packed) * node
     return !(bits & IS_SPLIT);
 }
 
-static ALWAYS_INLINE void NAMED(walk_lanes)(const struct px_forest_ir *ir,
-                                            const struct NAMED(packed) * nodes,
-                                            const ELEMENT *const *rows, uint32_t *at,
-                                            uint32_t depth, enum walk_kind kind)
+static PX_ALWAYS_INLINE void NAMED(walk_lanes)(const struct px_forest_ir *ir,
+                                               const struct NAMED(packed) * nodes,
+                                               const ELEMENT *const *rows, uint32_t *at,
+                                               uint32_t depth, enum walk_kind kind)
 {
     uint32_t done = 0;
     for (; depth - done > FIXED_DEPTH_MAX; done += CHECK_STEPS) {
@@ -197,9 +197,9 @@ static bool NAMED(any_missing)(const struct px_forest_ir *ir, const ELEMENT *con
     return missing;
 }
 
-static ALWAYS_INLINE void NAMED(add_leaf)(const struct packed_forest *forest,
-                                          const struct packed_tree *tree, uint32_t at,
-                                          ELEMENT *margins)
+static PX_ALWAYS_INLINE void NAMED(add_leaf)(const struct packed_forest *forest,
+                                             const struct packed_tree *tree, uint32_t at,
+                                             ELEMENT *margins)
 {
     const struct NAMED(packed) *leaf = (const struct NAMED(packed) *)forest->nodes + at;
     if (tree->width == 1) {
@@ -246,10 +246,11 @@ static void NAMED(score_one)(const struct px_forest_ir *ir, const struct packed_
 }
 
 /* One tree for PX_LANES rows, of which the first `n` count. */
-static ALWAYS_INLINE void NAMED(score_lanes)(const struct px_forest_ir *ir,
-                                             const struct packed_forest *forest,
-                                             const struct packed_tree *tree, enum walk_kind kind,
-                                             const ELEMENT *const *rows, size_t n, ELEMENT *margins)
+static PX_ALWAYS_INLINE void NAMED(score_lanes)(const struct px_forest_ir *ir,
+                                                const struct packed_forest *forest,
+                                                const struct packed_tree *tree, enum walk_kind kind,
+                                                const ELEMENT *const *rows, size_t n,
+                                                ELEMENT *margins)
 {
     uint32_t at[PX_LANES];
     for (int lane = 0; lane < PX_LANES; lane++)

@@ -13,7 +13,7 @@
  * has the greatest key, decodes to NaN, and as NaN is reached by no number.
  */
 #include "domain/forest/kernels/codes/codes_tables.h"
-#include "domain/forest/kernels/processor.h"
+#include "shared/processor.h"
 
 #include <inttypes.h>
 #include <math.h>

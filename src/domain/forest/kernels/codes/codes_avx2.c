@@ -5,26 +5,24 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-
-static ALWAYS_INLINE uint32_t mask_f32(const float *numbers, __m256 x)
+static PX_ALWAYS_INLINE uint32_t mask_f32(const float *numbers, __m256 x)
 {
     return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(_mm256_load_ps(numbers), x, _CMP_LE_OQ));
 }
 
-static ALWAYS_INLINE size_t count_f32(const float *numbers, float x)
+static PX_ALWAYS_INLINE size_t count_f32(const float *numbers, float x)
 {
     __m256 all = _mm256_set1_ps(x);
     uint32_t mask = mask_f32(numbers, all) | mask_f32(numbers + 8, all) << 8;
     return (size_t)_mm_popcnt_u32(mask);
 }
 
-static ALWAYS_INLINE uint32_t mask_f64(const double *numbers, __m256d x)
+static PX_ALWAYS_INLINE uint32_t mask_f64(const double *numbers, __m256d x)
 {
     return (uint32_t)_mm256_movemask_pd(_mm256_cmp_pd(_mm256_load_pd(numbers), x, _CMP_LE_OQ));
 }
 
-static ALWAYS_INLINE size_t count_f64(const double *numbers, double x)
+static PX_ALWAYS_INLINE size_t count_f64(const double *numbers, double x)
 {
     __m256d all = _mm256_set1_pd(x);
     uint32_t mask = mask_f64(numbers, all) | mask_f64(numbers + 4, all) << 4;

@@ -23,8 +23,8 @@ struct NAMED(values) {
 };
 
 /* Place of x among the numbers of a search. NaN is 0. */
-static ALWAYS_INLINE size_t NAMED(rank)(const struct px_codes_search *search, const ELEMENT *keys,
-                                        ELEMENT x)
+static PX_ALWAYS_INLINE size_t NAMED(rank)(const struct px_codes_search *search,
+                                           const ELEMENT *keys, ELEMENT x)
 {
     size_t place = COUNT(&keys[search->level[0] * GROUP], x);
     for (size_t l = 1; l < search->n_levels; l++)
@@ -33,7 +33,7 @@ static ALWAYS_INLINE size_t NAMED(rank)(const struct px_codes_search *search, co
 }
 
 /* Place of the category in a table, the one after the last for what is in no set. See px_ir_in_set. */
-static ALWAYS_INLINE uint32_t NAMED(category)(const struct px_codes_search *search, ELEMENT x)
+static PX_ALWAYS_INLINE uint32_t NAMED(category)(const struct px_codes_search *search, ELEMENT x)
 {
     bool valid = sizeof x == sizeof(float) ? x >= 0 : x > -1;
     if (!valid || x >= (ELEMENT)PX_FOREST_CATEGORY_MAX)
@@ -42,17 +42,17 @@ static ALWAYS_INLINE uint32_t NAMED(category)(const struct px_codes_search *sear
     return place < search->n_categories ? place : search->n_categories;
 }
 
-static ALWAYS_INLINE size_t NAMED(fix_missing)(const struct px_codes_search *search, ELEMENT x,
-                                               size_t code)
+static PX_ALWAYS_INLINE size_t NAMED(fix_missing)(const struct px_codes_search *search, ELEMENT x,
+                                                  size_t code)
 {
     return FABS(x) > (ELEMENT)search->missing_to ? code : search->missing_code;
 }
 
 /* Any column of `n` rows, whose values lie `row_stride` elements apart. */
-static ALWAYS_INLINE void NAMED(encode_any)(const struct px_codes_tables *tables,
-                                            const struct px_codes_search *search,
-                                            const struct NAMED(values) * x, uint8_t *restrict out,
-                                            size_t stride)
+static PX_ALWAYS_INLINE void NAMED(encode_any)(const struct px_codes_tables *tables,
+                                               const struct px_codes_search *search,
+                                               const struct NAMED(values) * x,
+                                               uint8_t *restrict out, size_t stride)
 {
     const uint16_t *map = search->map == PX_CODES_NO_MAP ? NULL : &tables->maps[search->map];
     for (size_t i = 0; i < x->n; i++) {
@@ -67,10 +67,10 @@ static ALWAYS_INLINE void NAMED(encode_any)(const struct px_codes_tables *tables
 }
 
 /* A narrow column of thresholds in `levels` levels, which lie one after the other: 1, group, group^2. */
-static ALWAYS_INLINE void NAMED(encode_plain)(const struct px_codes_tables *tables,
-                                              const struct px_codes_search *search,
-                                              const struct NAMED(values) * x, uint8_t *restrict out,
-                                              int levels, bool low)
+static PX_ALWAYS_INLINE void NAMED(encode_plain)(const struct px_codes_tables *tables,
+                                                 const struct px_codes_search *search,
+                                                 const struct NAMED(values) * x,
+                                                 uint8_t *restrict out, int levels, bool low)
 {
     const ELEMENT *top = (const ELEMENT *)tables->keys + search->level[0] * GROUP;
     const ELEMENT *second = top + GROUP, *third = NULL;
@@ -90,9 +90,10 @@ static ALWAYS_INLINE void NAMED(encode_plain)(const struct px_codes_tables *tabl
     }
 }
 
-static ALWAYS_INLINE void NAMED(encode_kind)(const struct px_codes_tables *tables,
-                                             const struct NAMED(values) * x, uint8_t *restrict out,
-                                             size_t stride, enum px_codes_kind kind)
+static PX_ALWAYS_INLINE void NAMED(encode_kind)(const struct px_codes_tables *tables,
+                                                const struct NAMED(values) * x,
+                                                uint8_t *restrict out, size_t stride,
+                                                enum px_codes_kind kind)
 {
     const struct px_codes_search *search = &tables->searches[tables->first_of_kind[kind]];
     const struct px_codes_search *end = &tables->searches[tables->first_of_kind[kind + 1]];
@@ -106,9 +107,9 @@ static ALWAYS_INLINE void NAMED(encode_kind)(const struct px_codes_tables *table
     }
 }
 
-static ALWAYS_INLINE void NAMED(encode_kinds)(const struct px_codes_tables *tables,
-                                              const struct NAMED(values) * x, uint8_t *restrict out,
-                                              size_t stride)
+static PX_ALWAYS_INLINE void NAMED(encode_kinds)(const struct px_codes_tables *tables,
+                                                 const struct NAMED(values) * x,
+                                                 uint8_t *restrict out, size_t stride)
 {
     NAMED(encode_kind)(tables, x, out, stride, PX_CODES_OTHER);
     NAMED(encode_kind)(tables, x, out, stride, PX_CODES_ONE_LEVEL);

@@ -2,9 +2,7 @@
 /* The encoder for any processor, and the twin that the vector ones are compared with. */
 #include "domain/forest/kernels/codes/codes_tables.h"
 
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-
-static ALWAYS_INLINE size_t count_f32(const float *numbers, float x)
+static PX_ALWAYS_INLINE size_t count_f32(const float *numbers, float x)
 {
     size_t count = 0;
     for (int i = 0; i < PX_CACHE_LINE / (int)sizeof x; i++)
@@ -12,7 +10,7 @@ static ALWAYS_INLINE size_t count_f32(const float *numbers, float x)
     return count;
 }
 
-static ALWAYS_INLINE size_t count_f64(const double *numbers, double x)
+static PX_ALWAYS_INLINE size_t count_f64(const double *numbers, double x)
 {
     size_t count = 0;
     for (int i = 0; i < PX_CACHE_LINE / (int)sizeof x; i++)

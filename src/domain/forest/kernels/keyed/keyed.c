@@ -38,8 +38,6 @@ enum {
     LINES_OF_FEW = 2,        /* the same for a few rows, of each tree of the next group */
 };
 
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-
 struct keyed_forest {
     const struct px_forest_ir *ir;
     struct px_keyed_nodes nodes;

@@ -20,9 +20,8 @@ enum {
     HAS_WINDOW = 1, /* in node.column, whose low bits are free */
 };
 
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-#define NEVER_INLINE  __attribute__((noinline))
-#define UNROLL_LANES  _Pragma("GCC unroll 8")
+#define NEVER_INLINE __attribute__((noinline))
+#define UNROLL_LANES _Pragma("GCC unroll 8")
 
 /* A tree on its way into nodes; the arrays have room for the largest. */
 struct packing {

@@ -38,9 +38,9 @@ static ELEMENT NAMED(linear_value)(const struct px_forest_ir *ir, const struct p
     return (ELEMENT)(missing ? ir->leaf_values.items[tree->first_leaf + leaf] : sum);
 }
 
-static ALWAYS_INLINE void NAMED(add_leaf)(const struct keyed_forest *forest,
-                                          const struct px_keyed_tree *tree, uint32_t key,
-                                          const struct NAMED(rows) * rows, size_t row)
+static PX_ALWAYS_INLINE void NAMED(add_leaf)(const struct keyed_forest *forest,
+                                             const struct px_keyed_tree *tree, uint32_t key,
+                                             const struct NAMED(rows) * rows, size_t row)
 {
     ELEMENT *margins = rows->margins + row * rows->n_margins + tree->output;
     if (tree->inlined) {

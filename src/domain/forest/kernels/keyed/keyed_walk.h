@@ -29,17 +29,17 @@ static void NAMED(pack_tree)(const struct packing *packing)
 }
 
 /* Where a walk at `at` goes; for trees without windows. `keys` is the chunk at the walk's lane. */
-static ALWAYS_INLINE uint32_t NAMED(step)(const struct NAMED(node) * nodes, const uint32_t *keys,
-                                          uint32_t at)
+static PX_ALWAYS_INLINE uint32_t NAMED(step)(const struct NAMED(node) * nodes, const uint32_t *keys,
+                                             uint32_t at)
 {
     const struct NAMED(node) *node = &nodes[at];
     return (uint32_t)node->left + (node->key < keys[(size_t)node->column * SCALE]);
 }
 
 /* The same with windows. A split without one reads the empty one, which says left. */
-static ALWAYS_INLINE uint32_t NAMED(window_step)(const struct NAMED(node) * nodes,
-                                                 const uint32_t *keys, const uint32_t *words,
-                                                 uint32_t at)
+static PX_ALWAYS_INLINE uint32_t NAMED(window_step)(const struct NAMED(node) * nodes,
+                                                    const uint32_t *keys, const uint32_t *words,
+                                                    uint32_t at)
 {
     const struct NAMED(node) *node = &nodes[at];
     uint32_t by_window = node->column & HAS_WINDOW;
@@ -52,9 +52,9 @@ static ALWAYS_INLINE uint32_t NAMED(window_step)(const struct NAMED(node) * node
 }
 
 /* One step of each lane; returns 0 when all stood on leaves already. */
-static ALWAYS_INLINE uint32_t NAMED(step_lanes)(const struct NAMED(node) * nodes,
-                                                const uint32_t *keys, const uint32_t *words,
-                                                uint32_t *at)
+static PX_ALWAYS_INLINE uint32_t NAMED(step_lanes)(const struct NAMED(node) * nodes,
+                                                   const uint32_t *keys, const uint32_t *words,
+                                                   uint32_t *at)
 {
     uint32_t columns = 0;
     UNROLL_LANES
@@ -66,9 +66,9 @@ static ALWAYS_INLINE uint32_t NAMED(step_lanes)(const struct NAMED(node) * nodes
     return columns;
 }
 
-static ALWAYS_INLINE void NAMED(walk_rows)(const struct NAMED(node) * nodes, uint32_t depth,
-                                           const uint32_t *keys, const uint32_t *words,
-                                           uint32_t *leaves)
+static PX_ALWAYS_INLINE void NAMED(walk_rows)(const struct NAMED(node) * nodes, uint32_t depth,
+                                              const uint32_t *keys, const uint32_t *words,
+                                              uint32_t *leaves)
 {
     uint32_t at[PX_WALK_LANES] = {0};
     uint32_t fixed = depth < FIXED_STEPS_MAX ? depth : FIXED_STEPS_MAX;
@@ -98,9 +98,10 @@ static NEVER_INLINE void NAMED(walk_rows_windows)(const struct NAMED(node) * nod
     NAMED(walk_rows)(nodes, depth, keys, words, leaves);
 }
 
-static ALWAYS_INLINE void NAMED(walk_trees)(const struct NAMED(node) * nodes,
-                                            const struct px_walk_group *group, const uint32_t *keys,
-                                            const uint32_t *words, uint32_t *leaves)
+static PX_ALWAYS_INLINE void NAMED(walk_trees)(const struct NAMED(node) * nodes,
+                                               const struct px_walk_group *group,
+                                               const uint32_t *keys, const uint32_t *words,
+                                               uint32_t *leaves)
 {
     uint32_t at[PX_WALK_LANES], columns, done = 0;
     memcpy(at, group->first, sizeof at);

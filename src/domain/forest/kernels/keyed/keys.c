@@ -18,9 +18,7 @@
 
 enum { WINDOW_HEADER = 2, WINDOW_END = 2 }; /* words before and behind those of the set */
 
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-
-static ALWAYS_INLINE uint32_t ordered_u32(float x)
+static PX_ALWAYS_INLINE uint32_t ordered_u32(float x)
 {
     uint32_t bits;
     x += 0.0F;
@@ -28,7 +26,7 @@ static ALWAYS_INLINE uint32_t ordered_u32(float x)
     return bits ^ ((uint32_t)((int32_t)bits >> 31) | UINT32_C(0x80000000));
 }
 
-static ALWAYS_INLINE uint64_t ordered_u64(double x)
+static PX_ALWAYS_INLINE uint64_t ordered_u64(double x)
 {
     uint64_t bits;
     x += 0.0;
@@ -221,7 +219,7 @@ static int compare_numbers(const void *a, const void *b)
 }
 
 /* Place of the greatest of the numbers that is not above `x`, or 0. */
-static ALWAYS_INLINE size_t value_place(const struct px_keys *keys, double x)
+static PX_ALWAYS_INLINE size_t value_place(const struct px_keys *keys, double x)
 {
     const double *at = keys->values;
     for (size_t n = keys->n_values; n > 1;) {
@@ -354,13 +352,13 @@ size_t px_keys_bytes(const struct px_keys *keys)
 }
 
 /* The key of `x`, not NaN, in a class column. */
-static ALWAYS_INLINE uint32_t category_key(const struct px_keys *keys, double x)
+static PX_ALWAYS_INLINE uint32_t category_key(const struct px_keys *keys, double x)
 {
     bool valid = keys->ir->type == PX_TYPE_FP32 ? x >= 0.0 : x > -1.0; /* as px_ir_in_set */
     return valid && x < (double)PX_FOREST_CATEGORY_MAX ? (uint32_t)(int32_t)x : PX_KEY_OUTSIDE;
 }
 
-static ALWAYS_INLINE uint32_t number_key(const struct px_keys *keys, double x)
+static PX_ALWAYS_INLINE uint32_t number_key(const struct px_keys *keys, double x)
 {
     size_t place = value_place(keys, x);
     return keys->values[place] == x ? (uint32_t)place : PX_KEY_OUTSIDE;
@@ -380,20 +378,20 @@ static void rank_lanes(const uint64_t *ranks, size_t n_ranks, const uint64_t *x,
         out[i] = at[i] + (n == 1 && ranks[at[i]] < x[i]);
 }
 
-static ALWAYS_INLINE bool reads_as_missing(double x, enum px_reading reading)
+static PX_ALWAYS_INLINE bool reads_as_missing(double x, enum px_reading reading)
 {
     if (reading == PX_READ_ZERO_LOW || reading == PX_READ_ZERO_HIGH)
         return isnan(x) || fabs(x) <= PX_ZERO_THRESHOLD;
     return isnan(x);
 }
 
-static ALWAYS_INLINE uint32_t missing_key(enum px_reading reading)
+static PX_ALWAYS_INLINE uint32_t missing_key(enum px_reading reading)
 {
     return reading == PX_READ_MISSING_HIGH || reading == PX_READ_ZERO_HIGH ? UINT32_MAX : 0;
 }
 
-static ALWAYS_INLINE void encode_floats(const float *x, size_t stride, size_t n,
-                                        enum px_reading reading, uint32_t *out)
+static PX_ALWAYS_INLINE void encode_floats(const float *x, size_t stride, size_t n,
+                                           enum px_reading reading, uint32_t *out)
 {
     for (size_t i = 0; i < n; i++) {
         float value = x[i * stride];
@@ -406,9 +404,9 @@ static ALWAYS_INLINE void encode_floats(const float *x, size_t stride, size_t n,
     }
 }
 
-static ALWAYS_INLINE void encode_doubles(const struct px_keys *keys,
-                                         const struct px_key_column *column, const double *x,
-                                         size_t stride, size_t n, uint32_t *out)
+static PX_ALWAYS_INLINE void encode_doubles(const struct px_keys *keys,
+                                            const struct px_key_column *column, const double *x,
+                                            size_t stride, size_t n, uint32_t *out)
 {
     enum px_reading reading = column->reading;
     uint64_t ordered[PX_KEY_LANES] = {0};

@@ -26,7 +26,7 @@
  */
 #include "domain/forest/kernels/node_parallel/node_parallel.h"
 
-#include "domain/forest/kernels/processor.h"
+#include "shared/processor.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -14,8 +14,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-#define UNROLL_4      _Pragma("GCC unroll 4")
+#define UNROLL_4 _Pragma("GCC unroll 4")
 
 /* What the loops are compiled for. */
 struct shape {
@@ -136,7 +135,7 @@ static struct bytes read_row(const struct px_kernel_input *input, const struct p
 }
 
 /* The row's bytes at `which`, when there are at most 64, 128 or 256 of them, in so many registers. */
-static ALWAYS_INLINE __m512i fetch(struct bytes bytes, __m512i which, int registers)
+static PX_ALWAYS_INLINE __m512i fetch(struct bytes bytes, __m512i which, int registers)
 {
     if (registers == 1)
         return _mm512_permutexvar_epi8(which, bytes.of[0]);
@@ -147,13 +146,13 @@ static ALWAYS_INLINE __m512i fetch(struct bytes bytes, __m512i which, int regist
     return _mm512_mask_blend_epi8(_mm512_movepi8_mask(which), low, high);
 }
 
-static ALWAYS_INLINE __m128i fetch_16(struct bytes bytes, __m128i which, int registers)
+static PX_ALWAYS_INLINE __m128i fetch_16(struct bytes bytes, __m128i which, int registers)
 {
     return _mm512_castsi512_si128(fetch(bytes, _mm512_castsi128_si512(which), registers));
 }
 
 /* A comparison's bits in a general register: a store from a mask register would take twice as long. */
-static ALWAYS_INLINE uint32_t at_least_16(__m128i bytes, __m128i least)
+static PX_ALWAYS_INLINE uint32_t at_least_16(__m128i bytes, __m128i least)
 {
     uint32_t bits = _mm_cmpge_epu8_mask(bytes, least);
     __asm__("" : "+r"(bits));
@@ -162,7 +161,7 @@ static ALWAYS_INLINE uint32_t at_least_16(__m128i bytes, __m128i least)
 
 /* ---- shallow trees ---- */
 
-static ALWAYS_INLINE __m256i look_up(const uint8_t *table, __m256i decisions)
+static PX_ALWAYS_INLINE __m256i look_up(const uint8_t *table, __m256i decisions)
 {
     __m512i low = _mm512_load_si512(table), high = _mm512_load_si512(table + PX_CACHE_LINE);
     return _mm512_castsi512_si256(
@@ -170,8 +169,8 @@ static ALWAYS_INLINE __m256i look_up(const uint8_t *table, __m256i decisions)
 }
 
 /* First stage: which bottoms the tops of a block lead to. */
-static ALWAYS_INLINE void decide_tops(const struct px_node_parallel *np, const struct scratch *s,
-                                      struct bytes bytes, size_t block, int registers)
+static PX_ALWAYS_INLINE void decide_tops(const struct px_node_parallel *np, const struct scratch *s,
+                                         struct bytes bytes, size_t block, int registers)
 {
     const struct px_tops *tops = &np->tops[block * (PX_NP_BLOCK / 8)];
     long long right[PX_NP_BLOCK / 8];
@@ -189,9 +188,9 @@ static ALWAYS_INLINE void decide_tops(const struct px_node_parallel *np, const s
 }
 
 /* Second stage: the decisions of the bottoms that four trees of a block lead to, from tree `i` on. */
-static ALWAYS_INLINE void decide_bottoms(const struct px_node_parallel *np, const struct scratch *s,
-                                         struct bytes bytes, size_t block, size_t i,
-                                         struct shape shape)
+static PX_ALWAYS_INLINE void decide_bottoms(const struct px_node_parallel *np,
+                                            const struct scratch *s, struct bytes bytes,
+                                            size_t block, size_t i, struct shape shape)
 {
     const uint8_t *bottoms = &s->stages->bottoms[block % 2][i];
     uint8_t *decisions = &s->stages->decisions[block % 2][i];
@@ -220,8 +219,8 @@ static void decide_classes(const struct px_node_parallel *np, const struct scrat
 }
 
 /* Third stage: the leaves. */
-static ALWAYS_INLINE void find_leaves(const struct px_node_parallel *np, const struct scratch *s,
-                                      size_t block)
+static PX_ALWAYS_INLINE void find_leaves(const struct px_node_parallel *np, const struct scratch *s,
+                                         size_t block)
 {
     __m256i decisions = _mm256_load_si256((const void *)s->stages->decisions[block % 2]);
     _mm256_store_si256((void *)s->stages->leaves[block % 2], look_up(np->leaf_of, decisions));
@@ -230,14 +229,15 @@ static ALWAYS_INLINE void find_leaves(const struct px_node_parallel *np, const s
 /* ---- deep trees ---- */
 
 /* i = 2 * i + the lowest bit of `from_i`, the decisions from place i on. */
-static ALWAYS_INLINE __m512i step(__m512i i, __m512i from_i)
+static PX_ALWAYS_INLINE __m512i step(__m512i i, __m512i from_i)
 {
     return _mm512_ternarylogic_epi32(_mm512_add_epi32(i, i), from_i, _mm512_set1_epi32(1),
                                      0xF8); /* a | (b & c) */
 }
 
-static ALWAYS_INLINE void decide_panels(const struct px_node_parallel *np, const struct scratch *s,
-                                        struct bytes bytes, size_t n, int registers)
+static PX_ALWAYS_INLINE void decide_panels(const struct px_node_parallel *np,
+                                           const struct scratch *s, struct bytes bytes, size_t n,
+                                           int registers)
 {
     for (size_t i = 0; i < n; i++) {
         const struct px_panel *panel = &np->panel[s->panels[i]];
@@ -251,8 +251,8 @@ static ALWAYS_INLINE void decide_panels(const struct px_node_parallel *np, const
 }
 
 /* Exits of 16 panels in the upper halves: the one of place i - 16 lies 32 + 2 (i - 16) bytes into its panel. */
-static ALWAYS_INLINE __m512i find_exits(const struct px_node_parallel *np, const struct scratch *s,
-                                        size_t at, __m512i panels)
+static PX_ALWAYS_INLINE __m512i find_exits(const struct px_node_parallel *np,
+                                           const struct scratch *s, size_t at, __m512i panels)
 {
     __m512i right = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)&s->decisions[at]));
     __m512i i = _mm512_set1_epi32(1);
@@ -264,8 +264,8 @@ static ALWAYS_INLINE __m512i find_exits(const struct px_node_parallel *np, const
 }
 
 /* One panel further for the first `n` of the lists. Who reaches a leaf is done; returns how many are left. */
-static ALWAYS_INLINE size_t walk_wave(const struct px_node_parallel *np, const struct scratch *s,
-                                      struct bytes bytes, size_t n, int registers)
+static PX_ALWAYS_INLINE size_t walk_wave(const struct px_node_parallel *np, const struct scratch *s,
+                                         struct bytes bytes, size_t n, int registers)
 {
     size_t kept = 0;
     decide_panels(np, s, bytes, n, registers);
@@ -287,8 +287,8 @@ static ALWAYS_INLINE size_t walk_wave(const struct px_node_parallel *np, const s
     return kept;
 }
 
-static ALWAYS_INLINE void walk_panels(const struct px_node_parallel *np, const struct scratch *s,
-                                      struct bytes bytes, int registers)
+static PX_ALWAYS_INLINE void walk_panels(const struct px_node_parallel *np, const struct scratch *s,
+                                         struct bytes bytes, int registers)
 {
     size_t n = np->n_trees;
     __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);

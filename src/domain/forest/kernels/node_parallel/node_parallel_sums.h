@@ -11,8 +11,8 @@ static void NAMED(start)(const struct px_forest_ir *ir, ELEMENT *margins)
         margins[k] = ir->base_last ? 0 : (ELEMENT)ir->base[k];
 }
 
-static ALWAYS_INLINE void NAMED(add_values)(const struct px_node_parallel *np, size_t tree,
-                                            size_t place, ELEMENT *margins)
+static PX_ALWAYS_INLINE void NAMED(add_values)(const struct px_node_parallel *np, size_t tree,
+                                               size_t place, ELEMENT *margins)
 {
     const ELEMENT *values = (const ELEMENT *)np->values + place;
     for (uint32_t k = 0; k < np->trees[tree].width; k++)
@@ -21,7 +21,7 @@ static ALWAYS_INLINE void NAMED(add_values)(const struct px_node_parallel *np, s
 
 /* ---- shallow trees ---- */
 
-static ALWAYS_INLINE const char *NAMED(leaf)(const struct scratch *s, size_t block, size_t i)
+static PX_ALWAYS_INLINE const char *NAMED(leaf)(const struct scratch *s, size_t block, size_t i)
 {
     return s->stages->reached[block % 4][i] + sizeof(struct px_bottom) +
            s->stages->leaves[block % 2][i] * sizeof(ELEMENT);
@@ -52,9 +52,9 @@ static ELEMENT NAMED(add_block)(const struct px_node_parallel *np, const struct 
     return sum;
 }
 
-static ALWAYS_INLINE void NAMED(decide_block)(const struct px_node_parallel *np,
-                                              const struct scratch *s, struct bytes bytes,
-                                              size_t block, struct shape shape)
+static PX_ALWAYS_INLINE void NAMED(decide_block)(const struct px_node_parallel *np,
+                                                 const struct scratch *s, struct bytes bytes,
+                                                 size_t block, struct shape shape)
 {
     for (size_t i = 0; i < PX_NP_BLOCK; i += 4)
         decide_bottoms(np, s, bytes, block, i, shape);
@@ -64,9 +64,9 @@ static ALWAYS_INLINE void NAMED(decide_block)(const struct px_node_parallel *np,
  * Second stage of one block and last stage of another. The additions wait for each other, three cycles each;
  * between them the processor finds what it can do meanwhile, within its window of some 300 instructions.
  */
-static ALWAYS_INLINE ELEMENT NAMED(decide_and_add)(const struct px_node_parallel *np,
-                                                   const struct scratch *s, struct bytes bytes,
-                                                   size_t block, ELEMENT sum, struct shape shape)
+static PX_ALWAYS_INLINE ELEMENT NAMED(decide_and_add)(const struct px_node_parallel *np,
+                                                      const struct scratch *s, struct bytes bytes,
+                                                      size_t block, ELEMENT sum, struct shape shape)
 {
     for (size_t i = 0; i < PX_NP_BLOCK; i += 4) {
         decide_bottoms(np, s, bytes, block, i, shape);
@@ -78,9 +78,9 @@ static ALWAYS_INLINE ELEMENT NAMED(decide_and_add)(const struct px_node_parallel
 }
 
 /* Four blocks are under way at a time, one in each stage. */
-static ALWAYS_INLINE void NAMED(add_shallow)(const struct px_node_parallel *np,
-                                             const struct scratch *s, struct bytes bytes,
-                                             ELEMENT *margins, struct shape shape)
+static PX_ALWAYS_INLINE void NAMED(add_shallow)(const struct px_node_parallel *np,
+                                                const struct scratch *s, struct bytes bytes,
+                                                ELEMENT *margins, struct shape shape)
 {
     ELEMENT sum = margins[0];
     size_t n_blocks = np->n_tops / PX_NP_BLOCK;
@@ -103,9 +103,9 @@ static ALWAYS_INLINE void NAMED(add_shallow)(const struct px_node_parallel *np,
         margins[0] = sum;
 }
 
-static ALWAYS_INLINE void NAMED(score_shallow)(const struct px_node_parallel *np,
-                                               const struct scratch *s, struct bytes bytes,
-                                               ELEMENT *margins, int registers)
+static PX_ALWAYS_INLINE void NAMED(score_shallow)(const struct px_node_parallel *np,
+                                                  const struct scratch *s, struct bytes bytes,
+                                                  ELEMENT *margins, int registers)
 {
     size_t bottom_size = PX_CACHE_LINE * sizeof(ELEMENT) / sizeof(float);
     if (np->top_depth == PX_TOP_DEPTH_MAX)
@@ -117,9 +117,9 @@ static ALWAYS_INLINE void NAMED(score_shallow)(const struct px_node_parallel *np
 
 /* ---- deep trees ---- */
 
-static ALWAYS_INLINE void NAMED(score_panels)(const struct px_node_parallel *np,
-                                              const struct scratch *s, struct bytes bytes,
-                                              ELEMENT *margins, int registers)
+static PX_ALWAYS_INLINE void NAMED(score_panels)(const struct px_node_parallel *np,
+                                                 const struct scratch *s, struct bytes bytes,
+                                                 ELEMENT *margins, int registers)
 {
     const ELEMENT *values = np->values;
     ELEMENT sum = margins[0];
@@ -137,9 +137,9 @@ static ALWAYS_INLINE void NAMED(score_panels)(const struct px_node_parallel *np,
 
 /* ---- rows ---- */
 
-static ALWAYS_INLINE void NAMED(score_row)(const struct px_node_parallel *np,
-                                           const struct scratch *s, struct bytes bytes,
-                                           ELEMENT *margins, int registers)
+static PX_ALWAYS_INLINE void NAMED(score_row)(const struct px_node_parallel *np,
+                                              const struct scratch *s, struct bytes bytes,
+                                              ELEMENT *margins, int registers)
 {
     if (np->panels)
         NAMED(score_panels)(np, s, bytes, margins, registers);

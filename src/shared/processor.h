@@ -3,8 +3,8 @@
  * What the processor can do, asked at run time. Files named *_avx2.c and *_avx512.c are compiled for the
  * instructions listed here (CMakeLists.txt); nothing in them may run before its question was answered yes.
  */
-#ifndef PX_DOMAIN_FOREST_PROCESSOR_H
-#define PX_DOMAIN_FOREST_PROCESSOR_H
+#ifndef PX_SHARED_PROCESSOR_H
+#define PX_SHARED_PROCESSOR_H
 
 #include <stdbool.h>
 
