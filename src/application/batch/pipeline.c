@@ -37,9 +37,14 @@ struct helper {
     void *worker;
 };
 
+static void *worker_at(const struct pipeline *p, size_t i)
+{
+    return (char *)p->size->workers + i * p->size->worker_bytes;
+}
+
 static void *job_of(const struct pipeline *p, size_t turn)
 {
-    return p->size->jobs[turn % p->size->n_jobs];
+    return (char *)p->size->jobs + turn % p->size->n_jobs * p->size->job_bytes;
 }
 
 /* Works on the job of `turn`, which the caller has taken. The lock is held before and after. */
@@ -75,7 +80,7 @@ static void start_helper(struct pipeline *p)
     struct helper *helper = px_alloc(1, sizeof *helper);
     if (!helper)
         return;
-    *helper = (struct helper){p, p->size->workers[1 + p->n_threads]};
+    *helper = (struct helper){p, worker_at(p, 1 + p->n_threads)};
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     if (pthread_create(&p->threads[p->n_threads], NULL, run_helper, helper) == 0)
@@ -103,7 +108,7 @@ static void help(struct pipeline *p)
 {
     pthread_mutex_lock(&p->lock);
     if (p->taken < p->filled) {
-        work_on(p, p->size->workers[0], p->taken++);
+        work_on(p, worker_at(p, 0), p->taken++);
     } else {
         while (!p->done[p->emitted % p->size->n_jobs])
             pthread_cond_wait(&p->finished, &p->lock);

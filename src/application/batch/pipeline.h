@@ -42,9 +42,10 @@ enum {
     PX_PIPELINE_THREAD_BYTES = 4 << 20,
 };
 
-/* `workers` are [n_workers], the first for the caller's thread; `jobs` are [n_jobs]. Both are lent. */
+/* Arrays of the caller's own structures, lent: a worker for each thread, the first the caller's, and the jobs. */
 struct px_pipeline_size {
-    void **workers, **jobs;
+    void *workers, *jobs;
+    size_t worker_bytes, job_bytes; /* of an element */
     size_t n_workers, n_jobs;
 };
 

@@ -32,7 +32,6 @@ struct batch {
     struct px_blocks blocks;
     struct worker *workers; /* [n_threads] */
     struct job *jobs;       /* [n_jobs] */
-    void **worker_list, **job_list;
     size_t n_threads, n_jobs;
 };
 
@@ -52,17 +51,12 @@ static enum px_code create(struct batch *b, const struct px_package *package, st
     b->n_jobs = b->n_threads * JOBS_PER_THREAD;
     b->workers = px_alloc(b->n_threads, sizeof *b->workers);
     b->jobs = px_alloc(b->n_jobs, sizeof *b->jobs);
-    b->worker_list = px_alloc(b->n_threads, sizeof *b->worker_list);
-    b->job_list = px_alloc(b->n_jobs, sizeof *b->job_list);
     enum px_code code = PX_OK;
-    if (!b->workers || !b->jobs || !b->worker_list || !b->job_list)
+    if (!b->workers || !b->jobs)
         code = px_err_set(err, PX_E_NO_MEMORY, "no memory for %zu threads", b->n_threads);
     for (size_t i = 0; code == PX_OK && i < b->n_threads; i++) {
-        b->worker_list[i] = &b->workers[i];
         code = px_scorer_init(&b->workers[i].scorer, package, &b->sink.format, err);
     }
-    for (size_t i = 0; code == PX_OK && i < b->n_jobs; i++)
-        b->job_list[i] = &b->jobs[i];
     return code;
 }
 
@@ -78,8 +72,6 @@ static void destroy(struct batch *b)
     }
     px_free(b->workers);
     px_free(b->jobs);
-    px_free(b->worker_list);
-    px_free(b->job_list);
     px_blocks_deinit(&b->blocks);
     px_header_deinit(&b->header);
     px_sink_deinit(&b->sink);
@@ -157,7 +149,12 @@ static enum px_code emit(void *context, void *job, struct px_err *err)
 static enum px_code run(struct batch *b, struct px_err *err)
 {
     const struct px_pipeline_ops ops = {fill, work, emit, b};
-    const struct px_pipeline_size size = {b->worker_list, b->job_list, b->n_threads, b->n_jobs};
+    const struct px_pipeline_size size = {.workers = b->workers,
+                                          .jobs = b->jobs,
+                                          .worker_bytes = sizeof *b->workers,
+                                          .job_bytes = sizeof *b->jobs,
+                                          .n_workers = b->n_threads,
+                                          .n_jobs = b->n_jobs};
     enum px_code code = px_pipeline_run(&ops, &size, err);
     return code == PX_OK ? px_sink_finish(&b->sink, err) : code;
 }

@@ -29,7 +29,6 @@ struct batch {
     size_t n_selected;
     struct px_scorer *scorers; /* [n_threads] */
     struct job *jobs;          /* [n_jobs] */
-    void **scorer_list, **job_list;
     size_t n_threads, n_jobs;
     uint64_t n_rows;
 };
@@ -79,17 +78,12 @@ static enum px_code create(struct batch *b, const struct px_package *package, st
     b->n_jobs = px_pipeline_jobs(b->n_threads, CHUNK_ROWS * row_bytes(b));
     b->scorers = px_alloc(b->n_threads, sizeof *b->scorers);
     b->jobs = px_alloc(b->n_jobs, sizeof *b->jobs);
-    b->scorer_list = px_alloc(b->n_threads, sizeof *b->scorer_list);
-    b->job_list = px_alloc(b->n_jobs, sizeof *b->job_list);
     enum px_code code = PX_OK;
-    if (!b->scorers || !b->jobs || !b->scorer_list || !b->job_list)
+    if (!b->scorers || !b->jobs)
         code = px_err_set(err, PX_E_NO_MEMORY, "no memory for %zu threads", b->n_threads);
     for (size_t i = 0; code == PX_OK && i < b->n_threads; i++) {
-        b->scorer_list[i] = &b->scorers[i];
         code = px_scorer_init(&b->scorers[i], package, &b->sink.format, err);
     }
-    for (size_t i = 0; code == PX_OK && i < b->n_jobs; i++)
-        b->job_list[i] = &b->jobs[i];
     return code;
 }
 
@@ -103,8 +97,6 @@ static void destroy(struct batch *b)
     }
     px_free(b->scorers);
     px_free(b->jobs);
-    px_free(b->scorer_list);
-    px_free(b->job_list);
     px_free(b->selected);
     px_header_deinit(&b->header);
     px_sink_deinit(&b->sink);
@@ -198,7 +190,12 @@ static enum px_code emit(void *context, void *job, struct px_err *err)
 static enum px_code run(struct batch *b, struct px_err *err)
 {
     const struct px_pipeline_ops ops = {fill, work, emit, b};
-    const struct px_pipeline_size size = {b->scorer_list, b->job_list, b->n_threads, b->n_jobs};
+    const struct px_pipeline_size size = {.workers = b->scorers,
+                                          .jobs = b->jobs,
+                                          .worker_bytes = sizeof *b->scorers,
+                                          .job_bytes = sizeof *b->jobs,
+                                          .n_workers = b->n_threads,
+                                          .n_jobs = b->n_jobs};
     enum px_code code = px_pipeline_run(&ops, &size, err);
     return code == PX_OK ? px_sink_finish(&b->sink, err) : code;
 }

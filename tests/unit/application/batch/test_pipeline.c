@@ -15,7 +15,6 @@ struct job {
 static struct {
     struct job jobs[N_JOBS];
     int workers[N_WORKERS];
-    void *job_list[N_JOBS], *worker_list[N_WORKERS];
     _Atomic int in_flight, used[N_WORKERS];
     int filled, emitted, total, later_every, fail_fill_at, fail_emit_at;
     int most_in_flight, waits;
@@ -75,16 +74,13 @@ static void start(int total)
     memset(&t, 0, sizeof t);
     t.total = total;
     t.caller = pthread_self();
-    for (int i = 0; i < N_JOBS; i++)
-        t.job_list[i] = &t.jobs[i];
-    for (int i = 0; i < N_WORKERS; i++)
-        t.worker_list[i] = &t.workers[i];
 }
 
 static enum px_code run(size_t n_workers, size_t n_jobs)
 {
     const struct px_pipeline_ops ops = {fill, work, emit, NULL};
-    const struct px_pipeline_size size = {t.worker_list, t.job_list, n_workers, n_jobs};
+    const struct px_pipeline_size size = {t.workers,      t.jobs,    sizeof *t.workers,
+                                          sizeof *t.jobs, n_workers, n_jobs};
     return px_pipeline_run(&ops, &size, &t.err);
 }
 
