@@ -9,11 +9,15 @@
  *      px_call_submit: enrich -> cache -> batch; the call is parked in the loop's wave.
  *   3. px_serving_wave (end of the loop's wake-up) scores every parked call, model by model, in as few engine
  *      calls as the batch limit allows: engine -> finish -> observe, and calls `done`.
+ * A call that is cancelled, or whose deadline has passed, costs no engine work: submit refuses it, and the wave
+ * answers it with PX_E_CANCELLED or PX_E_DEADLINE instead of scoring it.
  * If a step fails, the call is answered with `code` and `err`: px_call_open and px_call_submit return it,
  * and the interface answers at once; `done` is only called for calls that were parked.
  * An interface that finds bad input itself calls px_call_fail, so that it is counted.
  *
- * Ownership: the call and everything that it points to live in the exchange's arena. Threads: one loop.
+ * Ownership: the call and everything that it points to live in the exchange's arena. `model` may be used from
+ * px_call_open to the end of `done`, all within one wake-up of the loop: an opened call is submitted or failed
+ * before the handler returns to its loop, because a model that was unloaded lives only so long. Threads: one loop.
  */
 #ifndef PX_APPLICATION_SERVING_CALL_H
 #define PX_APPLICATION_SERVING_CALL_H
@@ -30,6 +34,7 @@ struct px_call {
     struct px_str version; /* empty = the latest that is ready */
     unsigned loop;         /* the loop's number */
     uint64_t received_ns;  /* monotonic */
+    uint64_t deadline_ns;  /* monotonic, 0 = none: no answer is wanted after it */
     struct px_arena *arena;
     unsigned score_flags; /* px_score_flags */
     void (*done)(struct px_call *call);
@@ -45,6 +50,8 @@ struct px_call {
     struct px_err err;
 
     /* private to the pipeline */
+    bool cancelled;
+    uint64_t queued_ns; /* when it was submitted */
     struct px_call *next;
 };
 
@@ -58,6 +65,15 @@ PX_MUST_USE struct px_matrix *px_call_rows(struct px_serving *serving, struct px
                                            size_t n_rows);
 
 PX_MUST_USE enum px_code px_call_submit(struct px_serving *serving, struct px_call *call);
+
+/*
+ * Nobody waits for the answer any more. A parked call is still completed by its wave, with PX_E_CANCELLED. Call it on
+ * the call's loop and before `done`.
+ */
+static inline void px_call_cancel(struct px_call *call)
+{
+    call->cancelled = true;
+}
 
 /* Counts and keeps an error that the interface found; returns its code. */
 enum px_code px_call_fail(struct px_serving *serving, struct px_call *call,

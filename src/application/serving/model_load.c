@@ -22,8 +22,7 @@ enum {
     SAMPLE_JSON_MAX = 1 << 16,
 };
 
-/* Bytes that one row needs in a lane, for its features and its scores. */
-static size_t lane_row_bytes(const struct px_engine *engine)
+size_t px_lane_row_bytes(const struct px_engine *engine)
 {
     size_t n_scores = engine->n_margins > engine->n_outputs ? engine->n_margins : engine->n_outputs;
     return engine->n_features * px_datatype_size(engine->feature_type) +
@@ -33,7 +32,7 @@ static size_t lane_row_bytes(const struct px_engine *engine)
 static enum px_code choose_rows_max(const struct px_serving *serving,
                                     const struct px_engine *engine, size_t *ret, struct px_err *err)
 {
-    size_t row_bytes = lane_row_bytes(engine), fit = PX_LANE_BYTES_MAX / row_bytes;
+    size_t row_bytes = px_lane_row_bytes(engine), fit = PX_LANE_BYTES_MAX / row_bytes;
     if (fit == 0)
         return px_err_set(err, PX_E_TOO_LARGE,
                           "one row of %zu features takes %zu bytes, expected at most %d",

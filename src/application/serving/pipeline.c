@@ -7,7 +7,7 @@
  * The interface can decode rows only when it knows the model, so the pipeline has two entries:
  *
  *   open    route                         identify and per-tenant limits go before it
- *   submit  admit -> batch                features by entity key (enrich) and cache go between them
+ *   submit  deadline -> admit -> batch    features by entity key (enrich) and cache go between them
  *   wave    engine -> observe -> done     post-processing and fallback (finish) go before observe
  *
  * Invariants
@@ -17,10 +17,12 @@
  */
 #include "application/serving/serving_impl.h"
 
+#include "shared/clock.h"
+
 #include <math.h>
 
 static px_stage_fn *const open_stages[] = {px_stage_route};
-static px_stage_fn *const submit_stages[] = {px_stage_admit, px_stage_batch};
+static px_stage_fn *const submit_stages[] = {px_stage_deadline, px_stage_admit, px_stage_batch};
 
 static enum px_code run_stages(struct px_serving *serving, struct px_call *call,
                                px_stage_fn *const *stages, size_t n)
@@ -44,6 +46,7 @@ enum px_code px_call_open(struct px_serving *serving, struct px_call *call)
 enum px_code px_call_submit(struct px_serving *serving, struct px_call *call)
 {
     PX_ASSERT(call->model && call->code == PX_OK);
+    call->queued_ns = px_clock_monotonic_ns();
     return run_stages(serving, call, submit_stages, PX_ARRAY_LEN(submit_stages));
 }
 

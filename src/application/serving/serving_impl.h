@@ -51,8 +51,12 @@ struct px_serving {
 /* A stage of the pipeline: PX_OK passes on, anything else answers the call with that error. */
 typedef enum px_code px_stage_fn(struct px_serving *serving, struct px_call *call);
 
-px_stage_fn px_stage_route; /* name and version -> model */
-px_stage_fn px_stage_admit; /* rows within the limits, engine able */
+px_stage_fn px_stage_route;    /* name and version -> model */
+px_stage_fn px_stage_deadline; /* does anybody still wait for it? */
+px_stage_fn px_stage_admit;    /* rows within the limits, engine able */
+
+/* Is the call cancelled or late at `now_ns`? Then its code and error say so. */
+PX_MUST_USE bool px_call_has_ended(struct px_call *call, uint64_t now_ns);
 
 /* Charges `bytes` of rows to the loop's wave; PX_E_OVERLOADED in the call when it is full. */
 PX_MUST_USE bool px_admit_bytes(struct px_serving *serving, struct px_call *call, size_t bytes);
@@ -67,10 +71,18 @@ void px_lane_score(struct px_serving *serving, unsigned loop, struct px_lane *la
  */
 double px_shown_score(const struct px_matrix *scores, size_t row);
 
-/* Counts a scored call (stage_observe.c), and one engine call of `n_rows` rows that took `engine_ns`. */
-void px_observe_call(struct px_call *call, uint64_t now_ns);
+/* When the steps of a batch happened, monotonic. Without copying, steps share a time. */
+struct px_batch_times {
+    uint64_t started_ns; /* the calls stop waiting, their rows are collected */
+    uint64_t engine_ns;  /* the engine starts */
+    uint64_t scored_ns;  /* the engine is done, the scores are handed out */
+    uint64_t ended_ns;
+};
+
+/* Counts a scored call (stage_observe.c), and one engine call of `n_rows` rows. */
+void px_observe_call(struct px_call *call, const struct px_batch_times *times);
 void px_observe_batch(const struct px_model *model, unsigned loop, size_t n_rows,
-                      uint64_t engine_ns);
+                      const struct px_batch_times *times);
 void px_observe_failure(struct px_serving *serving, const struct px_call *call);
 
 /* What to load, and under which name. */
@@ -91,6 +103,8 @@ struct px_model *px_model_load(const struct px_serving *serving,
 /* Reserves counters and lanes for a model whose engine is set. */
 PX_MUST_USE enum px_code px_model_reserve(const struct px_serving *serving, struct px_model *model,
                                           struct px_err *err);
+/* Bytes that one row needs in a lane, for its features and its scores. */
+size_t px_lane_row_bytes(const struct px_engine *engine);
 /* Gives back everything but the names and the reason. */
 void px_model_release(struct px_model *model);
 void px_model_unload(struct px_model *model); /* NULL is fine */

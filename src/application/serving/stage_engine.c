@@ -5,6 +5,9 @@
  * Consecutive calls with the same flags are copied into the lane's slab and scored together. A run of one call is
  * scored where it lies, in pieces when it alone is over the limit; so the common cases (one call, one huge
  * call) copy nothing.
+ *
+ * Calls that are cancelled or late are sorted out while a run is collected, with the time at which its engine call
+ * starts. The clock is read between steps that do something: three times for a run, twice for a lone call.
  */
 #include "application/serving/serving_impl.h"
 
@@ -19,74 +22,122 @@ static struct px_matrix slice(const struct px_matrix *m, size_t first, size_t n)
     return part;
 }
 
-static enum px_code score_timed(struct px_lane *lane, unsigned loop, const struct px_matrix *rows,
-                                struct px_matrix *scores, struct px_call *call)
+/* Calls in a row, oldest first. */
+struct call_list {
+    struct px_call *first, *last;
+    size_t n_rows;
+};
+
+static void append(struct call_list *list, struct px_call *call)
 {
-    if (rows->n_rows == 0)
-        return PX_OK; /* no batch: nothing to score, nothing to count */
-    uint64_t started_ns = px_clock_monotonic_ns();
-    enum px_code code = px_engine_score(lane->model->engine, rows, scores, lane->scratch,
-                                        call->score_flags, &call->err);
-    px_observe_batch(lane->model, loop, rows->n_rows, px_clock_monotonic_ns() - started_ns);
-    return code;
+    if (list->last)
+        list->last->next = call;
+    else
+        list->first = call;
+    call->next = NULL;
+    list->last = call;
+    list->n_rows += call->rows.n_rows;
 }
 
-static void score_alone(struct px_lane *lane, unsigned loop, size_t rows_max, struct px_call *call)
+/*
+ * Takes the next run out of `waiting`: calls with the same flags, and together within the limit. Those that nobody waits
+ * for go to `ended`.
+ */
+static struct call_list take_run(struct call_list *waiting, size_t rows_max, uint64_t now_ns,
+                                 struct call_list *ended)
+{
+    struct call_list run = {0};
+    for (struct px_call *call; (call = waiting->first);) {
+        size_t room = run.n_rows < rows_max ? rows_max - run.n_rows : 0;
+        bool fits = !run.first ||
+                    (call->score_flags == run.first->score_flags && call->rows.n_rows <= room);
+        bool is_over = px_call_has_ended(call, now_ns);
+        if (!fits && !is_over)
+            break;
+        waiting->first = call->next;
+        append(is_over ? ended : &run, call);
+    }
+    return run;
+}
+
+static enum px_code score(struct px_lane *lane, const struct px_matrix *rows,
+                          struct px_matrix *scores, struct px_call *call)
+{
+    return px_engine_score(lane->model->engine, rows, scores, lane->scratch, call->score_flags,
+                           &call->err);
+}
+
+/* One call where it lies; nothing is collected or handed out, so those steps take no time. */
+static void score_alone(struct px_lane *lane, unsigned loop, struct px_call *call,
+                        struct px_batch_times *times)
 {
     size_t n_rows = call->rows.n_rows;
-    for (size_t at = 0; at < n_rows && call->code == PX_OK; at += rows_max) {
-        size_t n = n_rows - at < rows_max ? n_rows - at : rows_max;
+    uint64_t now_ns = times->started_ns;
+    for (size_t at = 0; at < n_rows && call->code == PX_OK; at += lane->rows_max) {
+        size_t n = n_rows - at < lane->rows_max ? n_rows - at : lane->rows_max;
         struct px_matrix rows = slice(&call->rows, at, n), scores = slice(&call->scores, at, n);
-        call->code = score_timed(lane, loop, &rows, &scores, call);
+        if (at > 0 && px_call_has_ended(call, now_ns))
+            break;
+        call->code = score(lane, &rows, &scores, call);
         call->batch_rows = n;
+        uint64_t end_ns = px_clock_monotonic_ns();
+        px_observe_batch(lane->model, loop, n,
+                         &(struct px_batch_times){now_ns, now_ns, end_ns, end_ns});
+        now_ns = end_ns;
+    }
+    times->engine_ns = times->started_ns;
+    times->scored_ns = times->ended_ns = now_ns;
+}
+
+static void collect_rows(const struct call_list *run, struct px_matrix *rows)
+{
+    rows->n_rows = 0;
+    for (const struct px_call *call = run->first; call; call = call->next) {
+        memcpy(px_matrix_row(rows, rows->n_rows), call->rows.data,
+               call->rows.n_rows * rows->stride * px_datatype_size(rows->type));
+        rows->n_rows += call->rows.n_rows;
     }
 }
 
-static void score_together(struct px_lane *lane, unsigned loop, struct px_call *first,
-                           const struct px_call *end)
+static void hand_out(const struct call_list *run, const struct px_matrix *scores, enum px_code code)
 {
-    struct px_matrix rows = lane->rows, scores = lane->scores;
-    scores.n_cols = scores.stride = first->scores.n_cols;
-    size_t n_rows = 0;
-    for (struct px_call *call = first; call != end; call = call->next) {
-        memcpy(px_matrix_row(&rows, n_rows), call->rows.data,
-               call->rows.n_rows * rows.stride * px_datatype_size(rows.type));
-        n_rows += call->rows.n_rows;
-    }
-    rows.n_rows = scores.n_rows = n_rows;
-    enum px_code code = score_timed(lane, loop, &rows, &scores, first);
     size_t at = 0;
-    for (struct px_call *call = first; call != end; call = call->next) {
-        if (code != PX_OK && call != first)
-            call->err = first->err;
+    for (struct px_call *call = run->first; call; call = call->next) {
+        if (code != PX_OK && call != run->first)
+            call->err = run->first->err;
         call->code = code;
-        call->batch_rows = n_rows;
-        memcpy(call->scores.data, px_matrix_row(&scores, at),
-               call->rows.n_rows * scores.stride * px_datatype_size(scores.type));
+        call->batch_rows = run->n_rows;
+        memcpy(call->scores.data, px_matrix_row(scores, at),
+               call->rows.n_rows * scores->stride * px_datatype_size(scores->type));
         at += call->rows.n_rows;
     }
 }
 
-/* The end of the run that starts at `first`: same flags, and together within the limit. */
-static struct px_call *run_end(struct px_call *first, size_t rows_max)
+static void score_together(struct px_lane *lane, unsigned loop, const struct call_list *run,
+                           struct px_batch_times *times)
 {
-    size_t n_rows = first->rows.n_rows;
-    struct px_call *call = first->next;
-    while (call && call->score_flags == first->score_flags &&
-           call->rows.n_rows <= rows_max - (n_rows < rows_max ? n_rows : rows_max)) {
-        n_rows += call->rows.n_rows;
-        call = call->next;
-    }
-    return call;
+    struct px_matrix rows = lane->rows, scores = lane->scores;
+    enum px_code code = PX_OK;
+    scores.n_cols = scores.stride = run->first->scores.n_cols;
+    scores.n_rows = run->n_rows;
+    collect_rows(run, &rows);
+    times->engine_ns = px_clock_monotonic_ns();
+    if (run->n_rows > 0)
+        code = score(lane, &rows, &scores, run->first);
+    times->scored_ns = px_clock_monotonic_ns();
+    hand_out(run, &scores, code);
+    times->ended_ns = px_clock_monotonic_ns();
+    if (run->n_rows > 0) /* else there is no batch: nothing was scored, nothing is counted */
+        px_observe_batch(lane->model, loop, run->n_rows, times);
 }
 
-static void complete(struct px_serving *serving, struct px_call *call, const struct px_call *end)
+static void complete(struct px_serving *serving, const struct call_list *list,
+                     const struct px_batch_times *times)
 {
-    uint64_t now_ns = px_clock_monotonic_ns();
-    while (call != end) {
+    for (struct px_call *call = list->first; call;) {
         struct px_call *next = call->next; /* `done` may give the call's memory back */
         if (call->code == PX_OK)
-            px_observe_call(call, now_ns);
+            px_observe_call(call, times);
         else
             px_observe_failure(serving, call);
         call->done(call);
@@ -96,16 +147,17 @@ static void complete(struct px_serving *serving, struct px_call *call, const str
 
 void px_lane_score(struct px_serving *serving, unsigned loop, struct px_lane *lane)
 {
-    size_t rows_max = lane->rows_max;
-    struct px_call *call = lane->first;
+    struct call_list waiting = {.first = lane->first, .last = lane->last};
     lane->first = lane->last = NULL;
-    while (call) {
-        struct px_call *end = run_end(call, rows_max);
-        if (call->next == end)
-            score_alone(lane, loop, rows_max, call);
-        else
-            score_together(lane, loop, call, end);
-        complete(serving, call, end);
-        call = end;
+    while (waiting.first) {
+        struct px_batch_times times = {.started_ns = px_clock_monotonic_ns()};
+        struct call_list ended = {0};
+        struct call_list run = take_run(&waiting, lane->rows_max, times.started_ns, &ended);
+        if (run.first && run.first == run.last)
+            score_alone(lane, loop, run.first, &times);
+        else if (run.first)
+            score_together(lane, loop, &run, &times);
+        complete(serving, &run, &times);
+        complete(serving, &ended, &times);
     }
 }

@@ -39,7 +39,17 @@ static uint64_t count_missing(const struct px_matrix *rows)
     return n;
 }
 
-void px_observe_call(struct px_call *call, uint64_t now_ns)
+static void add_durations(struct px_model_metrics *m, const struct px_call *call,
+                          const struct px_batch_times *times)
+{
+    px_metric_add(&m->success_ns, times->ended_ns - call->received_ns);
+    px_metric_add(&m->queue_ns, times->started_ns - call->queued_ns);
+    px_metric_add(&m->input_ns, times->engine_ns - times->started_ns);
+    px_metric_add(&m->infer_ns, times->scored_ns - times->engine_ns);
+    px_metric_add(&m->output_ns, times->ended_ns - times->scored_ns);
+}
+
+void px_observe_call(struct px_call *call, const struct px_batch_times *times)
 {
     const struct px_model *model = call->model;
     struct px_model_metrics *m = &model->metrics[call->loop];
@@ -47,7 +57,8 @@ void px_observe_call(struct px_call *call, uint64_t now_ns)
     px_metric_add(&m->rows, call->rows.n_rows);
     px_metric_add(&m->missing_values, count_missing(&call->rows));
     px_metric_add(&m->unseen_categories, call->n_unseen);
-    px_histogram_add(&m->latency_ns, now_ns - call->received_ns);
+    px_histogram_add(&m->latency_ns, times->ended_ns - call->received_ns);
+    add_durations(m, call, times);
     if (call->score_flags & PX_SCORE_MARGIN)
         return; /* margins have another scale */
     for (size_t row = 0; row < call->scores.n_rows; row++)
@@ -55,12 +66,18 @@ void px_observe_call(struct px_call *call, uint64_t now_ns)
 }
 
 void px_observe_batch(const struct px_model *model, unsigned loop, size_t n_rows,
-                      uint64_t engine_ns)
+                      const struct px_batch_times *times)
 {
     struct px_model_metrics *m = &model->metrics[loop];
+    struct px_batch_cell *cell = &m->batches_of[px_batch_cell(n_rows)];
     px_metric_add(&m->batches, 1);
     px_metric_add(&m->batch_bins[px_batch_bin(n_rows)], 1);
-    px_histogram_add(&m->engine_ns, engine_ns);
+    px_histogram_add(&m->engine_ns, times->scored_ns - times->engine_ns);
+    px_metric_add(&cell->count, 1);
+    px_metric_add(&cell->input_ns, times->engine_ns - times->started_ns);
+    px_metric_add(&cell->infer_ns, times->scored_ns - times->engine_ns);
+    px_metric_add(&cell->output_ns, times->ended_ns - times->scored_ns);
+    atomic_store_explicit(&m->last_ns, times->ended_ns, memory_order_relaxed);
 }
 
 void px_observe_failure(struct px_serving *serving, const struct px_call *call)
@@ -69,6 +86,7 @@ void px_observe_failure(struct px_serving *serving, const struct px_call *call)
     if (call->model && call->model->metrics) {
         struct px_model_metrics *m = &call->model->metrics[call->loop];
         px_metric_add(&m->failures, 1);
+        px_metric_add(&m->fail_ns, px_clock_monotonic_ns() - call->received_ns);
         px_metric_add(&m->errors[call->code], 1);
     } else {
         px_metric_add(&serving->loops[call->loop].metrics.errors[call->code], 1);

@@ -16,6 +16,14 @@ enum {
     PX_SCORE_BINS = 20,   /* equal bins of [0, 1], or of the range seen at load for other scores */
     PX_BATCH_BINS = 14,   /* 1, 2, 3-4, 5-8, ... 4097 and more rows */
     PX_METRIC_CODES = 80, /* enum px_code values are below this */
+    /* Batch sizes with a cell of their own, and then one cell per power of two up to 2^20. */
+    PX_BATCH_SIZES_EXACT = 64,
+    PX_BATCH_CELLS = PX_BATCH_SIZES_EXACT + 14,
+};
+
+/* Engine calls of one batch size, and what their steps took. */
+struct px_batch_cell {
+    _Atomic uint64_t count, input_ns, infer_ns, output_ns;
 };
 
 /* One model version's numbers in one loop. */
@@ -30,6 +38,14 @@ struct px_model_metrics {
     _Atomic uint64_t score_bins[PX_SCORE_BINS];
     struct px_histogram latency_ns; /* request read to response ready */
     struct px_histogram engine_ns;  /* one engine call */
+    /*
+     * Sums over requests, for the statistics of application/serving/statistics.h. Each request counts the whole of the
+     * steps of its batch, as Triton does.
+     */
+    _Atomic uint64_t success_ns, fail_ns; /* from read to answered */
+    _Atomic uint64_t queue_ns, input_ns, infer_ns, output_ns;
+    _Atomic uint64_t last_ns; /* monotonic, the end of the last scored batch */
+    struct px_batch_cell batches_of[PX_BATCH_CELLS];
 };
 
 /* The process's numbers in one loop. */
@@ -58,5 +74,9 @@ static inline uint64_t px_metric_get(const _Atomic uint64_t *cell)
 /* Bin of a batch of n >= 1 rows, and the largest batch of a bin (UINT64_MAX for the last). */
 unsigned px_batch_bin(size_t n_rows);
 uint64_t px_batch_bin_max(unsigned bin);
+
+/* The cell of a batch of n >= 1 rows, and the largest batch of a cell, which it is named after. */
+unsigned px_batch_cell(size_t n_rows);
+uint64_t px_batch_cell_size(unsigned cell);
 
 #endif
