@@ -9,7 +9,7 @@
 #define PX_DOMAIN_FOREST_ONNX_MODEL_H
 
 #include "domain/forest/ir.h"
-#include "domain/forest/readers/onnx/protobuf.h"
+#include "domain/forest/readers/onnx/protobuf_lists.h"
 
 /* TensorProto.DataType. */
 enum px_onnx_type {
