@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "harness.h"
+#include "infrastructure/coding/zlib.h"
+#include "shared/alloc.h"
+
+static struct px_coder *make(void)
+{
+    struct px_coder *coder = NULL;
+    if (px_zlib_coder_create(&coder, NULL) != PX_OK)
+        abort();
+    return coder;
+}
+
+static enum px_code decode_text(enum px_coding coding, const char *bytes, size_t len, size_t max)
+{
+    struct px_coder *coder = make();
+    struct px_buf out = px_buf(max);
+    enum px_code code = px_coder_decode(coder, coding, px_str_n(bytes, len), &out, NULL);
+    px_buf_deinit(&out);
+    px_coder_destroy(coder);
+    return code;
+}
+
+PX_TEST(what_is_encoded_decodes_to_itself)
+{
+    struct px_coder *coder = make();
+    struct px_buf packed = px_buf(1 << 20), plain = px_buf(1 << 20), in = px_buf(1 << 20);
+    for (size_t len = 0; len < 100000; len = len * 7 + 1) {
+        while (in.len < len)
+            px_buf_byte(&in, (char)(in.len * in.len % 97));
+        for (int coding = PX_CODING_GZIP; coding < PX_CODING_COUNT; coding++) {
+            px_buf_clear(&packed);
+            px_buf_clear(&plain);
+            CHECK_OK(
+                px_coder_encode(coder, (enum px_coding)coding, px_buf_view(&in), &packed, NULL));
+            CHECK_OK(
+                px_coder_decode(coder, (enum px_coding)coding, px_buf_view(&packed), &plain, NULL));
+            CHECK(px_str_eq(px_buf_view(&in), px_buf_view(&plain)));
+        }
+    }
+    px_buf_deinit(&packed);
+    px_buf_deinit(&plain);
+    px_buf_deinit(&in);
+    px_coder_destroy(coder);
+}
+
+/* "aaa" as a raw deflate stream, which some clients send as "deflate". */
+PX_TEST(deflate_without_a_wrapper_is_understood)
+{
+    struct px_coder *coder = make();
+    struct px_buf out = px_buf(64);
+    CHECK_OK(
+        px_coder_decode(coder, PX_CODING_DEFLATE, px_str_n("\x4b\x4c\x4c\x04\x00", 5), &out, NULL));
+    CHECK_STR(px_buf_view(&out), "aaa");
+    px_buf_deinit(&out);
+    px_coder_destroy(coder);
+}
+
+PX_TEST(a_bomb_stops_at_the_limit)
+{
+    struct px_coder *coder = make();
+    struct px_buf zeros = px_buf(8 << 20), packed = px_buf(1 << 20), out = px_buf(1 << 20);
+    struct px_err err;
+    CHECK(px_buf_reserve(&zeros, 4 << 20));
+    memset(zeros.ptr, 0, 4 << 20);
+    zeros.len = 4 << 20;
+    CHECK_OK(px_coder_encode(coder, PX_CODING_GZIP, px_buf_view(&zeros), &packed, NULL));
+    CHECK_INT(px_coder_decode(coder, PX_CODING_GZIP, px_buf_view(&packed), &out, &err),
+              PX_E_TOO_LARGE);
+    CHECK_INT(out.len, 0);
+    CHECK(!out.failed);
+    CHECK(out.cap <= (1 << 20) + 1);
+    px_buf_deinit(&zeros);
+    px_buf_deinit(&packed);
+    px_buf_deinit(&out);
+    px_coder_destroy(coder);
+}
+
+PX_TEST(corrupt_cut_off_and_trailing_bytes_are_refused)
+{
+    struct px_coder *coder = make();
+    struct px_buf packed = px_buf(1024);
+    CHECK_OK(px_coder_encode(coder, PX_CODING_GZIP, px_str("hello, hello"), &packed, NULL));
+    CHECK_OK(decode_text(PX_CODING_GZIP, packed.ptr, packed.len, 100));
+    for (size_t n = 0; n < packed.len; n++)
+        CHECK_INT(decode_text(PX_CODING_GZIP, packed.ptr, n, 100), PX_E_INVALID);
+    px_buf_byte(&packed, 0);
+    CHECK_INT(decode_text(PX_CODING_GZIP, packed.ptr, packed.len, 100), PX_E_INVALID);
+    packed.ptr[packed.len - 3] ^= 1;
+    CHECK_INT(decode_text(PX_CODING_GZIP, packed.ptr, packed.len - 1, 100), PX_E_INVALID);
+    CHECK_INT(decode_text(PX_CODING_GZIP, "not gzip", 8, 100), PX_E_INVALID);
+    CHECK_INT(decode_text(PX_CODING_DEFLATE, "", 0, 100), PX_E_INVALID);
+    px_buf_deinit(&packed);
+    px_coder_destroy(coder);
+}
+
+PX_TEST(a_result_of_exactly_the_limit_fits)
+{
+    struct px_coder *coder = make();
+    struct px_buf packed = px_buf(1024);
+    CHECK_OK(px_coder_encode(coder, PX_CODING_DEFLATE, px_str("0123456789"), &packed, NULL));
+    CHECK_OK(decode_text(PX_CODING_DEFLATE, packed.ptr, packed.len, 10));
+    CHECK_INT(decode_text(PX_CODING_DEFLATE, packed.ptr, packed.len, 9), PX_E_TOO_LARGE);
+    px_buf_deinit(&packed);
+    px_coder_destroy(coder);
+}
+
+PX_TEST(a_warm_coder_allocates_nothing)
+{
+    struct px_coder *coder = make();
+    struct px_buf packed = px_buf(1024), plain = px_buf(1024);
+    uint64_t before = 0;
+    for (int i = 0; i < 10; i++) {
+        if (i == 2)
+            before = px_alloc_count();
+        px_buf_clear(&packed);
+        px_buf_clear(&plain);
+        CHECK_OK(px_coder_encode(coder, PX_CODING_GZIP, px_str("some text"), &packed, NULL));
+        CHECK_OK(px_coder_decode(coder, PX_CODING_GZIP, px_buf_view(&packed), &plain, NULL));
+    }
+    CHECK_INT(px_alloc_count(), before);
+    px_buf_deinit(&packed);
+    px_buf_deinit(&plain);
+    px_coder_destroy(coder);
+}
+
+PX_TEST(short_memory_is_an_error)
+{
+    for (uint64_t n = 1; n < 20; n++) {
+        struct px_coder *coder = NULL;
+        struct px_buf out = px_buf(1024);
+        px_alloc_fail_at(n);
+        enum px_code code = px_zlib_coder_create(&coder, NULL);
+        if (code == PX_OK)
+            code = px_coder_encode(coder, PX_CODING_GZIP, px_str("text"), &out, NULL);
+        px_alloc_fail_at(0);
+        CHECK(code == PX_OK || code == PX_E_NO_MEMORY || code == PX_E_TOO_LARGE);
+        px_buf_deinit(&out);
+        px_coder_destroy(coder);
+    }
+}
+
+PX_TEST(codings_have_names)
+{
+    CHECK_INT(px_coding_from_name(px_str("GZip")), PX_CODING_GZIP);
+    CHECK_INT(px_coding_from_name(px_str("x-gzip")), PX_CODING_GZIP);
+    CHECK_INT(px_coding_from_name(px_str("identity")), PX_CODING_NONE);
+    CHECK_INT(px_coding_from_name(px_str("br")), PX_CODING_COUNT);
+    CHECK_STR(px_str(px_coding_name(PX_CODING_DEFLATE)), "deflate");
+}
+
+PX_TEST_MAIN(T(what_is_encoded_decodes_to_itself) T(deflate_without_a_wrapper_is_understood)
+                 T(a_bomb_stops_at_the_limit) T(corrupt_cut_off_and_trailing_bytes_are_refused)
+                     T(a_result_of_exactly_the_limit_fits) T(a_warm_coder_allocates_nothing)
+                         T(short_memory_is_an_error) T(codings_have_names))
