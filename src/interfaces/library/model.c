@@ -4,12 +4,13 @@
  *
  * A model opens in the library when, and only when, `phoenix check` passes it and `phoenix serve` would
  * serve it: the same package code reads it, and the same tests (kernels on the model's own thresholds, golden rows)
- * are run before the handle is given out.
+ * are run before the handle is given out. Numbers are read, compiled and tested under the default arithmetic.
  */
 #include "interfaces/library/model.h"
 
 #include "application/lifecycle/check.h"
 #include "application/parallel/share.h"
+#include "interfaces/library/exact.h"
 #include "shared/alloc.h"
 
 enum {
@@ -68,7 +69,7 @@ static enum px_code reserve(phx_model *model, struct px_err *err)
     return px_buf_check(&model->json, "the description of the model", err);
 }
 
-static enum px_code open_model(phx_model *model, const char *path, struct px_err *err)
+static enum px_code read_model(phx_model *model, const char *path, struct px_err *err)
 {
     struct px_check_report report;
     enum px_code code = px_package_open(path, NULL, &model->package, err);
@@ -78,6 +79,14 @@ static enum px_code open_model(phx_model *model, const char *path, struct px_err
     model->info = px_forest_info(model->forest);
     code = px_check_package(model->package, NULL, &report, err);
     return code == PX_OK ? reserve(model, err) : code;
+}
+
+static enum px_code open_model(phx_model *model, const char *path, struct px_err *err)
+{
+    uint64_t modes = px_exact_begin();
+    enum px_code code = read_model(model, path, err);
+    px_exact_end(modes);
+    return code;
 }
 
 phx_model *phx_model_open(const char *path, char *err, size_t err_cap)

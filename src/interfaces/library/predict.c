@@ -9,19 +9,14 @@
  * With PHX_PARALLEL a large batch is cut into chunks that the pool's participants score, each with a slot of its
  * own. A row's score depends on that row only, so it does not matter who scores it or in which chunk.
  *
- * Programs built with -ffast-math, or libraries that they load, make the processor treat denormal numbers as 0 or
- * round in another direction, and that would change scores silently. So each piece of work looks at the control
- * register and works under the default one.
+ * Each piece of work stands under the default arithmetic on its own, because helpers have their own registers.
  */
 #include "interfaces/library/model.h"
 
 #include "application/parallel/share.h"
+#include "interfaces/library/exact.h"
 #include "shared/alloc.h"
 #include "shared/cores.h"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 /* A call: what was asked, with the arrays as matrices. */
 struct request {
@@ -31,37 +26,6 @@ struct request {
     size_t chunk_rows;
     _Atomic bool no_memory;
 };
-
-/* ---- the processor's arithmetic ---- */
-
-#if defined(__x86_64__)
-/* Rounding and the two switches for denormals; exception flags and masks do not matter. */
-static const unsigned csr_modes = 0x8000 | 0x6000 | 0x0040;
-
-static unsigned begin_exact(void)
-{
-    unsigned csr = _mm_getcsr();
-    if (PX_UNLIKELY(csr & csr_modes))
-        _mm_setcsr(csr & ~csr_modes);
-    return csr;
-}
-
-static void end_exact(unsigned csr)
-{
-    if (PX_UNLIKELY(csr & csr_modes))
-        _mm_setcsr(csr);
-}
-#else
-static unsigned begin_exact(void)
-{
-    return 0;
-}
-
-static void end_exact(unsigned csr)
-{
-    (void)csr;
-}
-#endif
 
 /* ---- conversion ---- */
 
@@ -118,7 +82,7 @@ static bool score_rows(struct request *r, size_t first, size_t n)
     bool converts =
         r->rows.type != model->info->feature_type || r->out.type != model->info->score_type;
     bool ready = !converts || px_library_widen_slot(model, slot);
-    unsigned modes = begin_exact();
+    uint64_t modes = px_exact_begin();
     for (size_t at = 0; ready && at < n; at += model->block_rows) {
         size_t left = n - at, n_block = left < model->block_rows ? left : model->block_rows;
         if (converts)
@@ -126,7 +90,7 @@ static bool score_rows(struct request *r, size_t first, size_t n)
         else
             score_in_place(r, slot, first + at, n_block);
     }
-    end_exact(modes);
+    px_exact_end(modes);
     px_library_give_slot(model, slot);
     return ready;
 }
