@@ -550,6 +550,23 @@ PX_TEST(a_function_of_the_leaf_is_computed_for_every_leaf)
     CHECK_DOUBLE(ONNX_SCORE(m, 2.0), 3.0);
 }
 
+PX_TEST(a_leaf_that_is_no_number_is_in_no_table)
+{
+    const struct onnx m = {
+        .nodes = {REGRESSOR_AS("X", "BRANCH_LEQ", "1", "0", "-5 2"),
+                  {.op = "Log", .in = "Y", .out = "logarithm"},
+                  {.op = "LabelEncoder",
+                   .in = "logarithm",
+                   .out = "coded",
+                   .attributes = {{"keys_floats", "floats", "0.6931472 1 2"},
+                                  {"values_floats", "floats", "10 20 30"},
+                                  {"default_float", "float", "-7"}}}},
+        .outputs = "coded",
+    };
+    CHECK_DOUBLE(ONNX_SCORE(m, 0.0), -7.0);
+    CHECK_DOUBLE(ONNX_SCORE(m, 2.0), 10.0);
+}
+
 PX_TEST(a_compared_score_makes_two_classes)
 {
     struct onnx m = TWO_TREES({0});
@@ -636,6 +653,7 @@ PX_TEST_MAIN(
     T(steps_behind_the_trees_are_done)
     T(sums_of_ensembles_are_one_sum)
     T(a_function_of_the_leaf_is_computed_for_every_leaf)
+    T(a_leaf_that_is_no_number_is_in_no_table)
     T(a_compared_score_makes_two_classes)
     T(an_open_number_of_features_is_that_of_the_trees)
     T(a_long_name_is_cut_between_characters)

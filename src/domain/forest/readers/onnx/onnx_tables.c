@@ -153,8 +153,9 @@ static enum px_code encode(struct px_onnx_graph *graph, const struct dictionary 
         return px_onnx_no_room(graph, err);
     for (size_t i = 0; i < from->n; i++) {
         const struct pair key = {.key = from->numbers[i]};
-        const struct pair *found =
-            bsearch(&key, d->pairs.items, d->pairs.len, sizeof key, compare_pairs);
+        const struct pair *found = NULL; /* NaN equals no key, though the order takes it for any */
+        if (!isnan(key.key))
+            found = bsearch(&key, d->pairs.items, d->pairs.len, sizeof key, compare_pairs);
         numbers[i] = found ? found->value : d->otherwise;
     }
     *ret = *from;
