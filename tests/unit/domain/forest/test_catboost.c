@@ -422,6 +422,36 @@ PX_TEST(a_free_bucket_of_a_table_is_no_category)
     CHECK_DOUBLE(MARGIN(text, 0, 0), 2.0);
 }
 
+/* A table of three categories whose rows have two elements; letters are hashes. */
+static const char *table_of(const char *rows)
+{
+    static const int64_t hashes[] = {5, -2, 7};
+    static char text[512];
+    int at = snprintf(text, sizeof text, "\"ctr_data\":{\"T\":{\"hash_map\":[");
+    for (const char *c = rows; *c; c++) {
+        const char *comma = c == rows ? "" : ",";
+        bool is_hash = *c >= 'a';
+        uint64_t number = is_hash ? hash_of_hash(hashes[*c - 'a']) : (uint64_t)(*c - '0');
+        const char *quote = is_hash ? "\"" : "";
+        at += snprintf(text + at, sizeof text - (size_t)at, "%s%s%llu%s", comma, quote,
+                       (unsigned long long)number, quote);
+    }
+    snprintf(text + at, sizeof text - (size_t)at,
+             "],\"counter_denominator\":10,\"hash_stride\":2}},");
+    return text;
+}
+
+PX_TEST(rows_of_a_table_in_another_order_are_refused)
+{
+    struct px_forest *forest = load(ctr_text(table_of("a5b3"), CTR_AS("Counter", "3"), "3"));
+    px_forest_destroy(forest);
+    static const char *const wrong[] = {"5a3b", "ab53",   "5a",    "a53b",   "a5b", "ab", "a5b34",
+                                        "5ab3", "a5bc34", "a5b3c", "a55b33", "a",   "5"};
+    for (size_t i = 0; i < PX_ARRAY_LEN(wrong); i++)
+        CHECK_REFUSED(ctr_text(table_of(wrong[i]), CTR_AS("Counter", "3"), "3"), PX_E_CORRUPT,
+                      "no rows of hash_stride 2");
+}
+
 PX_TEST(statistics_that_do_not_fit_their_table_are_refused)
 {
     const char *table = table_of_a_and_c("1,3", "9,1", "3");
@@ -724,6 +754,7 @@ PX_TEST_MAIN(
     T(an_unknown_category_has_the_statistic_of_no_counts)
     T(kinds_of_statistics_count_differently)
     T(a_free_bucket_of_a_table_is_no_category)
+    T(rows_of_a_table_in_another_order_are_refused)
     T(statistics_that_do_not_fit_their_table_are_refused)
     T(statistics_of_combinations_are_refused_by_name)
     T(a_feature_with_more_categories_than_codes_is_refused)

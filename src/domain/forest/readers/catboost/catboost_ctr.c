@@ -29,9 +29,18 @@ enum { REST_CLAIMS_MAX = 1 << 20 };
 struct raw_table {
     PX_VEC(uint64_t) hashes;
     PX_VEC(double) counts;
-    int64_t stride;
-    bool irregular; /* a hash does not stand where the stride wants it */
+    size_t row;     /* counts between the first two hashes */
+    bool irregular; /* a hash does not directly follow the end of a row */
 };
+
+/* Notes where a hash stands; whether rows have the right length is known once hash_stride is. */
+static void note_hash(struct raw_table *raw)
+{
+    size_t before = raw->hashes.len - 1;
+    if (before == 1)
+        raw->row = raw->counts.len;
+    raw->irregular |= raw->counts.len != before * raw->row;
+}
 
 /* [hash, count, ..., hash, count, ...]: hashes are texts of digits, counts are numbers. */
 static void read_hash_map(struct px_catboost_file *file, struct raw_table *raw)
@@ -48,10 +57,8 @@ static void read_hash_map(struct px_catboost_file *file, struct raw_table *raw)
             *count = px_json_f64(&doc->json);
         else if (!hash)
             px_catboost_no_memory(file);
-        if (raw->hashes.len == 2 && raw->stride == 0)
-            raw->stride = (int64_t)raw->counts.len + 1;
-        raw->irregular |= is_hash && raw->stride &&
-                          raw->counts.len != (raw->hashes.len - 1) * (size_t)(raw->stride - 1);
+        if (hash)
+            note_hash(raw);
     }
 }
 
@@ -72,9 +79,10 @@ static void keep_table(struct px_catboost_file *file, const struct raw_table *ra
 
 static bool is_regular(const struct raw_table *raw, int64_t stride)
 {
-    return !raw->irregular && stride >= 2 && raw->hashes.len > 0 &&
-           raw->counts.len % raw->hashes.len == 0 &&
-           raw->counts.len / raw->hashes.len == (uint64_t)stride - 1;
+    size_t n = raw->hashes.len;
+    if (raw->irregular || stride < 2 || n == 0 || (n > 1 && raw->row != (uint64_t)stride - 1))
+        return false;
+    return raw->counts.len % n == 0 && raw->counts.len / n == (uint64_t)stride - 1;
 }
 
 static void read_table(struct px_catboost_file *file, struct px_catboost_table *table)
