@@ -8,8 +8,8 @@
 
 static float sigmoid_f32(float x)
 {
-    /* The guard keeps expf finite; 1e-16 is below half an ulp of the sum and stands as in XGBoost. */
-    float t = -x < 88.7F ? -x : 88.7F;
+    /* As in XGBoost: the guard keeps expf finite and lets NaN pass; 1e-16 is below half an ulp of the sum. */
+    float t = 88.7F < -x ? 88.7F : -x;
     return 1.0F / (expf(t) + 1.0F + 1e-16F);
 }
 

@@ -349,6 +349,20 @@ PX_TEST(the_sigmoid_guards_against_overflow_since_1_6)
     CHECK_DOUBLE(SCORE(xgb_text(m), 0.0), 0.0);
 }
 
+PX_TEST(a_margin_that_is_no_number_has_no_probability)
+{
+    struct xgb m = {.objective = "{\"name\":\"binary:logistic\"}",
+                    .base_score = "5E-1",
+                    .num_trees = "2",
+                    .tree_info = "[0,0]",
+                    .trees = STUMP_AS("0", "0", "1E0", "0", "Infinity", "Infinity") "," STUMP_AS(
+                        "1", "0", "1E0", "0", "-Infinity", "1E0")};
+    CHECK(isnan(SCORE(xgb_text(m), 0.0)));
+    CHECK_DOUBLE(SCORE(xgb_text(m), 5.0), 1.0);
+    m.objective = "{\"name\":\"binary:hinge\"}";
+    CHECK_DOUBLE(SCORE(xgb_text(m), 0.0), 0.0);
+}
+
 PX_TEST(deleted_nodes_are_passed_over)
 {
     const char *text = xgb_text((struct xgb){
@@ -478,6 +492,7 @@ PX_TEST_MAIN(
     T(expectiles_are_cumulative)
     T(hinge_is_a_step_and_logitraw_stays_raw)
     T(the_sigmoid_guards_against_overflow_since_1_6)
+    T(a_margin_that_is_no_number_has_no_probability)
     T(deleted_nodes_are_passed_over)
     T(the_base_comes_last_up_to_1_2)
     T(a_snapshot_is_read_through_its_model)
