@@ -300,6 +300,14 @@ def test_a_server_that_only_fails_is_a_failure():
     assert json.loads(done.stdout)["steps"][0]["errors_by_kind"]["status"] == 25
 
 
+def test_a_server_cannot_command_the_terminal():
+    answer = reply(b"\x1b]0;owned\x07 \xc2\x9b2J", "500 Internal Server Error")
+    with FaultServer(lambda n: answer, metadata=answer) as target:
+        text = fail("bench", target.url, "--model", "m", "--rate", 50, *QUICK)
+    assert "\\x1B]0;owned\\x07 \\xC2\\x9B2J" in text
+    assert "\x1b" not in text and "\x9b" not in text
+
+
 @pytest.mark.parametrize(("how", "kind"), [("reset", "closed"), ("close", "closed"),
                                            (b"SSH-2.0-x\r\n", "bad_reply"),
                                            (OK + b"more", "bad_reply")])

@@ -25,11 +25,12 @@ class FaultServer:
       "reset"   the connection is reset
       "close"   it is closed without a reply
       "silent"  nothing comes
-    GET answers the metadata of a model with three numbers. requests: (head, body) of every POST.
+    GET answers the metadata of a model with three numbers, or is met with `metadata`, which is one of
+    the above. requests: (head, body) of every POST.
     """
 
-    def __init__(self, answer=lambda n: OK, closes=False):
-        self._answer, self._closes = answer, closes
+    def __init__(self, answer=lambda n: OK, closes=False, metadata=None):
+        self._answer, self._closes, self._metadata = answer, closes, metadata
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._connections = []
@@ -80,13 +81,17 @@ class FaultServer:
 
     def _respond(self, connection, head, body):
         """False when the connection has ended."""
+        if head.startswith(b"GET") and self._metadata:
+            return self._send(connection, self._metadata)
         if head.startswith(b"GET"):
             connection.sendall(reply(METADATA if b"/v2/models/m " in head else b"{}"))
             return True
         with self._lock:
             self.requests.append((head, body))
             n = len(self.requests)
-        answer = self._answer(n)
+        return self._send(connection, self._answer(n))
+
+    def _send(self, connection, answer):
         if answer == "reset":
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             connection.close()

@@ -4,6 +4,7 @@
 #include "application/batch/scores.h"
 #include "application/lifecycle/plan_report.h"
 #include "interfaces/cli/check_plan.h"
+#include "interfaces/cli/visible.h"
 #include "shared/json.h"
 
 enum {
@@ -136,7 +137,8 @@ static void print_checks(FILE *out, const struct px_package *p,
     const struct px_forest_info *info = px_forest_info(p->forest);
     for (size_t i = 0; i < info->n_warnings; i++) {
         print_label(out, i ? "" : "warnings");
-        fprintf(out, "%.*s\n", PX_STR_ARG(info->warnings[i]));
+        px_print_visible(out, info->warnings[i]);
+        fputc('\n', out);
     }
     print_label(out, "self-test");
     if (report->self_test_passed && info->self_test.n_kernels == 0)

@@ -4,6 +4,7 @@
 #include "interfaces/cli/help.h"
 #include "interfaces/cli/options.h"
 #include "interfaces/cli/verbs.h"
+#include "interfaces/cli/visible.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,10 +12,12 @@
 
 static void print_error(struct px_cli *cli, const struct px_err *err)
 {
-    fprintf(cli->err, "phoenix%s%s: %s\n", cli->verb ? " " : "", cli->verb ? cli->verb->name : "",
-            err->message);
+    fprintf(cli->err, "phoenix%s%s: ", cli->verb ? " " : "", cli->verb ? cli->verb->name : "");
+    px_print_visible(cli->err, px_str(err->message));
     if (err->hint[0])
-        fprintf(cli->err, "  %s\n", err->hint);
+        fputs("\n  ", cli->err);
+    px_print_visible(cli->err, px_str(err->hint));
+    fputc('\n', cli->err);
 }
 
 int px_cli_fail(struct px_cli *cli, const struct px_err *err)

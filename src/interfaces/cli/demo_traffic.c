@@ -9,6 +9,7 @@
 
 #include "interfaces/cli/http_client.h"
 #include "interfaces/cli/stream.h"
+#include "interfaces/cli/visible.h"
 #include "shared/clock.h"
 #include "shared/csv.h"
 #include "shared/file.h"
@@ -112,8 +113,11 @@ static enum px_code open_rows(struct rows *rows, const char *path, struct px_err
 
 static void show_failure(struct traffic *t, const char *what)
 {
-    if (t->n_failed++ < FAILURES_SHOWN)
-        fprintf(t->cli->err, "request %" PRIu64 ": %s\n", t->n_requests, what);
+    if (t->n_failed++ >= FAILURES_SHOWN)
+        return;
+    fprintf(t->cli->err, "request %" PRIu64 ": ", t->n_requests);
+    px_print_visible(t->cli->err, px_str(what));
+    fputc('\n', t->cli->err);
 }
 
 static enum px_code send_one(struct traffic *t, struct px_err *err)

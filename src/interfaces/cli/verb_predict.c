@@ -2,6 +2,7 @@
 #include "application/batch/predict.h"
 #include "interfaces/cli/stream.h"
 #include "interfaces/cli/verbs.h"
+#include "interfaces/cli/visible.h"
 #include "shared/clock.h"
 #include "shared/cores.h"
 
@@ -82,7 +83,9 @@ static void show_bad_row(void *context, uint64_t line, const struct px_err *why)
     struct session *s = context;
     if (s->bar.shown)
         fputs("\r\033[K", s->cli->err);
-    fprintf(s->cli->err, "%s %" PRIu64 ": %s\n", s->table ? "row" : "line", line, why->message);
+    fprintf(s->cli->err, "%s %" PRIu64 ": ", s->table ? "row" : "line", line);
+    px_print_visible(s->cli->err, px_str(why->message));
+    fputc('\n', s->cli->err);
     if (s->done.rows_bad == PX_BATCH_BAD_ROWS_TOLD)
         fputs("further bad rows are counted, not shown\n", s->cli->err);
 }
