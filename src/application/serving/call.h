@@ -64,6 +64,15 @@ PX_MUST_USE enum px_code px_call_open(struct px_serving *serving, struct px_call
 PX_MUST_USE struct px_matrix *px_call_rows(struct px_serving *serving, struct px_call *call,
                                            size_t n_rows);
 
+/* The same, not filled: for who sets every value or fails the call. */
+PX_MUST_USE struct px_matrix *px_call_rows_unset(struct px_serving *serving, struct px_call *call,
+                                                 size_t n_rows);
+/*
+ * Rows where they lie already, dense, in the model's own type and aligned for it: nothing is copied. They must
+ * not change until `done`.
+ */
+void px_call_lend_rows(struct px_call *call, const void *data, size_t n_rows);
+
 PX_MUST_USE enum px_code px_call_submit(struct px_serving *serving, struct px_call *call);
 
 /*

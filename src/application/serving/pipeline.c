@@ -73,7 +73,20 @@ static void fill_missing(struct px_matrix *rows)
     }
 }
 
-struct px_matrix *px_call_rows(struct px_serving *serving, struct px_call *call, size_t n_rows)
+static void set_rows(struct px_call *call, void *data, size_t n_rows)
+{
+    const struct px_engine *engine = call->model->engine;
+    call->rows = (struct px_matrix){
+        .type = engine->feature_type,
+        .data = data,
+        .n_rows = n_rows,
+        .n_cols = engine->n_features,
+        .stride = engine->n_features,
+    };
+}
+
+struct px_matrix *px_call_rows_unset(struct px_serving *serving, struct px_call *call,
+                                     size_t n_rows)
 {
     const struct px_engine *engine = call->model->engine;
     size_t row_bytes = engine->n_features * px_datatype_size(engine->feature_type);
@@ -87,15 +100,23 @@ struct px_matrix *px_call_rows(struct px_serving *serving, struct px_call *call,
     }
     if (!px_admit_bytes(serving, call, n_rows * row_bytes))
         return NULL;
-    call->rows = (struct px_matrix){
-        .type = engine->feature_type,
-        .data = data,
-        .n_rows = n_rows,
-        .n_cols = engine->n_features,
-        .stride = engine->n_features,
-    };
-    fill_missing(&call->rows);
+    set_rows(call, data, n_rows);
     return &call->rows;
+}
+
+struct px_matrix *px_call_rows(struct px_serving *serving, struct px_call *call, size_t n_rows)
+{
+    struct px_matrix *rows = px_call_rows_unset(serving, call, n_rows);
+    if (rows)
+        fill_missing(rows);
+    return rows;
+}
+
+void px_call_lend_rows(struct px_call *call, const void *data, size_t n_rows)
+{
+    const struct px_engine *engine = call->model->engine;
+    PX_ASSERT((uintptr_t)data % px_datatype_size(engine->feature_type) == 0);
+    set_rows(call, (void *)(uintptr_t)data, n_rows); /* engines only read rows */
 }
 
 void px_serving_wave(struct px_serving *serving, unsigned loop)

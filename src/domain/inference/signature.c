@@ -70,8 +70,10 @@ enum px_code px_signature_finish(struct px_signature *signature, struct px_err *
 {
     size_t before;
     enum px_code code = px_map_reserve(&signature->by_name, signature->n_features, err);
+    signature->all_numbers = true;
     for (size_t i = 0; code == PX_OK && i < signature->n_features; i++) {
         struct px_feature *feature = &signature->features[i];
+        signature->all_numbers &= feature->kind == PX_FEATURE_NUMBER;
         if (feature->name.len == 0)
             return px_err_set(err, PX_E_INVALID, "feature %zu has no name", i);
         if (px_map_get(&signature->by_name, feature->name, &before))

@@ -48,6 +48,8 @@ struct px_signature {
     struct px_str output_name;   /* "predictions" unless the package says otherwise */
     const struct px_str *labels; /* of classes, in the order of the scores; NULL when unknown */
     size_t n_labels;
+    /* made by px_signature_finish */
+    bool all_numbers; /* every feature is a NUMBER, so a number is its own code */
     /* private */
     struct px_map by_name; /* feature -> index */
 };
