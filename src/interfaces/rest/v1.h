@@ -5,7 +5,7 @@
 #ifndef PX_INTERFACES_REST_V1_H
 #define PX_INTERFACES_REST_V1_H
 
-#include "interfaces/rest/infer.h"
+#include "interfaces/rest/inference.h"
 
 /*
  * A row matrix that grows while rows are read, since "instances" does not say how many follow. Each

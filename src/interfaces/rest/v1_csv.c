@@ -107,7 +107,7 @@ static enum px_code read_fields(struct table *t, const struct px_csv_record *rec
 
 static enum px_code read_record(struct table *t, const struct px_csv_record *record)
 {
-    size_t row, body_len = t->infer->exchange->request.body.len;
+    size_t row, body_len = px_rest_exchange(t->infer)->request.body.len;
     bool first = !t->started;
     t->started = true;
     if (first && (t->header == HEADER_PRESENT ||
@@ -159,11 +159,11 @@ static enum px_code read_table(struct table *t)
 
 enum px_code px_v1_read_csv(struct px_infer *infer)
 {
-    const struct px_http_request *request = &infer->exchange->request;
+    const struct px_http_request *request = &px_rest_exchange(infer)->request;
     struct table t = {
         .infer = infer,
         .signature = infer->call.model->signature,
-        .csv = &infer->rest->loops[infer->call.loop].csv,
+        .csv = &px_rest_infer(infer)->rest->loops[infer->call.loop].csv,
         .left = request->body.len ? request->body : px_str(""),
         .header = header_parameter(request),
         .growth.infer = infer,
@@ -179,9 +179,9 @@ static void put_column_name(struct px_buf *out, const struct px_infer *infer, si
 {
     const struct px_signature *signature = infer->call.model->signature;
     size_t n_cols = infer->call.scores.n_cols;
-    struct px_buf *name = &infer->rest->loops[infer->call.loop].name;
+    struct px_buf *name = &px_rest_infer(infer)->rest->loops[infer->call.loop].name;
     px_buf_clear(name);
-    if (infer->outputs[0] == PX_OUTPUT_MARGINS)
+    if (infer->outputs[0].kind == PX_OUTPUT_MARGINS)
         px_margin_name(signature, n_cols, col, name);
     else
         px_score_name(signature, n_cols, col, name);
@@ -191,7 +191,7 @@ static void put_column_name(struct px_buf *out, const struct px_infer *infer, si
 
 static void put_header(struct px_buf *out, const struct px_infer *infer)
 {
-    if (infer->outputs[0] == PX_OUTPUT_LABELS) {
+    if (infer->outputs[0].kind == PX_OUTPUT_LABELS) {
         px_buf_text(out, "label\n");
         return;
     }
@@ -207,9 +207,10 @@ static void put_row(struct px_buf *out, const struct px_infer *infer, size_t row
 {
     const struct px_matrix *scores = &infer->call.scores;
     char scratch[PX_LABEL_TEXT_MAX], number[PX_NUMBER_TEXT_MAX];
-    if (infer->outputs[0] == PX_OUTPUT_LABELS)
+    if (infer->outputs[0].kind == PX_OUTPUT_LABELS)
         px_csv_put(out, px_infer_label(infer, row, scratch), ',');
-    for (size_t col = 0; infer->outputs[0] != PX_OUTPUT_LABELS && col < scores->n_cols; col++) {
+    for (size_t col = 0; infer->outputs[0].kind != PX_OUTPUT_LABELS && col < scores->n_cols;
+         col++) {
         double value = px_matrix_get(scores, row, col);
         size_t n = scores->type == PX_TYPE_FP32 ? px_number_print_f32((float)value, number)
                                                 : px_number_print_f64(value, number);
@@ -222,9 +223,9 @@ static void put_row(struct px_buf *out, const struct px_infer *infer, size_t row
 
 void px_v1_reply_csv(struct px_infer *infer)
 {
-    struct px_buf *out = infer->exchange->body;
+    struct px_buf *out = px_rest_exchange(infer)->body;
     put_header(out, infer);
     for (size_t row = 0; row < infer->call.scores.n_rows; row++)
         put_row(out, infer, row);
-    px_reply_finish(infer->exchange, 200, "text/csv; charset=utf-8");
+    px_reply_finish(px_rest_exchange(infer), 200, "text/csv; charset=utf-8");
 }

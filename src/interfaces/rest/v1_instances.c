@@ -230,6 +230,6 @@ enum px_code px_v1_read_json(struct px_infer *infer)
     in.is_given = px_arena_alloc(call->arena, signature->n_features / 64 + 1, sizeof(uint64_t));
     if (!in.is_given)
         return px_arena_check(call->arena, "the request", in.err);
-    px_json_init(&in.json, infer->exchange->request.body, call->arena, PX_JSON_NONFINITE);
+    px_json_init(&in.json, px_rest_exchange(infer)->request.body, call->arena, PX_JSON_NONFINITE);
     return read_body(&in);
 }

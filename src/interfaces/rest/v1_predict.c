@@ -45,7 +45,7 @@ enum px_code px_v1_select_output(struct px_infer *infer, struct px_str name)
 /* ?output=labels, for bodies that have no other place for it. */
 static enum px_code read_query(struct px_infer *infer)
 {
-    struct px_str rest = infer->exchange->request.query;
+    struct px_str rest = px_rest_exchange(infer)->request.query;
     while (rest.ptr) {
         struct px_str value = px_str_cut(&rest, '&'), key = px_str_cut(&value, '=');
         if (px_str_is(key, "output")) {
@@ -62,7 +62,7 @@ void px_handle_v1_predict(struct px_rest_request *request)
     const struct px_http_request *http = &request->exchange->request;
     struct px_str type = media_type(px_http_header(http, "Content-Type"));
     struct px_infer *infer =
-        px_infer_open(request, wants_csv(http) ? px_v1_reply_csv : px_v1_reply_json);
+        px_rest_infer_open(request, wants_csv(http) ? px_v1_reply_csv : px_v1_reply_json);
     if (!infer)
         return;
     enum px_code code =
@@ -92,11 +92,11 @@ static void put_scores(struct px_json_writer *w, const struct px_matrix *scores)
 
 void px_v1_reply_json(struct px_infer *infer)
 {
-    struct px_json_writer w = px_json_writer(infer->exchange->body);
+    struct px_json_writer w = px_json_writer(px_rest_exchange(infer)->body);
     px_json_begin_object(&w);
     px_json_key(&w, "predictions");
     px_json_begin_array(&w);
-    if (infer->outputs[0] == PX_OUTPUT_LABELS) {
+    if (infer->outputs[0].kind == PX_OUTPUT_LABELS) {
         for (size_t row = 0; row < infer->call.scores.n_rows; row++) {
             char scratch[PX_LABEL_TEXT_MAX];
             px_json_put_str(&w, px_infer_label(infer, row, scratch));
@@ -108,5 +108,5 @@ void px_v1_reply_json(struct px_infer *infer)
     if (infer->call.n_unseen)
         px_json_member_u64(&w, "unseen_categories", infer->call.n_unseen);
     px_json_end_object(&w);
-    px_reply_json(infer->exchange, 200);
+    px_reply_json(px_rest_exchange(infer), 200);
 }

@@ -20,7 +20,7 @@ static enum px_code grow(struct px_row_growth *growth, size_t capacity)
 {
     struct px_call *call = &growth->infer->call;
     struct px_matrix old = call->rows;
-    struct px_matrix *rows = px_call_rows(growth->infer->rest->serving, call, capacity);
+    struct px_matrix *rows = px_call_rows(growth->infer->serving, call, capacity);
     if (!rows)
         return call->err.code;
     if (growth->n)
@@ -33,7 +33,7 @@ enum px_code px_rows_add(struct px_row_growth *growth, size_t text_used, size_t 
                          size_t *ret_row)
 {
     struct px_infer *infer = growth->infer;
-    size_t rows_max = px_serving_limits(infer->rest->serving)->request_rows_max;
+    size_t rows_max = px_serving_limits(infer->serving)->request_rows_max;
     if (growth->n == rows_max) {
         px_err_set(&infer->call.err, PX_E_TOO_LARGE, "expected at most %zu rows in one request",
                    rows_max);
@@ -53,7 +53,7 @@ enum px_code px_rows_add(struct px_row_growth *growth, size_t text_used, size_t 
 enum px_code px_rows_end(struct px_row_growth *growth)
 {
     struct px_call *call = &growth->infer->call;
-    if (growth->n == 0 && !px_call_rows(growth->infer->rest->serving, call, 0))
+    if (growth->n == 0 && !px_call_rows(growth->infer->serving, call, 0))
         return call->err.code;
     call->rows.n_rows = growth->n;
     return PX_OK;

@@ -2,17 +2,14 @@
 /*
  * Private to interfaces/rest: the Open Inference Protocol's inference request, in JSON.
  *
- * Forms of input that a model takes
- *   whole    one tensor [rows, features], or [features] for one row, under any name that is no feature's
- *   columns  one tensor per feature, [rows] or [rows, 1], named as the feature; a feature without a
- *            tensor is missing
  * v2_infer.c reads the request, v2_inputs.c and v2_element.c the tensors, v2_reply.c writes the answer, v2_metadata.c says
- * which form a model advertises.
+ * which form of input a model advertises (interfaces/inference/tensor.h).
  */
 #ifndef PX_INTERFACES_REST_V2_H
 #define PX_INTERFACES_REST_V2_H
 
-#include "interfaces/rest/infer.h"
+#include "interfaces/inference/tensor.h"
+#include "interfaces/rest/inference.h"
 
 /* Name that a whole-matrix input is advertised under. */
 #define PX_V2_INPUT_NAME "input"
@@ -24,12 +21,10 @@ bool px_v2_by_columns(const struct px_signature *signature);
 PX_MUST_USE enum px_code px_v2_read_inputs(struct px_infer *infer, struct px_json *json);
 
 /*
- * One element of a tensor as the number that the model takes for `feature`; null is missing. A failure of
- * the text sticks to `json`, for the caller to find; the return is the encoder's.
+ * The next element of a tensor, put where it goes; null is missing. A failure of the text sticks to `json`, for the
+ * caller to find; the return is the encoder's.
  */
-PX_MUST_USE enum px_code px_v2_read_element(struct px_infer *infer, struct px_json *json,
-                                            enum px_datatype type, const struct px_feature *feature,
-                                            double *ret);
+PX_MUST_USE enum px_code px_v2_read_element(struct px_values *values, struct px_json *json);
 
 /*
  * Parameters of the protocol: text, number or boolean by name. `refused` lists reserved names that cannot be

@@ -66,27 +66,19 @@ static double read_number(struct px_json *json, enum px_datatype type)
     return 0;
 }
 
-enum px_code px_v2_read_element(struct px_infer *infer, struct px_json *json, enum px_datatype type,
-                                const struct px_feature *feature, double *ret)
+enum px_code px_v2_read_element(struct px_values *values, struct px_json *json)
 {
-    struct px_err *err = &infer->call.err;
-    *ret = NAN;
+    enum px_datatype type = values->tensor->type;
     if (px_json_null(json))
-        return PX_OK;
+        return px_values_put_missing(values);
     if (type == PX_TYPE_BOOL) {
         bool value = px_json_bool(json);
-        return px_feature_encode_bool(feature, value, ret, err);
+        return px_json_failed(json) ? PX_OK : px_values_put_bool(values, value);
     }
     if (type == PX_TYPE_BYTES) {
         struct px_str text = px_json_str(json);
-        if (px_json_failed(json))
-            return PX_OK;
-        if (feature->kind == PX_FEATURE_NUMBER)
-            return px_err_set(err, PX_E_INVALID,
-                              "feature '%.*s': expected a number datatype, got BYTES",
-                              PX_STR_ARG(feature->name));
-        return px_infer_encode_text(infer, feature, text, ret);
+        return px_json_failed(json) ? PX_OK : px_values_put_text(values, text);
     }
     double number = read_number(json, type);
-    return px_infer_encode_number(infer, feature, number, ret);
+    return px_json_failed(json) ? PX_OK : px_values_put_number(values, number);
 }

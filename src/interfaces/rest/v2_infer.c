@@ -154,7 +154,8 @@ static enum px_code read_request(struct px_infer *infer)
     struct px_json json;
     struct px_str key;
     unsigned seen = 0;
-    px_json_init(&json, infer->exchange->request.body, infer->exchange->arena, PX_JSON_NONFINITE);
+    px_json_init(&json, px_rest_exchange(infer)->request.body, px_rest_exchange(infer)->arena,
+                 PX_JSON_NONFINITE);
     px_json_enter_object(&json);
     while (px_json_next_key(&json, &key)) {
         unsigned bit = member_bit(key);
@@ -175,10 +176,10 @@ static enum px_code read_request(struct px_infer *infer)
 static enum px_code check_headers(struct px_infer *infer)
 {
     struct px_err *err = &infer->call.err;
-    const struct px_http_request *request = &infer->exchange->request;
+    const struct px_http_request *request = &px_rest_exchange(infer)->request;
     struct px_str length = px_http_header(request, "Inference-Header-Content-Length");
     uint64_t n = request->body.len;
-    enum px_code code = px_check_encoding(infer->exchange, PX_E_UNSUPPORTED, err);
+    enum px_code code = px_check_encoding(px_rest_exchange(infer), PX_E_UNSUPPORTED, err);
     if (code != PX_OK || !length.ptr)
         return code;
     if (!px_str_to_u64(px_str_trim(length), &n) || n > request->body.len)
@@ -194,7 +195,7 @@ static enum px_code check_headers(struct px_infer *infer)
 
 void px_handle_v2_infer(struct px_rest_request *request)
 {
-    struct px_infer *infer = px_infer_open(request, px_v2_reply);
+    struct px_infer *infer = px_rest_infer_open(request, px_v2_reply);
     if (!infer)
         return;
     enum px_code code = check_headers(infer);

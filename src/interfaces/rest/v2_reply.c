@@ -3,62 +3,58 @@
 #include "interfaces/rest/reply.h"
 #include "interfaces/rest/v2.h"
 
-static void put_shape(struct px_json_writer *w, size_t n_rows, size_t n_cols)
+static void put_shape(struct px_json_writer *w, const struct px_tensor *t)
 {
     px_json_key(w, "shape");
     px_json_begin_array(w);
-    px_json_put_u64(w, n_rows);
-    px_json_put_u64(w, n_cols);
+    for (size_t i = 0; i < t->n_dims; i++)
+        px_json_put_u64(w, t->shape[i]);
     px_json_end_array(w);
 }
 
-static void put_scores(struct px_json_writer *w, const struct px_matrix *scores, struct px_str name)
+static void put_texts(struct px_json_writer *w, const struct px_tensor *t)
 {
-    px_json_member_str(w, "name", name);
-    px_json_member_text(w, "datatype", px_datatype_name(scores->type));
-    put_shape(w, scores->n_rows, scores->n_cols);
+    struct px_str rest = t->bytes, text;
+    while (px_tensor_next_text(&rest, &text))
+        px_json_put_str(w, text);
+}
+
+static void put_data(struct px_json_writer *w, const struct px_tensor *t,
+                     const struct px_matrix *scores)
+{
     px_json_key(w, "data");
     px_json_begin_array(w);
-    for (size_t row = 0; row < scores->n_rows; row++) {
+    if (t->type == PX_TYPE_BYTES)
+        put_texts(w, t);
+    for (size_t row = 0; t->type != PX_TYPE_BYTES && row < scores->n_rows; row++) {
         for (size_t col = 0; col < scores->n_cols; col++)
             px_put_score(w, scores, row, col);
     }
     px_json_end_array(w);
 }
 
-static void put_labels(struct px_json_writer *w, const struct px_infer *infer)
+static void put_output(struct px_json_writer *w, const struct px_tensor *t,
+                       const struct px_matrix *scores)
 {
-    size_t n_rows = infer->call.scores.n_rows;
-    px_json_member_text(w, "name", "labels");
-    px_json_member_text(w, "datatype", "BYTES");
-    put_shape(w, n_rows, 1);
-    px_json_key(w, "data");
-    px_json_begin_array(w);
-    for (size_t row = 0; row < n_rows; row++) {
-        char scratch[PX_LABEL_TEXT_MAX];
-        px_json_put_str(w, px_infer_label(infer, row, scratch));
-    }
-    px_json_end_array(w);
-}
-
-static void put_output(struct px_json_writer *w, const struct px_infer *infer,
-                       enum px_output output)
-{
-    static const struct px_str margins = PX_STR("margins");
-    const struct px_model *model = infer->call.model;
     px_json_begin_object(w);
-    if (output == PX_OUTPUT_LABELS)
-        put_labels(w, infer);
-    else
-        put_scores(w, &infer->call.scores,
-                   output == PX_OUTPUT_MARGINS ? margins : model->signature->output_name);
+    px_json_member_str(w, "name", t->name);
+    px_json_member_text(w, "datatype", px_datatype_name(t->type));
+    put_shape(w, t);
+    put_data(w, t, scores);
     px_json_end_object(w);
 }
 
 void px_v2_reply(struct px_infer *infer)
 {
     const struct px_model *model = infer->call.model;
-    struct px_json_writer w = px_json_writer(infer->exchange->body);
+    struct px_tensor tensors[PX_INFER_OUTPUTS_MAX];
+    for (size_t i = 0; i < infer->n_outputs; i++) {
+        if (px_output_tensor(infer, &infer->outputs[i], &tensors[i]) != PX_OK) {
+            px_infer_fail(infer);
+            return;
+        }
+    }
+    struct px_json_writer w = px_json_writer(px_rest_exchange(infer)->body);
     px_json_begin_object(&w);
     if (infer->id.len) {
         px_json_member_str(&w, "id", infer->id);
@@ -74,8 +70,8 @@ void px_v2_reply(struct px_infer *infer)
     px_json_key(&w, "outputs");
     px_json_begin_array(&w);
     for (size_t i = 0; i < infer->n_outputs; i++)
-        put_output(&w, infer, infer->outputs[i]);
+        put_output(&w, &tensors[i], &infer->call.scores);
     px_json_end_array(&w);
     px_json_end_object(&w);
-    px_reply_json(infer->exchange, 200);
+    px_reply_json(px_rest_exchange(infer), 200);
 }

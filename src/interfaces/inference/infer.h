@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One inference request, from a dialect (REST, gRPC, ...) to px_call and back.
+ *
+ *     code = px_infer_open(infer, &request);       // finds the model
+ *     if (code == PX_OK) code = decode(infer)      // errors go to &infer->call.err
+ *     if (code == PX_OK) px_infer_submit(infer); else px_infer_fail(infer);
+ *
+ * Every request that was opened ends in exactly one call of the dialect's: `encode` when the scores are there, at
+ * once or in the wave, or `fail` with the reason in call.err. px_infer_open that is not PX_OK has called
+ * `fail` already.
+ *
+ * Ownership: the dialect gives the memory, usually in the request's arena as part of an object of its own that
+ * `owner` leads to; it must live until encode or fail. Threads: the loop named in the request.
+ */
+#ifndef PX_INTERFACES_INFERENCE_INFER_H
+#define PX_INTERFACES_INFERENCE_INFER_H
+
+#include "application/serving/serving.h"
+
+/* What a request may ask for. Scores and labels come from one scoring, margins from another. */
+enum px_output {
+    PX_OUTPUT_NONE = 0,
+    PX_OUTPUT_SCORES,
+    PX_OUTPUT_LABELS,
+    PX_OUTPUT_MARGINS,
+};
+
+enum {
+    PX_INFER_OUTPUTS_MAX = 3,
+    PX_LABEL_TEXT_MAX = 24,
+};
+
+/* One output that was asked for; what is not set is the ordinary. */
+struct px_infer_output {
+    enum px_output kind;
+    uint64_t n_best; /* classification: this many best values of each row as text; 0: the values */
+    unsigned form;   /* the dialect's own: how it sends this output */
+};
+
+struct px_infer {
+    struct px_call call;
+    struct px_serving *serving;
+    void *owner; /* the dialect's object */
+    void (*encode)(struct px_infer *infer);
+    void (*fail)(struct px_infer *infer);
+    struct px_str id; /* the client's name for the request, for the dialects that echo it */
+    struct px_infer_output outputs[PX_INFER_OUTPUTS_MAX]; /* in the order of the reply */
+    size_t n_outputs;
+    uint64_t deadline_ns;
+};
+
+struct px_infer_request {
+    struct px_serving *serving;
+    struct px_str model_name;
+    struct px_str version; /* empty = the latest that is ready */
+    struct px_arena *arena;
+    unsigned loop;
+    uint64_t received_ns; /* monotonic */
+    uint64_t deadline_ns; /* monotonic, 0 = none */
+    void *owner;
+    void (*encode)(struct px_infer *infer);
+    void (*fail)(struct px_infer *infer);
+};
+
+PX_MUST_USE enum px_code px_infer_open(struct px_infer *infer,
+                                       const struct px_infer_request *request);
+/* Counts call.err and hands it to `fail`. */
+void px_infer_fail(struct px_infer *infer);
+/* Scores what was decoded; without any output asked for the reply holds the scores. */
+void px_infer_submit(struct px_infer *infer);
+
+/*
+ * Adds an output by its name on this model ("labels", "margins", the signature's own for scores); options go into
+ * the newest of infer->outputs. PX_E_INVALID lists what there is; repeated ones and margins together with others
+ * are refused too.
+ */
+PX_MUST_USE enum px_code px_infer_add_output(struct px_infer *infer, struct px_str name);
+
+/*
+ * Encode one raw value as the signature says; errors go to call.err. A category that the model never saw
+ * is counted in the call, so that the reply and a metric can tell.
+ */
+PX_MUST_USE enum px_code px_infer_encode_text(struct px_infer *infer,
+                                              const struct px_feature *feature, struct px_str text,
+                                              double *ret);
+PX_MUST_USE enum px_code px_infer_encode_number(struct px_infer *infer,
+                                                const struct px_feature *feature, double number,
+                                                double *ret);
+
+/* Can the model's scores be turned into labels? */
+bool px_model_has_labels(const struct px_model *model);
+bool px_model_has_margins(const struct px_model *model);
+
+/*
+ * The predicted class of a row as text: its label, or its number when the model has no labels.
+ * `scratch` has PX_LABEL_TEXT_MAX bytes and must live as long as the result.
+ */
+struct px_str px_infer_label(const struct px_infer *infer, size_t row, char *scratch);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "interfaces/rest/inference.h"
+
+#include "interfaces/rest/reply.h"
+
+static void fail(struct px_infer *infer)
+{
+    px_reply_error(px_rest_exchange(infer), &infer->call.err);
+}
+
+static struct px_infer *refuse_memory(struct px_http_exchange *exchange)
+{
+    struct px_err err;
+    if (px_arena_check(exchange->arena, "the request", &err) != PX_OK)
+        px_reply_error(exchange, &err);
+    return NULL;
+}
+
+struct px_infer *px_rest_infer_open(struct px_rest_request *request,
+                                    void (*encode)(struct px_infer *infer))
+{
+    struct px_http_exchange *exchange = request->exchange;
+    struct px_rest_infer *own = px_arena_alloc(exchange->arena, 1, sizeof *own);
+    if (!own)
+        return refuse_memory(exchange);
+    own->rest = request->rest;
+    own->exchange = exchange;
+    exchange->state = own;
+    const struct px_infer_request asked = {
+        .serving = request->rest->serving,
+        .model_name = request->args[0],
+        .version = request->args[1],
+        .arena = exchange->arena,
+        .loop = exchange->loop,
+        .received_ns = exchange->request.received_ns,
+        .deadline_ns = exchange->deadline_ns,
+        .owner = own,
+        .encode = encode,
+        .fail = fail,
+    };
+    return px_infer_open(&own->infer, &asked) == PX_OK ? &own->infer : NULL;
+}
+
+void px_put_score(struct px_json_writer *w, const struct px_matrix *scores, size_t row, size_t col)
+{
+    size_t at = row * scores->stride + col;
+    if (scores->type == PX_TYPE_FP32)
+        px_json_put_f32(w, ((const float *)scores->data)[at], true);
+    else
+        px_json_put_f64(w, ((const double *)scores->data)[at], true);
+}
+
+enum px_code px_check_encoding(struct px_http_exchange *exchange, enum px_code code,
+                               struct px_err *err)
+{
+    struct px_str coding = px_str_trim(px_http_header(&exchange->request, "Content-Encoding"));
+    if (coding.len == 0 || px_str_eq_nocase(coding, (struct px_str)PX_STR("identity")))
+        return PX_OK;
+    exchange->extra_headers = "Accept-Encoding: identity\r\n";
+    px_err_set(err, code, "Content-Encoding '%.*s' is not supported", PX_STR_ARG(coding));
+    return px_err_hint(err, "send the body uncompressed");
+}
