@@ -21,6 +21,7 @@ enum px_code px_infer_open(struct px_infer *infer, const struct px_infer_request
                  .version = request->version,
                  .loop = request->loop,
                  .received_ns = request->received_ns,
+                 .deadline_ns = request->deadline_ns,
                  .arena = request->arena,
                  .done = done,
                  .owner = infer},
@@ -28,7 +29,6 @@ enum px_code px_infer_open(struct px_infer *infer, const struct px_infer_request
         .owner = request->owner,
         .encode = request->encode,
         .fail = request->fail,
-        .deadline_ns = request->deadline_ns,
     };
     enum px_code code = px_call_open(request->serving, &infer->call);
     if (code != PX_OK)

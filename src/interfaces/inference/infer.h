@@ -47,7 +47,6 @@ struct px_infer {
     struct px_str id; /* the client's name for the request, for the dialects that echo it */
     struct px_infer_output outputs[PX_INFER_OUTPUTS_MAX]; /* in the order of the reply */
     size_t n_outputs;
-    uint64_t deadline_ns;
 };
 
 struct px_infer_request {
