@@ -17,6 +17,9 @@
 #undef vsprintf
 
 #pragma GCC poison strcpy strcat sprintf vsprintf strtok strncpy strncat mktemp tmpnam
-#pragma GCC poison gmtime localtime ctime asctime atoi atol atoll atof rand srand
+#pragma GCC poison gmtime localtime ctime asctime atoi atol atoll atof srand
+
+/* Not poisoned, since members of other libraries' structs are called so too. */
+int rand(void) __attribute__((error("shared/rng.h has generators with a seed of their own")));
 
 #endif
