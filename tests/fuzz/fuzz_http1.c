@@ -8,7 +8,7 @@
  */
 #include "fuzz.h"
 
-#include "infrastructure/net/http1.h"
+#include "infrastructure/net/http1/http1.h"
 #include "shared/alloc.h"
 
 enum { SEED_BYTES = 8, REQUESTS_MAX = 8 };

@@ -13,7 +13,7 @@
 
 #include "infrastructure/load/reply.h"
 #include "infrastructure/load/socket.h"
-#include "infrastructure/net/loop.h"
+#include "infrastructure/net/loop/loop.h"
 
 #include <stdatomic.h>
 

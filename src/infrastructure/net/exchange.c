@@ -1,138 +1,149 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "infrastructure/net/exchange.h"
 
-#include "shared/alloc.h"
+#include "infrastructure/net/worker.h"
 
-enum {
-    INPUT_STEP_MIN = 4096,
-    ARENA_KEPT_BYTES = 1 << 20, /* more is given back before the client has read its response */
-};
-
-static void free_exchange(struct px_net_exchange *exchange)
+void px_exchange_queue_up(struct px_net_exchange *exchange)
 {
-    px_buf_deinit(&exchange->input);
-    px_buf_deinit(&exchange->head);
-    px_buf_deinit(&exchange->body);
-    px_arena_deinit(&exchange->arena);
-    px_free(exchange);
-}
-
-static struct px_net_exchange *create_exchange(const struct px_exchange_pool *pool)
-{
-    struct px_net_exchange *exchange = px_alloc(1, sizeof *exchange);
-    if (!exchange)
-        return NULL;
-    /* A pipelined request may begin in the bytes that are read for the one before. */
-    size_t input_max = pool->limits.header_bytes_max + pool->limits.body_bytes_max +
-                       PX_EXCHANGE_INPUT_FIRST + PX_EXCHANGE_INPUT_STEP_MAX;
-    exchange->input = px_buf(input_max);
-    exchange->head = px_buf(PX_EXCHANGE_HEAD_MAX);
-    exchange->body = px_buf(PX_EXCHANGE_RESPONSE_MAX);
-    exchange->arena = px_arena(pool->arena_bytes_max);
-    px_http1_init(&exchange->parser, &pool->limits);
-    return exchange;
-}
-
-struct px_net_exchange *px_exchange_take(struct px_exchange_pool *pool)
-{
-    struct px_net_exchange *exchange = pool->unused;
-    if (!exchange)
-        return create_exchange(pool);
-    pool->unused = exchange->next;
-    pool->n_unused--;
-    pool->kept_bytes -= exchange->kept_bytes;
-    return exchange;
-}
-
-/* Buffers double, so at most twice the bytes that were used lie behind them. */
-static void note_use(struct px_net_exchange *x)
-{
-    size_t bytes = 2 * (x->input_charged + x->head.len + x->body.len + x->arena.used);
-    if (bytes > x->kept_bytes)
-        x->kept_bytes = bytes;
-}
-
-void px_exchange_forget_request(struct px_net_exchange *exchange)
-{
-    note_use(exchange);
-    if (exchange->arena.used > ARENA_KEPT_BYTES)
-        px_arena_deinit(&exchange->arena);
-    else
-        px_arena_reset(&exchange->arena);
-}
-
-void px_exchange_give(struct px_exchange_pool *pool, struct px_net_exchange *exchange)
-{
-    note_use(exchange);
-    pool->input_bytes -= exchange->input_charged;
-    if (pool->n_unused == PX_EXCHANGE_KEPT_MAX ||
-        pool->kept_bytes + exchange->kept_bytes > PX_EXCHANGE_KEPT_BYTES_MAX) {
-        free_exchange(exchange);
+    struct px_exchange_queue *round = &exchange->worker->round;
+    if (exchange->is_queued)
         return;
-    }
-    px_exchange_next_request(exchange);
-    px_buf_clear(&exchange->input);
-    exchange->input_at = exchange->input_charged = 0;
-    exchange->next = pool->unused;
-    pool->unused = exchange;
-    pool->n_unused++;
-    pool->kept_bytes += exchange->kept_bytes;
+    exchange->is_queued = true;
+    exchange->next = NULL;
+    if (round->last)
+        round->last->next = exchange;
+    else
+        round->first = exchange;
+    round->last = exchange;
+    round->n++;
 }
 
-void px_exchange_pool_deinit(struct px_exchange_pool *pool)
+struct px_net_exchange *px_exchange_pop(struct px_exchange_queue *queue)
 {
-    for (struct px_net_exchange *x = pool->unused, *next; x; x = next) {
-        next = x->next;
-        free_exchange(x);
-    }
-    pool->unused = NULL;
-    pool->n_unused = pool->kept_bytes = 0;
-}
-
-void px_exchange_next_request(struct px_net_exchange *exchange)
-{
-    note_use(exchange);
-    exchange->input_at += exchange->parser.consumed;
-    px_http1_reset(&exchange->parser);
-    px_arena_reset(&exchange->arena);
-    px_buf_clear(&exchange->head);
-    px_buf_clear(&exchange->body);
-    exchange->payload = (struct px_str){0};
-    exchange->sent = 0;
-    exchange->sent_continue = false;
-    exchange->body_began_ns = 0;
-}
-
-/* How much to read at once: the first buffer whole, then what is known to be missing, in steps. */
-static size_t choose_room(const struct px_net_exchange *x)
-{
-    size_t missing = px_http1_missing(&x->parser, x->input.len);
-    if (x->input.len + INPUT_STEP_MIN + missing <= PX_EXCHANGE_INPUT_FIRST)
-        return PX_EXCHANGE_INPUT_FIRST - x->input.len;
-    if (missing > PX_EXCHANGE_INPUT_STEP_MAX)
-        return PX_EXCHANGE_INPUT_STEP_MAX;
-    return missing > INPUT_STEP_MIN ? missing : PX_EXCHANGE_INPUT_FIRST;
-}
-
-char *px_exchange_input_room(struct px_exchange_pool *pool, struct px_net_exchange *exchange,
-                             size_t *room, struct px_err *err)
-{
-    px_buf_consume(&exchange->input, exchange->input_at);
-    exchange->input_at = 0;
-    *room = choose_room(exchange);
-    size_t charge = exchange->input.len + *room;
-    size_t more = charge > exchange->input_charged ? charge - exchange->input_charged : 0;
-    bool is_large = charge > PX_EXCHANGE_INPUT_FIRST; /* small requests are never turned away */
-    if (is_large && pool->input_bytes + more > pool->input_bytes_max) {
-        px_err_set(err, PX_E_OVERLOADED, "requests that are being read hold more than %zu bytes",
-                   pool->input_bytes_max);
-        px_err_hint(err, "try again later");
+    struct px_net_exchange *first = queue->first;
+    if (!first)
         return NULL;
+    queue->first = first->next;
+    if (!queue->first)
+        queue->last = NULL;
+    queue->n--;
+    first->is_queued = false;
+    return first;
+}
+
+/* Deadlines cost a tick only while somebody has one. */
+static void watch_deadline(struct px_net_exchange *exchange)
+{
+    struct px_worker *worker = exchange->worker;
+    if (exchange->http.deadline_ns && !worker->tick.list)
+        px_deadline_arm(&worker->tick, &worker->ticks, worker->loop.now_ns);
+}
+
+void px_exchange_enter_long(struct px_net_exchange *exchange)
+{
+    struct px_worker *worker = exchange->worker;
+    watch_deadline(exchange);
+    if (exchange->is_long)
+        return;
+    exchange->is_long = true;
+    exchange->long_previous = NULL;
+    exchange->long_next = worker->long_first;
+    if (worker->long_first)
+        worker->long_first->long_previous = exchange;
+    worker->long_first = exchange;
+    worker->n_long++;
+}
+
+void px_exchange_leave_long(struct px_net_exchange *exchange)
+{
+    struct px_worker *worker = exchange->worker;
+    if (!exchange->is_long)
+        return;
+    exchange->is_long = false;
+    worker->n_long--;
+    if (exchange->long_previous)
+        exchange->long_previous->long_next = exchange->long_next;
+    else
+        worker->long_first = exchange->long_next;
+    if (exchange->long_next)
+        exchange->long_next->long_previous = exchange->long_previous;
+}
+
+static void resume(struct px_http_exchange *http)
+{
+    struct px_net_exchange *exchange = PX_CONTAINER_OF(http, struct px_net_exchange, http);
+    exchange->is_resumed = true;
+    px_exchange_queue_up(exchange);
+}
+
+void px_exchange_begin(struct px_net_exchange *exchange, const struct px_http_request *request,
+                       struct px_arena *arena, struct px_buf *body)
+{
+    exchange->is_handed_over = exchange->is_resumed = false;
+    exchange->http = (struct px_http_exchange){
+        .request = *request,
+        .arena = arena,
+        .loop = exchange->worker->index,
+        .body = body,
+        .resume = resume,
+    };
+}
+
+void px_exchange_hand_over(struct px_net_exchange *exchange, bool streamed)
+{
+    struct px_worker *worker = exchange->worker;
+    exchange->is_handed_over = true;
+    exchange->http.streamed = streamed;
+    worker->wave_due = true;
+    px_exchange_queue_up(exchange);
+    worker->handler.handle(worker->handler.context, &exchange->http);
+    if (streamed)
+        px_exchange_enter_long(exchange);
+}
+
+void px_exchange_piece(struct px_net_exchange *exchange, struct px_str piece, bool is_last)
+{
+    struct px_worker *worker = exchange->worker;
+    if (exchange->http.finished || exchange->http.abandoned)
+        return;
+    worker->wave_due = true;
+    worker->handler.piece(worker->handler.context, &exchange->http, piece, is_last);
+    watch_deadline(exchange);
+}
+
+void px_exchange_refuse(struct px_net_exchange *exchange, const struct px_err *err)
+{
+    const struct px_http_handler *handler = &exchange->worker->handler;
+    exchange->is_handed_over = true;
+    handler->refuse(handler->context, &exchange->http, err);
+    if (!exchange->http.finished)
+        px_http_finish(&exchange->http);
+}
+
+void px_exchange_abandon(struct px_net_exchange *exchange, enum px_http_end why)
+{
+    const struct px_http_handler *handler = &exchange->worker->handler;
+    if (exchange->http.finished || exchange->http.abandoned)
+        return;
+    exchange->http.abandoned = true;
+    if (handler->abandon)
+        handler->abandon(handler->context, &exchange->http, why);
+}
+
+void px_exchange_tick(struct px_worker *worker)
+{
+    bool is_needed = false;
+    for (struct px_net_exchange *x = worker->long_first, *next; x; x = next) {
+        next =
+            x->long_next; /* an abandoned exchange leaves the list when it is settled, not before */
+        const struct px_http_exchange *http = &x->http;
+        if (!http->deadline_ns || http->abandoned || http->finished)
+            continue;
+        if (http->deadline_ns <= worker->loop.now_ns)
+            px_exchange_abandon(x, PX_HTTP_LATE);
+        else
+            is_needed = true;
     }
-    pool->input_bytes += more;
-    exchange->input_charged += more;
-    char *to = px_buf_reserve(&exchange->input, *room);
-    if (!to)
-        px_err_set(err, PX_E_NO_MEMORY, "no memory for %zu bytes of a request", charge);
-    return to;
+    if (is_needed)
+        px_deadline_arm(&worker->tick, &worker->ticks, worker->loop.now_ns);
 }

@@ -1,81 +1,80 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What one request needs while it is read, answered and sent: buffers, parser, arena; and the pool
- * that lends it.
+ * What exchanges of every version of HTTP have in common: the way to the handler and back. Private to this folder.
  *
- * A connection borrows an exchange when bytes arrive and gives it back when everything that arrived
- * has been answered. So thousands of idle connections cost only their small struct, and a busy loop
- * works in the same few warm buffers. The pool keeps the memory of what is given back up to
- * PX_EXCHANGE_KEPT_BYTES_MAX, so that after warm-up a request allocates nothing, and a burst of large
- * requests does not stay in memory for ever.
+ * Life
+ *     handed over -> (round) -> settled                     whole: finished by its handler within the wave
+ *     handed over -> (round) -> long ... resumed -> (round) -> settled       deferred
+ *     handed over -> long, (round) after every send and at the finish        streamed
+ * `settle` belongs to the version of HTTP. It is called after the wave of a round for every exchange that the round
+ * touched: it sends what there is to send, and gives the exchange back once it is finished and sent. Whatever a
+ * handler does inside any callback only puts the exchange into the round, so nothing is freed under a caller's feet.
  *
- * Threads: a pool belongs to one loop.
+ * A long exchange waits for its handler across wake-ups: it is in the worker's list, where deadlines are looked at every
+ * PX_EXCHANGE_TICK_MS and where the end of the worker finds it. It may outlive its connection: then settle only
+ * gives it back.
+ *
+ * Threads: the worker's.
  */
 #ifndef PX_INFRASTRUCTURE_NET_EXCHANGE_H
 #define PX_INFRASTRUCTURE_NET_EXCHANGE_H
 
-#include "infrastructure/net/http1.h"
+#include "application/ports/http.h"
 
-enum {
-    PX_EXCHANGE_INPUT_FIRST = 16383,       /* bytes that one recv may bring to an empty buffer */
-    PX_EXCHANGE_INPUT_STEP_MAX = 1 << 20,  /* and to one with a large body */
-    PX_EXCHANGE_HEAD_MAX = 1 << 16,        /* of a response's head, with a small body */
-    PX_EXCHANGE_RESPONSE_MAX = 1 << 30,    /* of a response's body */
-    PX_EXCHANGE_KEPT_BYTES_MAX = 16 << 20, /* memory of unused exchanges, per pool */
-    PX_EXCHANGE_KEPT_MAX = 256,            /* unused exchanges, per pool */
+enum { PX_EXCHANGE_TICK_MS = 16 };
+
+struct px_worker;
+struct px_net_exchange;
+
+struct px_exchange_kind {
+    void (*settle)(struct px_net_exchange *exchange);
+    /* Frees an exchange that its handler has not finished; the worker has ended. */
+    void (*destroy)(struct px_net_exchange *exchange);
 };
 
 struct px_net_exchange {
     struct px_http_exchange http;
-    struct px_http1 parser;
-    struct px_arena arena;
-
-    struct px_buf input;
-    size_t input_at;        /* the current request begins here */
-    size_t input_charged;   /* what it adds to the pool's input_bytes */
-    uint64_t read_ns;       /* when the newest byte was read */
-    uint64_t body_began_ns; /* when the head of the current request was complete; 0 = not yet */
-    bool sent_continue;     /* "100 Continue" for the current request */
-
-    struct px_buf head; /* of the response, and its body when that is small */
-    struct px_buf body;
-    struct px_str payload; /* what follows the head: `body` or static, may be empty */
-    size_t sent;           /* bytes of head and payload that the socket took */
-
-    /* private to the pool */
-    struct px_net_exchange *next;
-    size_t kept_bytes; /* estimate of the memory behind the buffers and the arena */
+    const struct px_exchange_kind *kind;
+    struct px_worker *worker;
+    struct px_net_exchange *next; /* in the round, or unused in a pool */
+    struct px_net_exchange *long_previous, *long_next;
+    bool is_handed_over; /* `handle` or `refuse` has been called */
+    bool is_queued;      /* in the round */
+    bool is_resumed;     /* its handler has called since, to send or to finish */
+    bool is_long;        /* in the worker's list */
 };
 
-struct px_exchange_pool {
-    struct px_http1_limits limits;
-    size_t arena_bytes_max;
-    size_t input_bytes_max; /* of all requests that are being read, together */
-    /* private */
-    size_t input_bytes;
-    struct px_net_exchange *unused;
-    size_t n_unused, kept_bytes;
+/* Exchanges in a row, linked by `next`. */
+struct px_exchange_queue {
+    struct px_net_exchange *first, *last;
+    size_t n;
 };
 
-/* NULL when memory is short. */
-struct px_net_exchange *px_exchange_take(struct px_exchange_pool *pool);
-void px_exchange_give(struct px_exchange_pool *pool, struct px_net_exchange *exchange);
-void px_exchange_pool_deinit(struct px_exchange_pool *pool);
+/* Makes `exchange` a new one for `request`; its arena and body are empty. */
+void px_exchange_begin(struct px_net_exchange *exchange, const struct px_http_request *request,
+                       struct px_arena *arena, struct px_buf *body);
 
-/*
- * The response is complete: the arena is not needed while it is sent. A large one is given back at once, as a
- * client that reads slowly would hold it.
- */
-void px_exchange_forget_request(struct px_net_exchange *exchange);
+/* Gives a complete request, or with `streamed` a complete head, to the handler. */
+void px_exchange_hand_over(struct px_net_exchange *exchange, bool streamed);
 
-/* Forgets the request that was answered; the next one begins behind it. */
-void px_exchange_next_request(struct px_net_exchange *exchange);
+/* Gives a part of a streamed request's body to the handler, unless that has finished or was told to stop. */
+void px_exchange_piece(struct px_net_exchange *exchange, struct px_str piece, bool is_last);
 
-/*
- * Room for what the socket brings next, sized by what the request still misses: *room bytes behind
- * the input's end. NULL when memory is short or the loop's input_bytes_max is reached; `err` says so.
- */
-char *px_exchange_input_room(struct px_exchange_pool *pool, struct px_net_exchange *exchange,
-                             size_t *room, struct px_err *err);
+/* Lets the handler fill the response for a request that never became one. */
+void px_exchange_refuse(struct px_net_exchange *exchange, const struct px_err *err);
+
+/* Tells the handler, once, that nobody waits any more; not when it has finished. */
+void px_exchange_abandon(struct px_net_exchange *exchange, enum px_http_end why);
+
+/* Into the round, if it is not there. */
+void px_exchange_queue_up(struct px_net_exchange *exchange);
+struct px_net_exchange *px_exchange_pop(struct px_exchange_queue *queue);
+
+/* Into the worker's list of long exchanges, and out of it; in either state is fine. */
+void px_exchange_enter_long(struct px_net_exchange *exchange);
+void px_exchange_leave_long(struct px_net_exchange *exchange);
+
+/* The tick: abandons the long exchanges whose deadline has passed. */
+void px_exchange_tick(struct px_worker *worker);
 
 #endif

@@ -99,6 +99,18 @@ uint16_t px_net_port(const struct px_net *net)
     return net->port;
 }
 
+static bool post(void *context, unsigned loop, struct px_loop_task *task)
+{
+    struct px_net *net = context;
+    PX_ASSERT(loop < net->n_threads);
+    return px_worker_post(&net->threads[loop].worker, task);
+}
+
+struct px_loops px_net_loops(struct px_net *net)
+{
+    return (struct px_loops){.context = net, .n_loops = (unsigned)net->n_threads, .post = post};
+}
+
 static void *run_thread(void *argument)
 {
     struct worker_thread *thread = argument;

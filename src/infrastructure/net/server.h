@@ -9,6 +9,7 @@
 #define PX_INFRASTRUCTURE_NET_SERVER_H
 
 #include "application/ports/http.h"
+#include "application/ports/loops.h"
 
 struct px_net_config {
     const char *host; /* "127.0.0.1", "::", "localhost", ... */
@@ -31,6 +32,12 @@ PX_MUST_USE enum px_code px_net_create(const struct px_net_config *config,
                                        const struct px_http_handler *handler, struct px_net **ret,
                                        struct px_err *err);
 uint16_t px_net_port(const struct px_net *net);
+
+/*
+ * The loops, for tasks of other threads; valid until px_net_destroy. What is posted before px_net_start runs once the loops do;
+ * a loop that has ended refuses tasks. An exchange that is still unfinished then is freed by px_net_destroy.
+ */
+struct px_loops px_net_loops(struct px_net *net);
 
 /* Starts the loops' threads. */
 PX_MUST_USE enum px_code px_net_start(struct px_net *net, struct px_err *err);

@@ -9,13 +9,14 @@
  * Running out of descriptors (EMFILE) would make a level-triggered listener ready for ever. The worker
  * stops watching its listeners for a moment instead; clients wait in the kernel's queue.
  */
-#include "infrastructure/net/connection.h"
+#include "infrastructure/net/http1/connection.h"
 
 #include "shared/alloc.h"
 #include "shared/clock.h"
 #include "shared/log.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -111,6 +112,14 @@ static void accept_some(struct px_loop_source *source, uint32_t events)
     }
 }
 
+/* Settling may close a connection, whose handler may finish other exchanges: until nothing is left. */
+static void settle_all(struct px_worker *worker)
+{
+    struct px_net_exchange *x;
+    while ((x = px_exchange_pop(&worker->round)))
+        x->kind->settle(x);
+}
+
 /* The end of a round: the handler finishes what it parked, and the responses go out. */
 static void finish_round(struct px_worker *worker)
 {
@@ -118,9 +127,7 @@ static void finish_round(struct px_worker *worker)
         worker->wave_due = false;
         worker->handler.wave(worker->handler.context, worker->index);
     }
-    struct px_connection *c;
-    while ((c = px_connection_queue_pop(&worker->round)))
-        px_connection_respond(c);
+    settle_all(worker);
 }
 
 static void serve_rounds(struct px_worker *worker)
@@ -130,10 +137,8 @@ static void serve_rounds(struct px_worker *worker)
         struct px_connection_queue again = worker->again;
         worker->again = (struct px_connection_queue){0};
         struct px_connection *c;
-        while ((c = px_connection_queue_pop(&again))) {
-            c->is_queued = false;
-            px_connection_advance(c);
-        }
+        while ((c = px_connection_pop(&again)))
+            c->protocol->advance(c);
         finish_round(worker);
     }
 }
@@ -167,7 +172,7 @@ static void begin_draining(struct px_worker *worker)
 static void close_all(struct px_worker *worker)
 {
     struct px_connection *c;
-    while ((c = px_connection_queue_pop(&worker->again))) {
+    while ((c = px_connection_pop(&worker->again))) {
         worker->has_cut = true;
         px_connection_close(c);
     }
@@ -185,15 +190,18 @@ static bool is_drained(const struct px_worker *worker)
 {
     return worker->listeners.n == 0 &&
            atomic_load_explicit(&worker->n_connections, memory_order_relaxed) ==
-               worker->n_lingering;
+               worker->n_lingering &&
+           worker->n_long == 0;
 }
 
 static void wake_up(struct px_worker *worker)
 {
     px_loop_poll(&worker->loop, worker->again.first != NULL);
     px_response_update_date(&worker->date, worker->loop.now_ns);
+    worker->wave_due |= px_task_list_run(&worker->tasks);
     serve_rounds(worker);
     px_loop_expire(&worker->loop);
+    settle_all(worker); /* what handlers have finished because its time was over */
     if (worker->handler.loop_busy)
         worker->handler.loop_busy(worker->handler.context, worker->index,
                                   px_clock_monotonic_ns() - worker->loop.now_ns);
@@ -210,6 +218,17 @@ void px_worker_run(struct px_worker *worker)
         wake_up(worker);
     }
     close_all(worker);
+    worker->has_cut |= worker->n_long > 0;
+    px_task_list_close(&worker->tasks);
+    finish_round(worker); /* handlers finish what they were told to abandon */
+}
+
+bool px_worker_post(struct px_worker *worker, struct px_loop_task *task)
+{
+    enum px_task_posting posting = px_task_list_post(&worker->tasks, task);
+    if (posting == PX_TASK_POSTED_FIRST)
+        px_loop_wake(&worker->loop);
+    return posting != PX_TASK_REFUSED;
 }
 
 void px_worker_set_phase(struct px_worker *worker, enum px_worker_phase phase)
@@ -218,13 +237,22 @@ void px_worker_set_phase(struct px_worker *worker, enum px_worker_phase phase)
     px_loop_wake(&worker->loop);
 }
 
+static void on_tick(struct px_deadline *deadline)
+{
+    px_exchange_tick(PX_CONTAINER_OF(deadline, struct px_worker, tick));
+}
+
 static void init_waits(struct px_worker *worker)
 {
     const struct px_net_config *config = &worker->config;
     const unsigned timeouts_ms[PX_WAITS] = {
-        [PX_WAIT_IDLE] = config->idle_timeout_ms,   [PX_WAIT_LAST] = LAST_REQUEST_MS,
-        [PX_WAIT_HEAD] = config->header_timeout_ms, [PX_WAIT_BODY] = config->body_timeout_ms,
-        [PX_WAIT_WRITE] = config->write_timeout_ms, [PX_WAIT_LINGER] = LINGER_MS,
+        [PX_WAIT_IDLE] = config->idle_timeout_ms,
+        [PX_WAIT_LAST] = LAST_REQUEST_MS,
+        [PX_WAIT_HEAD] = config->header_timeout_ms,
+        [PX_WAIT_BODY] = config->body_timeout_ms,
+        [PX_WAIT_WRITE] = config->write_timeout_ms,
+        [PX_WAIT_LINGER] = LINGER_MS,
+        [PX_WAIT_ANSWER] = UINT_MAX,
     };
     for (int wait = 0; wait < PX_WAITS; wait++) {
         px_deadline_list_init(&worker->waits[wait], timeouts_ms[wait] * PX_NS_PER_MS,
@@ -233,12 +261,18 @@ static void init_waits(struct px_worker *worker)
     }
     px_deadline_list_init(&worker->pauses, ACCEPT_PAUSE_MS * PX_NS_PER_MS, resume_accepting);
     px_loop_add_list(&worker->loop, &worker->pauses);
+    px_deadline_list_init(&worker->ticks, PX_EXCHANGE_TICK_MS * PX_NS_PER_MS, on_tick);
+    px_loop_add_list(&worker->loop, &worker->ticks);
 }
 
-static struct px_exchange_pool make_pool(const struct px_net_config *config)
+static struct px_http1_pool make_pool(struct px_worker *worker)
 {
+    const struct px_net_config *config = &worker->config;
     size_t input_max = config->body_bytes_max * INPUT_BODIES_MAX;
-    return (struct px_exchange_pool){
+    return (struct px_http1_pool){
+        .worker = worker,
+        .kind = &px_http1_kind,
+        .stops_at_head = worker->handler.streams != NULL,
         .limits = {config->header_bytes_max, config->body_bytes_max},
         .arena_bytes_max = config->arena_bytes_max,
         .input_bytes_max = input_max > INPUT_BYTES_MIN ? input_max : INPUT_BYTES_MIN,
@@ -257,7 +291,7 @@ enum px_code px_worker_init(struct px_worker *worker, unsigned index,
     if (code != PX_OK)
         return code;
     init_waits(worker);
-    worker->exchanges = make_pool(config);
+    worker->exchanges = make_pool(worker);
     px_response_update_date(&worker->date, worker->loop.now_ns);
     for (size_t i = 0; i < worker->listeners.n && code == PX_OK; i++) {
         struct px_acceptor *acceptor = &worker->acceptors[i];
@@ -270,12 +304,18 @@ enum px_code px_worker_init(struct px_worker *worker, unsigned index,
 
 void px_worker_deinit(struct px_worker *worker)
 {
+    px_task_list_close(&worker->tasks); /* of a worker that never ran */
+    for (struct px_net_exchange *x = worker->long_first, *next; x; x = next) {
+        next = x->long_next;
+        x->kind->destroy(x);
+    }
+    worker->long_first = NULL;
     for (struct px_connection *c = worker->unused, *next; c; c = next) {
         next = c->next;
         px_free(c);
     }
     worker->unused = NULL;
-    px_exchange_pool_deinit(&worker->exchanges);
+    px_http1_pool_deinit(&worker->exchanges);
     px_listeners_close(&worker->listeners);
     px_loop_deinit(&worker->loop);
 }

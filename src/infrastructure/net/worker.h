@@ -2,9 +2,9 @@
 /*
  * A worker: one thread with its event loop, listeners and connections. Private to this folder.
  *
- * One wake-up is a row of rounds. In a round every ready connection reads and hands at most one
- * request to the handler; then the handler's wave is called once, and the responses are sent. What is
- * still in the buffers (pipelining) makes the next round.
+ * One wake-up is a row of rounds. In a round every ready connection reads and hands requests to the handler, HTTP/1
+ * at most one; then the handler's wave is called once, and the responses are sent. What is still in the
+ * buffers (pipelining) makes the next round. Tasks of other threads run before the first wave.
  *
  * Phases: RUNNING; ANNOUNCING (everything is served, but every response asks the client to close);
  * DRAINING (no new connections; what is in flight is answered, and who is between two requests may send
@@ -15,9 +15,11 @@
 #define PX_INFRASTRUCTURE_NET_WORKER_H
 
 #include "infrastructure/net/exchange.h"
+#include "infrastructure/net/http1/exchange.h"
+#include "infrastructure/net/http1/response.h"
 #include "infrastructure/net/listener.h"
-#include "infrastructure/net/loop.h"
-#include "infrastructure/net/response.h"
+#include "infrastructure/net/loop/loop.h"
+#include "infrastructure/net/loop/tasks.h"
 #include "infrastructure/net/server.h"
 
 #include <stdatomic.h>
@@ -37,6 +39,7 @@ enum px_wait {
     PX_WAIT_BODY,     /* for more of a body */
     PX_WAIT_WRITE,    /* until the client takes more of the response */
     PX_WAIT_LINGER,   /* until the client has read the response and closes */
+    PX_WAIT_ANSWER,   /* for the handler, without an end */
     PX_WAITS,
 };
 
@@ -71,12 +74,17 @@ struct px_worker {
     struct px_complaint paused, dropped;
 
     struct px_deadline_list waits[PX_WAITS];
-    struct px_exchange_pool exchanges;
+    struct px_http1_pool exchanges;
     struct px_connection *unused; /* connection structs */
     size_t n_lingering;
-    struct px_connection_queue round; /* handled, not yet answered */
+    struct px_exchange_queue round;   /* to be settled after the wave */
     struct px_connection_queue again; /* answered, with bytes of a further request */
     bool wave_due;
+    struct px_net_exchange *long_first; /* exchanges that wait for their handler */
+    size_t n_long;
+    struct px_deadline_list ticks; /* for deadlines of long exchanges */
+    struct px_deadline tick;
+    struct px_task_list tasks;
     struct px_response_date date;
     struct px_err err; /* scratch */
     bool has_cut;      /* a request was cut off in CUTTING */
@@ -95,6 +103,9 @@ void px_worker_deinit(struct px_worker *worker); /* zeroed is fine */
 
 /* Serves until DRAINING is done or CUTTING; the body of the worker's thread. */
 void px_worker_run(struct px_worker *worker);
+
+/* Runs `task` on the worker's thread; false when that has ended. Threads: any. */
+bool px_worker_post(struct px_worker *worker, struct px_loop_task *task);
 
 /* Moves the phase forward. Threads: any. */
 void px_worker_set_phase(struct px_worker *worker, enum px_worker_phase phase);

@@ -12,8 +12,8 @@
  * Ownership: the loop borrows sources and lists; remove a source before its descriptor is closed.
  * Threads: everything on the loop's own thread, except px_loop_wake.
  */
-#ifndef PX_INFRASTRUCTURE_NET_LOOP_H
-#define PX_INFRASTRUCTURE_NET_LOOP_H
+#ifndef PX_INFRASTRUCTURE_NET_LOOP_LOOP_H
+#define PX_INFRASTRUCTURE_NET_LOOP_LOOP_H
 
 #include "shared/err.h"
 
@@ -22,7 +22,7 @@
 
 enum {
     PX_LOOP_EVENTS_MAX = 256, /* sources called in one wake-up */
-    PX_LOOP_LISTS_MAX = 8,
+    PX_LOOP_LISTS_MAX = 16,
 };
 
 struct px_loop_source {

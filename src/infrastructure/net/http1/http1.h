@@ -12,11 +12,13 @@
  * - The request borrows from the buffer. The buffer may move between calls (the parser notices) but
  *   not between DONE and the end of the request's use.
  * - A chunked body is joined in place; the bytes of chunk lines are removed from the buffer.
+ * - A body may be taken in pieces instead (px_http1_stream): then the head moves to memory of its own, and after each
+ *   call the body that has come is `piece`, which px_http1_drop_piece removes.
  *
  * What is refused, and why, is in docs/architecture/http1.md. Allocates nothing. Threads: one at a time.
  */
-#ifndef PX_INFRASTRUCTURE_NET_HTTP1_H
-#define PX_INFRASTRUCTURE_NET_HTTP1_H
+#ifndef PX_INFRASTRUCTURE_NET_HTTP1_HTTP1_H
+#define PX_INFRASTRUCTURE_NET_HTTP1_HTTP1_H
 
 #include "application/ports/http.h"
 
@@ -25,7 +27,12 @@ enum {
     PX_HTTP1_CHUNK_LINE_MAX = 256, /* a chunk's size with its extensions, CRLF included */
 };
 
-enum px_http1_result { PX_HTTP1_DONE = 1, PX_HTTP1_MORE, PX_HTTP1_BAD };
+enum px_http1_result {
+    PX_HTTP1_DONE = 1,
+    PX_HTTP1_MORE,
+    PX_HTTP1_BAD,
+    PX_HTTP1_HEAD, /* with stops_at_head, once: the head is complete; call again for the body */
+};
 
 enum px_http1_stage {
     PX_HTTP1_START = 0, /* before the request line; one empty line is passed over */
@@ -45,6 +52,7 @@ struct px_http1_limits {
 };
 
 struct px_http1 {
+    bool stops_at_head; /* set by the caller, kept by reset */
     /* What has been parsed; complete at DONE. After BAD it holds what came before the fault. */
     struct px_http_request request;
     bool keep_alive;      /* at DONE: the client wants the connection to stay open */
@@ -63,6 +71,7 @@ struct px_http1 {
     size_t body_end;    /* and, as far as it is joined, ends here */
     uint64_t body_left; /* of the Content-Length or of the current chunk */
     bool has_host, has_length, chunked, wants_close, wants_keep_alive;
+    bool streams; /* the body is taken in pieces; `request` is not in the buffer */
     struct px_http_header headers[PX_HTTP1_HEADERS_MAX];
 };
 
@@ -86,6 +95,26 @@ static inline bool px_http1_has_head(const struct px_http1 *parser)
 {
     return parser->stage >= PX_HTTP1_BODY;
 }
+
+/*
+ * At HEAD: the body will be taken in pieces, without a limit on their sum. `head` is a copy of the first px_http1_head_len bytes
+ * of the buffer, and the request borrows from it from now on; the buffer goes on behind them.
+ */
+void px_http1_stream(struct px_http1 *parser, const char *head);
+
+static inline size_t px_http1_head_len(const struct px_http1 *parser)
+{
+    return parser->at;
+}
+
+/* After px_http1_parse of a stream's body, MORE or DONE: the body at the start of `bytes`. */
+static inline struct px_str px_http1_piece(const struct px_http1 *parser, const char *bytes)
+{
+    return px_str_n(bytes, parser->body_end);
+}
+
+/* After MORE: forgets the piece; returns how many bytes the caller removes from the start of the buffer. */
+size_t px_http1_drop_piece(struct px_http1 *parser);
 
 /* Bytes that are known to be missing from a buffer of `len`; 0 when unknown. */
 size_t px_http1_missing(const struct px_http1 *parser, size_t len);

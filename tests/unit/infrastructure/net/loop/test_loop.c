@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The event loop: sources, deadlines, wake-ups. Times are pushed by hand, never measured. */
 #include "harness.h"
-#include "infrastructure/net/loop.h"
+#include "infrastructure/net/loop/loop.h"
 #include "shared/compiler.h"
 
 #include <fcntl.h>

@@ -22,7 +22,7 @@
  * difference between fast and slow paths); waiting for the empty line before looking at anything
  * (a client that speaks another protocol would hang until its timeout).
  */
-#include "infrastructure/net/http1.h"
+#include "infrastructure/net/http1/http1.h"
 
 #include <endian.h>
 
@@ -222,6 +222,7 @@ static enum px_code read_version(struct px_http1 *p, struct px_str version, stru
         return px_err_hint(err, "send the request as HTTP/1.1");
     }
     p->http10 = version.ptr[7] == '0';
+    p->request.version = p->http10 ? PX_HTTP_1_0 : PX_HTTP_1_1;
     return PX_OK;
 }
 
@@ -378,8 +379,6 @@ static enum px_code finish_head(struct px_http1 *p, struct px_err *err)
                           "headers: Content-Length and Transfer-Encoding exclude each other");
     if (p->chunked && p->http10)
         return px_err_set(err, PX_E_INVALID, "headers: HTTP/1.0 has no Transfer-Encoding");
-    if (p->body_left > p->limits.body_bytes_max)
-        return refuse_body_size(p, err);
     p->keep_alive = !p->wants_close && (!p->http10 || p->wants_keep_alive);
     p->expect_continue = p->expect_continue && !p->http10;
     p->body_at = p->body_end = p->at;
@@ -410,7 +409,7 @@ static enum px_code read_chunk_line(struct px_http1 *p, struct px_str line, stru
     if (n == 0 || (n < line.len && (extension.len == 0 || extension.ptr[0] != ';')))
         return px_err_set(err, PX_E_INVALID,
                           "chunked body: expected a chunk's size in hexadecimal");
-    if (size > p->limits.body_bytes_max - (p->body_end - p->body_at))
+    if (!p->streams && size > p->limits.body_bytes_max - (p->body_end - p->body_at))
         return refuse_body_size(p, err);
     p->body_left = size;
     p->stage = size ? PX_HTTP1_CHUNK_DATA : PX_HTTP1_TRAILERS;
@@ -474,8 +473,26 @@ static enum px_http1_result end_chunk(struct px_http1 *p, const char *bytes, siz
     return PX_HTTP1_DONE;
 }
 
-static enum px_http1_result take_body(struct px_http1 *p, size_t len)
+/* Takes what has come of a stream's body with a known length. */
+static enum px_http1_result take_part(struct px_http1 *p, size_t len)
 {
+    size_t n = len - p->at < p->body_left ? len - p->at : (size_t)p->body_left;
+    p->at = p->scanned = p->body_end = p->at + n;
+    p->body_left -= n;
+    if (p->body_left)
+        return PX_HTTP1_MORE;
+    p->stage = PX_HTTP1_COMPLETE;
+    return PX_HTTP1_DONE;
+}
+
+static enum px_http1_result take_body(struct px_http1 *p, size_t len, struct px_err *err)
+{
+    if (p->streams)
+        return take_part(p, len);
+    if (p->body_left > p->limits.body_bytes_max) {
+        refuse_body_size(p, err);
+        return PX_HTTP1_BAD;
+    }
     if (len - p->body_at < p->body_left)
         return PX_HTTP1_MORE;
     p->body_end = p->at = p->body_at + (size_t)p->body_left;
@@ -487,7 +504,7 @@ static enum px_http1_result take_body(struct px_http1 *p, size_t len)
 static enum px_http1_result step(struct px_http1 *p, char *bytes, size_t len, struct px_err *err)
 {
     if (p->stage == PX_HTTP1_BODY)
-        return take_body(p, len);
+        return take_body(p, len, err);
     if (p->stage == PX_HTTP1_CHUNK_DATA)
         return join_chunk(p, bytes, len);
     if (p->stage == PX_HTTP1_CHUNK_END)
@@ -511,6 +528,8 @@ static void close_gap(struct px_http1 *p, char *bytes, size_t *len)
     *len -= gap;
 }
 
+static const char root[] = "/"; /* the path of http://host */
+
 static void move_str(struct px_str *s, const char *from, const char *to)
 {
     if (s->ptr)
@@ -520,7 +539,8 @@ static void move_str(struct px_str *s, const char *from, const char *to)
 /* The buffer has moved since the last call: so do the pointers into it. */
 static void follow_buffer(struct px_http1 *p, const char *bytes)
 {
-    move_str(&p->request.path, p->base, bytes);
+    if (p->request.path.ptr != root)
+        move_str(&p->request.path, p->base, bytes);
     move_str(&p->request.query, p->base, bytes);
     for (size_t i = 0; i < p->request.n_headers; i++) {
         move_str(&p->headers[i].name, p->base, bytes);
@@ -537,33 +557,64 @@ void px_http1_init(struct px_http1 *parser, const struct px_http1_limits *limits
 void px_http1_reset(struct px_http1 *parser)
 {
     struct px_http1_limits limits = parser->limits;
+    bool stops_at_head = parser->stops_at_head;
     /* Not the table: n_headers says how much of it counts. */
     memset(parser, 0, offsetof(struct px_http1, headers));
     parser->limits = limits;
+    parser->stops_at_head = stops_at_head;
+    parser->request.version = PX_HTTP_1_1;
     parser->line_budget = limits.header_bytes_max;
     parser->request.headers = parser->headers;
+}
+
+static enum px_http1_result end_head(struct px_http1 *p)
+{
+    if (p->request.path.len == 0)
+        p->request.path = px_str_n(root, 1);
+    return PX_HTTP1_HEAD;
 }
 
 enum px_http1_result px_http1_parse(struct px_http1 *parser, char *bytes, size_t *len,
                                     struct px_err *err)
 {
     PX_ASSERT(parser->stage != PX_HTTP1_COMPLETE && *len >= parser->at);
-    if (parser->base != bytes && parser->base)
+    if (parser->base != bytes && parser->base && !parser->streams)
         follow_buffer(parser, bytes);
     parser->base = bytes;
     enum px_http1_result result;
     do {
+        bool had_head = px_http1_has_head(parser);
         result = step(parser, bytes, *len, err);
+        if (parser->stops_at_head && !had_head && px_http1_has_head(parser))
+            return end_head(parser);
     } while (result == PX_HTTP1_DONE && parser->stage != PX_HTTP1_COMPLETE);
     if (result == PX_HTTP1_MORE)
         close_gap(parser, bytes, len);
     if (result != PX_HTTP1_DONE)
         return result;
-    if (parser->request.path.len == 0)
-        parser->request.path = px_str("/"); /* http://host without a path */
-    parser->request.body = px_str_n(bytes + parser->body_at, parser->body_end - parser->body_at);
+    end_head(parser);
+    if (!parser->streams)
+        parser->request.body =
+            px_str_n(bytes + parser->body_at, parser->body_end - parser->body_at);
     parser->consumed = parser->at;
     return PX_HTTP1_DONE;
+}
+
+void px_http1_stream(struct px_http1 *parser, const char *head)
+{
+    PX_ASSERT(px_http1_has_head(parser) && parser->body_at == parser->at);
+    follow_buffer(parser, head);
+    parser->streams = true;
+    parser->at = parser->scanned = parser->body_at = parser->body_end = 0;
+}
+
+size_t px_http1_drop_piece(struct px_http1 *parser)
+{
+    size_t n = parser->body_end;
+    PX_ASSERT(parser->streams && parser->at == n);
+    parser->scanned -= n;
+    parser->at = parser->body_end = 0;
+    return n;
 }
 
 size_t px_http1_missing(const struct px_http1 *parser, size_t len)

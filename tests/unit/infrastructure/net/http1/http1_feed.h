@@ -7,7 +7,7 @@
 #define PX_TESTS_HTTP1_FEED_H
 
 #include "harness.h"
-#include "infrastructure/net/http1.h"
+#include "infrastructure/net/http1/http1.h"
 #include "shared/alloc.h"
 
 struct feed {

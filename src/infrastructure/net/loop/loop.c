@@ -6,7 +6,7 @@
  * left is reported again), while edge triggering must read until EAGAIN, which is a second recv per
  * request. Interest changes only when a response does not fit into the socket's buffer.
  */
-#include "infrastructure/net/loop.h"
+#include "infrastructure/net/loop/loop.h"
 
 #include "shared/clock.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The head of a response: status lines, dates, and the headers that each status may have. */
 #include "harness.h"
-#include "infrastructure/net/response.h"
+#include "infrastructure/net/http1/response.h"
 #include "shared/clock.h"
 
 #include <time.h>

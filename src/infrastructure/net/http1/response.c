@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "infrastructure/net/response.h"
+#include "infrastructure/net/http1/response.h"
 
 #include "shared/clock.h"
 
@@ -97,6 +97,7 @@ void px_response_write_head(struct px_buf *out, const struct px_http_exchange *e
     static const struct px_str date_name = PX_STR("Date: "), crlf = PX_STR("\r\n"),
                                type_name = PX_STR("Content-Type: "),
                                length_name = PX_STR("Content-Length: "),
+                               chunked_line = PX_STR("Transfer-Encoding: chunked\r\n"),
                                close_line = PX_STR("Connection: close\r\n"),
                                keep_alive_line = PX_STR("Connection: keep-alive\r\n");
     write_status_line(out, exchange->status);
@@ -109,9 +110,13 @@ void px_response_write_head(struct px_buf *out, const struct px_http_exchange *e
             px_buf_text(out, exchange->content_type);
             write_literal(out, crlf);
         }
-        write_literal(out, length_name);
-        px_buf_u64(out, body_len);
-        write_literal(out, crlf);
+        if (body_len == PX_RESPONSE_CHUNKED) {
+            write_literal(out, chunked_line);
+        } else {
+            write_literal(out, length_name);
+            px_buf_u64(out, body_len);
+            write_literal(out, crlf);
+        }
     }
     if (connection != PX_RESPONSE_DEFAULT)
         write_literal(out, connection == PX_RESPONSE_CLOSE ? close_line : keep_alive_line);

@@ -5,10 +5,13 @@
  * Written: Date, Content-Type and Content-Length as the status allows them, Connection where the
  * default of the client's protocol version would be wrong, then the handler's own headers.
  */
-#ifndef PX_INFRASTRUCTURE_NET_RESPONSE_H
-#define PX_INFRASTRUCTURE_NET_RESPONSE_H
+#ifndef PX_INFRASTRUCTURE_NET_HTTP1_RESPONSE_H
+#define PX_INFRASTRUCTURE_NET_HTTP1_RESPONSE_H
 
 #include "application/ports/http.h"
+
+/* As the length of a body: it is sent in chunks. */
+#define PX_RESPONSE_CHUNKED SIZE_MAX
 
 enum { PX_RESPONSE_DATE_LEN = 29 }; /* "Sun, 06 Nov 1994 08:49:37 GMT" */
 
@@ -30,7 +33,7 @@ void px_response_update_date(struct px_response_date *date, uint64_t monotonic_n
 /* May a response with this status have a body (RFC 9110, 6.4.1)? */
 bool px_response_has_body(int status);
 
-/* Appends the head of `exchange`'s response with a body of `body_len` bytes to `out`. */
+/* Appends the head of `exchange`'s response with a body of `body_len` bytes (or PX_RESPONSE_CHUNKED) to `out`. */
 void px_response_write_head(struct px_buf *out, const struct px_http_exchange *exchange,
                             size_t body_len, const struct px_response_date *date,
                             enum px_response_connection connection);
