@@ -29,21 +29,16 @@ struct packing {
     const struct px_keys *keys;
     void *nodes;
     struct px_keyed_tree *out;
-    uint32_t *place;  /* of a node among those of its tree */
-    uint32_t *leaves; /* under a node */
-    uint32_t *queue;  /* left siblings of pairs that begin a group */
+    uint32_t *place;      /* of a node among those of its tree */
+    uint32_t *leaves;     /* under a node */
+    uint32_t *queue;      /* left siblings of pairs that begin a group */
+    uint32_t *split_keys; /* of its splits by thresholds */
     size_t pairs_per_line;
 };
 
 static bool has_window(const struct px_node *node)
 {
     return node->kind == PX_NODE_SET || node->kind == PX_NODE_VALUES;
-}
-
-static uint32_t split_key(const struct packing *packing, const struct px_node *node)
-{
-    return has_window(node) ? px_keys_window(packing->keys, node)
-                            : px_keys_split(packing->keys, node);
 }
 
 static uint32_t leaf_key(const struct packing *packing, const struct px_node *node)
@@ -217,12 +212,16 @@ static enum px_code pack_trees(const struct px_forest_ir *ir, struct px_keyed_no
         .place = px_alloc(most, sizeof *packing.place),
         .leaves = px_alloc(most, sizeof *packing.leaves),
         .queue = px_alloc(most, sizeof *packing.queue),
+        .split_keys = px_alloc(most, sizeof *packing.split_keys),
         .pairs_per_line = PX_CACHE_LINE / node_size(nodes) / 2,
     };
-    bool room = packing.place && packing.leaves && packing.queue;
+    bool room = packing.place && packing.leaves && packing.queue && packing.split_keys;
     for (size_t t = 0; room && t < nodes->n_trees; t++) {
         packing.out = &nodes->trees[t];
         place_tree(&packing);
+        const struct px_tree *tree = packing.out->tree;
+        px_keys_splits(nodes->keys, &ir->nodes.items[tree->first_node], tree->n_nodes,
+                       packing.split_keys);
         if (nodes->wide)
             pack_tree_wide(&packing);
         else
@@ -231,6 +230,7 @@ static enum px_code pack_trees(const struct px_forest_ir *ir, struct px_keyed_no
     px_free(packing.place);
     px_free(packing.leaves);
     px_free(packing.queue);
+    px_free(packing.split_keys);
     return room ? PX_OK : px_ir_no_memory(err);
 }
 

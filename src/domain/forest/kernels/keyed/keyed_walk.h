@@ -22,7 +22,8 @@ static void NAMED(pack_tree)(const struct packing *packing)
             continue;
         }
         uint32_t column = px_keys_column(packing->keys, node) * (PX_KEY_LANES / SCALE);
-        out[place].key = split_key(packing, node);
+        out[place].key =
+            has_window(node) ? px_keys_window(packing->keys, node) : packing->split_keys[i];
         out[place].column = (COLUMN)(column | (has_window(node) ? HAS_WINDOW : 0));
         out[place].left = (LEFT)packing->place[node->left];
     }

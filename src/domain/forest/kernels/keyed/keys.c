@@ -39,10 +39,12 @@ static uint64_t split_u64(const struct px_node *node)
     return ordered_u64(node->threshold) - (node->kind == PX_NODE_LT);
 }
 
-/* Place of a feature among the used ones. */
+/* Place of a feature among the used ones: its own number when all before it are used. */
 static size_t used_place(const struct px_forest_ir *ir, uint32_t feature)
 {
     const uint32_t *at = ir->used_features.items;
+    if (feature < ir->used_features.len && at[feature] == feature)
+        return feature;
     for (size_t n = ir->used_features.len; n > 1;) {
         size_t half = n / 2;
         at += at[half] <= feature ? half : 0;
@@ -55,7 +57,7 @@ uint32_t px_keys_column(const struct px_keys *keys, const struct px_node *node)
 {
     size_t place = used_place(keys->ir, node->feature);
     unsigned below = keys->readings[place] & ((1U << px_reading_of(node)) - 1U);
-    return keys->first_column[place] + (uint32_t)__builtin_popcount(below);
+    return keys->first_column[place] + (below ? (uint32_t)__builtin_popcount(below) : 0);
 }
 
 /* Which readings the splits need of each used feature. */
@@ -157,26 +159,63 @@ static enum px_code make_ranks(struct px_keys *keys, struct px_err *err)
     return PX_OK;
 }
 
-/* Number of ranks below `x`. */
-static uint32_t rank_of(const uint64_t *ranks, size_t n, uint64_t x)
+/*
+ * Thresholds whose ranks are searched side by side. The ranks of a large forest lie in memory far away, and where
+ * the next threshold lies is as good as random: one search after the other would wait for every line.
+ */
+struct searches {
+    size_t n;
+    uint32_t longest;
+    const uint64_t *ranks[PX_KEY_LANES]; /* of the column */
+    uint32_t at[PX_KEY_LANES], left[PX_KEY_LANES];
+    uint64_t key[PX_KEY_LANES];
+    uint32_t *out[PX_KEY_LANES];
+};
+
+static void add_search(const struct px_keys *keys, struct searches *s, const struct px_node *node,
+                       uint32_t *out)
 {
-    const uint64_t *at = ranks;
-    for (; n > 0; n /= 2) {
-        size_t half = n / 2;
-        if (at[half] < x) {
-            at += half + 1;
-            n--;
-        }
-    }
-    return (uint32_t)(at - ranks);
+    const struct px_key_column *column = &keys->columns[px_keys_column(keys, node)];
+    s->ranks[s->n] = &keys->ranks[column->first_rank];
+    s->at[s->n] = 0;
+    s->left[s->n] = column->n_ranks;
+    s->key[s->n] = split_u64(node);
+    s->out[s->n++] = out;
+    s->longest = column->n_ranks > s->longest ? column->n_ranks : s->longest;
 }
 
-uint32_t px_keys_split(const struct px_keys *keys, const struct px_node *node)
+/* Each becomes the number of the column's ranks below its key; a column has at least one. */
+static void run_searches(struct searches *s)
 {
-    if (keys->ir->type == PX_TYPE_FP32)
-        return ordered_u32((float)node->threshold) - (node->kind == PX_NODE_LT);
-    const struct px_key_column *column = &keys->columns[px_keys_column(keys, node)];
-    return rank_of(&keys->ranks[column->first_rank], column->n_ranks, split_u64(node));
+    for (uint32_t longest = s->longest; longest > 1; longest -= longest / 2) {
+        for (size_t i = 0; i < s->n; i++) {
+            uint32_t half = s->left[i] / 2, last = half ? half - 1 : 0;
+            s->at[i] += (s->ranks[i][s->at[i] + last] < s->key[i]) * half; /* no branch */
+            s->left[i] -= half;
+        }
+    }
+    for (size_t i = 0; i < s->n; i++)
+        *s->out[i] = s->at[i] + (s->ranks[i][s->at[i]] < s->key[i]);
+    s->n = 0;
+    s->longest = 0;
+}
+
+void px_keys_splits(const struct px_keys *keys, const struct px_node *nodes, size_t n,
+                    uint32_t *ret)
+{
+    struct searches s = {0};
+    for (size_t i = 0; i < n; i++) {
+        if (!is_threshold(&nodes[i]))
+            continue;
+        if (keys->ir->type == PX_TYPE_FP32) {
+            ret[i] = ordered_u32((float)nodes[i].threshold) - (nodes[i].kind == PX_NODE_LT);
+            continue;
+        }
+        add_search(keys, &s, &nodes[i], &ret[i]);
+        if (s.n == PX_KEY_LANES)
+            run_searches(&s);
+    }
+    run_searches(&s);
 }
 
 /* Adds a window of `n` words whose bits are all as `right` says; 0 when it cannot be. */

@@ -66,8 +66,9 @@ uint32_t px_keys_column(const struct px_keys *keys, const struct px_node *node);
 /* The window of a SET or VALUES split. */
 uint32_t px_keys_window(const struct px_keys *keys, const struct px_node *node);
 
-/* The key of an LT or LE split in its column. */
-uint32_t px_keys_split(const struct px_keys *keys, const struct px_node *node);
+/* The keys of the LT and LE splits among `n` nodes in their columns; those of others are left alone. */
+void px_keys_splits(const struct px_keys *keys, const struct px_node *nodes, size_t n,
+                    uint32_t *ret);
 
 /* Keys of rows [first, first + n), n <= PX_KEY_LANES, as one chunk; keys of lanes from n on are 0. */
 void px_keys_encode(const struct px_keys *keys, const struct px_matrix *rows, size_t first,
