@@ -43,6 +43,23 @@ static size_t favourite(const struct px_plan *plan, size_t class)
     return best;
 }
 
+bool px_plan_estimate(struct px_plan *plan, size_t kernel)
+{
+    struct px_plan_kernel *k = &plan->kernels[kernel];
+    double most =
+        plan->input.ir->nodes.len > PX_PLAN_LARGE_NODES ? PX_PLAN_HOPELESS_LARGE : PX_PLAN_HOPELESS;
+    bool has_a_chance = false;
+    for (size_t class = 0; class < PX_PLAN_CLASSES; class ++) {
+        double cycles = plan->table[kernel]->estimate(&plan->input, (size_t)1 << class);
+        size_t best = favourite(plan, class);
+        if (cycles <= 0)
+            return true; /* compiling says why not */
+        k->cycles[class] = cycles;
+        has_a_chance |= cycles <= most * plan->kernels[best].cycles[class];
+    }
+    return has_a_chance;
+}
+
 /* Measured nanoseconds per predicted cycle; 0 when the class was not measured. */
 static double measured_rate(const struct px_plan_kernel *k, size_t class)
 {

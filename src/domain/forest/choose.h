@@ -11,6 +11,12 @@
 /* Asks a usable kernel what each class costs. */
 void px_plan_predict(struct px_plan *plan, size_t kernel);
 
+/*
+ * Asks a kernel that is not compiled what each class would cost. False when it would be a candidate in none.
+ * Some other kernel must be usable.
+ */
+bool px_plan_estimate(struct px_plan *plan, size_t kernel);
+
 /* Is the kernel usable, and its cost, as far as it is known, near enough to the least of the class? */
 bool px_plan_is_candidate(const struct px_plan *plan, size_t kernel, size_t class);
 

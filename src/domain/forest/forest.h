@@ -88,7 +88,8 @@ struct px_forest_choice {
 
 struct px_forest_self_test {
     bool done, passed;
-    size_t n_kernels; /* compared with the walker; 0 when no other kernel supports the forest */
+    size_t n_kernels;  /* compared with the walker; 0 when no other kernel supports the forest */
+    size_t n_untested; /* that support it but do not serve it, and were not compiled for the test */
     /* That each chosen one scored in batches of many sizes; when the walker alone is chosen, each of the others. */
     size_t n_rows;
 };

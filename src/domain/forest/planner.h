@@ -11,6 +11,9 @@
  * - A kernel is a candidate for a class when its predicted cost is within PX_PLAN_HOPELESS of the least
  *   there, or when both it and that least were measured and the model was wrong. Only candidates are
  *   measured and chosen, so noise alone does not lead to what the model says is far worse.
+ * - A kernel that makes an estimate (kernel.h) is compiled only when that leaves it a chance: within
+ *   PX_PLAN_HOPELESS of the least cost of some class or, since compiling takes a time per node, of a large forest
+ *   within PX_PLAN_HOPELESS_LARGE.
  * - A kernel that no class has chosen is dropped: its compiled form is freed, why is remembered.
  * - A forced kernel is taken for all classes, or refused with the reason.
  * - When memory is short, kernels other than the last of the table are refused for it, and nothing is
@@ -35,7 +38,9 @@ enum {
 #define PX_PLAN_MEASURE_NS          UINT64_C(10000000)
 #define PX_PLAN_MEASURE_NS_PER_NODE UINT64_C(100)
 
-#define PX_PLAN_HOPELESS 4.0 /* times the least predicted cost */
+#define PX_PLAN_HOPELESS       4.0 /* times the least predicted cost */
+#define PX_PLAN_HOPELESS_LARGE 1.5 /* the same of an estimate, for a forest of more than */
+#define PX_PLAN_LARGE_NODES    (1 << 18)
 
 extern const struct px_kernel *const px_kernels[PX_KERNELS]; /* the walker last */
 
@@ -53,7 +58,8 @@ struct px_plan_kernel {
     bool usable; /* compiled, and may be run */
     void *compiled;
     bool refused; /* not for this forest, this processor or this memory: `reason` says why */
-    double cycles[PX_PLAN_CLASSES]; /* predicted for a call of 2^class rows; 0 when not asked */
+    /* Predicted for a call of 2^class rows, estimated if it was not compiled; 0 when not asked. */
+    double cycles[PX_PLAN_CLASSES];
     double
         call_ns[PX_PLAN_CLASSES]; /* measured for the same, the least of a few; 0 when it was not */
     enum px_kernel_state state;

@@ -6,7 +6,8 @@
  * get a special or a random value if some tree uses them, else 0: a few bytes of file can declare millions.
  *
  * The comparison. The walker scores each row once; every other kernel scores them in batches of many sizes,
- * and some of them one by one. Kernels that the plan has dropped are compiled again, one at a time. What
+ * and some of them one by one. Kernels that the plan has dropped are compiled again, one at a time, unless the
+ * forest is large: then it would take longer than all else, and say nothing about the kernels that serve. What
  * limits the work is counted in rows, values and predicted cycles, never in time: the same model always
  * gets the same test. Where the limits allow fewer different rows than are to be scored, rows repeat, so
  * that large batches are tested on large models too.
@@ -22,6 +23,8 @@ enum {
     ROW_VALUES_MAX = 1 << 20, /* random values that are made; more rows repeat them */
     SINGLE_ROWS = 64,         /* that are scored one by one as well */
 };
+
+#define DROPPED_NODES_MAX PX_PLAN_LARGE_NODES /* of a forest whose dropped kernels are tested */
 
 /* Predicted cycles, so that the test of a huge model ends soon and tests the same rows everywhere. */
 #define WALKER_CYCLES_MAX  1e8
@@ -165,6 +168,7 @@ struct trial {
     struct px_rng rng;
     size_t made;      /* the block that `rows` and `want` hold, plus one */
     size_t n_kernels; /* tested so far */
+    size_t n_untested;
     size_t n_rows,
         n_rows_dropped; /* the fewest in batches, of kernels that serve and of dropped ones */
     bool serves;        /* some tested kernel does */
@@ -284,8 +288,8 @@ static enum px_code test_kernel(struct trial *trial, const struct px_plan *plan,
 }
 
 /*
- * Tests a kernel of the plan, compiled again if it was dropped; nothing when it refuses, or when there is
- * not the memory to compile again what will not serve.
+ * Tests a kernel of the plan, compiled again if it was dropped; nothing when it refuses, when the forest is too
+ * large, or when there is not the memory to compile again what will not serve.
  */
 static enum px_code test_one(struct trial *trial, size_t kernel, struct px_err *err)
 {
@@ -294,9 +298,13 @@ static enum px_code test_one(struct trial *trial, size_t kernel, struct px_err *
         return PX_OK;
     if (planned->usable)
         return test_kernel(trial, trial->plan, kernel, err);
-    enum px_code code = px_plan_compile(&trial->spare, kernel, NULL);
+    size_t before = trial->n_kernels;
+    enum px_code code = PX_OK;
+    if (trial->ir->nodes.len <= DROPPED_NODES_MAX)
+        code = px_plan_compile(&trial->spare, kernel, NULL);
     if (code == PX_OK && trial->spare.kernels[kernel].usable)
         code = test_kernel(trial, &trial->spare, kernel, err);
+    trial->n_untested += trial->n_kernels == before;
     px_plan_drop(&trial->spare, kernel);
     return code == PX_E_NO_MEMORY ? PX_OK : code;
 }
@@ -354,6 +362,7 @@ enum px_code px_selftest_plan(const struct px_plan *plan, size_t n_rows, uint64_
     *ret = (struct px_forest_self_test){.done = code == PX_OK || code == PX_E_INTERNAL,
                                         .passed = code == PX_OK,
                                         .n_kernels = trial.n_kernels,
+                                        .n_untested = trial.n_untested,
                                         .n_rows = trial.n_kernels ? fewest : 0};
     deinit_trial(&trial);
     return code;

@@ -18,8 +18,9 @@ void px_selftest_rows_repeated(const struct px_forest_ir *ir, struct px_rng *rng
                                struct px_matrix *rows, size_t n_distinct);
 
 /*
- * Compares the kernels of a plan with the walker: those that it uses, and those that it dropped, compiled
- * again as far as memory allows; of a forced plan the forced one alone. `ret` says how much was done.
+ * Compares the kernels of a plan with the walker: those that it uses, and of forests of up to PX_PLAN_LARGE_NODES
+ * nodes those that it dropped, compiled again as far as memory allows; of a forced plan the forced one
+ * alone. `ret` says how much was done.
  * PX_E_INTERNAL names the kernel and row; PX_E_NO_MEMORY for a kernel that serves.
  */
 PX_MUST_USE enum px_code px_selftest_plan(const struct px_plan *plan, size_t n_rows, uint64_t seed,

@@ -34,6 +34,12 @@ struct px_kernel {
     /* Bytes of scratch for a call with at most `n_rows` rows, a multiple of PX_CACHE_LINE; monotonic. */
     size_t (*scratch_size)(const struct px_kernel_input *input, const void *compiled,
                            size_t n_rows);
+    /*
+     * NULL, or about what cost() will say, rather less than more, from the input alone and in a small part
+     * of the time that compiling takes: what is hopeless even so need not be compiled. 0 when compile will
+     * refuse.
+     */
+    double (*estimate)(const struct px_kernel_input *input, size_t n_rows);
     /* Predicted processor cycles of one call with `n_rows` rows; the planner corrects it by measuring. */
     double (*cost)(const struct px_kernel_input *input, const void *compiled, size_t n_rows);
     /*

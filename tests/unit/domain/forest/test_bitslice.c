@@ -168,6 +168,29 @@ static void check_forest(const struct px_forest_ir *ir)
     }
 }
 
+/* What is estimated too high is never compiled; what is estimated far too low, in vain. */
+static void check_estimates(const struct px_forest_ir *ir)
+{
+    static const struct px_kernel *const table[] = {&px_bitslice64_kernel, &px_bitslice256_kernel,
+                                                    &px_bitslice512_kernel};
+    for (size_t k = 0; k < PX_ARRAY_LEN(table); k++) {
+        struct px_plan plan;
+        px_plan_init_empty(&plan, ir, table, PX_ARRAY_LEN(table));
+        CHECK_OK(px_plan_compile(&plan, k, NULL));
+        for (size_t n = 1; n <= 512; n *= 2) {
+            double estimate = table[k]->estimate(&plan.input, n);
+            if (!plan.kernels[k].usable) {
+                CHECK_DOUBLE(estimate, 0.0);
+                continue;
+            }
+            double cost = table[k]->cost(&plan.input, plan.kernels[k].compiled, n);
+            CHECK(estimate <= 1.1 * cost);
+            CHECK(estimate >= cost / 3);
+        }
+        px_plan_deinit(&plan);
+    }
+}
+
 PX_TEST(trees_of_every_number_of_leaves)
 {
     struct px_rng rng = px_rng(2);
@@ -179,6 +202,7 @@ PX_TEST(trees_of_every_number_of_leaves)
             ir.trees.items[ir.trees.len - 1].output = (uint32_t)px_rng_below(&rng, 2);
         }
         CHECK_OK(px_ir_finish(&ir, NULL));
+        check_estimates(&ir);
         check_forest(&ir);
         px_ir_deinit(&ir);
     }
@@ -205,6 +229,7 @@ PX_TEST(trees_that_ask_one_question_a_level)
         tree->depth = depth;
     }
     CHECK_OK(px_ir_finish(&ir, NULL));
+    check_estimates(&ir);
     check_forest(&ir);
     px_ir_deinit(&ir);
 }
@@ -220,6 +245,7 @@ PX_TEST(forests_are_cut_into_groups)
         ir.trees.items[t].output = (uint32_t)t % 3;
     }
     CHECK_OK(px_ir_finish(&ir, NULL));
+    check_estimates(&ir);
     for (size_t k = 0; k < PX_ARRAY_LEN(kernels); k++) {
         if (is_available(&ir, kernels[k]))
             check_margins(&ir, kernels[k], 700);
@@ -244,6 +270,7 @@ PX_TEST(what_does_not_fit_is_refused_with_the_reason)
     add_tree(&ir, &rng, 4, 0);
     add_tree(&ir, &rng, 257, 0);
     CHECK_OK(px_ir_finish(&ir, NULL));
+    check_estimates(&ir);
     check_refusal(&ir, "tree 1 has 257 leaves, at most 256");
     ir.aggregate = PX_AGGREGATE_MAX;
     check_refusal(&ir, "its trees are not summed");

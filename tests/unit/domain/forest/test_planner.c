@@ -127,6 +127,26 @@ static const struct px_kernel kernel_2 = {.name = "other",
 static const struct px_kernel *const table[ALL] = {&kernel_0, &kernel_1, &kernel_2,
                                                    &px_walker_kernel};
 
+/* The third fake as a kernel that makes an estimate: half of its cost. */
+static double estimate_2(const struct px_kernel_input *input, size_t n_rows)
+{
+    CHECK(input->codes || input->codes_refusal);
+    if (fakes[2].refusal)
+        return 0;
+    return (fakes[2].cycles_call + fakes[2].cycles_row * (double)n_rows) / 2;
+}
+
+static const struct px_kernel estimating_kernel = {.name = "estimating",
+                                                   .compile = compile_2,
+                                                   .destroy = destroy_fake,
+                                                   .bytes = fake_bytes,
+                                                   .scratch_size = fake_scratch_size,
+                                                   .estimate = estimate_2,
+                                                   .cost = fake_cost,
+                                                   .margins = fake_margins};
+static const struct px_kernel *const estimating_table[ALL] = {
+    &kernel_0, &kernel_1, &estimating_kernel, &px_walker_kernel};
+
 static void add_stump(struct px_forest_ir *ir, uint32_t feature, double threshold)
 {
     static const double values[] = {1.0, 2.0};
@@ -143,17 +163,22 @@ static void add_stump(struct px_forest_ir *ir, uint32_t feature, double threshol
     ir->trees.items[ir->trees.len - 1].weight = 1.0;
 }
 
-/* A forest of 40 stumps: the walker's cost is 1000 cycles a row. */
-static void make_forest(struct px_forest_ir *ir)
+static void make_forest_of(struct px_forest_ir *ir, uint32_t n_trees)
 {
     px_ir_init(ir, PX_FOREST_XGBOOST_JSON, PX_TYPE_FP32, 1000);
     ir->n_features = FEATURES;
     ir->n_margins = ir->n_outputs = 1;
     ir->base = px_arena_zalloc(&ir->arena, 1, sizeof *ir->base);
     CHECK(ir->base);
-    for (uint32_t t = 0; t < 40; t++)
-        add_stump(ir, t % FEATURES, (double)t / 8);
+    for (uint32_t t = 0; t < n_trees; t++)
+        add_stump(ir, t % FEATURES, (double)(t % 40) / 8);
     CHECK_OK(px_ir_finish(ir, NULL));
+}
+
+/* A forest of 40 stumps: the walker's cost is 1000 cycles a row. */
+static void make_forest(struct px_forest_ir *ir)
+{
+    make_forest_of(ir, 40);
 }
 
 /* Three kernels as the models of real ones are: good at few rows, good at many, and like the first. */
@@ -276,6 +301,74 @@ PX_TEST(a_kernel_that_is_hopeless_by_the_model_is_neither_measured_nor_chosen)
     CHECK_INT(px_plan_describe_kernel(&plan, 2).state, PX_KERNEL_SLOWER);
     CHECK_CONTAINS(px_plan_describe_kernel(&plan, 2).reason,
                    "4.00 times as long as plain (predicted");
+    px_plan_deinit(&plan);
+    px_ir_deinit(&ir);
+}
+
+PX_TEST(what_is_hopeless_by_its_estimate_is_not_compiled_to_plan)
+{
+    struct px_forest_ir ir;
+    struct px_plan plan;
+    struct px_plan_options options = {.kernels = estimating_table, .n_kernels = ALL};
+    struct px_forest_self_test result;
+    make_forest(&ir);
+    reset_fakes();
+    fakes[2].cycles_row = 300 * 2 * PX_PLAN_HOPELESS + 1;
+    CHECK_OK(px_plan_init_with(&plan, &ir, &options, NULL));
+    CHECK_INT(fakes[2].n_compiled, 0);
+    CHECK_INT(px_plan_describe_kernel(&plan, 2).state, PX_KERNEL_SLOWER);
+    CHECK_CONTAINS(px_plan_describe_kernel(&plan, 2).reason,
+                   "4.00 times as long as plain (predicted");
+    CHECK_OK(px_selftest_plan(&plan, 20, 1, &result, NULL));
+    CHECK_INT(result.n_kernels, 3); /* a small forest: all are tested */
+    CHECK_INT(result.n_untested, 0);
+    CHECK_INT(fakes[2].n_compiled, 1);
+    px_plan_deinit(&plan);
+    px_ir_deinit(&ir);
+}
+
+PX_TEST(an_estimate_is_not_taken_for_the_cost)
+{
+    struct px_forest_ir ir;
+    struct px_plan plan;
+    struct px_plan_options options = {.kernels = estimating_table, .n_kernels = ALL};
+    make_forest(&ir);
+    reset_fakes();
+    fakes[2].cycles_row = 590; /* estimated as 295, less than the 300 of "plain" */
+    CHECK_OK(px_plan_init_with(&plan, &ir, &options, NULL));
+    CHECK_INT(fakes[2].n_compiled, 1);
+    CHECK_STR(px_str(chosen(&plan, 1)), "plain");
+    px_plan_deinit(&plan);
+    fakes[2].refusal = "it does not like stumps"; /* compiling says so, an estimate cannot */
+    CHECK_OK(px_plan_init_with(&plan, &ir, &options, NULL));
+    CHECK_INT(px_plan_describe_kernel(&plan, 2).state, PX_KERNEL_REFUSED);
+    CHECK_STR(px_str(px_plan_describe_kernel(&plan, 2).reason), "it does not like stumps");
+    px_plan_deinit(&plan);
+    px_ir_deinit(&ir);
+}
+
+PX_TEST(a_large_forest_is_compiled_and_tested_for_what_may_serve_it_alone)
+{
+    struct px_forest_ir ir;
+    struct px_plan plan;
+    struct px_plan_options options = {.kernels = estimating_table, .n_kernels = ALL};
+    struct px_forest_self_test result;
+    make_forest_of(&ir, PX_PLAN_LARGE_NODES / 3 + 1);
+    reset_fakes();
+    fakes[2].cycles_row = 300 * 2 * PX_PLAN_HOPELESS_LARGE - 1;
+    CHECK_OK(px_plan_init_with(&plan, &ir, &options, NULL));
+    CHECK_INT(fakes[2].n_compiled, 1);
+    px_plan_deinit(&plan);
+    reset_fakes();
+    fakes[2].cycles_row = 300 * 2 * PX_PLAN_HOPELESS_LARGE + 1;
+    CHECK_OK(px_plan_init_with(&plan, &ir, &options, NULL));
+    CHECK_STR(px_str(chosen(&plan, 1)), "plain");
+    CHECK_STR(px_str(chosen(&plan, 512)), "wide");
+    CHECK_OK(px_selftest_plan(&plan, 20, 1, &result, NULL));
+    CHECK(result.passed);
+    CHECK_INT(result.n_kernels, 2);
+    CHECK_INT(result.n_untested, 1);
+    CHECK_INT(fakes[2].n_compiled, 0);
     px_plan_deinit(&plan);
     px_ir_deinit(&ir);
 }
@@ -576,6 +669,9 @@ PX_TEST_MAIN(
     T(kernels_that_are_equal_within_the_noise_keep_the_places_of_the_model)
     T(a_disturbed_round_does_not_count)
     T(a_kernel_that_is_hopeless_by_the_model_is_neither_measured_nor_chosen)
+    T(what_is_hopeless_by_its_estimate_is_not_compiled_to_plan)
+    T(an_estimate_is_not_taken_for_the_cost)
+    T(a_large_forest_is_compiled_and_tested_for_what_may_serve_it_alone)
     T(a_model_that_is_wrong_by_far_is_overruled_by_what_was_measured)
     T(measuring_keeps_to_its_budget)
     T(a_clock_that_stands_still_measures_nothing)

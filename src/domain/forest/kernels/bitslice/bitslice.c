@@ -175,23 +175,37 @@ static size_t bitslice_scratch_size(const struct px_kernel_input *input, const v
     return size;
 }
 
-static double bitslice_cost(const struct px_kernel_input *input, const void *compiled, size_t n)
+static double cycles_of(const struct px_kernel_input *input, const struct px_slice_work *work,
+                        const struct px_slice_forms *f, size_t n)
 {
-    const struct px_slice *slice = compiled;
-    const struct px_slice_forms *f = slice->forms;
     const struct px_slice_form *form = form_for(f, n);
     bool narrow = form != f->wide;
     size_t blocks = (n + form->lanes - 1) / form->lanes;
     size_t groups = (n + PX_SLICE_GROUP - 1) / PX_SLICE_GROUP;
-    double predicates = slice->n_predicate_operations * f->predicate;
-    double trees = (double)slice->n_network_loads * f->load + (double)slice->trees.len * f->index;
+    double predicates = work->predicate_operations * f->predicate;
+    double trees = work->network_loads * f->load + (double)work->n_trees * f->index;
     double block =
         narrow ? NARROW_PREDICATE * predicates + NARROW_TREE * trees : predicates + trees;
     double row = (double)input->codes->n_slots * f->code;
-    double leaves = (double)slice->units.len * f->leaf *
+    double leaves = (double)work->n_units * f->leaf *
                     (input->ir->type == PX_TYPE_FP32 ? 1.0 : 2.0) *
-                    (f->byte_tables && slice->leaf_slots > 64 ? 2.0 : 1.0);
+                    (f->byte_tables && work->large_tables ? 2.0 : 1.0);
     return (double)blocks * block + (double)n * row + (double)(groups * PX_SLICE_GROUP) * leaves;
+}
+
+static double bitslice_cost(const struct px_kernel_input *input, const void *compiled, size_t n)
+{
+    const struct px_slice *slice = compiled;
+    return cycles_of(input, &slice->work, slice->forms, n);
+}
+
+static double estimate(const struct px_kernel_input *input, const struct px_slice_forms *forms,
+                       size_t n)
+{
+    struct px_slice_work work;
+    if (!px_slice_estimate(input, &work))
+        return 0;
+    return cycles_of(input, &work, forms, n);
 }
 
 static size_t bitslice_bytes(const void *compiled)
@@ -215,53 +229,74 @@ static enum px_code compile(const struct px_kernel_input *input, const struct px
     return code;
 }
 
+static const struct px_slice_forms forms_64 = {
+    .wide = &px_slice_form_64,
+    .code = 12,
+    .predicate = 1.5,
+    .load = 2,
+    .index = 90,
+    .leaf = 2,
+};
+
 static enum px_code compile_64(const struct px_kernel_input *input, void **ret, struct px_err *err)
 {
-    static const struct px_slice_forms forms = {
-        .wide = &px_slice_form_64,
-        .code = 12,
-        .predicate = 1.5,
-        .load = 2,
-        .index = 90,
-        .leaf = 2,
-    };
-    return compile(input, &forms, ret, err);
+    return compile(input, &forms_64, ret, err);
 }
+
+static double estimate_64(const struct px_kernel_input *input, size_t n)
+{
+    return estimate(input, &forms_64, n);
+}
+
+#if defined(__x86_64__)
+static const struct px_slice_forms forms_256 = {
+    .wide = &px_slice_form_256,
+    .code = 10,
+    .predicate = 3,
+    .load = 1.5,
+    .index = 100,
+    .leaf = 1.2,
+};
+
+static const struct px_slice_forms forms_512 = {
+    .wide = &px_slice_form_512,
+    .narrow = &px_slice_form_128,
+    .byte_tables = true,
+    .code = 4.5,
+    .predicate = 4.7,
+    .load = 2,
+    .index = 60,
+    .leaf = 0.25,
+};
+#endif
 
 static enum px_code compile_256(const struct px_kernel_input *input, void **ret, struct px_err *err)
 {
 #if defined(__x86_64__)
-    static const struct px_slice_forms forms = {
-        .wide = &px_slice_form_256,
-        .code = 10,
-        .predicate = 3,
-        .load = 1.5,
-        .index = 100,
-        .leaf = 1.2,
-    };
     if (px_processor_has_avx2())
-        return compile(input, &forms, ret, err);
+        return compile(input, &forms_256, ret, err);
 #endif
     (void)input;
     (void)ret;
     return px_err_set(err, PX_E_UNSUPPORTED, "the processor has no AVX2");
 }
 
+static double estimate_256(const struct px_kernel_input *input, size_t n)
+{
+#if defined(__x86_64__)
+    if (px_processor_has_avx2())
+        return estimate(input, &forms_256, n);
+#endif
+    (void)input;
+    (void)n;
+    return 0;
+}
+
 static enum px_code compile_512(const struct px_kernel_input *input, void **ret, struct px_err *err)
 {
 #if defined(__x86_64__)
-    static const struct px_slice_forms forms = {
-        .wide = &px_slice_form_512,
-        .narrow = &px_slice_form_128,
-        .byte_tables = true,
-        .code = 4.5,
-        .predicate = 4.7,
-        .load = 2,
-        .index = 60,
-        .leaf = 0.25,
-    };
     if (px_processor_has_avx512())
-        return compile(input, &forms, ret, err);
+        return compile(input, &forms_512, ret, err);
 #endif
     (void)input;
     (void)ret;
@@ -269,11 +304,22 @@ static enum px_code compile_512(const struct px_kernel_input *input, void **ret,
                       "the processor has no AVX-512 with byte permutes (VBMI) and GFNI");
 }
 
+static double estimate_512(const struct px_kernel_input *input, size_t n)
+{
+#if defined(__x86_64__)
+    if (px_processor_has_avx512())
+        return estimate(input, &forms_512, n);
+#endif
+    (void)input;
+    (void)n;
+    return 0;
+}
+
 #define KERNEL(lanes)                                                                              \
     {                                                                                              \
         .name = "bitslice" #lanes, .compile = compile_##lanes, .destroy = bitslice_destroy,        \
-        .bytes = bitslice_bytes, .scratch_size = bitslice_scratch_size, .cost = bitslice_cost,     \
-        .margins = bitslice_margins,                                                               \
+        .bytes = bitslice_bytes, .scratch_size = bitslice_scratch_size,                            \
+        .estimate = estimate_##lanes, .cost = bitslice_cost, .margins = bitslice_margins,          \
     }
 
 const struct px_kernel px_bitslice64_kernel = KERNEL(64);

@@ -101,6 +101,14 @@ struct px_slice_group {
     uint32_t first_batch, n_batches;
 };
 
+/* What a block of rows takes, for the cost. */
+struct px_slice_work {
+    double predicate_operations; /* of vectors, that answer all predicates */
+    double network_loads;        /* table entries that all trees read */
+    size_t n_trees, n_units;
+    bool large_tables; /* leaf tables have more than 64 entries */
+};
+
 struct px_slice_forms; /* which instruction set scores how many rows; bitslice.c */
 
 struct px_slice {
@@ -117,9 +125,8 @@ struct px_slice {
     PX_VEC(struct px_slice_group) groups;
     uint8_t *tables; /* of leaves */
     size_t tables_size;
-    size_t n_network_loads;        /* table entries that all trees read, for the cost */
-    double n_predicate_operations; /* vector operations that answer all predicates, for the cost */
-    uint32_t leaf_slots;           /* entries of every leaf table: 64, 128 or 256 */
+    struct px_slice_work work;
+    uint32_t leaf_slots; /* entries of every leaf table: 64, 128 or 256 */
     uint32_t
         places_max; /* of any group's table: predicates, two constants and the slots of programs */
 };
@@ -161,6 +168,13 @@ struct px_slice_form {
 PX_MUST_USE enum px_code px_slice_compile(const struct px_kernel_input *input, bool byte_tables,
                                           struct px_slice **ret, struct px_err *err);
 void px_slice_destroy(struct px_slice *slice);
+
+/*
+ * About the work of what px_slice_compile would make, rather less than more, without making it. False when it
+ * would refuse.
+ */
+bool px_slice_estimate(const struct px_kernel_input *input, struct px_slice_work *ret);
+
 size_t px_slice_bytes(const struct px_slice *slice);
 
 extern const struct px_slice_form px_slice_form_64;

@@ -7,6 +7,8 @@
  */
 #include "domain/forest/kernels/bitslice/bitslice_program.h"
 
+#include <math.h>
+
 enum {
     GROUP_PREDICATES_MAX =
         10000, /* 640 KB of 512-bit answers: most of a second cache level of 1 MB */
@@ -26,7 +28,7 @@ struct layout {
     bool byte_tables;
     uint32_t *order;                 /* [n_trees]: trees in the order of scoring */
     uint64_t *marks;                 /* [n_predicates / 64 + 1]: bits, of the group being made */
-    uint16_t *place;                 /* [n_predicates]: in that group's table */
+    uint16_t *marked_before;         /* [n_predicates / 64 + 1]: in the words before */
     uint16_t *places;                /* [nodes of the largest tree]: of one tree's predicates */
     uint8_t *codes;                  /* [PX_SLICE_BATCH][PX_SLICE_LEAVES_MAX]: leaf of each index */
     size_t element_size;             /* of a leaf */
@@ -100,7 +102,18 @@ static uint32_t mark_tree(struct layout *l, const struct px_tree *tree)
     return n_new;
 }
 
-/* Moves the marked predicates to group_predicates, ascending. */
+/*
+ * Place of a predicate in its group's table: how many smaller ones are marked. A table of the places themselves would
+ * be thirty times as large as the marks, and each look into it a miss, when most thresholds are distinct.
+ */
+static uint16_t place_of(const struct layout *l, uint32_t predicate)
+{
+    uint64_t smaller = (UINT64_C(1) << (predicate % 64)) - 1;
+    int n = __builtin_popcountll(l->marks[predicate / 64] & smaller);
+    return (uint16_t)(l->marked_before[predicate / 64] + n);
+}
+
+/* Lists the marked predicates in group_predicates, ascending. */
 static bool take_marked(struct layout *l, struct px_slice_group *group)
 {
     struct px_slice *slice = l->slice;
@@ -110,10 +123,10 @@ static bool take_marked(struct layout *l, struct px_slice_group *group)
                         slice->group_predicates.len + group->n_predicates))
         return false;
     for (size_t w = 0; w < n_words; w++) {
+        l->marked_before[w] = (uint16_t)(slice->group_predicates.len - group->first_predicate);
         for (uint64_t left = l->marks[w]; left; left &= left - 1)
             slice->group_predicates.items[slice->group_predicates.len++] =
                 (uint32_t)(w * 64) + (uint32_t)__builtin_ctzll(left);
-        l->marks[w] = 0;
     }
     return true;
 }
@@ -122,10 +135,15 @@ static bool take_marked(struct layout *l, struct px_slice_group *group)
  * Vector operations that answer a predicate, for the cost: one with its prefix at hand, two more for each bit of
  * a new prefix; a set has a prefix for every sixteen classes.
  */
+static double prefix_operations(const struct px_code_column *column)
+{
+    double bits = 32 - __builtin_clz((column->n_codes - 1) | 1);
+    return bits > 4 ? 2 * (bits - 4) : 0;
+}
+
 static double count_operations(const struct px_code_column *column, uint32_t code, uint32_t before)
 {
-    double bits = 32 - __builtin_clz((column->n_codes - 1) | 1),
-           prefix = bits > 4 ? 2 * (bits - 4) : 0;
+    double prefix = prefix_operations(column);
     if (px_codes_is_class_column(column))
         return (column->n_codes / 16.0 + 1) * (prefix + 4);
     return code / 16 == before / 16 ? 1 : 1 + prefix;
@@ -140,7 +158,6 @@ static bool add_columns(struct layout *l, struct px_slice_group *group)
         uint32_t at = group->first_predicate + i, predicate = slice->group_predicates.items[at];
         uint32_t column = l->input->codes->predicates[predicate].column;
         bool first = slice->columns.len == group->first_column;
-        l->place[predicate] = (uint16_t)i;
         if (first || slice->columns.items[slice->columns.len - 1].column != column) {
             struct px_slice_column *added = px_vec_push(&slice->columns);
             if (!added)
@@ -149,7 +166,7 @@ static bool add_columns(struct layout *l, struct px_slice_group *group)
         }
         slice->columns.items[slice->columns.len - 1].n++;
         uint32_t code = l->input->codes->predicates[predicate].code;
-        slice->n_predicate_operations +=
+        slice->work.predicate_operations +=
             count_operations(&l->input->codes->columns[column], code, before);
         before = code;
     }
@@ -161,6 +178,7 @@ static bool add_columns(struct layout *l, struct px_slice_group *group)
 static size_t start_group(struct layout *l, size_t first, struct px_slice_group *group)
 {
     size_t end = first, n_trees = l->input->ir->trees.len;
+    memset(l->marks, 0, (l->input->codes->n_predicates / 64 + 1) * sizeof *l->marks);
     do
         group->n_predicates += mark_tree(l, tree_at(l, end++));
     while (end < n_trees &&
@@ -260,7 +278,7 @@ static bool lay_complete(struct layout *l, const struct px_tree *tree, struct px
     if (direct)
         return push_planes(l, out, ids);
     uint32_t n = (UINT32_C(1) << tree->depth) - 1;
-    slice->n_network_loads += n;
+    slice->work.network_loads += n;
     for (uint32_t i = 0; pushed && i < n; i++)
         pushed = push_id(slice, ids[i]);
     return pushed;
@@ -298,7 +316,7 @@ static bool finish_program(struct layout *l)
             done =
                 push_id(slice, i < tree->n_planes ? (uint16_t)*result++ : program->constant_place);
     }
-    slice->n_network_loads += STEP_COST * program->steps.len;
+    slice->work.network_loads += (double)(STEP_COST * program->steps.len);
     uint32_t places = program->constant_place + 2u + program->n_slots;
     slice->places_max = places > slice->places_max ? places : slice->places_max;
     uint16_t constant_place = program->constant_place;
@@ -318,7 +336,7 @@ static bool lay_tree(struct layout *l, const struct px_tree *tree, uint8_t *leaf
     for (uint32_t i = 0; i < tree->n_nodes; i++) {
         uint32_t node = tree->first_node + i;
         if (ir->nodes.items[node].kind != PX_NODE_LEAF)
-            l->places[i] = l->place[l->input->codes->predicate_of[node]];
+            l->places[i] = place_of(l, l->input->codes->predicate_of[node]);
     }
     if (is_nearly_complete(tree) || tree->n_leaves == 1)
         return lay_complete(l, tree, out, leaf_at);
@@ -464,10 +482,10 @@ static enum px_code reserve(struct layout *l, struct px_err *err)
                           slice->tables_size >> 20, most >> 20);
     slice->tables = px_alloc_aligned(PX_CACHE_LINE, slice->tables_size, 1);
     l->marks = px_alloc(l->input->codes->n_predicates / 64 + 1, sizeof *l->marks);
-    l->place = px_alloc(l->input->codes->n_predicates + 1, sizeof *l->place);
+    l->marked_before = px_alloc(l->input->codes->n_predicates / 64 + 1, sizeof *l->marked_before);
     l->places = px_alloc(nodes_max, sizeof *l->places);
     l->codes = px_alloc(PX_SLICE_BATCH, PX_SLICE_LEAVES_MAX);
-    bool complete = slice->tables && l->marks && l->place && l->places && l->codes;
+    bool complete = slice->tables && l->marks && l->marked_before && l->places && l->codes;
     return complete && order_trees(l) ? PX_OK : px_ir_no_memory(err);
 }
 
@@ -488,15 +506,65 @@ enum px_code px_slice_compile(const struct px_kernel_input *input, bool byte_tab
         code = px_ir_no_memory(err);
     px_free(l.order);
     px_free(l.marks);
-    px_free(l.place);
+    px_free(l.marked_before);
     px_free(l.places);
     px_free(l.codes);
     px_slice_program_deinit(&l.program);
+    l.slice->work.n_trees = l.slice->trees.len;
+    l.slice->work.n_units = l.slice->units.len;
+    l.slice->work.large_tables = l.slice->leaf_slots > 64;
     if (code == PX_OK)
         *ret = l.slice;
     else
         px_slice_destroy(l.slice);
     return code;
+}
+
+/*
+ * What the predicates of a column take when they are dealt to `n_groups` groups at random: of each group, the
+ * prefixes that one of its predicates has.
+ */
+static double estimate_column(const struct px_code_column *column, double n_groups)
+{
+    double n = column->n_predicates, n_prefixes = column->n_codes / 16.0 + 1;
+    if (px_codes_is_class_column(column))
+        return n * count_operations(column, 0, 0);
+    double missed = pow(1 - 1 / n_prefixes, n / n_groups);
+    return n + n_groups * n_prefixes * (1 - missed) * prefix_operations(column);
+}
+
+/*
+ * Table entries that the network of a tree reads. If the first two levels look direct, so do the others; every
+ * second selection of a program may be saved.
+ */
+static double estimate_loads(const struct px_kernel_input *input, const struct px_tree *tree)
+{
+    const uint32_t *predicate_of = &input->codes->predicate_of[tree->first_node];
+    if (!is_nearly_complete(tree))
+        return STEP_COST * tree->n_leaves / 2.0;
+    double n = (double)(UINT32_C(1) << tree->depth) - 1;
+    bool full = tree->n_leaves - 1 == (uint32_t)n;
+    bool direct = tree->depth < 2 || (full && predicate_of[1] == predicate_of[2]);
+    return direct ? 0 : n;
+}
+
+bool px_slice_estimate(const struct px_kernel_input *input, struct px_slice_work *ret)
+{
+    const struct px_codes *codes = input->codes;
+    const struct px_tree *tree;
+    *ret = (struct px_slice_work){0};
+    if (refuse(input, NULL) != PX_OK)
+        return false;
+    px_vec_foreach (tree, &input->ir->trees) {
+        ret->network_loads += estimate_loads(input, tree);
+        ret->n_units += tree->width;
+        ret->large_tables |= index_bits(tree) > 6;
+    }
+    double n_groups = fmax(1, (double)codes->n_predicates / GROUP_PREDICATES_MAX);
+    for (size_t c = 0; c < codes->n_columns; c++)
+        ret->predicate_operations += estimate_column(&codes->columns[c], n_groups);
+    ret->n_trees = input->ir->trees.len;
+    return true;
 }
 
 void px_slice_destroy(struct px_slice *slice)
