@@ -144,9 +144,10 @@ static void print_checks(FILE *out, const struct px_package *p,
     if (report->self_test_passed && info->self_test.n_kernels == 0)
         fputs("nothing to compare: the walker alone scores this model\n", out);
     else if (report->self_test_passed)
-        fprintf(out, "passed: %zu kernel%s and the walker agree on %zu rows\n",
+        fprintf(out, "passed: %zu kernel%s and the walker agree on %zu rows%s\n",
                 info->self_test.n_kernels, info->self_test.n_kernels == 1 ? "" : "s",
-                info->self_test.n_rows);
+                info->self_test.n_rows,
+                info->self_test.n_untested ? "; kernels that do not serve it were not tested" : "");
     else
         fprintf(out, "failed: %s\n", report->self_test_error.message);
     print_label(out, "golden");
