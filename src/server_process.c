@@ -14,8 +14,8 @@
  */
 #include "server_process.h"
 
-#include "infrastructure/net/server.h"
 #include "interfaces/rest/rest.h"
+#include "listening.h"
 #include "shared/clock.h"
 #include "shared/log.h"
 
@@ -23,23 +23,44 @@
 #include <pthread.h>
 #include <signal.h>
 
+enum { REFRESH_S = 10 };
+
+/* SIGHUP is blocked as well: without it here, it would end the process. */
 static void block_signals(sigset_t *stop_signals)
 {
+    sigset_t blocked;
     sigemptyset(stop_signals);
     sigaddset(stop_signals, SIGTERM);
     sigaddset(stop_signals, SIGINT);
-    pthread_sigmask(SIG_BLOCK, stop_signals, NULL);
+    blocked = *stop_signals;
+    sigaddset(&blocked, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &blocked, NULL);
     signal(SIGPIPE,
            SIG_IGN); /* a client that went away is an error of its socket, not of the process */
 }
 
-/* Waits for a stop signal, at most for `timeout` (NULL: for ever). */
-static void wait_signal(const sigset_t *stop_signals, const struct timespec *timeout)
+/* Waits for a signal, at most for `timeout` (NULL: for ever); 0 when none came. */
+static int wait_signal(const sigset_t *signals, const struct timespec *timeout)
 {
-    int signal_number;
+    int number;
     do {
-        signal_number = sigtimedwait(stop_signals, NULL, timeout);
-    } while (signal_number < 0 && errno == EINTR);
+        number = sigtimedwait(signals, NULL, timeout);
+    } while (number < 0 && errno == EINTR);
+    return number < 0 ? 0 : number;
+}
+
+/* The control thread's work while the server runs: looks after the certificate until a stop signal comes. */
+static void wait_for_stop(const sigset_t *stop_signals, struct px_listening *listening)
+{
+    const struct timespec refresh = {.tv_sec = REFRESH_S};
+    sigset_t signals = *stop_signals;
+    sigaddset(&signals, SIGHUP);
+    for (;;) {
+        int number = wait_signal(&signals, &refresh);
+        if (number != 0 && number != SIGHUP)
+            return;
+        px_listening_refresh(listening, number == SIGHUP);
+    }
 }
 
 static void drain(const struct px_config *config, struct px_serving *serving, struct px_net *net,
@@ -51,7 +72,7 @@ static void drain(const struct px_config *config, struct px_serving *serving, st
            PX_LOG_T("hint", "signal again to skip the delay"));
     px_serving_drain(serving);
     px_net_announce_stop(net);
-    wait_signal(stop_signals, &delay);
+    (void)wait_signal(stop_signals, &delay);
     pthread_sigmask(SIG_UNBLOCK, stop_signals, NULL); /* from here on a signal ends the process */
     bool clean = px_net_stop(net, (unsigned)config->server_drain_timeout_ms);
     if (clean)
@@ -61,11 +82,12 @@ static void drain(const struct px_config *config, struct px_serving *serving, st
                PX_LOG_I("drain_timeout_ms", config->server_drain_timeout_ms));
 }
 
-static struct px_net_config net_config(const struct px_config *config)
+static struct px_net_config net_config(const struct px_config *config,
+                                       const struct px_listening *listening)
 {
     return (struct px_net_config){
-        .host = config->server_host.ptr,
-        .port = (uint16_t)config->server_port,
+        .endpoints = listening->endpoints,
+        .tls = listening->tls,
         .n_loops = (unsigned)config->server_threads,
         .header_bytes_max = (size_t)config->server_header_bytes_max,
         .body_bytes_max = (size_t)config->server_body_bytes_max,
@@ -83,18 +105,38 @@ static size_t count_connections(void *net)
     return px_net_connections(net);
 }
 
+static void tell_where(const struct px_config *config, struct px_listening *listening,
+                       const struct px_net *net,
+                       void (*announce)(void *context, const char *urls[], size_t n_urls),
+                       void *context)
+{
+    const char *urls[PX_ENDPOINTS_MAX];
+    size_t n = listening->endpoints.n;
+    px_listening_describe(listening, net);
+    for (size_t i = 0; i < n; i++) {
+        urls[i] = listening->urls[i];
+        px_log(PX_LOG_INFO, "server.listening", PX_LOG_T("url", urls[i]),
+               PX_LOG_I("loops", config->server_threads));
+    }
+    announce(context, urls, n);
+}
+
 enum px_code px_server_process_run(const struct px_config *config, struct px_serving *serving,
-                                   void (*announce)(void *context, uint16_t port), void *context,
-                                   struct px_err *err)
+                                   void (*announce)(void *context, const char *urls[],
+                                                    size_t n_urls),
+                                   void *context, struct px_err *err)
 {
     struct px_rest *rest = NULL;
     struct px_net *net = NULL;
     sigset_t stop_signals;
+    struct px_listening listening;
     block_signals(&stop_signals);
-    enum px_code code = px_rest_create(serving, &rest, err);
+    enum px_code code = px_listening_init(&listening, config, err);
+    if (code == PX_OK)
+        code = px_rest_create(serving, &rest, err);
     if (code == PX_OK) {
         struct px_http_handler handler = px_rest_handler(rest);
-        struct px_net_config net_settings = net_config(config);
+        struct px_net_config net_settings = net_config(config, &listening);
         code = px_net_create(&net_settings, &handler, &net, err);
     }
     if (code == PX_OK) {
@@ -102,13 +144,12 @@ enum px_code px_server_process_run(const struct px_config *config, struct px_ser
         code = px_net_start(net, err);
     }
     if (code == PX_OK) {
-        px_log(PX_LOG_INFO, "server.listening", PX_LOG_S("host", config->server_host),
-               PX_LOG_U("port", px_net_port(net)), PX_LOG_I("loops", config->server_threads));
-        announce(context, px_net_port(net));
-        wait_signal(&stop_signals, NULL);
+        tell_where(config, &listening, net, announce, context);
+        wait_for_stop(&stop_signals, &listening);
         drain(config, serving, net, &stop_signals);
     }
     px_net_destroy(net);
     px_rest_destroy(rest);
+    px_listening_deinit(&listening);
     return code;
 }

@@ -8,7 +8,8 @@
 
 /* Serves until SIGTERM or SIGINT, drains, returns. See px_cli_services.serve. */
 enum px_code px_server_process_run(const struct px_config *config, struct px_serving *serving,
-                                   void (*announce)(void *context, uint16_t port), void *context,
-                                   struct px_err *err);
+                                   void (*announce)(void *context, const char *urls[],
+                                                    size_t n_urls),
+                                   void *context, struct px_err *err);
 
 #endif

@@ -140,7 +140,7 @@ static enum px_code parse_str(const struct px_config_key *key, struct px_str val
     if (strchr(key->unit, '|') && !is_one_of(value, key->unit))
         return px_err_set(err, PX_E_INVALID, "%s must be one of %s, got '%.*s'", key->name,
                           key->unit, PX_STR_ARG(value));
-    if (value.len == 0)
+    if (value.len == 0 && key->def[0]) /* where empty is the default it means "not set" */
         return px_err_set(err, PX_E_INVALID, "%s must not be empty", key->name);
     *ret = value;
     return PX_OK;

@@ -109,7 +109,19 @@ static struct px_connection *allocate(struct px_worker *worker)
     return c;
 }
 
-void px_connection_open(struct px_worker *worker, int fd, const struct px_err *refusal)
+/* Everything that an accepted socket needs; false when there is no memory for it. */
+static bool set_up(struct px_connection *c, struct px_tls *tls)
+{
+    if (tls) {
+        c->socket.layer = px_tls_layer_create(tls, c->socket.fd);
+        if (!c->socket.layer)
+            return false;
+    }
+    return px_loop_add(&c->worker->loop, &c->source, EPOLLIN, NULL) == PX_OK;
+}
+
+void px_connection_open(struct px_worker *worker, int fd, struct px_tls *tls,
+                        const struct px_err *refusal)
 {
     struct px_connection *c = allocate(worker);
     if (!c) {
@@ -121,8 +133,8 @@ void px_connection_open(struct px_worker *worker, int fd, const struct px_err *r
     c->socket = (struct px_socket){.fd = fd};
     c->source = (struct px_loop_source){fd, on_ready};
     c->interest = EPOLLIN;
-    if (px_loop_add(&worker->loop, &c->source, EPOLLIN, NULL) != PX_OK) {
-        close(fd);
+    if (!set_up(c, tls)) {
+        px_socket_close(&c->socket);
         c->next = worker->unused;
         worker->unused = c;
         return;

@@ -53,8 +53,9 @@ struct px_connection {
     size_t unacknowledged; /* when the wait for the reader began */
 };
 
-/* Takes an accepted socket over. With `refusal` it is answered with that error and closed. */
-void px_connection_open(struct px_worker *worker, int fd, const struct px_err *refusal);
+/* Takes an accepted socket over, `tls` may be NULL. With `refusal` it is answered with that error and closed. */
+void px_connection_open(struct px_worker *worker, int fd, struct px_tls *tls,
+                        const struct px_err *refusal);
 void px_connection_close(struct px_connection *connection);
 
 /* Sends the end of the stream and drops what the client still sends, for a while. The protocol has released it. */

@@ -6,6 +6,9 @@
  * that option also lets a second server of the same user take a part of the connections unnoticed.
  * Therefore the first socket of an address is bound without it, which fails when anybody listens
  * there; the option is set after the bind, and the other loops' sockets join.
+ *
+ * A Unix socket has nothing of that kind: the loops watch one socket, and who is first accepts. The file of a server that
+ * died is in the way of the next one; it is removed when nobody answers there.
  */
 #include "infrastructure/net/listener.h"
 
@@ -17,11 +20,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum {
     BACKLOG = 4096,
     PORT_ATTEMPTS = 8, /* a port that is free on one address may be taken on the next */
+    SOCKET_MODE = 0660,
 };
 
 static bool set_option(int fd, int level, int name, int value)
@@ -75,29 +81,29 @@ static int open_bound(const struct addrinfo *address, bool is_first)
     return -1;
 }
 
+static void add(struct px_listeners *set, int fd, struct px_tls *tls)
+{
+    set->items[set->n++] = (struct px_listener){fd, tls};
+}
+
+static void close_from(struct px_listeners *set, size_t n)
+{
+    while (set->n > n)
+        close(set->items[--set->n].fd);
+}
+
 /* Opens the socket of one address in every set. False with errno when one fails. */
-static bool open_address(const struct addrinfo *address, uint16_t *port, struct px_listeners *sets,
-                         size_t n_sets)
+static bool open_address(const struct addrinfo *address, struct px_tls *tls,
+                         struct px_listeners *sets, size_t n_sets, uint16_t *port)
 {
     for (size_t i = 0; i < n_sets; i++) {
         set_port(address->ai_addr, *port);
         int fd = open_bound(address, i == 0);
         if (fd < 0)
             return false;
-        sets[i].fds[sets[i].n++] = fd;
-        if (!read_port(fd, port))
+        add(&sets[i], fd, tls);
+        if (!read_port(fd, port) || listen(fd, BACKLOG) != 0)
             return false;
-    }
-    return true;
-}
-
-static bool listen_all(const struct px_listeners *sets, size_t n_sets)
-{
-    for (size_t i = 0; i < n_sets; i++) {
-        for (size_t k = 0; k < sets[i].n; k++) {
-            if (listen(sets[i].fds[k], BACKLOG) != 0)
-                return false;
-        }
     }
     return true;
 }
@@ -119,54 +125,133 @@ static enum px_code refuse_address(const char *host, uint16_t port, int error, s
     return PX_E_IO;
 }
 
-static enum px_code open_all(const struct addrinfo *addresses, const char *host, uint16_t *port,
-                             struct px_listeners *sets, size_t n_sets, struct px_err *err)
+static enum px_code open_all(const struct addrinfo *addresses, const struct px_endpoint *endpoint,
+                             struct px_tls *tls, struct px_listeners *sets, size_t n_sets,
+                             uint16_t *port, struct px_err *err)
 {
     int error = EADDRNOTAVAIL;
+    size_t before = sets[0].n;
     for (const struct addrinfo *a = addresses; a; a = a->ai_next) {
-        if (sets[0].n == PX_LISTENER_ADDRESSES_MAX)
+        if (sets[0].n == PX_LISTENERS_MAX)
             break;
-        if (open_address(a, port, sets, n_sets))
+        if (open_address(a, tls, sets, n_sets, port))
             continue;
         error = errno;
         /* A machine without IPv6 may still resolve a name to an IPv6 address. */
         if (!is_missing_family(error))
-            return refuse_address(host, *port, error, err);
+            return refuse_address(endpoint->host, *port, error, err);
     }
-    if (sets[0].n == 0)
-        return refuse_address(host, *port, error, err);
-    return listen_all(sets, n_sets) ? PX_OK : refuse_address(host, *port, errno, err);
+    return sets[0].n > before ? PX_OK : refuse_address(endpoint->host, *port, error, err);
 }
 
-enum px_code px_listeners_open(const char *host, uint16_t *port, struct px_listeners *sets,
-                               size_t n_sets, struct px_err *err)
+static enum px_code add_tcp(const struct px_endpoint *endpoint, struct px_tls *tls,
+                            struct px_listeners *sets, size_t n_sets, uint16_t *port,
+                            struct px_err *err)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     struct addrinfo *addresses = NULL;
-    uint16_t wanted = *port;
-    memset(sets, 0, n_sets * sizeof *sets);
-    int rc = getaddrinfo(host, "0", &hints, &addresses);
+    size_t before = sets[0].n;
+    int rc = getaddrinfo(endpoint->host, "0", &hints, &addresses);
     if (rc != 0) {
-        px_err_set(err, PX_E_IO, "listen on %s: %s", host,
+        px_err_set(err, PX_E_IO, "listen on %s: %s", endpoint->host,
                    rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
         return px_err_hint(err, "give an address of this machine, as 127.0.0.1, 0.0.0.0 or ::");
     }
     enum px_code code = PX_E_IO;
     for (int i = 0; i < PORT_ATTEMPTS && code != PX_OK; i++) {
-        *port = wanted;
-        code = open_all(addresses, host, port, sets, n_sets, err);
+        *port = endpoint->port;
+        code = open_all(addresses, endpoint, tls, sets, n_sets, port, err);
         for (size_t k = 0; code != PX_OK && k < n_sets; k++)
-            px_listeners_close(&sets[k]);
-        if (wanted != 0)
+            close_from(&sets[k], before);
+        if (endpoint->port != 0)
             break;
     }
     freeaddrinfo(addresses);
     return code;
 }
 
+static struct sockaddr_un unix_address(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    memcpy(address.sun_path, path,
+           strlen(path) + 1); /* px_endpoints_parse has checked that it fits */
+    return address;
+}
+
+/* Is the file a socket that nobody listens on? */
+static bool is_left_behind(const struct sockaddr_un *address)
+{
+    struct stat info;
+    if (lstat(address->sun_path, &info) != 0 || !S_ISSOCK(info.st_mode))
+        return false;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool refused = fd >= 0 && connect(fd, (const void *)address, sizeof *address) != 0 &&
+                   errno == ECONNREFUSED;
+    if (fd >= 0)
+        close(fd);
+    return refused;
+}
+
+/* Returns the descriptor, or -1 with errno. */
+static int open_unix(const char *path)
+{
+    struct sockaddr_un address = unix_address(path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    if (is_left_behind(&address))
+        unlink(path);
+    if (bind(fd, (const void *)&address, sizeof address) == 0 && chmod(path, SOCKET_MODE) == 0 &&
+        listen(fd, BACKLOG) == 0)
+        return fd;
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return -1;
+}
+
+static enum px_code add_unix(const struct px_endpoint *endpoint, struct px_listeners *sets,
+                             size_t n_sets, struct px_err *err)
+{
+    int fd = open_unix(endpoint->path);
+    for (size_t i = 0; fd >= 0 && i < n_sets; i++) {
+        int own = i == 0 ? fd : dup(fd); /* so that each set closes its own */
+        if (own < 0)
+            break;
+        add(&sets[i], own, NULL);
+        if (i + 1 == n_sets)
+            return PX_OK;
+    }
+    px_err_set(err, PX_E_IO, "listen on unix:%s: %s", endpoint->path, strerror(errno));
+    if (errno == EADDRINUSE)
+        px_err_hint(err,
+                    "another program listens there, or the file is no socket; choose another path");
+    return PX_E_IO;
+}
+
+enum px_code px_listeners_add(const struct px_endpoint *endpoint, struct px_tls *tls,
+                              struct px_listeners *sets, size_t n_sets, uint16_t *port,
+                              struct px_err *err)
+{
+    if (sets[0].n == PX_LISTENERS_MAX)
+        return px_err_set(err, PX_E_INVALID, "expected at most %d addresses to listen on",
+                          PX_LISTENERS_MAX);
+    if (endpoint->path)
+        return add_unix(endpoint, sets, n_sets, err);
+    return add_tcp(endpoint, endpoint->tls ? tls : NULL, sets, n_sets, port, err);
+}
+
 void px_listeners_close(struct px_listeners *set)
 {
-    for (size_t i = 0; i < set->n; i++)
-        close(set->fds[i]);
-    set->n = 0;
+    close_from(set, 0);
+}
+
+void px_listeners_forget(const struct px_endpoint *endpoint)
+{
+    struct sockaddr_un address;
+    if (!endpoint->path)
+        return;
+    address = unix_address(endpoint->path);
+    if (is_left_behind(&address)) /* else it is another server's by now */
+        unlink(endpoint->path);
 }

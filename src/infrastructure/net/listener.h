@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Listening sockets: one per address of the host and per loop, all on one port.
+ * Listening sockets: of TCP one per address of the host and per loop, all on one port; of a Unix socket one that the
+ * loops share.
  *
  * "localhost" and names may stand for an IPv4 and an IPv6 address; both are listened on. "::" takes
  * IPv4 as well. Threads: one at a time.
@@ -8,25 +9,34 @@
 #ifndef PX_INFRASTRUCTURE_NET_LISTENER_H
 #define PX_INFRASTRUCTURE_NET_LISTENER_H
 
-#include "shared/err.h"
+#include "infrastructure/net/endpoint.h"
+#include "infrastructure/net/tls/tls.h"
 
-#include <stdint.h>
+enum { PX_LISTENERS_MAX = 4 * PX_ENDPOINTS_MAX }; /* a host's name may have several addresses */
 
-enum { PX_LISTENER_ADDRESSES_MAX = 4 };
+struct px_listener {
+    int fd;
+    struct px_tls *tls; /* NULL: what is accepted is not encrypted */
+};
 
+/* What one loop listens on. Zeroed is empty. */
 struct px_listeners {
-    int fds[PX_LISTENER_ADDRESSES_MAX];
+    struct px_listener items[PX_LISTENERS_MAX];
     size_t n;
 };
 
 /*
- * Opens `n_sets` sets of non-blocking listeners on `host` and *port (0: the kernel chooses, and *port
- * says what). Fails with PX_E_IO when the address is taken, even by a socket that allows sharing: two
- * servers that silently share a port are worse than an error. On failure nothing stays open.
+ * Adds non-blocking listeners on an endpoint to each of `n_sets` sets; `tls` is for those that ask for it. *port gets the
+ * port of a TCP endpoint, which the kernel chose when the endpoint's is 0. Fails with PX_E_IO when the address is
+ * taken, even by a socket that allows sharing: two servers that silently share a port are worse than an error. What was
+ * added before stays, for px_listeners_close.
  */
-PX_MUST_USE enum px_code px_listeners_open(const char *host, uint16_t *port,
-                                           struct px_listeners *sets, size_t n_sets,
-                                           struct px_err *err);
+PX_MUST_USE enum px_code px_listeners_add(const struct px_endpoint *endpoint, struct px_tls *tls,
+                                          struct px_listeners *sets, size_t n_sets, uint16_t *port,
+                                          struct px_err *err);
 void px_listeners_close(struct px_listeners *set); /* closed or zeroed is fine */
+
+/* Removes the file of a Unix socket that px_listeners_add has made. */
+void px_listeners_forget(const struct px_endpoint *endpoint);
 
 #endif

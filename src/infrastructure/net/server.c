@@ -18,7 +18,8 @@ struct worker_thread {
 };
 
 struct px_net {
-    uint16_t port;
+    struct px_endpoints endpoints;
+    uint16_t ports[PX_ENDPOINTS_MAX];
     size_t n_threads; /* initialised, in `threads` */
     size_t n_started; /* of them, started and not joined */
     struct worker_thread *threads;
@@ -54,6 +55,17 @@ static enum px_code init_workers(struct px_net *net, const struct px_net_config 
     return PX_OK;
 }
 
+static enum px_code open_listeners(struct px_net *net, const struct px_net_config *config,
+                                   struct px_listeners *listeners, struct px_err *err)
+{
+    enum px_code code = PX_OK;
+    net->endpoints = config->endpoints;
+    for (size_t i = 0; code == PX_OK && i < net->endpoints.n; i++)
+        code = px_listeners_add(&net->endpoints.items[i], config->tls, listeners, config->n_loops,
+                                &net->ports[i], err);
+    return code;
+}
+
 static enum px_code open_server(struct px_net *net, const struct px_net_config *config,
                                 const struct px_http_handler *handler, struct px_err *err)
 {
@@ -62,7 +74,7 @@ static enum px_code open_server(struct px_net *net, const struct px_net_config *
     net->threads = px_alloc_aligned(PX_CACHE_LINE, n, sizeof *net->threads);
     enum px_code code = PX_E_NO_MEMORY;
     if (listeners && net->threads)
-        code = px_listeners_open(config->host, &net->port, listeners, n, err);
+        code = open_listeners(net, config, listeners, err);
     else
         px_err_set(err, code, "no memory for %zu event loops", n);
     if (code == PX_OK)
@@ -85,7 +97,6 @@ enum px_code px_net_create(const struct px_net_config *config,
     if (!net)
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for the HTTP server");
     init_waiting(net);
-    net->port = config->port;
     enum px_code code = open_server(net, config, handler, err);
     if (code == PX_OK)
         *ret = net;
@@ -94,9 +105,10 @@ enum px_code px_net_create(const struct px_net_config *config,
     return code;
 }
 
-uint16_t px_net_port(const struct px_net *net)
+uint16_t px_net_port(const struct px_net *net, size_t endpoint)
 {
-    return net->port;
+    PX_ASSERT(endpoint < net->endpoints.n);
+    return net->ports[endpoint];
 }
 
 static bool post(void *context, unsigned loop, struct px_loop_task *task)
@@ -201,6 +213,8 @@ void px_net_destroy(struct px_net *net)
     (void)px_net_stop(net, 0);
     for (size_t i = 0; i < net->n_threads; i++)
         px_worker_deinit(&net->threads[i].worker);
+    for (size_t i = 0; i < net->endpoints.n; i++)
+        px_listeners_forget(&net->endpoints.items[i]);
     px_free(net->threads);
     pthread_cond_destroy(&net->ended);
     pthread_mutex_destroy(&net->mutex);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The HTTP server: listeners, one event loop per thread, HTTP/1.1 connections.
+ * The HTTP server: listeners, one event loop per thread, connections.
  *
  * Each loop has its own SO_REUSEPORT listener, so the kernel spreads connections and loops share
  * nothing. See application/ports/http.h for what a handler may do.
@@ -10,10 +10,12 @@
 
 #include "application/ports/http.h"
 #include "application/ports/loops.h"
+#include "infrastructure/net/endpoint.h"
+#include "infrastructure/net/tls/tls.h"
 
 struct px_net_config {
-    const char *host; /* "127.0.0.1", "::", "localhost", ... */
-    uint16_t port;    /* 0 = any free one; see px_net_port */
+    struct px_endpoints endpoints; /* strings are borrowed until px_net_destroy */
+    struct px_tls *tls;            /* for endpoints that ask for it; borrowed likewise */
     unsigned n_loops;
     size_t header_bytes_max; /* request line and headers */
     size_t body_bytes_max;
@@ -31,7 +33,8 @@ struct px_net;
 PX_MUST_USE enum px_code px_net_create(const struct px_net_config *config,
                                        const struct px_http_handler *handler, struct px_net **ret,
                                        struct px_err *err);
-uint16_t px_net_port(const struct px_net *net);
+/* Of the n-th endpoint; 0 for a Unix socket. */
+uint16_t px_net_port(const struct px_net *net, size_t endpoint);
 
 /*
  * The loops, for tasks of other threads; valid until px_net_destroy. What is posted before px_net_start runs once the loops do;

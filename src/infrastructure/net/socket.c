@@ -6,7 +6,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { PARTS_MAX = 4 };
+enum { PARTS_MAX = 4, SCRATCH = 16384 };
 
 /* iovec has no const form; sendmsg only reads. */
 static struct iovec make_part(struct px_str bytes)
@@ -49,8 +49,8 @@ size_t px_socket_unacknowledged(const struct px_socket *socket)
 
 ssize_t px_socket_drop(const struct px_socket *socket, size_t max)
 {
-    /* MSG_TRUNC on TCP drops without a copy. */
-    return recv(socket->fd, NULL, max, MSG_TRUNC | MSG_DONTWAIT);
+    char scratch[SCRATCH] PX_UNINITIALIZED;
+    return recv(socket->fd, scratch, max < SCRATCH ? max : SCRATCH, MSG_DONTWAIT);
 }
 
 void px_socket_close(struct px_socket *socket)

@@ -69,17 +69,18 @@ static bool is_out_of_resources(int error)
     return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
-static void welcome(struct px_worker *worker, int fd)
+/* Over the limit a few get an answer, unless that would take a handshake. */
+static void welcome(struct px_worker *worker, int fd, struct px_tls *tls)
 {
     size_t n = atomic_load_explicit(&worker->n_connections, memory_order_relaxed);
     unsigned max = worker->config.connections_max;
     if (n < max) {
-        px_connection_open(worker, fd, NULL);
-    } else if (n < (size_t)max + REFUSED_MAX) {
+        px_connection_open(worker, fd, tls, NULL);
+    } else if (n < (size_t)max + REFUSED_MAX && !tls) {
         struct px_err *err = &worker->err;
         px_err_set(err, PX_E_OVERLOADED, "more than %u connections per event loop", max);
         px_err_hint(err, "reuse connections, or raise server.connections_max");
-        px_connection_open(worker, fd, err);
+        px_connection_open(worker, fd, NULL, err);
     } else {
         complain(worker, &worker->dropped, "net.connection_dropped",
                  "more connections than server.connections_max");
@@ -88,11 +89,11 @@ static void welcome(struct px_worker *worker, int fd)
 }
 
 /* Accepts one connection; false when there is none or no means to hold it. */
-static bool accept_one(struct px_worker *worker, int listener)
+static bool accept_one(struct px_worker *worker, const struct px_listener *listener)
 {
-    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
-        welcome(worker, fd);
+        welcome(worker, fd, listener->tls);
         return true;
     }
     if (is_out_of_resources(errno)) {
@@ -107,7 +108,7 @@ static void accept_some(struct px_loop_source *source, uint32_t events)
     const struct px_acceptor *acceptor = PX_CONTAINER_OF(source, struct px_acceptor, source);
     (void)events;
     for (int i = 0; i < ACCEPTS_MAX; i++) {
-        if (!accept_one(acceptor->worker, source->fd))
+        if (!accept_one(acceptor->worker, acceptor->listener))
             return;
     }
 }
@@ -159,7 +160,7 @@ static void begin_draining(struct px_worker *worker)
 {
     for (size_t i = 0; i < worker->listeners.n; i++) {
         for (int k = 0; k < DRAIN_ACCEPTS_MAX; k++) {
-            if (!accept_one(worker, worker->listeners.fds[i]))
+            if (!accept_one(worker, &worker->listeners.items[i]))
                 break;
         }
     }
@@ -295,8 +296,9 @@ enum px_code px_worker_init(struct px_worker *worker, unsigned index,
     px_response_update_date(&worker->date, worker->loop.now_ns);
     for (size_t i = 0; i < worker->listeners.n && code == PX_OK; i++) {
         struct px_acceptor *acceptor = &worker->acceptors[i];
-        acceptor->source = (struct px_loop_source){worker->listeners.fds[i], accept_some};
+        acceptor->source = (struct px_loop_source){worker->listeners.items[i].fd, accept_some};
         acceptor->worker = worker;
+        acceptor->listener = &worker->listeners.items[i];
         code = px_loop_add(&worker->loop, &acceptor->source, EPOLLIN, err);
     }
     return code;

@@ -48,6 +48,7 @@ struct px_connection;
 struct px_acceptor {
     struct px_loop_source source;
     struct px_worker *worker;
+    const struct px_listener *listener;
 };
 
 /* A trouble that may repeat a thousand times a second is logged at most once in ten seconds. */
@@ -68,7 +69,7 @@ struct px_worker {
     unsigned index;
 
     struct px_listeners listeners;
-    struct px_acceptor acceptors[PX_LISTENER_ADDRESSES_MAX];
+    struct px_acceptor acceptors[PX_LISTENERS_MAX];
     struct px_deadline_list pauses; /* of accepting, when descriptors run out */
     struct px_deadline pause;
     struct px_complaint paused, dropped;

@@ -34,11 +34,11 @@ struct px_cli_services {
                                  struct px_err *err);
     /*
      * Serves until SIGTERM or SIGINT and drains. `announce` is called once when connections are
-     * accepted. Returns when everything has ended.
+     * accepted, with the URLs ("http://127.0.0.1:8080", "unix:/PATH"). Returns when everything has ended.
      */
     enum px_code (*serve)(const struct px_config *config, struct px_serving *serving,
-                          void (*announce)(void *context, uint16_t port), void *context,
-                          struct px_err *err);
+                          void (*announce)(void *context, const char *urls[], size_t n_urls),
+                          void *context, struct px_err *err);
     /* A client that makes load; the caller destroys it. */
     enum px_code (*open_load)(struct px_load **ret, struct px_err *err);
 };

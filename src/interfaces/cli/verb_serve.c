@@ -20,9 +20,13 @@ enum {
 static const struct {
     const char *option, *key;
 } overrides[] = {
-    {"host", "server.host"},       {"port", "server.port"},
-    {"threads", "server.threads"}, {"drain-delay-ms", "server.drain_delay_ms"},
-    {"log-level", "log.level"},    {"log-format", "log.format"},
+    {"host", "server.host"},
+    {"port", "server.port"},
+    {"listen", "server.listen"},
+    {"threads", "server.threads"},
+    {"drain-delay-ms", "server.drain_delay_ms"},
+    {"log-level", "log.level"},
+    {"log-format", "log.format"},
 };
 
 static enum px_code read_config(struct px_cli *cli, struct px_config *config,
@@ -98,7 +102,6 @@ static void print_model(FILE *out, const struct px_model *model)
 /* What announce needs to know. */
 struct announcement {
     FILE *out;
-    const struct px_config *config;
     struct px_serving *serving;
 };
 
@@ -113,42 +116,56 @@ static void print_quoted(FILE *out, struct px_str text)
     }
 }
 
+/* How curl reaches a URL as the server gives it. */
+static void print_target(FILE *out, const char *url)
+{
+    if (strncmp(url, "unix:", 5) == 0)
+        fprintf(out, "--unix-socket %s http://localhost", url + 5);
+    else
+        fprintf(out, "%s", url);
+}
+
 static void print_curl(FILE *out, const struct px_model *model, const char *url)
 {
     /* A model's name needs no quoting (application/lifecycle/model_name.h), a sample may. */
-    fprintf(out, "\nTry it:\n  curl -s %s/v1/models/%.*s:predict -d '{\"instances\":[", url,
-            PX_STR_ARG(model->name));
+    fprintf(out, "\nTry it:\n  curl -s ");
+    print_target(out, url);
+    fprintf(out, "/v1/models/%.*s:predict -d '{\"instances\":[", PX_STR_ARG(model->name));
     print_quoted(out, model->sample_json);
     fputs("]}'\n", out);
 }
 
-static void announce(void *context, uint16_t port)
+static void print_summary(const struct announcement *a, const char *urls[], size_t n_urls)
 {
-    const struct announcement *a = context;
     const struct px_model_set *set = px_serving_models(a->serving);
-    struct px_str host = a->config->server_host;
-    if (px_str_is(host, "0.0.0.0") || px_str_is(host, "::"))
-        host = px_str("127.0.0.1"); /* listens everywhere; this address can be pasted */
-    bool is_v6 = px_str_find(host, ':') < host.len;
-    char url[300];
-    snprintf(url, sizeof url, "http://%s%.*s%s:%u", is_v6 ? "[" : "", PX_STR_ARG(host),
-             is_v6 ? "]" : "", port);
     size_t n_ready = 0;
     for (size_t i = 0; i < set->n_models; i++)
         n_ready += set->models[i]->state == PX_MODEL_READY;
-    fprintf(a->out, "Phoenix " PX_VERSION " serves %zu model%s on %s\n", n_ready,
-            n_ready == 1 ? "" : "s", url);
+    fprintf(a->out, "Phoenix " PX_VERSION " serves %zu model%s on ", n_ready,
+            n_ready == 1 ? "" : "s");
+    for (size_t i = 0; i < n_urls; i++)
+        fprintf(a->out, "%s%s", i ? ", " : "", urls[i]);
+    fputc('\n', a->out);
     for (size_t i = 0; i < set->n_models; i++)
         print_model(a->out, set->models[i]);
+}
+
+static void announce(void *context, const char *urls[], size_t n_urls)
+{
+    const struct announcement *a = context;
+    const struct px_model_set *set = px_serving_models(a->serving);
+    print_summary(a, urls, n_urls);
     for (size_t i = 0; i < set->n_models; i++) {
         const struct px_model *model = set->models[i];
         if (model->sample_json.len > 0 && model->sample_json.len <= SAMPLE_SHOWN_MAX) {
-            print_curl(a->out, model, url);
+            print_curl(a->out, model, urls[0]);
             break;
         }
     }
-    fprintf(a->out, "\nDashboard %s/   metrics %s/metrics   stop with Ctrl-C\n", url, url);
-    if (fflush(a->out) != 0) { /* a daemon's output may go nowhere; the log has the port */
+    if (strncmp(urls[0], "unix:", 5) != 0)
+        fprintf(a->out, "\nDashboard %s/   metrics %s/metrics   stop with Ctrl-C\n", urls[0],
+                urls[0]);
+    if (fflush(a->out) != 0) { /* a daemon's output may go nowhere; the log has the URLs */
         px_log(PX_LOG_WARN, "server.banner_lost", PX_LOG_T("reason", strerror(errno)));
         clearerr(a->out);
     }
@@ -166,7 +183,7 @@ static int run(struct px_cli *cli)
         code = load_models(cli, &config, &serving, &err);
     }
     if (code == PX_OK) {
-        struct announcement announcement = {cli->out, &config, serving};
+        struct announcement announcement = {cli->out, serving};
         code = cli->services->serve(&config, serving, announce, &announcement, &err);
     }
     px_serving_destroy(serving);
@@ -177,6 +194,8 @@ static int run(struct px_cli *cli)
 static const struct px_option options[] = {
     {"port", 'p', PX_OPTION_TEXT, "N", "TCP port (default 8080); 0 takes any free one", NULL},
     {"host", 0, PX_OPTION_TEXT, "ADDRESS", "address to listen on (default 127.0.0.1)", NULL},
+    {"listen", 0, PX_OPTION_TEXT, "LIST",
+     "listen there instead: HOST:PORT, https://HOST:PORT, unix:/PATH, ...", NULL},
     {"threads", 't', PX_OPTION_TEXT, "N", "event loops (default: one per CPU core)", NULL},
     {"config", 'c', PX_OPTION_TEXT, "FILE", "read settings from a phoenix.yaml", NULL},
     {"drain-delay-ms", 0, PX_OPTION_TEXT, "MS",

@@ -56,7 +56,7 @@ static void end_wave(void *context, unsigned loop)
 static struct px_net *start_server(void)
 {
     const struct px_net_config config = {
-        .host = "127.0.0.1",
+        .endpoints = {.items = {{.host = "127.0.0.1"}}, .n = 1},
         .n_loops = 1,
         .header_bytes_max = 1 << 14,
         .body_bytes_max = 1 << 20,
@@ -257,7 +257,8 @@ PX_TEST(the_virtual_client_keeps_the_contract)
 
 static void use_server(struct px_net *net, int *ret_dead)
 {
-    current = (struct suite){.address = {"127.0.0.1", px_net_port(net)}, .dead = {"127.0.0.1", 0}};
+    current =
+        (struct suite){.address = {"127.0.0.1", px_net_port(net, 0)}, .dead = {"127.0.0.1", 0}};
     *ret_dead = bind_dead_port(&current.dead.port);
     CHECK_OK(px_load_client_create(&current.load, NULL));
 }

@@ -108,7 +108,7 @@ static inline void fixture_busy(void *context, unsigned loop, uint64_t busy_ns)
 static inline struct px_net_config fixture_config(void)
 {
     return (struct px_net_config){
-        .host = "127.0.0.1",
+        .endpoints = {.items = {{.host = "127.0.0.1"}}, .n = 1},
         .n_loops = 1,
         .header_bytes_max = 4096,
         .body_bytes_max = 8 << 20,
@@ -133,7 +133,7 @@ static inline void fixture_start(struct fixture *f, struct px_net_config config)
                                           .refuse = fixture_refuse,
                                           .loop_busy = fixture_busy};
     CHECK_OK(px_net_create(&f->config, &f->handler, &f->net, &err));
-    CHECK(px_net_port(f->net) != 0);
+    CHECK(px_net_port(f->net, 0) != 0);
     CHECK_OK(px_net_start(f->net, &err));
 }
 
@@ -186,7 +186,7 @@ static inline void client_open(struct client *client, const struct fixture *f)
 {
     client->fd = client_socket();
     client->len = 0;
-    client_connect_fd(client->fd, px_net_port(f->net));
+    client_connect_fd(client->fd, px_net_port(f->net, 0));
 }
 
 static inline void client_close(struct client *client)

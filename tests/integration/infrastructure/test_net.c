@@ -356,7 +356,7 @@ static void *run_crowd_member(void *argument)
     bool ok = mine && got;
     if (ok) {
         mine->fd = client_socket();
-        client_connect_fd(mine->fd, px_net_port(f.net));
+        client_connect_fd(mine->fd, px_net_port(f.net, 0));
     }
     snprintf(request, sizeof request, "POST %s HTTP/1.1\r\n" HOST "Content-Length: 4\r\n\r\nabcd",
              path);

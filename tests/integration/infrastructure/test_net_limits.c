@@ -191,7 +191,7 @@ PX_TEST(running_out_of_descriptors_only_delays_accepting)
     tight = before;
     tight.rlim_cur = (rlim_t)client.fd + 1; /* the next descriptor is one too many */
     CHECK(setrlimit(RLIMIT_NOFILE, &tight) == 0);
-    client_connect_fd(client.fd, px_net_port(f.net));
+    client_connect_fd(client.fd, px_net_port(f.net, 0));
     client_send(&client, "GET /late HTTP/1.1\r\n" HOST "\r\n");
     uint64_t busy_calls = f.busy_calls;
     poll(NULL, 0, 50);
@@ -223,7 +223,7 @@ PX_TEST(a_port_that_is_taken_is_an_error)
     struct px_net *second = NULL;
     struct px_err err;
     fixture_start(&f, config);
-    config.port = px_net_port(f.net);
+    config.endpoints.items[0].port = px_net_port(f.net, 0);
     CHECK_INT(px_net_create(&config, &f.handler, &second, &err), PX_E_IO);
     CHECK(second == NULL);
     CHECK_CONTAINS(err.message, "listen on 127.0.0.1 port");
@@ -238,10 +238,10 @@ PX_TEST(bad_addresses_are_errors)
     struct px_net_config config = fixture_config();
     struct px_net *net = NULL;
     struct px_err err;
-    config.host = "203.0.113.7"; /* TEST-NET-3: of no interface */
+    config.endpoints.items[0].host = "203.0.113.7"; /* TEST-NET-3: of no interface */
     CHECK_INT(px_net_create(&config, &f.handler, &net, &err), PX_E_IO);
     CHECK_CONTAINS(err.hint, "no interface");
-    config.host = "not an address";
+    config.endpoints.items[0].host = "not an address";
     CHECK_INT(px_net_create(&config, &f.handler, &net, &err), PX_E_IO);
     CHECK_CONTAINS(err.hint, "127.0.0.1");
     config.n_loops = 0;
@@ -256,7 +256,7 @@ PX_TEST(listens_on_names_and_every_interface)
         struct px_net_config config = fixture_config();
         struct px_err err;
         struct px_net *probe = NULL;
-        config.host = hosts[i];
+        config.endpoints.items[0].host = hosts[i];
         config.n_loops = LOOPS;
         if (px_net_create(&config, &f.handler, &probe, &err) != PX_OK)
             continue; /* a machine without IPv6 */
@@ -338,7 +338,7 @@ static bool refuses_connections(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-                                  .sin_port = htons(px_net_port(f.net))};
+                                  .sin_port = htons(px_net_port(f.net, 0))};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     int rc = connect(fd, (struct sockaddr *)&address, sizeof address);
     close(fd);

@@ -326,8 +326,8 @@ static void end_of_input(struct px_connection *c, ssize_t n)
         px_connection_close(c);
         return;
     }
-    if (px_socket_wants_write(&c->socket))
-        px_connection_watch(c, EPOLLOUT);
+    if (c->state == PX_HTTP1_READING) /* a handshake may have something to send first */
+        px_connection_watch(c, px_socket_wants_write(&c->socket) ? EPOLLOUT : EPOLLIN);
     if (is_idle(c) && c->exchange) {
         struct px_http1_exchange *x = c->exchange;
         c->exchange = NULL;

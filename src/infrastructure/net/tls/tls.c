@@ -6,13 +6,12 @@
  * counted: a session holds the one that it began with, so a reload swaps a pointer under a lock that is taken once per
  * connection, never per request.
  *
- * A response is gathered into one record of at most 16 KiB, because a record per part would cost a client's system
- * call each. A write that would block must be repeated with the same bytes; callers send what is left of one unchanged
- * response, and gathering is a function of these bytes alone.
+ * A write that would block must be repeated with the same bytes; callers send what is left of one unchanged response.
  */
 #include "infrastructure/net/tls/tls.h"
 
 #include "shared/alloc.h"
+#include "shared/log.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -21,7 +20,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-enum { RECORD_MAX = 16384, FILES = 3 };
+enum { FILES = 3 };
 
 static const char ciphers_12[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
 static const char curves[] = "X25519:P-256:P-384";
@@ -41,7 +40,9 @@ struct px_tls {
 };
 
 struct px_tls_session {
+    struct px_socket_layer layer; /* first */
     SSL *ssl;
+    bool is_open; /* the handshake is over */
     bool wants_write;
     char *client_name;
 };
@@ -315,6 +316,7 @@ enum px_tls_progress px_tls_handshake(struct px_tls_session *session, struct px_
     errno = 0;
     int result = SSL_do_handshake(session->ssl);
     if (result == 1) {
+        session->is_open = true;
         note_client(session);
         return PX_TLS_DONE;
     }
@@ -338,29 +340,12 @@ ssize_t px_tls_read(struct px_tls_session *session, char *to, size_t room)
     return errno ? -1 : 0;
 }
 
-/* The first bytes of the parts, in one piece: the part itself when it is large, else a copy in `room`. */
-static struct px_str gather(const struct iovec *parts, size_t n_parts, char room[RECORD_MAX])
+ssize_t px_tls_write(struct px_tls_session *session, const void *bytes, size_t len)
 {
-    size_t len = 0;
-    if (n_parts == 1 || parts[0].iov_len >= RECORD_MAX)
-        return px_str_n(parts[0].iov_base, parts[0].iov_len);
-    for (size_t i = 0; i < n_parts; i++) {
-        size_t left = RECORD_MAX - len, n = parts[i].iov_len < left ? parts[i].iov_len : left;
-        if (n)
-            memcpy(room + len, parts[i].iov_base, n);
-        len += n;
-    }
-    return px_str_n(room, len);
-}
-
-ssize_t px_tls_write(struct px_tls_session *session, const struct iovec *parts, size_t n_parts)
-{
-    char room[RECORD_MAX] PX_UNINITIALIZED;
-    struct px_str bytes = gather(parts, n_parts, room);
     size_t n = 0;
     ERR_clear_error();
     errno = 0;
-    int result = SSL_write_ex(session->ssl, bytes.ptr, bytes.len, &n);
+    int result = SSL_write_ex(session->ssl, bytes, len, &n);
     if (result == 1)
         return (ssize_t)n;
     int error = explain(session, result);
@@ -399,4 +384,92 @@ bool px_tls_is_http2(const struct px_tls_session *session)
 struct px_str px_tls_client_name(const struct px_tls_session *session)
 {
     return session->client_name ? px_str(session->client_name) : (struct px_str){0};
+}
+
+/* ---- a layer of a socket ---- */
+
+static struct px_tls_session *session_of(struct px_socket_layer *layer)
+{
+    return PX_CONTAINER_OF(layer, struct px_tls_session, layer);
+}
+
+static const struct px_tls_session *const_session_of(const struct px_socket_layer *layer)
+{
+    return (const void *)layer; /* the first member */
+}
+
+/* False with errno while the handshake goes on, or when it has failed. */
+static bool finish_handshake(struct px_tls_session *session)
+{
+    struct px_err err;
+    if (session->is_open)
+        return true;
+    switch (px_tls_handshake(session, &err)) {
+    case PX_TLS_DONE:
+        return true;
+    case PX_TLS_WAITS:
+        errno = EAGAIN;
+        return false;
+    case PX_TLS_FAILED:
+        break;
+    }
+    px_log(PX_LOG_DEBUG, "net.handshake_failed", PX_LOG_T("reason", err.message));
+    errno = EPROTO;
+    return false;
+}
+
+static ssize_t layer_recv(struct px_socket_layer *layer, void *to, size_t room)
+{
+    struct px_tls_session *session = session_of(layer);
+    return finish_handshake(session) ? px_tls_read(session, to, room) : -1;
+}
+
+static ssize_t layer_send(struct px_socket_layer *layer, const void *bytes, size_t len)
+{
+    struct px_tls_session *session = session_of(layer);
+    return finish_handshake(session) ? px_tls_write(session, bytes, len) : -1;
+}
+
+static size_t layer_pending(const struct px_socket_layer *layer)
+{
+    return (size_t)SSL_pending(const_session_of(layer)->ssl);
+}
+
+static bool layer_wants_write(const struct px_socket_layer *layer)
+{
+    return px_tls_wants_write(const_session_of(layer));
+}
+
+static struct px_str layer_client_name(const struct px_socket_layer *layer)
+{
+    return px_tls_client_name(const_session_of(layer));
+}
+
+static void layer_end(struct px_socket_layer *layer)
+{
+    px_tls_close_notify(session_of(layer));
+}
+
+static void layer_destroy(struct px_socket_layer *layer)
+{
+    px_tls_session_destroy(session_of(layer));
+}
+
+static const struct px_socket_layer_ops layer_ops = {
+    .recv = layer_recv,
+    .send = layer_send,
+    .pending = layer_pending,
+    .wants_write = layer_wants_write,
+    .client_name = layer_client_name,
+    .end = layer_end,
+    .destroy = layer_destroy,
+};
+
+struct px_socket_layer *px_tls_layer_create(struct px_tls *tls, int fd)
+{
+    struct px_tls_session *session = px_tls_session_create(tls, fd);
+    if (!session)
+        return NULL;
+    session->layer.ops = &layer_ops;
+    return &session->layer;
 }

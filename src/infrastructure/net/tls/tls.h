@@ -18,11 +18,8 @@
 #ifndef PX_INFRASTRUCTURE_NET_TLS_H
 #define PX_INFRASTRUCTURE_NET_TLS_H
 
+#include "infrastructure/net/socket.h"
 #include "shared/err.h"
-#include "shared/str.h"
-
-#include <sys/types.h>
-#include <sys/uio.h>
 
 enum px_tls_clients {
     PX_TLS_CLIENTS_ANY = 0,  /* no certificate is asked for */
@@ -58,14 +55,17 @@ bool px_tls_is_stale(const struct px_tls *tls);
 struct px_tls_session *px_tls_session_create(struct px_tls *tls, int fd);
 void px_tls_session_destroy(struct px_tls_session *session); /* NULL is fine */
 
+/* A session as a layer of a socket, which shakes hands in its first calls; NULL when memory is short. */
+struct px_socket_layer *px_tls_layer_create(struct px_tls *tls, int fd);
+
 enum px_tls_progress { PX_TLS_DONE = 1, PX_TLS_WAITS, PX_TLS_FAILED };
 
 /* Goes on with the handshake. FAILED: `err` has the reason, for the log; the connection is to be closed. */
 enum px_tls_progress px_tls_handshake(struct px_tls_session *session, struct px_err *err);
 
-/* As recv and sendmsg; 0 from a read is the client's orderly end. */
+/* As recv and send; 0 from a read is the client's orderly end. */
 ssize_t px_tls_read(struct px_tls_session *session, char *to, size_t room);
-ssize_t px_tls_write(struct px_tls_session *session, const struct iovec *parts, size_t n_parts);
+ssize_t px_tls_write(struct px_tls_session *session, const void *bytes, size_t len);
 
 /* Did what returned EAGAIN wait for the socket to become writable (else readable)? */
 bool px_tls_wants_write(const struct px_tls_session *session);

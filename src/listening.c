@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "listening.h"
+
+#include "shared/log.h"
+
+enum { ARENA_MAX = 1 << 16 };
+
+/* NULL for the empty text that stands for "not set". */
+static const char *optional(struct px_str text)
+{
+    return text.len ? text.ptr : NULL;
+}
+
+static enum px_code read_endpoints(struct px_listening *l, const struct px_config *config,
+                                   struct px_err *err)
+{
+    if (config->server_listen.len) {
+        enum px_code code =
+            px_endpoints_parse(config->server_listen, &l->arena, &l->endpoints, err);
+        return code == PX_OK ? code : px_err_wrap(err, "server.listen");
+    }
+    l->endpoints.n = 1;
+    l->endpoints.items[0] = (struct px_endpoint){.host = config->server_host.ptr,
+                                                 .port = (uint16_t)config->server_port,
+                                                 .tls = config->tls_certificate_file.len > 0};
+    return PX_OK;
+}
+
+static enum px_tls_clients clients_of(const struct px_config *config)
+{
+    if (px_str_is(config->tls_clients, "required"))
+        return PX_TLS_CLIENTS_REQUIRED;
+    return px_str_is(config->tls_clients, "optional") ? PX_TLS_CLIENTS_OPTIONAL
+                                                      : PX_TLS_CLIENTS_ANY;
+}
+
+static bool wants_tls(const struct px_endpoints *endpoints)
+{
+    for (size_t i = 0; i < endpoints->n; i++) {
+        if (endpoints->items[i].tls)
+            return true;
+    }
+    return false;
+}
+
+static enum px_code open_tls(struct px_listening *l, const struct px_config *config,
+                             struct px_err *err)
+{
+    struct px_tls_config tls = {.certificate_file = optional(config->tls_certificate_file),
+                                .key_file = optional(config->tls_key_file),
+                                .client_ca_file = optional(config->tls_client_ca_file),
+                                .clients = clients_of(config),
+                                .only_13 = config->tls_only_13,
+                                .in_kernel = config->tls_in_kernel};
+    if (!wants_tls(&l->endpoints))
+        return PX_OK;
+    return px_tls_create(&tls, &l->tls, err) == PX_OK ? PX_OK : px_err_wrap(err, "tls");
+}
+
+enum px_code px_listening_init(struct px_listening *listening, const struct px_config *config,
+                               struct px_err *err)
+{
+    *listening = (struct px_listening){.arena = px_arena(ARENA_MAX)};
+    enum px_code code = read_endpoints(listening, config, err);
+    return code == PX_OK ? open_tls(listening, config, err) : code;
+}
+
+void px_listening_deinit(struct px_listening *listening)
+{
+    px_tls_destroy(listening->tls);
+    px_arena_deinit(&listening->arena);
+    *listening = (struct px_listening){0};
+}
+
+void px_listening_refresh(struct px_listening *listening, bool force)
+{
+    struct px_err err;
+    if (!listening->tls || (!force && !px_tls_is_stale(listening->tls)))
+        return;
+    if (px_tls_reload(listening->tls, &err) == PX_OK)
+        px_log(PX_LOG_INFO, "tls.reloaded", PX_LOG_T("for", "new connections"));
+    else
+        px_log(PX_LOG_ERROR, "tls.reload_failed", PX_LOG_T("reason", err.message),
+               PX_LOG_T("hint", "the former certificate stays in use"));
+}
+
+static bool is_every_address(const char *host)
+{
+    return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
+}
+
+static void describe(const struct px_endpoint *endpoint, uint16_t port, char *url)
+{
+    if (endpoint->path) {
+        snprintf(url, PX_LISTENING_URL_MAX, "unix:%s", endpoint->path);
+        return;
+    }
+    const char *host = is_every_address(endpoint->host) ? "127.0.0.1" : endpoint->host;
+    bool is_v6 = strchr(host, ':') != NULL;
+    snprintf(url, PX_LISTENING_URL_MAX, "%s://%s%s%s:%u", endpoint->tls ? "https" : "http",
+             is_v6 ? "[" : "", host, is_v6 ? "]" : "", port);
+}
+
+void px_listening_describe(struct px_listening *listening, const struct px_net *net)
+{
+    for (size_t i = 0; i < listening->endpoints.n; i++)
+        describe(&listening->endpoints.items[i], px_net_port(net, i), listening->urls[i]);
+}

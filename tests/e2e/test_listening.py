@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several listeners, Unix sockets, and TLS, against the clients of Python's standard library."""
+
+import http.client
+import json
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+import models
+import pytest
+from command import fail
+from server import Server
+
+
+def run_openssl(*arguments):
+    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
+
+
+def make_identity(folder, name, issuer=None):
+    """NAME.pem and NAME.key, signed by the issuer of the same folder or by itself."""
+    key, certificate = folder / f"{name}.key", folder / f"{name}.pem"
+    signed = ["-CA", folder / f"{issuer}.pem", "-CAkey", folder / f"{issuer}.key"] if issuer else []
+    run_openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                "-keyout", key, "-out", certificate, "-days", 2, "-subj", f"/CN={name}",
+                "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", *signed)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("listening")
+    models.xgboost_model(folder / "risk.json")
+    make_identity(folder, "server")
+    make_identity(folder, "client")
+    make_identity(folder, "stranger")
+    return folder
+
+
+def write_config(path, folder, listen, **tls):
+    lines = ["server:", f"  listen: {listen}", "tls:", f"  certificate_file: {folder}/server.pem",
+             f"  key_file: {folder}/server.key"]
+    path.write_text("\n".join(lines + [f"  {key}: {value}" for key, value in tls.items()]) + "\n")
+    return path
+
+
+def serve(folder, config):
+    return Server(f"risk={folder / 'risk.json'}", "--config", config)
+
+
+def https_port(server):
+    return int(re.search(r"https://[^ \n,]*:(\d+)", server.banner).group(1))
+
+
+def connect(server, folder, identity=None, **limits):
+    context = ssl.create_default_context(cafile=folder / "server.pem")
+    for key, value in limits.items():
+        setattr(context, key, value)
+    if identity:
+        context.load_cert_chain(folder / f"{identity}.pem", folder / f"{identity}.key")
+    return http.client.HTTPSConnection("localhost", https_port(server), context=context, timeout=20)
+
+
+def get(connection, path="/v2/models/risk/ready"):
+    connection.request("GET", path)
+    reply = connection.getresponse()
+    return reply.status, reply.read()
+
+
+LISTEN = "http://127.0.0.1:0, https://127.0.0.1:0"
+
+
+def test_every_listener_serves_the_same(folder, tmp_path):
+    path = tmp_path / "p.sock"
+    config = write_config(tmp_path / "p.yaml", folder, f"{LISTEN}, unix:{path}")
+    with serve(folder, config) as server:
+        _, over_http = server.request("/v2/models/risk")
+        status, over_https = get(connect(server, folder), "/v2/models/risk")
+        assert status == 200 and json.loads(over_https) == over_http
+        curl = subprocess.run(["curl", "-s", "--unix-socket", path, "http://x/v2/models/risk"],
+                              capture_output=True, check=True)
+        assert json.loads(curl.stdout) == over_http
+        assert path.stat().st_mode & 0o777 == 0o660
+    assert not path.exists()
+
+
+def test_the_unix_socket_of_a_server_that_died_is_taken_over(folder, tmp_path):
+    path = tmp_path / "p.sock"
+    config = write_config(tmp_path / "p.yaml", folder, f"http://127.0.0.1:0, unix:{path}")
+    first = serve(folder, config)
+    text = fail("serve", folder / "risk.json", "--config", config)
+    assert "another program listens there" in text
+    first.process.kill()
+    first.wait()
+    assert path.exists()
+    with serve(folder, config):
+        assert path.is_socket()
+
+
+def test_a_file_that_is_no_socket_is_not_removed(folder, tmp_path):
+    path = tmp_path / "precious"
+    path.write_text("data")
+    config = write_config(tmp_path / "p.yaml", folder, f"unix:{path}")
+    assert "Address already in use" in fail("serve", folder / "risk.json", "--config", config)
+    assert path.read_text() == "data"
+
+
+def test_large_bodies_both_ways_over_tls(folder, tmp_path):
+    config = write_config(tmp_path / "p.yaml", folder, LISTEN)
+    row = [0.25] * len(models.NAMES)
+    body = json.dumps({"instances": [row] * 20_000})
+    with serve(folder, config) as server:
+        connection = connect(server, folder)
+        for _ in range(3):
+            connection.request("POST", "/v1/models/risk:predict", body)
+            reply = connection.getresponse()
+            predictions = json.loads(reply.read())["predictions"]
+            assert reply.status == 200 and len(predictions) == 20_000
+        assert predictions == server.predict("risk", [row]) * 20_000
+
+
+def test_pipelined_requests_in_one_record_are_all_answered(folder, tmp_path):
+    config = write_config(tmp_path / "p.yaml", folder, LISTEN)
+    with serve(folder, config) as server:
+        connection = connect(server, folder)
+        connection.connect()
+        n = 200
+        connection.sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * n)
+        seen = b""
+        while seen.count(b"HTTP/1.1 200 OK") < n:
+            part = connection.sock.recv(65536)
+            assert part, "closed early"
+            seen += part
+
+
+def test_old_versions_and_plain_text_are_refused(folder, tmp_path):
+    config = write_config(tmp_path / "p.yaml", folder, LISTEN, only_13="true")
+    with serve(folder, config) as server:
+        assert get(connect(server, folder))[0] == 200
+        with pytest.raises(ssl.SSLError):
+            get(connect(server, folder, maximum_version=ssl.TLSVersion.TLSv1_2))
+        with socket.create_connection(("127.0.0.1", https_port(server)), timeout=10) as plain:
+            plain.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            try:
+                assert b"HTTP" not in plain.recv(1000)
+            except ConnectionResetError:
+                pass  # its request was not read to the end
+
+
+@pytest.mark.parametrize("identity, allowed", [(None, False), ("client", True), ("stranger", False)])
+def test_required_client_certificates(folder, tmp_path, identity, allowed):
+    config = write_config(tmp_path / "p.yaml", folder, LISTEN, clients="required",
+                          client_ca_file=folder / "client.pem")
+    with serve(folder, config) as server:
+        if allowed:
+            assert get(connect(server, folder, identity))[0] == 200
+        else: # TLS 1.3 tells the client with its first read
+            with pytest.raises((ssl.SSLError, ConnectionError)):
+                get(connect(server, folder, identity))
+
+
+def peer_name(connection):
+    (((_, name),),) = connection.sock.getpeercert()["subject"]
+    return name
+
+
+def test_a_new_certificate_is_used_without_dropping_a_connection(folder, tmp_path):
+    for name in ("server", "old", "new"):
+        make_identity(tmp_path, name)
+    chain = tmp_path / "server.pem"
+    bundle = chain.read_text()
+    def install(name):
+        chain.write_text((tmp_path / f"{name}.pem").read_text())
+        (tmp_path / "server.key").write_text((tmp_path / f"{name}.key").read_text())
+    install("old")
+    trusted = tmp_path / "trusted"
+    trusted.mkdir()
+    (trusted / "server.pem").write_text(bundle + (tmp_path / "old.pem").read_text() +
+                                        (tmp_path / "new.pem").read_text())
+    config = write_config(tmp_path / "p.yaml", tmp_path, LISTEN)
+    with serve(folder, config) as server:
+        kept = connect(server, trusted)
+        failures, stop = [], threading.Event()
+
+        def keep_asking():
+            while not stop.is_set():
+                try:
+                    if get(kept)[0] != 200:
+                        failures.append("status")
+                except OSError as error:
+                    failures.append(error)
+
+        thread = threading.Thread(target=keep_asking)
+        thread.start()
+        try:
+            install("new")
+            server.signal(signal.SIGHUP)
+            until = time.monotonic() + 20
+            while True:
+                fresh = connect(server, trusted)
+                assert get(fresh)[0] == 200
+                if peer_name(fresh) == "new":
+                    break
+                assert time.monotonic() < until
+            chain.write_text("no certificate")
+            server.signal(signal.SIGHUP)
+            while "tls.reload_failed" not in server.log():
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            assert get(connect(server, trusted))[0] == 200
+        finally:
+            stop.set()
+            thread.join()
+        assert not failures and peer_name(kept) == "old"
+
+
+@pytest.mark.parametrize("listen, tls, text", [
+    ("ftp://x:1", {}, "unknown scheme"),
+    ("https://127.0.0.1:0", {"certificate_file": "/nowhere.pem"}, "/nowhere.pem': No such file"),
+    ("https://127.0.0.1:0", {"key_file": "{folder}/client.key"}, "key values mismatch"),
+    ("https://127.0.0.1:0", {"clients": "required"}, "CA file"),
+    ("https://127.0.0.1:0", {"clients": "some"}, "any|optional|required"),
+])
+def test_what_is_wrong_with_the_settings_is_said(folder, tmp_path, listen, tls, text):
+    config = tmp_path / "p.yaml"
+    settings = {"certificate_file": folder / "server.pem", "key_file": folder / "server.key", **tls}
+    lines = [f"  {key}: {str(value).replace('{folder}', str(folder))}" for key, value in settings.items()]
+    config.write_text("\n".join(["server:", f"  listen: {listen}", "tls:", *lines]) + "\n")
+    assert text in fail("serve", folder / "risk.json", "--config", config)
