@@ -11,7 +11,7 @@ function(px_embed target symbol directory)
     set(paths "")
     set(index 0)
     foreach(asset IN LISTS assets)
-        set(name "px_asset_${index}")
+        set(name "${symbol}_${index}")
         string(APPEND code
             "extern const unsigned char ${name}[], ${name}_end[];\n"
             "__asm__(\".section .rodata\\n.balign 16\\n${name}:\\n.incbin \\\"${directory}/${asset}\\\"\\n\"\n"

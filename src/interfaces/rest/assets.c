@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The dashboard's files, straight from the binary.
+ * The files of the dashboard and of /docs, straight from the binary, and the description of the API, made at start.
  *
  * The page may load nothing but its own files and talk to nobody but this server (Content-Security-Policy), so
  * it works without a network and a hostile model name cannot become a script. A file's entity tag is the
@@ -8,6 +8,7 @@
  */
 #include "interfaces/dashboard/assets.h"
 #include "interfaces/rest/handlers.h"
+#include "interfaces/rest/openapi/openapi.h"
 #include "interfaces/rest/reply.h"
 #include "shared/alloc.h"
 #include "shared/hash.h"
@@ -21,7 +22,9 @@
     "Cross-Origin-Opener-Policy: same-origin\r\n"                                                  \
     "Cache-Control: no-cache\r\n"
 
-enum { TAG_MAX = 24, HEADERS_MAX = sizeof SECURITY_HEADERS + TAG_MAX + 16 };
+enum { OPENAPI_MAX = 4 << 20, TAG_MAX = 24, HEADERS_MAX = sizeof SECURITY_HEADERS + TAG_MAX + 16 };
+
+static const char openapi_name[] = "openapi.json";
 
 struct px_rest_asset {
     struct px_str name;
@@ -55,10 +58,10 @@ static const char *content_type_of(struct px_str name)
     return "application/octet-stream";
 }
 
-static void init_asset(struct px_rest_asset *asset, const struct px_asset *file)
+static void init_asset(struct px_rest_asset *asset, const char *name, struct px_str bytes)
 {
-    asset->name = px_str(file->name);
-    asset->bytes = px_str_n((const char *)file->begin, (size_t)(file->end - file->begin));
+    asset->name = px_str(name);
+    asset->bytes = bytes;
     asset->content_type = content_type_of(asset->name);
     snprintf(asset->tag, sizeof asset->tag, "\"%016llx\"",
              (unsigned long long)px_hash_content(asset->bytes.ptr, asset->bytes.len));
@@ -70,20 +73,28 @@ enum px_code px_rest_assets_init(struct px_rest *rest, struct px_err *err)
     size_t n = 0;
     while (px_dashboard_assets[n].name)
         n++;
-    if (n == 0)
-        return PX_OK;
-    rest->assets = px_alloc(n, sizeof *rest->assets);
+    rest->openapi = px_buf(OPENAPI_MAX);
+    px_openapi_write(&rest->openapi);
+    enum px_code code = px_buf_check(&rest->openapi, "the description of the API", err);
+    if (code != PX_OK)
+        return code;
+    rest->assets = px_alloc(n + 1, sizeof *rest->assets);
     if (!rest->assets)
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for the dashboard's %zu files", n);
-    for (size_t i = 0; i < n; i++)
-        init_asset(&rest->assets[i], &px_dashboard_assets[i]);
-    rest->n_assets = n;
+    for (size_t i = 0; i < n; i++) {
+        const struct px_asset *file = &px_dashboard_assets[i];
+        init_asset(&rest->assets[i], file->name,
+                   px_str_n((const char *)file->begin, (size_t)(file->end - file->begin)));
+    }
+    init_asset(&rest->assets[n], openapi_name, px_buf_view(&rest->openapi));
+    rest->n_assets = n + 1;
     return PX_OK;
 }
 
 void px_rest_assets_deinit(struct px_rest *rest)
 {
     px_free(rest->assets);
+    px_buf_deinit(&rest->openapi);
     rest->assets = NULL;
     rest->n_assets = 0;
 }
@@ -117,10 +128,10 @@ bool px_rest_has_asset(const struct px_rest *rest, struct px_str name)
     return find_asset(rest, name) != NULL;
 }
 
-void px_handle_asset(struct px_rest_request *request)
+static void reply_asset(struct px_rest_request *request, struct px_str name)
 {
     struct px_http_exchange *exchange = request->exchange;
-    const struct px_rest_asset *asset = find_asset(request->rest, request->args[0]);
+    const struct px_rest_asset *asset = find_asset(request->rest, name);
     if (!asset) {
         struct px_err err;
         px_err_set(&err, PX_E_NOT_FOUND, "no such path: '%.*s'",
@@ -135,4 +146,19 @@ void px_handle_asset(struct px_rest_request *request)
     }
     exchange->static_body = asset->bytes;
     px_reply_finish(exchange, 200, asset->content_type);
+}
+
+void px_handle_asset(struct px_rest_request *request)
+{
+    reply_asset(request, request->args[0]);
+}
+
+void px_handle_openapi(struct px_rest_request *request)
+{
+    reply_asset(request, px_str(openapi_name));
+}
+
+void px_handle_docs(struct px_rest_request *request)
+{
+    reply_asset(request, px_str("docs.html"));
 }

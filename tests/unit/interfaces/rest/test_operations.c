@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Routing, error forms, probes, metrics, the API of the dashboard and its files. */
+#include "interfaces/rest/openapi/openapi.h"
 #include "interfaces/rest/router.h"
 #include "rest_fixture.h"
 
@@ -281,6 +282,24 @@ PX_TEST(dashboard_files)
     rest_tear_down(&f);
 }
 
+PX_TEST(every_route_is_in_the_description)
+{
+    for (size_t i = 0; i < px_n_routes; i++) {
+        if (!px_operation_find(&px_routes[i]))
+            CHECK_STR(px_str(px_routes[i].pattern), "a row in openapi/operations.def");
+    }
+    rest_set_up(&f);
+    get("/openapi.json");
+    CHECK_INT(f.status, 200);
+    CHECK_STR(px_str(f.exchange.content_type), "application/json");
+    CHECK_CONTAINS(f.body, "\"openapi\":\"3.1.0\"");
+    CHECK_CONTAINS(f.body, "\"operationId\":\"post_v1_predict_version\"");
+    get("/docs");
+    CHECK_INT(f.status, 200);
+    CHECK_STR(px_str(f.exchange.content_type), "text/html; charset=utf-8");
+    rest_tear_down(&f);
+}
+
 PX_TEST(creation_survives_any_failed_allocation)
 {
     const struct px_serving_limits limits = {
@@ -355,6 +374,7 @@ PX_TEST_MAIN(T(errors_take_the_form_of_their_path) T(a_wrong_method_names_the_ri
                      T(every_route_is_found_by_its_own_pattern)
                          T(refusals_of_the_transport_take_the_form_of_the_path) T(probes) T(metrics)
                              T(the_transport_may_tell_its_connections) T(models) T(stats)
-                                 T(dashboard_files) T(creation_survives_any_failed_allocation)
-                                     T(a_request_survives_any_failed_allocation)
-                                         T(labels_of_metrics_are_escaped))
+                                 T(dashboard_files) T(every_route_is_in_the_description)
+                                     T(creation_survives_any_failed_allocation)
+                                         T(a_request_survives_any_failed_allocation)
+                                             T(labels_of_metrics_are_escaped))

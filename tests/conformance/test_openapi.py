@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The description of the API: schemathesis holds the server to it, with data it allows and data it does not.
+
+Bounded and seeded, so a run is repeatable; raise EXAMPLES in the environment to look longer.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+import requests
+from command import ROOT
+from rest_models import make_models
+from server import Server
+
+CHECKS = [
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_schema_conformance",
+    "unsupported_method",
+    "negative_data_rejection",
+]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A server whose models all load: schemathesis takes every 5xx for a finding."""
+    arguments, _ = make_models(tmp_path_factory.mktemp("openapi"))
+    with Server(*[a for a in arguments if not str(a).endswith("broken.json")]) as one:
+        yield one
+
+
+def schemathesis():
+    beside = os.path.join(os.path.dirname(sys.executable), "schemathesis")
+    found = beside if os.path.exists(beside) else shutil.which("schemathesis")
+    if not found:
+        pytest.skip("schemathesis is not installed (tests/requirements.txt)")
+    return found
+
+
+@pytest.mark.timeout(300)
+def test_the_server_keeps_to_its_description(server, tmp_path):
+    command = [schemathesis(), "run", server.url + "/openapi.json", "--seed", "20", "--no-color"]
+    command += ["--max-examples", os.environ.get("EXAMPLES", "10")]
+    command += ["--phases", "examples,coverage,fuzzing", "--checks", ",".join(CHECKS)]
+    command += ["--generation-database", "none"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    assert re.search(r"\d{3,} generated", done.stdout), done.stdout[-2000:]
+
+
+def test_every_route_is_described_once(server):
+    api = requests.get(server.url + "/openapi.json", timeout=60).json()
+    table = (ROOT / "src/interfaces/rest/routes.def").read_text()
+    routes = re.findall(r'^PX_ROUTE\((\w+), "([^"]+)"', table, re.M)
+    described = [(method.upper(), path) for path, some in api["paths"].items() for method in some]
+    assert sorted(routes) == sorted(described)
+    ids = [one["operationId"] for some in api["paths"].values() for one in some.values()]
+    assert len(ids) == len(set(ids))
+
+
+def test_every_reference_leads_somewhere(server):
+    text = requests.get(server.url + "/openapi.json", timeout=60).text
+    api = requests.get(server.url + "/openapi.json", timeout=60).json()
+    used = set(re.findall(r'"#/components/(\w+)/(\w+)"', text))
+    for kind, name in used:
+        assert name in api["components"][kind], f"{kind} {name}"
+    for kind, some in api["components"].items():
+        assert {(kind, name) for name in some} <= used, f"unused {kind}"
+
+
+def test_the_page_and_its_files_are_served(server):
+    page = requests.get(server.url + "/docs", timeout=60)
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    for name in re.findall(r'(?:href|src)="(/[\w.]*)"', page.text):
+        assert requests.get(server.url + name, timeout=60).status_code == 200, name
