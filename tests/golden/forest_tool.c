@@ -3,6 +3,7 @@
  * Scores raw rows with a model file, for the parity tests: no CSV, no configuration, no text on the way.
  *
  *     forest_tool MODEL ROWS OUT [--kernel NAME] [--margin] [--best] [--batch N] [--self-test N]
+ *     forest_tool MODEL ROWS OUT --explain   contributions: doubles, [n, n_margins, n_features + 1]
  *     forest_tool MODEL --info
  *     forest_tool MODEL --kernels          one line for each: name, tab, state, tab, reason
  *
@@ -18,7 +19,7 @@
 
 struct arguments {
     const char *model, *rows, *out, *kernel;
-    bool margin, best, info, kernels;
+    bool margin, best, info, kernels, explain;
     size_t batch, self_test;
 };
 
@@ -61,6 +62,8 @@ static struct arguments parse(char **argv)
             a.margin = true;
         else if (strcmp(argv[i], "--best") == 0)
             a.best = true;
+        else if (strcmp(argv[i], "--explain") == 0)
+            a.explain = true;
         else if (strcmp(argv[i], "--info") == 0)
             a.info = true;
         else if (strcmp(argv[i], "--kernels") == 0)
@@ -140,6 +143,34 @@ static void score(const struct px_forest *forest, const struct arguments *a)
     px_free(bytes);
 }
 
+static void explain(const struct px_forest *forest, const struct arguments *a)
+{
+    const struct px_forest_info *info = px_forest_info(forest);
+    struct px_err err;
+    size_t len, size = px_datatype_size(info->feature_type);
+    const char *refusal = px_forest_explain_refusal(forest);
+    if (refusal) {
+        (void)px_err_set(&err, PX_E_UNSUPPORTED, "%s", refusal);
+        fail("cannot be explained", &err);
+    }
+    char *bytes = read_whole(a->rows, &len);
+    struct px_matrix rows = {.type = info->feature_type,
+                             .data = bytes,
+                             .n_rows = len / size / info->n_features,
+                             .n_cols = info->n_features,
+                             .stride = info->n_features};
+    size_t n = rows.n_rows * info->n_margins * (info->n_features + 1);
+    double *out = px_xalloc(n, sizeof *out);
+    void *scratch = px_xalloc(px_forest_explain_scratch_size(forest), 1);
+    px_forest_explain(forest, &rows, out, scratch);
+    FILE *file = fopen(a->out, "wb");
+    if (!file || fwrite(out, sizeof *out, n, file) != n || fclose(file) != 0)
+        fail(a->out, NULL);
+    px_free(scratch);
+    px_free(out);
+    px_free(bytes);
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
@@ -159,6 +190,8 @@ int main(int argc, char **argv)
         print_info(forest);
     else if (a.kernels)
         print_kernels(forest);
+    else if (a.explain)
+        explain(forest, &a);
     else
         score(forest, &a);
     px_forest_destroy(forest);

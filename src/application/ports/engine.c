@@ -14,6 +14,16 @@ enum px_code px_engine_score(struct px_engine *engine, const struct px_matrix *r
     return engine->ops->score(engine, rows, scores, scratch, flags, err);
 }
 
+enum px_code px_engine_explain(struct px_engine *engine, const struct px_matrix *rows, double *out,
+                               struct px_arena *arena, struct px_err *err)
+{
+    PX_ASSERT(rows->type == engine->feature_type && rows->n_cols == engine->n_features);
+    if (!px_engine_has(engine, PX_ENGINE_EXPLAIN))
+        return px_err_set(err, PX_E_UNSUPPORTED, "engine '%s' explains nothing",
+                          px_engine_name(engine));
+    return engine->ops->explain(engine, rows, out, arena, err);
+}
+
 size_t px_engine_scratch_size(const struct px_engine *engine, size_t rows_max)
 {
     return engine->ops->scratch_size(engine, rows_max);

@@ -13,12 +13,14 @@
 #define PX_APPLICATION_PORTS_ENGINE_H
 
 #include "domain/inference/tensor.h"
+#include "shared/arena.h"
 
 enum { PX_ENGINE_ABI = 1 };
 
 enum px_engine_caps {
-    PX_ENGINE_WAVE = 1,   /* scores in microseconds: runs on the event loop, batched by wave */
-    PX_ENGINE_MARGIN = 2, /* can return raw margins */
+    PX_ENGINE_WAVE = 1,    /* scores in microseconds: runs on the event loop, batched by wave */
+    PX_ENGINE_MARGIN = 2,  /* can return raw margins */
+    PX_ENGINE_EXPLAIN = 4, /* can say what each feature contributed */
 };
 
 enum px_score_flags { PX_SCORE_MARGIN = 1 };
@@ -37,6 +39,13 @@ struct px_engine_ops {
     enum px_code (*score)(struct px_engine *engine, const struct px_matrix *rows,
                           struct px_matrix *scores, void *scratch, unsigned flags,
                           struct px_err *err);
+    /*
+     * Contributions of the features to the margins of `rows`: `out` is [n_rows, n_margins, n_features + 1] doubles,
+     * the last of each the expected margin. Scratch comes from `arena`. PX_E_UNSUPPORTED when this model has none,
+     * PX_E_TOO_LARGE when so many rows would hold the thread up. NULL without PX_ENGINE_EXPLAIN.
+     */
+    enum px_code (*explain)(struct px_engine *engine, const struct px_matrix *rows, double *out,
+                            struct px_arena *arena, struct px_err *err);
     /* Bytes of scratch for at most that many rows; monotonic in `rows_max`. */
     size_t (*scratch_size)(const struct px_engine *engine, size_t rows_max);
     void (*destroy)(struct px_engine *engine);
@@ -53,6 +62,8 @@ struct px_engine {
 PX_MUST_USE enum px_code px_engine_score(struct px_engine *engine, const struct px_matrix *rows,
                                          struct px_matrix *scores, void *scratch, unsigned flags,
                                          struct px_err *err);
+PX_MUST_USE enum px_code px_engine_explain(struct px_engine *engine, const struct px_matrix *rows,
+                                           double *out, struct px_arena *arena, struct px_err *err);
 size_t px_engine_scratch_size(const struct px_engine *engine, size_t rows_max);
 const char *px_engine_name(const struct px_engine *engine); /* static */
 bool px_engine_has(const struct px_engine *engine, enum px_engine_caps cap);

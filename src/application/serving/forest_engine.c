@@ -11,6 +11,7 @@
 
 enum {
     CHUNK_ROWS_MAX = 512,
+    EXPLAIN_STEPS_MAX = 40000000,
     HELPER_SCRATCH_MAX = 4 << 20, /* more gets smaller chunks, where those need less */
 };
 
@@ -76,6 +77,35 @@ static enum px_code forest_score(struct px_engine *engine, const struct px_matri
     return PX_OK;
 }
 
+/* Runs on an event loop: more than this many steps, some 250 ms, would make others wait. */
+static enum px_code check_explain(const struct px_forest *forest, size_t n_rows, struct px_err *err)
+{
+    const char *refusal = px_forest_explain_refusal(forest);
+    if (refusal)
+        return px_err_set(err, PX_E_UNSUPPORTED, "this model cannot be explained: %s", refusal);
+    double rows_max = EXPLAIN_STEPS_MAX / (px_forest_explain_steps(forest) + 1.0);
+    size_t most = rows_max < 1.0 ? 1 : (size_t)rows_max; /* one row always */
+    if (n_rows <= most)
+        return PX_OK;
+    px_err_set(err, PX_E_TOO_LARGE,
+               "expected at most %zu rows of this model in one explanation, got %zu", most, n_rows);
+    return px_err_hint(err, "split the request");
+}
+
+static enum px_code forest_explain(struct px_engine *engine, const struct px_matrix *rows,
+                                   double *out, struct px_arena *arena, struct px_err *err)
+{
+    const struct px_forest *forest = self_of(engine)->forest;
+    enum px_code code = check_explain(forest, rows->n_rows, err);
+    if (code != PX_OK)
+        return code;
+    void *scratch = px_arena_alloc(arena, 1, px_forest_explain_scratch_size(forest));
+    if (!scratch)
+        return px_arena_check(arena, "the explanation", err);
+    px_forest_explain(forest, rows, out, scratch);
+    return PX_OK;
+}
+
 static size_t forest_scratch_size(const struct px_engine *engine, size_t rows_max)
 {
     return px_forest_scratch_size(self_of(engine)->forest, rows_max);
@@ -93,9 +123,10 @@ static void forest_destroy(struct px_engine *engine)
 
 static const struct px_engine_ops forest_ops = {
     .abi = PX_ENGINE_ABI,
-    .caps = PX_ENGINE_WAVE | PX_ENGINE_MARGIN,
+    .caps = PX_ENGINE_WAVE | PX_ENGINE_MARGIN | PX_ENGINE_EXPLAIN,
     .name = "forest",
     .score = forest_score,
+    .explain = forest_explain,
     .scratch_size = forest_scratch_size,
     .destroy = forest_destroy,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "domain/forest/forest.h"
 
+#include "domain/forest/explain.h"
 #include "domain/forest/kernels/walker.h"
 #include "domain/forest/planner.h"
 #include "domain/forest/readers/readers.h"
@@ -194,6 +195,29 @@ void px_forest_leaves(const struct px_forest *forest, const struct px_matrix *ro
             out[i * ir->trees.len + t] =
                 px_walker_leaf(ir, &ir->trees.items[t], px_matrix_row(rows, i));
     }
+}
+
+const char *px_forest_explain_refusal(const struct px_forest *forest)
+{
+    return px_explain_refusal(&forest->ir);
+}
+
+size_t px_forest_explain_scratch_size(const struct px_forest *forest)
+{
+    return px_explain_scratch_size(&forest->ir);
+}
+
+double px_forest_explain_steps(const struct px_forest *forest)
+{
+    return px_explain_steps(&forest->ir);
+}
+
+void px_forest_explain(const struct px_forest *forest, const struct px_matrix *rows, double *out,
+                       void *scratch)
+{
+    PX_ASSERT(rows->type == forest->ir.type && rows->n_cols == forest->ir.n_features);
+    PX_ASSERT(!px_explain_refusal(&forest->ir));
+    px_explain_rows(&forest->ir, rows, out, scratch);
 }
 
 void px_forest_probe_rows(const struct px_forest *forest, uint64_t seed, struct px_matrix *rows)

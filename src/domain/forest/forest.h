@@ -153,6 +153,18 @@ void px_forest_predict(const struct px_forest *forest, const struct px_matrix *r
 void px_forest_leaves(const struct px_forest *forest, const struct px_matrix *rows, uint32_t *out);
 
 /*
+ * What each feature contributed to the margins (explain.h): out [n, n_margins, n_features + 1], the last number of
+ * each being the expected margin; they sum to the margin. `scratch` has px_forest_explain_scratch_size bytes, aligned
+ * as doubles. The refusal is a clause that says why a forest has no contributions, NULL when it has.
+ * One row costs about px_forest_explain_steps steps of some nanoseconds.
+ */
+const char *px_forest_explain_refusal(const struct px_forest *forest);
+size_t px_forest_explain_scratch_size(const struct px_forest *forest);
+double px_forest_explain_steps(const struct px_forest *forest);
+void px_forest_explain(const struct px_forest *forest, const struct px_matrix *rows, double *out,
+                       void *scratch);
+
+/*
  * Rows made from the model alone. `probe` fills any number of seeded rows that sit on and around the
  * thresholds, special numbers among them: for warming up and testing. `typical` fills one row with a
  * plausible value per feature: an example for people. Features that no tree uses are 0 in both.

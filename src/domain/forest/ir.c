@@ -40,6 +40,7 @@ void px_ir_deinit(struct px_forest_ir *ir)
 {
     px_vec_free(&ir->trees);
     px_vec_free(&ir->nodes);
+    px_vec_free(&ir->covers);
     px_vec_free(&ir->leaf_values);
     px_vec_free(&ir->sets);
     px_vec_free(&ir->set_words);
@@ -194,9 +195,25 @@ static enum px_code number_leaves(struct walk *walk, struct px_err *err)
     return PX_OK;
 }
 
+/* A tree without covers leaves the list short, and px_ir_finish drops it. */
+static enum px_code copy_covers(struct walk *walk, struct px_err *err)
+{
+    struct px_forest_ir *ir = walk->ir;
+    if (!walk->tree->covers || ir->covers.len != walk->first)
+        return PX_OK;
+    if (!px_vec_reserve(&ir->covers, ir->nodes.len))
+        return px_ir_no_memory(err);
+    for (uint32_t at = 0; at < walk->out.n_nodes; at++)
+        ir->covers.items[walk->first + at] = walk->tree->covers[walk->raw[at]];
+    ir->covers.len = ir->nodes.len;
+    return PX_OK;
+}
+
 static enum px_code build_tree(struct walk *walk, struct px_err *err)
 {
     enum px_code code = walk_nodes(walk, err);
+    if (code == PX_OK)
+        code = copy_covers(walk, err);
     if (code == PX_OK)
         code = number_leaves(walk, err);
     if (code != PX_OK)
@@ -312,7 +329,7 @@ bool px_ir_in_values(const struct px_forest_ir *ir, uint32_t list, double x)
 
 void px_ir_clear_trees(struct px_forest_ir *ir)
 {
-    ir->trees.len = ir->nodes.len = ir->leaf_values.len = 0;
+    ir->trees.len = ir->nodes.len = ir->covers.len = ir->leaf_values.len = 0;
     ir->sets.len = ir->set_words.len = 0;
     ir->value_lists.len = ir->values.len = 0;
     ir->linear_leaves.len = ir->linear_terms.len = 0;
@@ -323,6 +340,8 @@ void px_ir_truncate(struct px_forest_ir *ir, size_t n)
     if (n >= ir->trees.len)
         return;
     ir->nodes.len = ir->trees.items[n].first_node;
+    if (ir->covers.len > ir->nodes.len)
+        ir->covers.len = ir->nodes.len;
     ir->leaf_values.len = ir->trees.items[n].first_leaf;
     ir->trees.len = n;
 }
@@ -410,6 +429,20 @@ static enum px_code list_used_features(struct px_forest_ir *ir, struct px_err *e
     return code;
 }
 
+/* A split divides by its cover; the rest of what explanations need is checked by px_explain_refusal. */
+static bool covers_are_sound(const struct px_forest_ir *ir)
+{
+    if (ir->covers.len != ir->nodes.len)
+        return false;
+    for (size_t i = 0; i < ir->nodes.len; i++) {
+        float cover = ir->covers.items[i];
+        bool split = ir->nodes.items[i].kind != PX_NODE_LEAF;
+        if (!isfinite(cover) || cover < 0.0F || (split && cover == 0.0F))
+            return false;
+    }
+    return true;
+}
+
 enum px_code px_ir_finish(struct px_forest_ir *ir, struct px_err *err)
 {
     enum px_code code = check_sizes(ir, err);
@@ -426,6 +459,8 @@ enum px_code px_ir_finish(struct px_forest_ir *ir, struct px_err *err)
     if (!ir->categorical)
         return px_ir_no_memory(err);
     mark_categorical(ir);
+    if (!covers_are_sound(ir))
+        px_vec_free(&ir->covers);
     return list_used_features(ir, err);
 }
 
@@ -480,6 +515,7 @@ void px_ir_finish_margins(const struct px_forest_ir *ir, void *margins, size_t n
 size_t px_ir_bytes(const struct px_forest_ir *ir)
 {
     return ir->trees.cap * sizeof *ir->trees.items + ir->nodes.cap * sizeof *ir->nodes.items +
+           ir->covers.cap * sizeof *ir->covers.items +
            ir->leaf_values.cap * sizeof *ir->leaf_values.items +
            ir->sets.cap * sizeof *ir->sets.items + ir->set_words.cap * sizeof *ir->set_words.items +
            ir->value_lists.cap * sizeof *ir->value_lists.items +

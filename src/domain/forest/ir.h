@@ -18,6 +18,8 @@
  *     PX_MISSING_ZERO      NaN and |x| <= PX_ZERO_THRESHOLD take the default side (its type Zero)
  * - A leaf has a number within its tree (in file order) and `width` values: one that is added to the
  *   margin `output`, or (vector leaf) one per margin.
+ * - A node's cover is how much of the training data reached it: XGBoost's sum of Hessians, LightGBM's count of
+ *   rows. Only explanations need it (explain.h).
  * - margin[k] = base[k] + sum over trees, in order, of weight * leaf; each product and each sum is rounded
  *   to the element type. With `base_last` the sum starts at 0, is divided by `sum_divisor` and multiplied by
  *   `sum_factor`, and the base comes last. With `average_by` scores are computed from the margin divided by
@@ -119,6 +121,7 @@ struct px_forest_ir {
 
     PX_VEC(struct px_tree) trees;
     PX_VEC(struct px_node) nodes;
+    PX_VEC(float) covers; /* per node, parallel to nodes; empty unless the file has them all */
     PX_VEC(double) leaf_values;
     PX_VEC(struct px_set) sets;
     PX_VEC(uint32_t) set_words;
@@ -164,7 +167,8 @@ struct px_file_tree {
     size_t n_nodes;
     const double *values; /* [n_rows, width] */
     size_t n_rows, width;
-    bool all_reached;       /* the format has no deleted nodes: each must be reached */
+    const float *covers; /* [n_nodes]: training rows or their weight; NULL when the file has none */
+    bool all_reached;    /* the format has no deleted nodes: each must be reached */
     bool siblings_adjacent; /* the format demands right == left + 1 */
 };
 

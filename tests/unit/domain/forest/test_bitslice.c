@@ -55,7 +55,8 @@ static void add_tree(struct px_forest_ir *ir, struct px_rng *rng, size_t n_leave
     }
     for (size_t i = 0; i < n; i++)
         values[i] = (double)(float)px_rng_normal(rng);
-    struct px_file_tree file = {nodes, n, values, n, 1, false, false};
+    struct px_file_tree file = {
+        .nodes = nodes, .n_nodes = n, .values = values, .n_rows = n, .width = 1};
     CHECK_OK(px_ir_add_tree(ir, &file, NULL));
 }
 

@@ -27,7 +27,7 @@ enum { MISSING_NONE = 0, MISSING_ZERO = 1, MISSING_NAN = 2 };
 struct texts {
     struct px_str num_leaves, num_cat, split_feature, threshold, decision_type, left_child,
         right_child, leaf_value, cat_boundaries, cat_threshold, is_linear, leaf_const, num_features,
-        leaf_features, leaf_coeff;
+        leaf_features, leaf_coeff, internal_count, leaf_count;
 };
 
 struct px_str px_lightgbm_line(struct px_str *rest)
@@ -44,10 +44,12 @@ void px_lightgbm_tree_deinit(struct px_lightgbm_tree *tree)
         &tree->feature,       &tree->threshold,       &tree->decision,
         &tree->left,          &tree->right,           &tree->leaf_value,
         &tree->set_starts,    &tree->set_words,       &tree->linear_constant,
-        &tree->linear_counts, &tree->linear_features, &tree->linear_coefficients};
+        &tree->linear_counts, &tree->linear_features, &tree->linear_coefficients,
+        &tree->split_counts,  &tree->leaf_counts};
     for (size_t i = 0; i < PX_ARRAY_LEN(lists); i++)
         px_vec_free(lists[i]);
     px_vec_free(&tree->nodes);
+    px_vec_free(&tree->covers);
 }
 
 static void take_line(struct texts *texts, struct px_str key, struct px_str value)
@@ -63,7 +65,8 @@ static void take_line(struct texts *texts, struct px_str key, struct px_str valu
         {"cat_boundaries", &texts->cat_boundaries}, {"cat_threshold", &texts->cat_threshold},
         {"is_linear", &texts->is_linear},           {"leaf_const", &texts->leaf_const},
         {"num_features", &texts->num_features},     {"leaf_features", &texts->leaf_features},
-        {"leaf_coeff", &texts->leaf_coeff},
+        {"leaf_coeff", &texts->leaf_coeff},         {"internal_count", &texts->internal_count},
+        {"leaf_count", &texts->leaf_count},
     };
     for (size_t i = 0; i < PX_ARRAY_LEN(fields); i++) {
         if (px_str_is(key, fields[i].key))
@@ -343,6 +346,30 @@ static enum px_code add_linear_leaves(struct px_lightgbm_tree *tree, struct px_f
     return PX_OK;
 }
 
+/* How many rows reached each node; nobody but explanations needs it, so a file may be without. */
+static enum px_code read_covers(struct px_lightgbm_tree *tree, const struct texts *texts,
+                                size_t number, size_t n_splits, struct px_err *err)
+{
+    size_t n = n_splits + n_splits + 1;
+    tree->covers.len = 0;
+    enum px_code code =
+        parse_list(texts->internal_count, "internal_count", number, &tree->split_counts, err);
+    if (code == PX_OK)
+        code = parse_list(texts->leaf_count, "leaf_count", number, &tree->leaf_counts, err);
+    bool is_stump = n_splits == 0; /* has one leaf, and sometimes no count of it */
+    bool absent = tree->split_counts.len != n_splits || tree->leaf_counts.len != n_splits + 1;
+    if (code != PX_OK || (absent && !is_stump))
+        return code;
+    if (!px_vec_reserve(&tree->covers, n))
+        return px_ir_no_memory(err);
+    for (size_t i = 0; i < n_splits; i++)
+        tree->covers.items[i] = (float)tree->split_counts.items[i];
+    for (size_t l = 0; l <= n_splits; l++)
+        tree->covers.items[n_splits + l] = absent ? 0.0F : (float)tree->leaf_counts.items[l];
+    tree->covers.len = n;
+    return PX_OK;
+}
+
 static enum px_code build(struct px_lightgbm_tree *tree, struct px_forest_ir *ir, size_t n_splits,
                           struct px_err *err)
 {
@@ -364,6 +391,7 @@ static enum px_code build(struct px_lightgbm_tree *tree, struct px_forest_ir *ir
         .values = tree->leaf_value.items,
         .n_rows = n_leaves,
         .width = 1,
+        .covers = tree->covers.len ? tree->covers.items : NULL,
         .all_reached = true,
     };
     return px_ir_add_tree(ir, &file, err);
@@ -387,6 +415,8 @@ enum px_code px_lightgbm_read_tree(struct px_lightgbm_tree *tree, struct px_str 
         code = read_count(texts.is_linear, "is_linear", number, 0, &linear, err);
     if (code == PX_OK && linear)
         code = read_linear(tree, &texts, number, n_leaves, err);
+    if (code == PX_OK)
+        code = read_covers(tree, &texts, number, n_leaves - 1, err);
     if (code == PX_OK)
         code = build(tree, ir, n_leaves - 1, err);
     return code == PX_OK && linear ? add_linear_leaves(tree, ir, err) : code;

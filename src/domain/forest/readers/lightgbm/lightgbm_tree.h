@@ -20,7 +20,9 @@ struct px_lightgbm_tree {
     struct px_lightgbm_numbers feature, threshold, decision, left, right, leaf_value;
     struct px_lightgbm_numbers set_starts, set_words;
     struct px_lightgbm_numbers linear_constant, linear_counts, linear_features, linear_coefficients;
+    struct px_lightgbm_numbers split_counts, leaf_counts;
     PX_VEC(struct px_file_node) nodes;
+    PX_VEC(float) covers;
 };
 
 void px_lightgbm_tree_deinit(struct px_lightgbm_tree *tree);

@@ -20,7 +20,8 @@ void px_xgboost_tree_deinit(struct px_xgboost_tree *tree)
     struct px_ints *ints[] = {&tree->left,           &tree->right,           &tree->feature,
                               &tree->default_left,   &tree->split_type,      &tree->categories,
                               &tree->category_nodes, &tree->category_starts, &tree->category_sizes};
-    struct px_floats *floats[] = {&tree->threshold, &tree->base_weights, &tree->leaf_weights};
+    struct px_floats *floats[] = {&tree->threshold, &tree->base_weights, &tree->leaf_weights,
+                                  &tree->cover};
     for (size_t i = 0; i < PX_ARRAY_LEN(ints); i++)
         px_vec_free(ints[i]);
     for (size_t i = 0; i < PX_ARRAY_LEN(floats); i++)
@@ -73,6 +74,8 @@ static struct px_floats *find_floats(struct px_xgboost_tree *tree, struct px_str
         return &tree->threshold;
     if (px_str_is(key, "base_weights"))
         return &tree->base_weights;
+    if (px_str_is(key, "sum_hessian"))
+        return &tree->cover;
     return px_str_is(key, "leaf_weights") ? &tree->leaf_weights : NULL;
 }
 
@@ -100,7 +103,7 @@ static void forget_fields(struct px_xgboost_tree *tree)
     tree->left.len = tree->right.len = tree->feature.len = 0;
     tree->default_left.len = tree->split_type.len = tree->categories.len = 0;
     tree->category_nodes.len = tree->category_starts.len = tree->category_sizes.len = 0;
-    tree->threshold.len = tree->base_weights.len = tree->leaf_weights.len = 0;
+    tree->threshold.len = tree->base_weights.len = tree->leaf_weights.len = tree->cover.len = 0;
 }
 
 static enum px_code check_length(size_t number, const char *field, size_t got, size_t want,
@@ -286,6 +289,7 @@ static enum px_code build(struct px_xgboost_tree *tree, struct px_forest_ir *ir,
     if (code == PX_OK)
         code = add_sets(tree, ir, err);
     out.nodes = tree->nodes.items;
+    out.covers = tree->cover.len == n ? tree->cover.items : NULL;
     return code == PX_OK ? px_ir_add_tree(ir, &out, err) : code;
 }
 

@@ -11,7 +11,7 @@ struct px_xgboost_tree {
     int64_t id, num_nodes, leaf_width;
     struct px_ints left, right, feature, default_left, split_type;
     struct px_ints categories, category_nodes, category_starts, category_sizes;
-    struct px_floats threshold, base_weights, leaf_weights;
+    struct px_floats threshold, base_weights, leaf_weights, cover;
     /* the tree as px_ir_add_tree takes it */
     PX_VEC(struct px_file_node) nodes;
     PX_VEC(double) values;
