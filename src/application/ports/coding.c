@@ -5,6 +5,7 @@ static const struct px_str names[PX_CODING_COUNT] = {
     [PX_CODING_NONE] = PX_STR("identity"),
     [PX_CODING_GZIP] = PX_STR("gzip"),
     [PX_CODING_DEFLATE] = PX_STR("deflate"),
+    [PX_CODING_ZSTD] = PX_STR("zstd"),
 };
 
 const char *px_coding_name(enum px_coding coding)

@@ -3,7 +3,7 @@
  * Port: compression of bodies and messages, whole ones in memory.
  *
  * A coder keeps its working memory between uses, so that a warm one allocates nothing; it has one user at a time,
- * usually one event loop. Callers use the px_coder_* wrappers. Adapter: infrastructure/coding/zlib.c.
+ * usually one event loop. Callers use the px_coder_* wrappers. Adapter: infrastructure/coding.
  */
 #ifndef PX_APPLICATION_PORTS_CODING_H
 #define PX_APPLICATION_PORTS_CODING_H
@@ -14,10 +14,11 @@ enum px_coding {
     PX_CODING_NONE = 0, /* as it is: "identity" */
     PX_CODING_GZIP,     /* RFC 1952 */
     PX_CODING_DEFLATE,  /* RFC 1950: deflate in zlib's wrapper */
+    PX_CODING_ZSTD,     /* RFC 8878 */
     PX_CODING_COUNT
 };
 
-/* "identity", "gzip", "deflate". */
+/* "identity", "gzip", "deflate", "zstd". */
 const char *px_coding_name(enum px_coding coding);
 /* By name without case, also "x-gzip"; PX_CODING_COUNT when unknown. */
 enum px_coding px_coding_from_name(struct px_str name);

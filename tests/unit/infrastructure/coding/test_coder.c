@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "harness.h"
-#include "infrastructure/coding/zlib.h"
+#include "infrastructure/coding/coder.h"
 #include "shared/alloc.h"
 
 static struct px_coder *make(void)
 {
     struct px_coder *coder = NULL;
-    if (px_zlib_coder_create(&coder, NULL) != PX_OK)
+    if (px_coder_create(&coder, NULL) != PX_OK)
         abort();
     return coder;
 }
@@ -56,53 +56,87 @@ PX_TEST(deflate_without_a_wrapper_is_understood)
     px_coder_destroy(coder);
 }
 
-PX_TEST(a_bomb_stops_at_the_limit)
+/* Runs `test` for each coding. */
+static void for_each_coding(void (*test)(struct px_coder *coder, enum px_coding coding))
 {
-    struct px_coder *coder = make();
+    for (int coding = PX_CODING_NONE + 1; coding < PX_CODING_COUNT; coding++) {
+        struct px_coder *coder = make();
+        test(coder, (enum px_coding)coding);
+        px_coder_destroy(coder);
+    }
+}
+
+static void check_bomb(struct px_coder *coder, enum px_coding coding)
+{
     struct px_buf zeros = px_buf(8 << 20), packed = px_buf(1 << 20), out = px_buf(1 << 20);
     struct px_err err;
     CHECK(px_buf_reserve(&zeros, 4 << 20));
     memset(zeros.ptr, 0, 4 << 20);
     zeros.len = 4 << 20;
-    CHECK_OK(px_coder_encode(coder, PX_CODING_GZIP, px_buf_view(&zeros), &packed, NULL));
-    CHECK_INT(px_coder_decode(coder, PX_CODING_GZIP, px_buf_view(&packed), &out, &err),
-              PX_E_TOO_LARGE);
+    CHECK_OK(px_coder_encode(coder, coding, px_buf_view(&zeros), &packed, NULL));
+    CHECK_INT(px_coder_decode(coder, coding, px_buf_view(&packed), &out, &err), PX_E_TOO_LARGE);
     CHECK_INT(out.len, 0);
     CHECK(!out.failed);
     CHECK(out.cap <= (1 << 20) + 1);
     px_buf_deinit(&zeros);
     px_buf_deinit(&packed);
     px_buf_deinit(&out);
-    px_coder_destroy(coder);
 }
 
-PX_TEST(corrupt_cut_off_and_trailing_bytes_are_refused)
+PX_TEST(a_bomb_stops_at_the_limit)
+{
+    for_each_coding(check_bomb);
+}
+
+static void check_damage(struct px_coder *coder, enum px_coding coding)
+{
+    struct px_buf packed = px_buf(1024);
+    CHECK_OK(px_coder_encode(coder, coding, px_str("hello, hello"), &packed, NULL));
+    CHECK_OK(decode_text(coding, packed.ptr, packed.len, 100));
+    for (size_t n = 0; n < packed.len; n++)
+        CHECK_INT(decode_text(coding, packed.ptr, n, 100), PX_E_INVALID);
+    px_buf_byte(&packed, 0);
+    CHECK_INT(decode_text(coding, packed.ptr, packed.len, 100), PX_E_INVALID);
+    CHECK_INT(decode_text(coding, "no coding", 9, 100), PX_E_INVALID);
+    CHECK_INT(decode_text(coding, "", 0, 100), PX_E_INVALID);
+    px_buf_deinit(&packed);
+}
+
+PX_TEST(damaged_cut_off_and_trailing_bytes_are_refused)
+{
+    for_each_coding(check_damage);
+}
+
+PX_TEST(a_wrong_checksum_is_refused)
 {
     struct px_coder *coder = make();
     struct px_buf packed = px_buf(1024);
     CHECK_OK(px_coder_encode(coder, PX_CODING_GZIP, px_str("hello, hello"), &packed, NULL));
-    CHECK_OK(decode_text(PX_CODING_GZIP, packed.ptr, packed.len, 100));
-    for (size_t n = 0; n < packed.len; n++)
-        CHECK_INT(decode_text(PX_CODING_GZIP, packed.ptr, n, 100), PX_E_INVALID);
-    px_buf_byte(&packed, 0);
+    packed.ptr[packed.len - 6] ^= 1;
     CHECK_INT(decode_text(PX_CODING_GZIP, packed.ptr, packed.len, 100), PX_E_INVALID);
-    packed.ptr[packed.len - 3] ^= 1;
-    CHECK_INT(decode_text(PX_CODING_GZIP, packed.ptr, packed.len - 1, 100), PX_E_INVALID);
-    CHECK_INT(decode_text(PX_CODING_GZIP, "not gzip", 8, 100), PX_E_INVALID);
-    CHECK_INT(decode_text(PX_CODING_DEFLATE, "", 0, 100), PX_E_INVALID);
     px_buf_deinit(&packed);
     px_coder_destroy(coder);
 }
 
+static void check_exact_limit(struct px_coder *coder, enum px_coding coding)
+{
+    struct px_buf packed = px_buf(1024);
+    CHECK_OK(px_coder_encode(coder, coding, px_str("0123456789"), &packed, NULL));
+    CHECK_OK(decode_text(coding, packed.ptr, packed.len, 10));
+    CHECK_INT(decode_text(coding, packed.ptr, packed.len, 9), PX_E_TOO_LARGE);
+    px_buf_deinit(&packed);
+}
+
 PX_TEST(a_result_of_exactly_the_limit_fits)
 {
-    struct px_coder *coder = make();
-    struct px_buf packed = px_buf(1024);
-    CHECK_OK(px_coder_encode(coder, PX_CODING_DEFLATE, px_str("0123456789"), &packed, NULL));
-    CHECK_OK(decode_text(PX_CODING_DEFLATE, packed.ptr, packed.len, 10));
-    CHECK_INT(decode_text(PX_CODING_DEFLATE, packed.ptr, packed.len, 9), PX_E_TOO_LARGE);
-    px_buf_deinit(&packed);
-    px_coder_destroy(coder);
+    for_each_coding(check_exact_limit);
+}
+
+/* A frame of zstd whose header asks for a window of 1 GiB. */
+PX_TEST(a_decoder_is_not_made_to_reserve_a_huge_window)
+{
+    static const char frame[] = "\x28\xb5\x2f\xfd\x00\xa0\x01\x00\x00";
+    CHECK_INT(decode_text(PX_CODING_ZSTD, frame, sizeof frame - 1, 100), PX_E_INVALID);
 }
 
 PX_TEST(a_warm_coder_allocates_nothing)
@@ -126,11 +160,11 @@ PX_TEST(a_warm_coder_allocates_nothing)
 
 PX_TEST(short_memory_is_an_error)
 {
-    for (uint64_t n = 1; n < 20; n++) {
+    for (uint64_t n = 1; n < 25; n++) {
         struct px_coder *coder = NULL;
         struct px_buf out = px_buf(1024);
         px_alloc_fail_at(n);
-        enum px_code code = px_zlib_coder_create(&coder, NULL);
+        enum px_code code = px_coder_create(&coder, NULL);
         if (code == PX_OK)
             code = px_coder_encode(coder, PX_CODING_GZIP, px_str("text"), &out, NULL);
         px_alloc_fail_at(0);
@@ -145,11 +179,14 @@ PX_TEST(codings_have_names)
     CHECK_INT(px_coding_from_name(px_str("GZip")), PX_CODING_GZIP);
     CHECK_INT(px_coding_from_name(px_str("x-gzip")), PX_CODING_GZIP);
     CHECK_INT(px_coding_from_name(px_str("identity")), PX_CODING_NONE);
+    CHECK_INT(px_coding_from_name(px_str("zstd")), PX_CODING_ZSTD);
     CHECK_INT(px_coding_from_name(px_str("br")), PX_CODING_COUNT);
     CHECK_STR(px_str(px_coding_name(PX_CODING_DEFLATE)), "deflate");
 }
 
 PX_TEST_MAIN(T(what_is_encoded_decodes_to_itself) T(deflate_without_a_wrapper_is_understood)
-                 T(a_bomb_stops_at_the_limit) T(corrupt_cut_off_and_trailing_bytes_are_refused)
-                     T(a_result_of_exactly_the_limit_fits) T(a_warm_coder_allocates_nothing)
-                         T(short_memory_is_an_error) T(codings_have_names))
+                 T(a_bomb_stops_at_the_limit) T(damaged_cut_off_and_trailing_bytes_are_refused)
+                     T(a_wrong_checksum_is_refused)
+                         T(a_decoder_is_not_made_to_reserve_a_huge_window)
+                             T(a_result_of_exactly_the_limit_fits) T(a_warm_coder_allocates_nothing)
+                                 T(short_memory_is_an_error) T(codings_have_names))
