@@ -256,6 +256,17 @@ def test_an_interrupt_prints_what_there_is(server):
         check(json.loads(out), LOAD)
 
 
+def test_an_interrupt_while_the_server_is_asked_is_no_timeout():
+    with FaultServer(metadata="silent") as target:
+        process = subprocess.Popen([PHOENIX, "bench", target.url, "--model", "m"],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert target.asked.wait(60)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and err == "phoenix bench: interrupted\n"
+
+
 def limited(n):
     """Limits the descriptors of a child, for good."""
     return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (n, n))

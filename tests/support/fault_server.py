@@ -26,13 +26,14 @@ class FaultServer:
       "close"   it is closed without a reply
       "silent"  nothing comes
     GET answers the metadata of a model with three numbers, or is met with `metadata`, which is one of
-    the above. requests: (head, body) of every POST.
+    the above. requests: (head, body) of every POST. asked: set by the first request of any kind.
     """
 
     def __init__(self, answer=lambda n: OK, closes=False, metadata=None):
         self._answer, self._closes, self._metadata = answer, closes, metadata
         self._lock = threading.Lock()
         self._ended = threading.Event()
+        self.asked = threading.Event()
         self._connections = []
         self.requests = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
@@ -81,6 +82,7 @@ class FaultServer:
 
     def _respond(self, connection, head, body):
         """False when the connection has ended."""
+        self.asked.set()
         if head.startswith(b"GET") and self._metadata:
             return self._send(connection, self._metadata)
         if head.startswith(b"GET"):

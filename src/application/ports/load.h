@@ -78,7 +78,8 @@ struct px_load;
 struct px_load_ops {
     uint32_t abi;
     const char *name;
-    /* PX_E_UNAVAILABLE: no connection; PX_E_TIMEOUT; PX_E_CORRUPT: no HTTP; PX_E_TOO_LARGE. */
+    /* PX_E_UNAVAILABLE: no connection; PX_E_TIMEOUT; PX_E_CORRUPT: no HTTP; PX_E_TOO_LARGE; PX_E_CANCELLED:
+     * a signal came, and its handler ends what waits. */
     enum px_code (*fetch)(struct px_load *load, const struct px_load_address *address,
                           struct px_str path, struct px_load_reply *ret, struct px_err *err);
     /* PX_E_UNAVAILABLE when not one connection can be made at the start, PX_E_INVALID when the process may

@@ -53,6 +53,8 @@ static enum px_code make_workers(struct run *run, struct px_err *err)
         code = px_load_worker_init(&run->workers[i], &run->wire, &run->peer, share, err);
         if (code == PX_OK)
             n_open += px_load_worker_connect(&run->workers[i], run->job->timeout_ns);
+        if (code == PX_OK && run->workers[i].interrupted)
+            code = px_err_set(err, PX_E_CANCELLED, "interrupted");
     }
     if (code == PX_OK && n_open == 0)
         code = px_err_set(err, PX_E_UNAVAILABLE, "none of %u connections could be opened: %s",
@@ -204,6 +206,8 @@ static enum px_code fetch_failed(const char *what, int why, struct px_err *err)
 {
     if (why == ETIMEDOUT)
         return px_err_set(err, PX_E_TIMEOUT, "%s: no answer within %d s", what, FETCH_TIMEOUT_S);
+    if (why == EINTR)
+        return px_err_set(err, PX_E_CANCELLED, "interrupted");
     return px_err_set(err, PX_E_IO, "%s: %s", what, strerror(why));
 }
 
@@ -215,8 +219,9 @@ static enum px_code send_all(int fd, struct px_str bytes, uint64_t until_ns, str
             return fetch_failed("send the request", errno, err);
         size_t sent = n > 0 ? (size_t)n : 0;
         bytes = px_str_n(bytes.ptr + sent, bytes.len - sent);
-        if (bytes.len && !px_socket_wait(fd, POLLOUT, until_ns))
-            return fetch_failed("send the request", ETIMEDOUT, err);
+        int why = bytes.len ? px_socket_wait(fd, POLLOUT, until_ns) : 0;
+        if (why)
+            return fetch_failed("send the request", why, err);
     }
     return PX_OK;
 }
@@ -238,8 +243,9 @@ static enum px_code receive_reply(int fd, struct px_reply_parser *parser, char *
             return PX_E_CORRUPT;
         if (result == PX_REPLY_DONE)
             return PX_OK;
-        if (n < 0 && !px_socket_wait(fd, POLLIN, until_ns))
-            return fetch_failed("read the reply", ETIMEDOUT, err);
+        int why = n < 0 ? px_socket_wait(fd, POLLIN, until_ns) : 0;
+        if (why)
+            return fetch_failed("read the reply", why, err);
     }
 }
 

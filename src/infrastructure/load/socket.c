@@ -12,19 +12,19 @@
 #include <string.h>
 #include <unistd.h>
 
-bool px_socket_wait(int fd, short events, uint64_t until_ns)
+int px_socket_wait(int fd, short events, uint64_t until_ns)
 {
     struct pollfd wait = {.fd = fd, .events = events};
     for (;;) {
         uint64_t now_ns = px_clock_monotonic_ns();
         if (now_ns >= until_ns)
-            return false;
+            return ETIMEDOUT;
         uint64_t left_ms = (until_ns - now_ns + PX_NS_PER_MS - 1) / PX_NS_PER_MS;
         int n = poll(&wait, 1, left_ms < INT32_MAX ? (int)left_ms : INT32_MAX);
         if (n > 0)
-            return true;
-        if (n < 0 && errno == EINTR)
-            return false; /* the caller sees the interrupt */
+            return 0;
+        if (n < 0)
+            return errno;
     }
 }
 
@@ -39,7 +39,8 @@ int px_socket_error(int fd)
 
 int px_socket_wait_connected(int fd, uint64_t until_ns)
 {
-    return px_socket_wait(fd, POLLOUT, until_ns) ? px_socket_error(fd) : ETIMEDOUT;
+    int why = px_socket_wait(fd, POLLOUT, until_ns);
+    return why ? why : px_socket_error(fd);
 }
 
 int px_peer_connect(const struct px_peer *peer)
@@ -84,7 +85,7 @@ enum px_code px_peer_find(struct px_peer *peer, const struct px_load_address *ad
         return px_err_hint(err, "check the name in the URL");
     }
     uint64_t until_ns = px_clock_monotonic_ns() + timeout_ns;
-    for (const struct addrinfo *a = found; a && why != 0; a = a->ai_next) {
+    for (const struct addrinfo *a = found; a && why != 0 && why != EINTR; a = a->ai_next) {
         if (a->ai_addrlen > sizeof peer->address)
             continue;
         memcpy(&peer->address, a->ai_addr, a->ai_addrlen);
@@ -94,6 +95,8 @@ enum px_code px_peer_find(struct px_peer *peer, const struct px_load_address *ad
     freeaddrinfo(found);
     if (why == 0)
         return PX_OK;
+    if (why == EINTR)
+        return px_err_set(err, PX_E_CANCELLED, "interrupted");
     px_err_set(err, PX_E_UNAVAILABLE, "cannot connect to %s port %u: %s", address->host,
                (unsigned)address->port, strerror(why));
     return px_err_hint(err, "is the server running there? 'phoenix serve' prints its URL");

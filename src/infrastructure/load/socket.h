@@ -13,7 +13,8 @@ struct px_peer {
     socklen_t len;
 };
 
-/* Looks the address up and connects once, to find out which of its addresses answers. PX_E_UNAVAILABLE. */
+/* Looks the address up and connects once, to find out which of its addresses answers. PX_E_UNAVAILABLE,
+ * PX_E_CANCELLED when a signal came. */
 PX_MUST_USE enum px_code px_peer_find(struct px_peer *peer, const struct px_load_address *address,
                                       uint64_t timeout_ns, struct px_err *err);
 
@@ -23,11 +24,14 @@ void px_peer_put_host(struct px_buf *out, const struct px_load_address *address)
 /* A non-blocking socket whose connecting has begun, or -1 and errno. */
 int px_peer_connect(const struct px_peer *peer);
 
-/* Waits until `fd` is connected, at most until the monotonic moment `until_ns`; 0 or an errno. */
-int px_socket_wait_connected(int fd, uint64_t until_ns);
+/*
+ * Waits for `events` of poll, at most until the monotonic moment `until_ns`: 0 or an errno, ETIMEDOUT when the moment
+ * has come, EINTR when a signal did.
+ */
+int px_socket_wait(int fd, short events, uint64_t until_ns);
 
-/* Waits for `events` of poll, at most until `until_ns`; false when that moment has come. */
-bool px_socket_wait(int fd, short events, uint64_t until_ns);
+/* The same until `fd` is connected; also the error of the connecting. */
+int px_socket_wait_connected(int fd, uint64_t until_ns);
 
 /* The pending error of a socket whose connecting has ended: 0 when it is connected. */
 int px_socket_error(int fd);

@@ -421,6 +421,7 @@ static bool await_connect(struct px_load_connection *c, uint64_t until_ns)
         return false;
     int why = px_socket_wait_connected(c->source.fd, until_ns);
     if (why) {
+        c->worker->interrupted |= why == EINTR;
         note_failure(c->worker, "connecting failed", px_str(strerror(why)));
         close_connection(c);
         return false;
@@ -434,14 +435,14 @@ size_t px_load_worker_connect(struct px_load_worker *w, uint64_t timeout_ns)
 {
     uint64_t until_ns = px_clock_monotonic_ns() + timeout_ns;
     size_t n_open = 0;
-    for (size_t i = 0; i < w->n_connections; i += CONNECTS_AT_ONCE) {
+    for (size_t i = 0; !w->interrupted && i < w->n_connections; i += CONNECTS_AT_ONCE) {
         size_t end =
             w->n_connections - i < CONNECTS_AT_ONCE ? w->n_connections : i + CONNECTS_AT_ONCE;
         for (size_t k = i; k < end; k++) {
             if (!begin_connect(&w->connections[k]))
                 note_failure(w, "connecting failed", px_str(strerror(errno)));
         }
-        for (size_t k = i; k < end; k++)
+        for (size_t k = i; !w->interrupted && k < end; k++)
             n_open += await_connect(&w->connections[k], until_ns);
     }
     return n_open;

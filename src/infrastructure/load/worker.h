@@ -72,6 +72,7 @@ struct px_load_worker {
     uint64_t bytes_sent, bytes_received;
     double busy_share, starved_share;
     char failure[PX_LOAD_SAMPLE_MAX];
+    bool interrupted; /* a signal came while connections were opened */
 
     /* Read by the thread that started the run. */
     _Atomic uint64_t n_completed;
@@ -85,7 +86,8 @@ PX_MUST_USE enum px_code px_load_worker_init(struct px_load_worker *worker,
                                              struct px_err *err);
 void px_load_worker_deinit(struct px_load_worker *worker);
 
-/* Opens the connections; how many there are. Those that fail are tried again when they are needed. */
+/* Opens the connections; how many there are. Those that fail are tried again when they are needed; a signal ends
+ * the waiting. */
 size_t px_load_worker_connect(struct px_load_worker *worker, uint64_t timeout_ns);
 
 /* The share of the schedule and the timeout; before px_load_worker_run. */
