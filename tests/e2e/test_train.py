@@ -332,7 +332,7 @@ def test_demo_traffic(tmp_path):
         text = fail(*words, "--model", "card")
         assert "status 404" in text and "did you mean 'cards'" in text
     text = fail(*words, "--model", "cards", "--rate", 5)
-    assert "cannot connect to 127.0.0.1" in text and "is 'phoenix serve' running there?" in text
+    assert "cannot connect to 127.0.0.1" in text and "is the server running there?" in text
     text = fail("demo", "traffic", "--model", "m", "--data", data, "--url", "ftp://x", status=2)
     assert "expected a URL like" in text
     assert "traffic needs --model" in fail("demo", "traffic", "--data", data, status=2)

@@ -15,7 +15,7 @@
 struct virtual_page {
     const char *path;
     int status;
-    const char *body;
+    const char *body; /* NULL: the request's own */
 };
 
 struct virtual_server {
@@ -175,8 +175,8 @@ static inline enum px_code virtual_load_run(struct px_load *load, const struct p
 
 static inline enum px_code virtual_load_fetch(struct px_load *load,
                                               const struct px_load_address *address,
-                                              struct px_str path, struct px_load_reply *ret,
-                                              struct px_err *err)
+                                              const struct px_load_request *request,
+                                              struct px_load_reply *ret, struct px_err *err)
 {
     const struct virtual_server *server = ((struct virtual_load *)load)->server;
     (void)address;
@@ -184,10 +184,10 @@ static inline enum px_code virtual_load_fetch(struct px_load *load,
         return px_err_set(err, PX_E_UNAVAILABLE, "nothing listens");
     ret->status = 404;
     for (const struct virtual_page *page = server->pages; page && page->path; page++) {
-        if (!px_str_is(path, page->path))
+        if (!px_str_is(request->path, page->path))
             continue;
         ret->status = page->status;
-        px_buf_text(&ret->body, page->body);
+        px_buf_str(&ret->body, page->body ? px_str(page->body) : request->body);
     }
     return px_buf_check(&ret->body, "the reply", err);
 }

@@ -162,7 +162,7 @@ static void hint_models(struct px_load *load, const struct px_endpoint *endpoint
     struct px_err ignored;
     size_t n = 0;
     snprintf(path, sizeof path, "%.*s/v1/models", PX_STR_ARG(endpoint->base));
-    if (px_load_fetch(load, &endpoint->address, px_str(path), &reply, &ignored) == PX_OK &&
+    if (px_load_get(load, &endpoint->address, px_str(path), &reply, &ignored) == PX_OK &&
         reply.status == 200) {
         px_json_init(&json, px_buf_view(&reply.body), arena, 0);
         px_json_enter_object(&json);
@@ -184,8 +184,7 @@ static enum px_code fetch_metadata(struct px_load *load, const struct px_endpoin
                                    struct px_load_reply *reply, struct px_arena *arena,
                                    struct px_err *err)
 {
-    enum px_code code =
-        px_load_fetch(load, &endpoint->address, endpoint->metadata_path, reply, err);
+    enum px_code code = px_load_get(load, &endpoint->address, endpoint->metadata_path, reply, err);
     if (code != PX_OK || reply->status == 200)
         return code;
     struct px_str body = px_buf_view(&reply->body);
@@ -214,7 +213,7 @@ static enum px_code read_inputs(struct px_inputs *inputs, struct px_load *load,
     px_buf_clear(&reply.body);
     snprintf(path, sizeof path, "%.*s/api/v1/models", PX_STR_ARG(endpoint->base));
     if (code == PX_OK &&
-        px_load_fetch(load, &endpoint->address, px_str(path), &reply, &ignored) == PX_OK &&
+        px_load_get(load, &endpoint->address, px_str(path), &reply, &ignored) == PX_OK &&
         reply.status == 200)
         px_inputs_guide(inputs, px_buf_view(&reply.body), endpoint->model, arena);
     px_buf_deinit(&reply.body);

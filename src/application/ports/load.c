@@ -2,11 +2,20 @@
 #include "application/ports/load.h"
 
 enum px_code px_load_fetch(struct px_load *load, const struct px_load_address *address,
-                           struct px_str path, struct px_load_reply *ret, struct px_err *err)
+                           const struct px_load_request *request, struct px_load_reply *ret,
+                           struct px_err *err)
 {
     PX_ASSERT(load->ops->abi == PX_LOAD_ABI);
-    PX_ASSERT(path.len > 0 && path.ptr[0] == '/');
-    return load->ops->fetch(load, address, path, ret, err);
+    PX_ASSERT(request->path.len > 0 && request->path.ptr[0] == '/');
+    PX_ASSERT(request->content_type || request->body.len == 0);
+    return load->ops->fetch(load, address, request, ret, err);
+}
+
+enum px_code px_load_get(struct px_load *load, const struct px_load_address *address,
+                         struct px_str path, struct px_load_reply *ret, struct px_err *err)
+{
+    const struct px_load_request request = {.method = "GET", .path = path};
+    return px_load_fetch(load, address, &request, ret, err);
 }
 
 enum px_code px_load_run(struct px_load *load, const struct px_load_job *job,

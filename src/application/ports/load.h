@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Port: a load client, which sends requests to an HTTP server by an open-loop schedule and counts what comes back.
+ * Port: a load client, which sends requests to an HTTP server by an open-loop schedule and counts what comes back, or
+ * sends one and waits for its reply.
  *
  * An adapter moves bytes and reads a clock; when requests are due and what their fates count for are the rules of
  * application/bench/open_loop.h, which every adapter drives. Adapters so far: infrastructure/load (epoll, threads);
@@ -14,7 +15,7 @@
 #include "shared/buf.h"
 
 enum {
-    PX_LOAD_ABI = 1,
+    PX_LOAD_ABI = 2,
     PX_LOAD_CONNECTIONS_MAX = 16384,
     PX_LOAD_THREADS_MAX = 64,
     PX_LOAD_HOST_MAX = 256,
@@ -67,7 +68,14 @@ struct px_load_result {
     char failure[PX_LOAD_SAMPLE_MAX]; /* the first failure in words; empty when none */
 };
 
-/* A small blocking GET, for metadata. */
+/* One request by itself. Borrowed. */
+struct px_load_request {
+    const char *method;       /* "GET", "POST" */
+    struct px_str path;       /* with the query */
+    const char *content_type; /* of the body; NULL when there is none */
+    struct px_str body;
+};
+
 struct px_load_reply {
     int status;
     struct px_buf body; /* the caller's, also on failure */
@@ -78,10 +86,11 @@ struct px_load;
 struct px_load_ops {
     uint32_t abi;
     const char *name;
-    /* PX_E_UNAVAILABLE: no connection; PX_E_TIMEOUT; PX_E_CORRUPT: no HTTP; PX_E_TOO_LARGE; PX_E_CANCELLED:
+    /* One exchange over a connection of its own, of at most ten seconds. PX_E_UNAVAILABLE: no connection; PX_E_TIMEOUT; PX_E_CORRUPT: no HTTP; PX_E_TOO_LARGE; PX_E_CANCELLED:
      * a signal came, and its handler ends what waits. */
     enum px_code (*fetch)(struct px_load *load, const struct px_load_address *address,
-                          struct px_str path, struct px_load_reply *ret, struct px_err *err);
+                          const struct px_load_request *request, struct px_load_reply *ret,
+                          struct px_err *err);
     /* PX_E_UNAVAILABLE when not one connection can be made at the start, PX_E_INVALID when the process may
      * not have so many, PX_E_NO_MEMORY, PX_E_IO, PX_E_CANCELLED. What fails later is counted in the result. */
     enum px_code (*run)(struct px_load *load, const struct px_load_job *job,
@@ -94,8 +103,12 @@ struct px_load {
 };
 
 PX_MUST_USE enum px_code px_load_fetch(struct px_load *load, const struct px_load_address *address,
-                                       struct px_str path, struct px_load_reply *ret,
-                                       struct px_err *err);
+                                       const struct px_load_request *request,
+                                       struct px_load_reply *ret, struct px_err *err);
+/* The same for the common request: GET `path`. */
+PX_MUST_USE enum px_code px_load_get(struct px_load *load, const struct px_load_address *address,
+                                     struct px_str path, struct px_load_reply *ret,
+                                     struct px_err *err);
 PX_MUST_USE enum px_code px_load_run(struct px_load *load, const struct px_load_job *job,
                                      struct px_load_result *ret, struct px_err *err);
 void px_load_destroy(struct px_load *load); /* NULL is fine */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "infrastructure/load/client.h"
 
+#include "infrastructure/load/request.h"
 #include "infrastructure/load/worker.h"
 #include "shared/alloc.h"
 #include "shared/clock.h"
@@ -17,7 +18,6 @@ enum {
     FETCH_TIMEOUT_S = 10,
     WATCH_MS = 50,
     HEAD_START_MS = 5,
-    REQUEST_HEAD_MAX = 16 << 10,
     DESCRIPTORS_BESIDES = 32, /* of the rest of the process */
     PER_THREAD = 4,           /* epoll, waker, timer, and a file that is read at the ends */
 };
@@ -271,31 +271,24 @@ static enum px_code exchange(int fd, struct px_str request, struct px_load_reply
 }
 
 static enum px_code client_fetch(struct px_load *load, const struct px_load_address *address,
-                                 struct px_str path, struct px_load_reply *ret, struct px_err *err)
+                                 const struct px_load_request *request, struct px_load_reply *ret,
+                                 struct px_err *err)
 {
     (void)load;
     struct px_peer peer;
-    struct px_buf request = px_buf(REQUEST_HEAD_MAX);
+    struct px_buf bytes = px_buf(PX_LOAD_REQUEST_HEAD_MAX + request->body.len);
     uint64_t timeout_ns = FETCH_TIMEOUT_S * PX_NS_PER_S;
-    enum px_code code = px_peer_find(&peer, address, timeout_ns, err);
-    if (code != PX_OK)
-        return code;
-    px_buf_text(&request, "GET ");
-    px_buf_str(&request, path);
-    px_buf_text(&request, " HTTP/1.1\r\nHost: ");
-    px_peer_put_host(&request, address);
-    px_buf_text(&request, "\r\nConnection: close\r\n\r\n");
-    code = px_buf_check(&request, "the request", err);
     uint64_t until_ns = px_clock_monotonic_ns() + timeout_ns;
-    int fd = code == PX_OK ? px_peer_connect(&peer) : -1;
-    int why = fd >= 0 ? px_socket_wait_connected(fd, until_ns) : errno;
-    if (code == PX_OK && why)
-        code = fetch_failed("connect", why, err);
+    int fd = -1;
+    px_load_request_put(&bytes, address, request, true);
+    enum px_code code = px_buf_check(&bytes, "the request", err);
     if (code == PX_OK)
-        code = exchange(fd, px_buf_view(&request), ret, until_ns, err);
+        code = px_peer_open(&peer, address, timeout_ns, &fd, err);
+    if (code == PX_OK)
+        code = exchange(fd, px_buf_view(&bytes), ret, until_ns, err);
     if (fd >= 0)
         close(fd);
-    px_buf_deinit(&request);
+    px_buf_deinit(&bytes);
     return code;
 }
 

@@ -60,18 +60,21 @@ int px_peer_connect(const struct px_peer *peer)
 }
 
 /* 0 when it connects, else an errno. */
-static int try_peer(const struct px_peer *peer, uint64_t until_ns)
+static int try_peer(const struct px_peer *peer, uint64_t until_ns, int *ret_fd)
 {
     int fd = px_peer_connect(peer);
     if (fd < 0)
         return errno;
     int why = px_socket_wait_connected(fd, until_ns);
-    close(fd);
+    if (why)
+        close(fd);
+    else
+        *ret_fd = fd;
     return why;
 }
 
-enum px_code px_peer_find(struct px_peer *peer, const struct px_load_address *address,
-                          uint64_t timeout_ns, struct px_err *err)
+enum px_code px_peer_open(struct px_peer *peer, const struct px_load_address *address,
+                          uint64_t timeout_ns, int *ret_fd, struct px_err *err)
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     struct addrinfo *found;
@@ -90,7 +93,7 @@ enum px_code px_peer_find(struct px_peer *peer, const struct px_load_address *ad
             continue;
         memcpy(&peer->address, a->ai_addr, a->ai_addrlen);
         peer->len = a->ai_addrlen;
-        why = try_peer(peer, until_ns);
+        why = try_peer(peer, until_ns, ret_fd);
     }
     freeaddrinfo(found);
     if (why == 0)
@@ -100,6 +103,16 @@ enum px_code px_peer_find(struct px_peer *peer, const struct px_load_address *ad
     px_err_set(err, PX_E_UNAVAILABLE, "cannot connect to %s port %u: %s", address->host,
                (unsigned)address->port, strerror(why));
     return px_err_hint(err, "is the server running there? 'phoenix serve' prints its URL");
+}
+
+enum px_code px_peer_find(struct px_peer *peer, const struct px_load_address *address,
+                          uint64_t timeout_ns, struct px_err *err)
+{
+    int fd;
+    enum px_code code = px_peer_open(peer, address, timeout_ns, &fd, err);
+    if (code == PX_OK)
+        close(fd);
+    return code;
 }
 
 void px_peer_put_host(struct px_buf *out, const struct px_load_address *address)

@@ -13,8 +13,14 @@ struct px_peer {
     socklen_t len;
 };
 
-/* Looks the address up and connects once, to find out which of its addresses answers. PX_E_UNAVAILABLE,
- * PX_E_CANCELLED when a signal came. */
+/*
+ * Looks the address up and connects to the first of its addresses that answers; `ret_fd` is the connection.
+ * PX_E_UNAVAILABLE, PX_E_CANCELLED when a signal came.
+ */
+PX_MUST_USE enum px_code px_peer_open(struct px_peer *peer, const struct px_load_address *address,
+                                      uint64_t timeout_ns, int *ret_fd, struct px_err *err);
+
+/* The same for who connects later: the connection, which shows what answers, is closed. */
 PX_MUST_USE enum px_code px_peer_find(struct px_peer *peer, const struct px_load_address *address,
                                       uint64_t timeout_ns, struct px_err *err);
 

@@ -12,6 +12,7 @@
  */
 #include "infrastructure/load/worker.h"
 
+#include "infrastructure/load/request.h"
 #include "shared/alloc.h"
 #include "shared/clock.h"
 
@@ -36,18 +37,6 @@ void px_load_wire_deinit(struct px_load_wire *wire)
     *wire = (struct px_load_wire){0};
 }
 
-static void put_request(struct px_buf *out, const struct px_load_requests *requests, size_t i)
-{
-    px_buf_text(out, "POST ");
-    px_buf_str(out, requests->path);
-    px_buf_text(out, " HTTP/1.1\r\nHost: ");
-    px_peer_put_host(out, &requests->address);
-    px_buf_printf(
-        out, "\r\nUser-Agent: phoenix-bench\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n",
-        requests->content_type, requests->bodies[i].len);
-    px_buf_str(out, requests->bodies[i]);
-}
-
 enum px_code px_load_wire_init(struct px_load_wire *wire, const struct px_load_requests *requests,
                                struct px_err *err)
 {
@@ -58,7 +47,9 @@ enum px_code px_load_wire_init(struct px_load_wire *wire, const struct px_load_r
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for %zu requests", n);
     for (size_t i = 0; i < n; i++) {
         size_t begin = wire->bytes.len;
-        put_request(&wire->bytes, requests, i);
+        const struct px_load_request request = {"POST", requests->path, requests->content_type,
+                                                requests->bodies[i]};
+        px_load_request_put(&wire->bytes, &requests->address, &request, false);
         wire->requests[i].len = wire->bytes.len - begin;
     }
     enum px_code code = px_buf_check(&wire->bytes, "the requests", err);

@@ -7,7 +7,7 @@
  */
 #include "interfaces/cli/demo_traffic.h"
 
-#include "interfaces/cli/http_client.h"
+#include "application/bench/endpoint.h"
 #include "interfaces/cli/stream.h"
 #include "interfaces/cli/visible.h"
 #include "shared/clock.h"
@@ -17,7 +17,14 @@
 
 #include <inttypes.h>
 
-enum { MAX_ROWS = 4, FEED = 1 << 16, FAILURES_SHOWN = 5, SAMPLE = 1 << 16 };
+enum {
+    MAX_ROWS = 4,
+    FEED = 1 << 16,
+    FAILURES_SHOWN = 5,
+    SAMPLE = 1 << 16,
+    BODY_MAX = 16 << 20, /* of a request or a reply */
+    URL_MEMORY_MAX = 1 << 16,
+};
 
 #define FILE_BYTES_MAX ((size_t)1 << 40)
 
@@ -31,10 +38,12 @@ struct rows {
 
 struct traffic {
     struct px_cli *cli;
-    struct px_http_client client;
+    struct px_load *load;
+    struct px_endpoint endpoint;
     struct rows rows;
     struct px_rng rng;
-    struct px_buf path, body;
+    struct px_buf body;
+    struct px_load_reply reply;
     uint64_t started_ns, n_requests, n_rows, n_failed, busy_ns;
 };
 
@@ -122,7 +131,7 @@ static void show_failure(struct traffic *t, const char *what)
 
 static enum px_code send_one(struct traffic *t, struct px_err *err)
 {
-    struct px_http_client_reply reply;
+    struct px_load_reply *reply = &t->reply;
     char what[600];
     uint64_t n_rows = 1 + px_rng_below(&t->rng, MAX_ROWS);
     px_buf_clear(&t->body);
@@ -134,16 +143,18 @@ static enum px_code send_one(struct traffic *t, struct px_err *err)
     }
     t->n_requests++;
     uint64_t before_ns = px_clock_monotonic_ns();
-    const struct px_http_client_request request = {
-        px_buf_view(&t->path), "text/csv; header=present", px_buf_view(&t->body)};
-    enum px_code code = px_http_client_post(&t->client, &request, &reply, err);
+    const struct px_load_request request = {"POST", t->endpoint.path, "text/csv; header=present",
+                                            px_buf_view(&t->body)};
+    px_buf_clear(&reply->body);
+    enum px_code code = px_load_fetch(t->load, &t->endpoint.address, &request, reply, err);
     t->busy_ns += px_clock_monotonic_ns() - before_ns;
     if (code == PX_E_CANCELLED)
         return code;
     if (code != PX_OK) {
         show_failure(t, px_err_text(err, what, sizeof what));
-    } else if (reply.status != 200) {
-        snprintf(what, sizeof what, "status %d: %.*s", reply.status, PX_STR_ARG(reply.body));
+    } else if (reply->status != 200) {
+        snprintf(what, sizeof what, "status %d: %.*s", reply->status,
+                 PX_STR_ARG(px_buf_view(&reply->body)));
         show_failure(t, what);
     } else {
         t->n_rows += n_rows;
@@ -194,46 +205,57 @@ static void print_summary(const struct traffic *t)
             t->n_requests, t->n_rows, t->n_failed, mean_ms);
 }
 
-static enum px_code check(struct px_cli *cli, struct px_err *err)
+static enum px_code read_options(struct traffic *t, struct px_arena *arena, struct px_err *err)
 {
     static const char *const required[] = {"model", "data"};
+    struct px_cli *cli = t->cli;
     for (size_t i = 0; i < PX_ARRAY_LEN(required); i++) {
         if (px_cli_text(cli, required[i]).len == 0)
             return px_err_set(err, PX_E_INVALID, "traffic needs --%s", required[i]);
     }
-    if (!(px_cli_real(cli, "rate") > 0 && px_cli_real(cli, "rate") <= 1e6))
-        return px_err_set(err, PX_E_INVALID, "--rate must be above 0 and at most 1000000, got %g",
+    if (!(px_cli_real(cli, "rate") >= 1e-6 && px_cli_real(cli, "rate") <= 1e6))
+        return px_err_set(err, PX_E_INVALID, "--rate must be 0.000001 to 1000000, got %g",
                           px_cli_real(cli, "rate"));
     if (px_cli_int(cli, "seconds") < 0 || px_cli_int(cli, "seconds") > 1 << 30)
         return px_err_set(err, PX_E_INVALID, "--seconds must be 0 (no end) or more");
-    return PX_OK;
+    const struct px_endpoint_options options = {.model = px_cli_text(cli, "model"),
+                                                .protocol = PX_BENCH_V1};
+    return px_endpoint_parse(&t->endpoint, px_cli_text(cli, "url"), &options, arena, err);
+}
+
+/* The exit status. */
+static int send_rows(struct traffic *t)
+{
+    struct px_cli *cli = t->cli;
+    struct px_err err = {0};
+    px_interrupts_guard();
+    enum px_code code = cli->services->open_load(&t->load, &err);
+    if (code == PX_OK)
+        code = open_rows(&t->rows, px_cli_text(cli, "data").ptr, &err);
+    if (code == PX_OK)
+        code = run(t, px_cli_real(cli, "rate"), (uint64_t)px_cli_int(cli, "seconds"), &err);
+    if (code != PX_OK)
+        return px_cli_fail(cli, &err);
+    print_summary(t);
+    return t->n_requests > t->n_failed ? PX_EXIT_OK : PX_EXIT_FAILED;
 }
 
 int px_demo_traffic(struct px_cli *cli)
 {
     struct px_err err = {0};
-    struct px_str model = px_cli_text(cli, "model");
+    struct px_arena arena = px_arena(URL_MEMORY_MAX);
     struct traffic t = {.cli = cli,
                         .rng = px_rng((uint64_t)px_cli_int(cli, "seed")),
-                        .path = px_buf(1 << 12),
-                        .body = px_buf(PX_HTTP_CLIENT_BODY_MAX)};
-    if (check(cli, &err) != PX_OK ||
-        px_http_client_init(&t.client, px_cli_text(cli, "url"), &err) != PX_OK)
-        return px_cli_usage(cli, &err);
-    px_interrupts_guard();
-    px_buf_printf(&t.path, "/v1/models/%.*s:predict", PX_STR_ARG(model));
-    enum px_code code = open_rows(&t.rows, px_cli_text(cli, "data").ptr, &err);
-    if (code == PX_OK)
-        code = run(&t, px_cli_real(cli, "rate"), (uint64_t)px_cli_int(cli, "seconds"), &err);
-    if (code == PX_OK)
-        print_summary(&t);
-    px_http_client_deinit(&t.client);
+                        .body = px_buf(BODY_MAX),
+                        .reply = {.body = px_buf(BODY_MAX)}};
+    enum px_code code = read_options(&t, &arena, &err);
+    int status = code == PX_OK ? send_rows(&t) : px_cli_usage(cli, &err);
+    px_load_destroy(t.load);
     px_csv_deinit(&t.rows.csv);
     px_file_unmap(&t.rows.map);
     px_buf_deinit(&t.rows.header);
-    px_buf_deinit(&t.path);
+    px_buf_deinit(&t.reply.body);
     px_buf_deinit(&t.body);
-    if (code != PX_OK)
-        return px_cli_fail(cli, &err);
-    return t.n_requests > t.n_failed ? PX_EXIT_OK : PX_EXIT_FAILED;
+    px_arena_deinit(&arena);
+    return status;
 }

@@ -31,13 +31,16 @@ static void handle(void *context, struct px_http_exchange *exchange)
     (void)context;
     if (service_ns)
         usleep((useconds_t)(service_ns / PX_NS_PER_US));
-    bool known = px_str_is(exchange->request.path, "/page");
+    bool echoes = px_str_is(exchange->request.path, "/echo");
+    bool known = echoes || px_str_is(exchange->request.path, "/page");
     bool post = exchange->request.method == PX_HTTP_POST;
     unsigned n = post ? ++n_handled : 1;
     bool fails = post && fail_every && n % fail_every == 0;
     exchange->status = fails ? 500 : known ? 200 : 404;
     exchange->content_type = "text/plain";
-    px_buf_text(exchange->body, known ? "the page" : "");
+    px_buf_text(exchange->body, known && !echoes ? "the page" : "");
+    if (echoes)
+        px_buf_str(exchange->body, exchange->request.body);
     px_http_finish(exchange);
 }
 
@@ -93,7 +96,7 @@ struct suite {
 
 static struct suite current;
 static struct virtual_server simulated;
-static const struct virtual_page pages[] = {{"/page", 200, "the page"}, {0}};
+static const struct virtual_page pages[] = {{"/page", 200, "the page"}, {"/echo", 200, NULL}, {0}};
 
 static const struct px_str bodies[2] = {PX_STR("{\"a\":1}"), PX_STR("{\"a\":22}")};
 static struct px_load_requests requests;
@@ -212,12 +215,17 @@ static void check_fetch(void)
 {
     struct px_load_reply reply = {.body = px_buf(100)};
     behave(0, 0);
-    CHECK_OK(px_load_fetch(current.load, &current.address, px_str("/page"), &reply, NULL));
+    CHECK_OK(px_load_get(current.load, &current.address, px_str("/page"), &reply, NULL));
     CHECK_INT(reply.status, 200);
     CHECK_STR(px_buf_view(&reply.body), "the page");
     px_buf_clear(&reply.body);
-    CHECK_OK(px_load_fetch(current.load, &current.address, px_str("/none"), &reply, NULL));
+    CHECK_OK(px_load_get(current.load, &current.address, px_str("/none"), &reply, NULL));
     CHECK_INT(reply.status, 404);
+    px_buf_clear(&reply.body);
+    const struct px_load_request post = {"POST", px_str("/echo"), "text/csv", px_str("a,b\n")};
+    CHECK_OK(px_load_fetch(current.load, &current.address, &post, &reply, NULL));
+    CHECK_INT(reply.status, 200);
+    CHECK_STR(px_buf_view(&reply.body), "a,b\n");
     px_buf_deinit(&reply.body);
 }
 
@@ -230,7 +238,7 @@ static void check_nobody_there(void)
     simulated.refuses = true;
     CHECK_INT(px_load_run(current.load, &job, &result, &err), PX_E_UNAVAILABLE);
     CHECK(err.message[0] != '\0');
-    CHECK_INT(px_load_fetch(current.load, &current.dead, px_str("/page"), &reply, &err),
+    CHECK_INT(px_load_get(current.load, &current.dead, px_str("/page"), &reply, &err),
               PX_E_UNAVAILABLE);
     simulated.refuses = false;
     px_buf_deinit(&reply.body);
