@@ -414,7 +414,10 @@ def test_wrong_command_lines_of_a_url_say_what_to_do(server, tmp_path):
     assert "--seconds" in fail("bench", server.url, "--model", "m", "--seconds", 1, status=2)
     ramp = ("--rate", 10, "--max-rate", 20)
     assert "--rate" in fail("bench", server.url, "--model", "m", *ramp, status=2)
-    assert "--rate" in fail("bench", server.url, "--model", "m", "--rate", "0", status=2)
+    for option in ("rate", "duration", "timeout-ms", "start-rate"):
+        for value in ("0", "-1", "nan", "1e-320"):
+            assert f"--{option}" in fail("bench", server.url, "--model", "m", f"--{option}={value}",
+                                         status=2)
     assert "--limit-ms" in fail("bench", server.url, "--model", "m", "--limit-ms", 9000, status=2)
     assert "--threads" in fail("bench", server.url, "--model", "m", "--threads", 3, "-c", 2, status=2)
     assert "--arrivals" in fail("bench", server.url, "--model", "m", "--arrivals", "x", status=2)

@@ -49,8 +49,9 @@ static void schedule_next(struct px_open_loop *loop)
     else
         loop->offset_ns = gap_ns * ((double)loop->n_taken + c->phase);
     loop->n_taken++;
-    uint64_t at_ns = c->start_ns + (uint64_t)loop->offset_ns;
-    loop->next_ns = at_ns < c->end_ns ? at_ns : UINT64_MAX;
+    /* Compared as doubles: beyond the end, and at a rate near 0 (infinite, or no number), there is no integer. */
+    bool in_time = loop->offset_ns < (double)(c->end_ns - c->start_ns);
+    loop->next_ns = in_time ? c->start_ns + (uint64_t)loop->offset_ns : UINT64_MAX;
 }
 
 void px_open_loop_init(struct px_open_loop *loop, const struct px_open_loop_config *config)

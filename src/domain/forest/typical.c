@@ -12,6 +12,12 @@ static double lowest_code(const struct px_forest_ir *ir, const struct px_set *se
     return 0;
 }
 
+/* The least number of a list, 0 when it is empty. */
+static double first_value(const struct px_forest_ir *ir, const struct px_value_list *list)
+{
+    return list->n ? ir->values.items[list->first] : 0;
+}
+
 void px_typical_row(const struct px_forest_ir *ir, struct px_matrix *row)
 {
     PX_ASSERT(row->n_rows == 1 && row->n_cols == ir->n_features);
@@ -22,6 +28,9 @@ void px_typical_row(const struct px_forest_ir *ir, struct px_matrix *row)
         const struct px_node *node = &ir->nodes.items[i];
         if (node->kind == PX_NODE_SET)
             px_matrix_set(row, 0, node->feature, lowest_code(ir, &ir->sets.items[node->set]));
+        else if (node->kind == PX_NODE_VALUES)
+            px_matrix_set(row, 0, node->feature,
+                          first_value(ir, &ir->value_lists.items[node->set]));
         else if (node->kind != PX_NODE_LEAF)
             px_matrix_set(row, 0, node->feature, node->threshold);
     }

@@ -16,6 +16,7 @@ enum { URL_MEMORY_MAX = 64 << 10, REFINEMENTS = 4, NOTE_MAX = 96 };
 #define STEP_SECONDS  2.0  /* of a step of the ramp */
 #define WARMUP_SHARE  0.2
 #define RATE_MAX      1e7
+#define POSITIVE_MIN  0.001 /* of rates, times and shares */
 #define SECONDS_MAX   86400.0
 
 /* What the progress functions need. */
@@ -47,16 +48,16 @@ static bool begin_step(void *context, const struct px_ramp *ramp, double rate)
     return !px_interrupts_seen();
 }
 
-/* An option that is a real number in (0, max]; `fallback` when it is not given and has no default. */
+/* An option that is a real number in [POSITIVE_MIN, max]; `fallback` when it is not given and has no default. */
 static enum px_code read_positive(struct px_cli *cli, const char *option, double max, double *ret,
                                   struct px_err *err)
 {
     if (px_cli_text(cli, option).len == 0)
         return PX_OK;
     *ret = px_cli_real(cli, option);
-    if (*ret > 0 && *ret <= max)
+    if (*ret >= POSITIVE_MIN && *ret <= max)
         return PX_OK;
-    return px_err_set(err, PX_E_INVALID, "--%s must be above 0 and at most %.0f, got %.*s", option,
+    return px_err_set(err, PX_E_INVALID, "--%s must be %g to %.0f, got %.*s", option, POSITIVE_MIN,
                       max, PX_STR_ARG(px_cli_text(cli, option)));
 }
 

@@ -155,6 +155,7 @@ int phx_model_set_threads(phx_model *model, unsigned n_threads)
         return PHX_INVALID;
     struct px_library_shared *shared = model->shared;
     px_pool_destroy(atomic_exchange_explicit(&shared->pool, NULL, memory_order_acquire));
+    atomic_store_explicit(&shared->pool_asked_for, false, memory_order_relaxed);
     shared->n_threads = n_threads;
     return PHX_OK;
 }

@@ -32,8 +32,8 @@ struct px_library_place {
 struct px_library_shared {
     struct px_library_place places[PX_LIBRARY_SLOTS];
     _Alignas(PX_CACHE_LINE) _Atomic(struct px_pool *) pool; /* NULL until a call wants it */
-    _Atomic bool pool_in_making;
-    unsigned n_threads; /* 0: one per core */
+    _Atomic bool pool_asked_for; /* a call makes it, has made it, or was refused threads */
+    unsigned n_threads;          /* 0: one per core */
 };
 
 struct phx_model {

@@ -121,40 +121,47 @@ static void reserve_slots(const phx_model *model, unsigned n)
         px_library_give_slot(model, slots[--n_taken]);
 }
 
-/* The model's pool; NULL while another call makes it, and when the system gives no threads. */
+/*
+ * The model's pool; NULL while another call makes it, and for good once the system gave no threads: asking again
+ * with every call would cost more than the helpers bring.
+ */
 static struct px_pool *find_pool(const phx_model *model)
 {
     struct px_library_shared *shared = model->shared;
     struct px_pool *pool = atomic_load_explicit(&shared->pool, memory_order_acquire);
-    if (pool || atomic_exchange_explicit(&shared->pool_in_making, true, memory_order_acquire))
+    if (pool || atomic_exchange_explicit(&shared->pool_asked_for, true, memory_order_relaxed))
         return pool;
-    pool = atomic_load_explicit(&shared->pool, memory_order_acquire);
-    if (!pool && px_pool_create(shared->n_threads, &pool, NULL) == PX_OK) {
-        reserve_slots(model, px_pool_threads(pool));
-        atomic_store_explicit(&shared->pool, pool, memory_order_release);
-    }
-    atomic_store_explicit(&shared->pool_in_making, false, memory_order_release);
+    if (px_pool_create(shared->n_threads, &pool, NULL) != PX_OK)
+        return NULL;
+    reserve_slots(model, px_pool_threads(pool));
+    atomic_store_explicit(&shared->pool, pool, memory_order_release);
     return pool;
 }
 
-/* Threads of the pool that there is or would be. */
+/* Threads of the pool that there would be. */
 static unsigned count_threads(const phx_model *model)
 {
     return model->shared->n_threads ? model->shared->n_threads : px_cores(PX_POOL_THREADS_MAX);
 }
 
+static size_t count_chunk_rows(const struct request *r, unsigned n_threads)
+{
+    return px_share_chunk(r->model->info, r->rows.n_rows, n_threads, PX_LIBRARY_BLOCK_ROWS_MAX);
+}
+
 static int score_in_parallel(struct request *r)
 {
     size_t n_rows = r->rows.n_rows;
-    unsigned n_threads = count_threads(r->model);
-    r->chunk_rows = px_share_chunk(r->model->info, n_rows, n_threads, PX_LIBRARY_BLOCK_ROWS_MAX);
+    bool pays = count_chunk_rows(r, count_threads(r->model)) > 0; /* worth starting threads */
+    struct px_pool *pool = pays ? find_pool(r->model) : NULL;
+    r->chunk_rows = count_chunk_rows(r, px_pool_threads(pool));
     if (r->chunk_rows == 0)
         return score_rows(r, 0, n_rows) ? PHX_OK : PHX_NO_MEMORY;
-    px_pool_run(find_pool(r->model), &(struct px_pool_job){
-                                         .work = score_chunk,
-                                         .context = r,
-                                         .n_chunks = (n_rows - 1) / r->chunk_rows + 1,
-                                     });
+    px_pool_run(pool, &(struct px_pool_job){
+                          .work = score_chunk,
+                          .context = r,
+                          .n_chunks = (n_rows - 1) / r->chunk_rows + 1,
+                      });
     /* Published, like the scores, by the end of the run. */
     return atomic_load_explicit(&r->no_memory, memory_order_relaxed) ? PHX_NO_MEMORY : PHX_OK;
 }

@@ -116,6 +116,14 @@ static enum px_code start_query(struct table *t, const struct px_buf *sql, struc
     return PX_OK;
 }
 
+/* The next chunk, NULL after the last one. Also a failure shows as the end. */
+static enum px_code fetch_chunk(struct table *t, void **ret, struct px_err *err)
+{
+    *ret = t->library.fetch_chunk(t->result);
+    const char *why = *ret ? NULL : t->library.result_error(&t->result);
+    return why ? fail("the Parquet file breaks off", why, err) : PX_OK;
+}
+
 static void end_query(struct table *t)
 {
     if (t->has_result)
@@ -175,16 +183,20 @@ static enum px_code keep_columns(struct table *t, void *chunk, struct px_err *er
 static enum px_code describe(struct table *t, struct px_err *err)
 {
     struct px_buf sql = px_buf(SQL_MAX);
-    void *chunk;
+    void *chunk = NULL;
     t->columns = px_arena_zalloc(&t->arena, COLUMNS_MAX, sizeof *t->columns);
     enum px_code code = px_arena_check(&t->arena, "the columns of a Parquet file", err);
     px_buf_text(&sql, "DESCRIBE SELECT * FROM ");
     px_buf_str(&sql, px_buf_view(&t->source));
     if (code == PX_OK)
         code = start_query(t, &sql, err);
-    while (code == PX_OK && (chunk = t->library.fetch_chunk(t->result)) != NULL) {
+    if (code == PX_OK)
+        code = fetch_chunk(t, &chunk, err);
+    while (code == PX_OK && chunk) {
         code = keep_columns(t, chunk, err);
         t->library.destroy_chunk(&chunk);
+        if (code == PX_OK)
+            code = fetch_chunk(t, &chunk, err);
     }
     end_query(t);
     px_buf_deinit(&sql);
@@ -231,11 +243,10 @@ static enum px_code next(struct px_table_reader *reader, struct px_table_chunk *
 {
     struct table *t = PX_CONTAINER_OF(reader, struct table, port);
     struct px_duckdb_library *d = &t->library;
-    void *chunk = d->fetch_chunk(t->result);
-    if (!chunk) {
-        const char *why = d->result_error(&t->result);
-        return why ? fail("the Parquet file breaks off", why, err) : PX_OK;
-    }
+    void *chunk;
+    enum px_code code = fetch_chunk(t, &chunk, err);
+    if (!chunk)
+        return code;
     struct handle *h = px_alloc(1, sizeof *h + t->n_selected * sizeof h->columns[0]);
     if (!h) {
         d->destroy_chunk(&chunk);

@@ -270,6 +270,20 @@ PX_TEST(every_outcome_has_a_name)
         CHECK(px_load_outcome_name((enum px_load_outcome)i) != NULL);
 }
 
+PX_TEST(a_rate_next_to_nothing_has_no_requests)
+{
+    struct virtual_server server = {.n_workers = 1, .service_ns = 1000};
+    struct px_load_job job = job_of(1e-320, 1);
+    for (int i = 0; i < 2; i++) {
+        job.arrivals = i ? PX_LOAD_POISSON : PX_LOAD_FIXED;
+        run(&server, &job);
+        CHECK_INT(result.tally.offered, 0);
+    }
+    job = job_of(1e-12, 1);
+    run(&server, &job);
+    CHECK_INT(result.tally.offered, 1); /* at the start */
+}
+
 PX_TEST_MAIN(
     T(coordinated_omission_a_stall_of_a_second_shows_in_p99)
         T(a_poisson_schedule_shows_the_stall_as_well) T(overload_is_latency_and_not_a_lower_rate)
@@ -281,4 +295,5 @@ PX_TEST_MAIN(
                                 T(threads_alternate) T(poisson_gaps_have_their_mean_and_deviation)
                                     T(the_same_seed_gives_the_same_arrivals)
                                         T(nothing_is_taken_without_a_free_connection)
-                                            T(every_outcome_has_a_name))
+                                            T(every_outcome_has_a_name)
+                                                T(a_rate_next_to_nothing_has_no_requests))

@@ -371,6 +371,17 @@ PX_TEST(an_empty_list_of_members_is_never_hit)
     CHECK_ABOUT(ONNX_SCORE(m, (double)NAN), 0.7);
 }
 
+PX_TEST(a_typical_row_has_a_member_of_a_list)
+{
+    const struct onnx m = {.nodes = {REGRESSOR_AS("X", "BRANCH_EQ", "3", "0", "10 20")}};
+    struct px_forest *forest = onnx_load(&m, NULL);
+    float values[2] = {0};
+    struct px_matrix row = {PX_TYPE_FP32, values, 1, 2, 2};
+    px_forest_typical_row(forest, &row);
+    CHECK_DOUBLE((double)values[0], 3.0);
+    px_forest_destroy(forest);
+}
+
 PX_TEST(a_tree_of_one_leaf_has_no_question)
 {
     const struct onnx m = {.nodes = {{.op = "TreeEnsemble",
@@ -642,6 +653,7 @@ PX_TEST_MAIN(
     T(votes_of_inner_nodes_count_for_nothing)
     T(members_stand_in_the_order_of_the_nodes_and_not_of_the_walk)
     T(an_empty_list_of_members_is_never_hit)
+    T(a_typical_row_has_a_member_of_a_list)
     T(a_tree_of_one_leaf_has_no_question)
     T(a_chain_of_equals_that_share_a_child_is_a_set)
     T(doubles_are_rounded_before_floats_are_compared)

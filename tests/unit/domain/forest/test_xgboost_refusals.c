@@ -213,6 +213,10 @@ PX_TEST(default_left_is_a_flag)
 
 PX_TEST(base_scores_that_make_no_sense)
 {
+    char absent[MODEL_MAX];
+    snprintf(absent, sizeof absent, "%s", xgb_text((struct xgb){0}));
+    *strstr(absent, "base_score") = 'c';
+    CHECK_REFUSED(absent, PX_E_CORRUPT, "learner_model_param has no base_score");
     CHECK_REFUSED(xgb_text((struct xgb){.base_score = "[1,2]"}), PX_E_CORRUPT,
                   "another number of values than 1 or one for each of the 1 outputs");
     CHECK_REFUSED(xgb_text((struct xgb){.base_score = "NaN"}), PX_E_CORRUPT,

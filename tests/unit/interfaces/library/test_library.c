@@ -280,6 +280,22 @@ PX_TEST(helpers_allocate_nothing_after_the_first_call)
     phx_model_close(model);
 }
 
+PX_TEST(threads_that_the_system_does_not_give_are_asked_for_once)
+{
+    phx_model *model = open_classes();
+    CHECK_INT(phx_model_set_threads(model, 3), 0);
+    px_alloc_fail_at(1);
+    check_batch(model, 0, MANY, PHX_PARALLEL);
+    px_alloc_fail_at(0);
+    uint64_t before = px_alloc_count();
+    check_batch(model, 0, MANY, PHX_PARALLEL);
+    CHECK_INT(px_alloc_count(), before);
+    CHECK_INT(phx_model_set_threads(model, 3), 0);
+    check_batch(model, 0, MANY, PHX_PARALLEL);
+    CHECK(px_alloc_count() > before);
+    phx_model_close(model);
+}
+
 PX_TEST(conversion_allocates_only_in_the_first_call)
 {
     phx_model *model = open_classes();
@@ -424,18 +440,27 @@ __attribute__((constructor)) static void make_path(void)
         close(fd);
 }
 
+// clang-format off
 PX_TEST_MAIN(
-    T(a_model_tells_what_it_takes) T(a_model_that_cannot_be_opened_says_why) T(null_is_no_model)
-        T(wrong_arguments_write_nothing) T(rows_may_have_gaps_and_scores_have_none)
-            T(floats_are_widened_for_a_model_of_doubles_and_scores_rounded) T(
-                doubles_are_rounded_for_a_model_of_floats) T(a_score_does_not_depend_on_the_batch)
-                T(a_score_does_not_depend_on_the_threads) T(threads_share_a_model) T(
-                    threads_may_outnumber_the_scratch_that_is_kept) T(threads_share_the_helpers)
-                    T(helpers_allocate_nothing_after_the_first_call) T(
-                        conversion_allocates_only_in_the_first_call)
-                        T(one_thread_allocates_nothing_at_all_after_opening) T(
-                            no_memory_while_opening_is_an_error)
-                            T(no_memory_while_scoring_is_an_error_and_passes) T(
-                                the_callers_rounding_and_flushing_do_not_change_a_model_of_doubles)
-                                T(the_callers_rounding_and_flushing_do_not_change_a_model_of_floats)
-                                    T(files_are_removed))
+    T(a_model_tells_what_it_takes)
+    T(a_model_that_cannot_be_opened_says_why)
+    T(null_is_no_model)
+    T(wrong_arguments_write_nothing)
+    T(rows_may_have_gaps_and_scores_have_none)
+    T(floats_are_widened_for_a_model_of_doubles_and_scores_rounded)
+    T(doubles_are_rounded_for_a_model_of_floats)
+    T(a_score_does_not_depend_on_the_batch)
+    T(a_score_does_not_depend_on_the_threads)
+    T(threads_share_a_model)
+    T(threads_may_outnumber_the_scratch_that_is_kept)
+    T(threads_share_the_helpers)
+    T(helpers_allocate_nothing_after_the_first_call)
+    T(threads_that_the_system_does_not_give_are_asked_for_once)
+    T(conversion_allocates_only_in_the_first_call)
+    T(one_thread_allocates_nothing_at_all_after_opening)
+    T(no_memory_while_opening_is_an_error)
+    T(no_memory_while_scoring_is_an_error_and_passes)
+    T(the_callers_rounding_and_flushing_do_not_change_a_model_of_doubles)
+    T(the_callers_rounding_and_flushing_do_not_change_a_model_of_floats)
+    T(files_are_removed)
+)

@@ -219,6 +219,8 @@ static enum px_code parse_base_score(const struct px_xgboost_file *file, float *
 {
     struct px_str text = strip_brackets(px_str_trim(file->base_score));
     size_t n = 0;
+    if (!file->base_score.ptr)
+        return px_err_set(err, PX_E_CORRUPT, "learner_model_param has no base_score");
     for (struct px_str rest = text; rest.ptr && n <= file->ir->n_margins; n++) {
         float value;
         struct px_str part = px_str_trim(px_str_cut(&rest, ','));
