@@ -57,17 +57,23 @@ def get(port, path):
 
 
 class Server:
-    """A server process; ready when `path` answers 200. Ends with the block it is opened in."""
+    """A server process; ready when `path` answers 200, or anything with `any_answer`. Ends with its block."""
 
-    def __init__(self, command, port, path):
+    def __init__(self, command, port, path, environment=None, any_answer=False, patience_s=30):
         self.command, self.port, self.path = [str(word) for word in command], port, path
+        self.environment = {**os.environ, **(environment or {})}
+        self.any_answer, self.patience_s = any_answer, patience_s
+
+    def is_ready(self):
+        status = get(self.port, self.path)
+        return status != 0 if self.any_answer else status == 200
 
     def __enter__(self):
         started = time.perf_counter()
-        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.DEVNULL, start_new_session=True)
-        while get(self.port, self.path) != 200:
-            if self.process.poll() is not None or time.perf_counter() - started > 30:
+        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                        start_new_session=True, env=self.environment)
+        while not self.is_ready():
+            if self.process.poll() is not None or time.perf_counter() - started > self.patience_s:
                 self.__exit__()
                 raise SystemExit(f"did not become ready: {' '.join(self.command)}")
         self.ready_seconds = time.perf_counter() - started

@@ -11,7 +11,7 @@ import urllib.request
 
 import common
 
-CONNECTIONS = (1, 16, 64)
+CONNECTIONS = (1, 16, 64, 256)
 MEASURES = (("requests_per_s", "requests/s"), ("p50_us", "p50 µs"), ("p99_us", "p99 µs"))
 
 
@@ -28,10 +28,10 @@ def post(port, body):
         return reply.read().decode()
 
 
-def wrk(port, connections, seconds, bodies):
+def wrk(port, connections, seconds, bodies, path="/v2/models/m/infer"):
     done = subprocess.run(
         ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s",
-         common.ROOT / "benchmarks" / "infer.lua", f"http://127.0.0.1:{port}/v2/models/m/infer"],
+         common.ROOT / "benchmarks" / "infer.lua", f"http://127.0.0.1:{port}{path}"],
         capture_output=True, text=True, check=True, env={**os.environ, "BODIES": str(bodies)})
     line = next(line for line in done.stdout.splitlines() if line.startswith("RESULT "))
     result = json.loads(line[len("RESULT "):])
