@@ -116,7 +116,11 @@ void px_call_lend_rows(struct px_call *call, const void *data, size_t n_rows)
 {
     const struct px_engine *engine = call->model->engine;
     PX_ASSERT((uintptr_t)data % px_datatype_size(engine->feature_type) == 0);
-    set_rows(call, (void *)(uintptr_t)data, n_rows); /* engines only read rows */
+    union {
+        const void *lent;
+        void *rows; /* engines only read them */
+    } address = {.lent = data};
+    set_rows(call, address.rows, n_rows);
 }
 
 void px_serving_wave(struct px_serving *serving, unsigned loop)

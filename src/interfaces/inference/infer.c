@@ -5,13 +5,26 @@
 
 #include <stdio.h>
 
+/*
+ * The dialect ends the request, and may give its memory back with that; so the regions that it holds are noted before
+ * and let go after. `encode` may find that it must fail instead: `ending` keeps that from letting go twice.
+ */
+static void end(struct px_infer *infer, void (*finish)(struct px_infer *infer))
+{
+    struct px_shared_region *held[PX_INFER_OUTPUTS_MAX];
+    size_t n = infer->n_outputs;
+    for (size_t i = 0; i < n; i++)
+        held[i] = infer->outputs[i].shared.region;
+    infer->ending = true;
+    finish(infer);
+    for (size_t i = 0; i < n; i++)
+        px_shared_region_release(held[i]);
+}
+
 static void done(struct px_call *call)
 {
     struct px_infer *infer = call->owner;
-    if (call->code != PX_OK)
-        infer->fail(infer);
-    else
-        infer->encode(infer);
+    end(infer, call->code == PX_OK ? infer->encode : infer->fail);
 }
 
 enum px_code px_infer_open(struct px_infer *infer, const struct px_infer_request *request)
@@ -26,6 +39,7 @@ enum px_code px_infer_open(struct px_infer *infer, const struct px_infer_request
                  .done = done,
                  .owner = infer},
         .serving = request->serving,
+        .shared_memory = request->shared_memory,
         .owner = request->owner,
         .encode = request->encode,
         .fail = request->fail,
@@ -39,7 +53,10 @@ enum px_code px_infer_open(struct px_infer *infer, const struct px_infer_request
 void px_infer_fail(struct px_infer *infer)
 {
     (void)px_call_fail(infer->serving, &infer->call, &infer->call.err);
-    infer->fail(infer);
+    if (infer->ending)
+        infer->fail(infer);
+    else
+        end(infer, infer->fail);
 }
 
 void px_infer_submit(struct px_infer *infer)
@@ -50,7 +67,7 @@ void px_infer_submit(struct px_infer *infer)
     if (infer->outputs[0].kind == PX_OUTPUT_MARGINS)
         call->score_flags = PX_SCORE_MARGIN;
     if (px_call_submit(infer->serving, call) != PX_OK)
-        infer->fail(infer);
+        end(infer, infer->fail);
 }
 
 enum px_code px_infer_encode_text(struct px_infer *infer, const struct px_feature *feature,

@@ -16,6 +16,7 @@
 #ifndef PX_INTERFACES_INFERENCE_INFER_H
 #define PX_INTERFACES_INFERENCE_INFER_H
 
+#include "application/ports/shared_memory.h"
 #include "application/serving/serving.h"
 
 /* What a request may ask for. Scores and labels come from one scoring, margins from another. */
@@ -31,26 +32,39 @@ enum {
     PX_LABEL_TEXT_MAX = 24,
 };
 
+/* Bytes of a registered region of shared memory. */
+struct px_shared_range {
+    struct px_str name; /* the region's */
+    uint64_t offset, size;
+};
+
 /* One output that was asked for; what is not set is the ordinary. */
 struct px_infer_output {
     enum px_output kind;
     uint64_t n_best; /* classification: this many best values of each row as text; 0: the values */
     unsigned form;   /* the dialect's own: how it sends this output */
+    struct {
+        struct px_shared_region *region; /* NULL: the output goes into the reply */
+        struct px_shared_range range;
+    } shared;
 };
 
 struct px_infer {
     struct px_call call;
     struct px_serving *serving;
+    struct px_shared_memory *shared_memory;
     void *owner; /* the dialect's object */
     void (*encode)(struct px_infer *infer);
     void (*fail)(struct px_infer *infer);
     struct px_str id; /* the client's name for the request, for the dialects that echo it */
     struct px_infer_output outputs[PX_INFER_OUTPUTS_MAX]; /* in the order of the reply */
     size_t n_outputs;
+    bool ending; /* private */
 };
 
 struct px_infer_request {
     struct px_serving *serving;
+    struct px_shared_memory *shared_memory; /* NULL when the server has none */
     struct px_str model_name;
     struct px_str version; /* empty = the latest that is ready */
     struct px_arena *arena;

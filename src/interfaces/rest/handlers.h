@@ -22,7 +22,8 @@ struct px_rest_asset; /* assets.c */
 
 struct px_rest {
     struct px_serving *serving;
-    struct px_rest_loop *loops; /* [n_loops] */
+    struct px_shared_memory *shared_memory; /* NULL: the server has none */
+    struct px_rest_loop *loops;             /* [n_loops] */
     unsigned n_loops;
     struct px_rest_asset *assets;
     size_t n_assets;

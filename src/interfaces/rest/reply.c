@@ -44,6 +44,7 @@ void px_reply_error(struct px_http_exchange *exchange, const struct px_err *err)
 {
     enum family family = family_of(exchange->request.path);
     px_buf_clear(exchange->body);
+    exchange->may_compress = false; /* clients read errors as they come */
     struct px_json_writer w = px_json_writer(exchange->body);
     px_json_begin_object(&w);
     if (family != FAMILY_V2)

@@ -139,3 +139,8 @@ void px_rest_watch_connections(struct px_rest *rest, size_t (*count)(void *conte
     rest->count_connections = count;
     rest->count_context = context;
 }
+
+void px_rest_use_shared_memory(struct px_rest *rest, struct px_shared_memory *memory)
+{
+    rest->shared_memory = memory;
+}

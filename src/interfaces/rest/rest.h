@@ -11,6 +11,7 @@
 #define PX_INTERFACES_REST_REST_H
 
 #include "application/ports/http.h"
+#include "application/ports/shared_memory.h"
 #include "application/serving/serving.h"
 
 struct px_rest;
@@ -27,5 +28,8 @@ struct px_http_handler px_rest_handler(struct px_rest *rest);
  * out otherwise. Call it before the loops start; `count` runs on any loop.
  */
 void px_rest_watch_connections(struct px_rest *rest, size_t (*count)(void *context), void *context);
+
+/* Lends shared memory for tensors, before the loops start; without it requests for it are refused. */
+void px_rest_use_shared_memory(struct px_rest *rest, struct px_shared_memory *memory);
 
 #endif

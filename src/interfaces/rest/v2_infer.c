@@ -1,91 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * POST /v2/models/M/infer: the request object, its parameters and the outputs that it asks for.
+ * POST /v2/models/M/infer: the request object and the outputs that it asks for.
  *
  * Members may come in any order, unknown ones are passed over as Triton does, a repeated one is refused
- * because it would make the request mean two things. What the server cannot do (binary tensors, shared
- * memory, compression) is refused by name: a client that asked for it must not get something else.
+ * because it would make the request mean two things. What every output's form is can be said only at the end,
+ * because the request's parameters may follow its outputs.
  */
 #include "interfaces/rest/reply.h"
 #include "interfaces/rest/v2.h"
 
 enum { SEEN_ID = 1, SEEN_PARAMETERS = 2, SEEN_INPUTS = 4, SEEN_OUTPUTS = 8 };
 
-static const struct px_v2_refusal request_refusals[] = {
-    {"binary_data_output", "binary tensors are not supported; ask for JSON (binary_data=False)"},
-    {"headers", "the name is reserved"},
-    {NULL, NULL},
-};
-
-static const struct px_v2_refusal output_refusals[] = {
-    {"binary_data", "binary tensors are not supported; ask for JSON (binary_data=False)"},
-    {"classification", "the classification extension is not supported; ask for output 'labels'"},
-    {"shared_memory_region", "shared memory is not supported"},
-    {NULL, NULL},
-};
-
-static bool is_number_parameter(struct px_str key)
+/* Adds the output with what its parameters say. */
+static enum px_code add_output(struct px_infer *infer, struct px_str name,
+                               const struct px_v2_parameters *parameters)
 {
-    return px_str_is(key, "priority") || px_str_is(key, "timeout");
-}
-
-static bool is_bool_parameter(struct px_str key)
-{
-    return px_str_is(key, "sequence_start") || px_str_is(key, "sequence_end") ||
-           px_str_is(key, "binary_data_output") || px_str_is(key, "binary_data");
-}
-
-/* One value; true when it is something other than false. */
-static bool read_parameter(struct px_json *json, struct px_str key)
-{
-    enum px_json_type type = px_json_peek(json);
-    if (is_bool_parameter(key))
-        return px_json_bool(json);
-    if (is_number_parameter(key)) {
-        (void)px_json_u64(json);
-        return true;
-    }
-    if (type == PX_JSON_BOOL)
-        return px_json_bool(json);
-    if (type == PX_JSON_STRING || type == PX_JSON_NUMBER)
-        px_json_skip(json);
-    else
-        px_json_fail(json, "expected text, a number or a boolean for parameter '%.*s'",
-                     PX_STR_ARG(key));
-    return true;
-}
-
-static const struct px_v2_refusal *find_refusal(const struct px_v2_refusal *refused,
-                                                struct px_str key)
-{
-    for (; refused->name; refused++) {
-        if (px_str_is(key, refused->name))
-            return refused;
-    }
-    return NULL;
-}
-
-enum px_code px_v2_read_parameters(struct px_json *json, const struct px_v2_refusal *refused,
-                                   struct px_err *err)
-{
-    struct px_str key;
-    px_json_enter_object(json);
-    while (px_json_next_key(json, &key)) {
-        if (px_str_starts(key, "triton_"))
-            return px_err_set(err, PX_E_INVALID,
-                              "parameter '%.*s': names that start with 'triton_' are reserved",
-                              PX_STR_ARG(key));
-        bool set = read_parameter(json, key);
-        const struct px_v2_refusal *refusal = find_refusal(refused, key);
-        if (set && refusal && !px_json_failed(json))
-            return px_err_set(err, PX_E_UNSUPPORTED, "parameter '%.*s': %s", PX_STR_ARG(key),
-                              refusal->reason);
-    }
-    return px_json_check(json, err);
+    enum px_code code = px_infer_add_output(infer, name);
+    if (code != PX_OK)
+        return code;
+    struct px_infer_output *output = &infer->outputs[infer->n_outputs - 1];
+    if (parameters->seen & 1u << PX_V2_BINARY)
+        output->form = parameters->binary ? PX_V2_FORM_BINARY : PX_V2_FORM_JSON;
+    output->n_best = parameters->n_best;
+    if (parameters->n_best && output->kind == PX_OUTPUT_LABELS)
+        return px_err_set(&infer->call.err, PX_E_INVALID,
+                          "output 'labels': classification is for scores, not for text");
+    if (!(parameters->seen & 1u << PX_V2_REGION))
+        return PX_OK;
+    if (parameters->n_best)
+        return px_err_set(&infer->call.err, PX_E_INVALID,
+                          "output '%.*s': a classification cannot go to shared memory",
+                          PX_STR_ARG(name));
+    code = px_shared_aim(infer, output, &parameters->region);
+    return code == PX_OK ? code : px_err_wrap(&infer->call.err, "output '%.*s'", PX_STR_ARG(name));
 }
 
 static enum px_code read_output(struct px_infer *infer, struct px_json *json)
 {
+    struct px_v2_parameters parameters = {0};
     struct px_str key, name = {0};
     bool named = false;
     px_json_enter_object(json);
@@ -96,7 +48,8 @@ static enum px_code read_output(struct px_infer *infer, struct px_json *json)
             name = px_json_str(json);
             named = true;
         } else if (px_str_is(key, "parameters")) {
-            enum px_code code = px_v2_read_parameters(json, output_refusals, &infer->call.err);
+            enum px_code code =
+                px_v2_read_parameters(json, PX_V2_OF_OUTPUT, &parameters, &infer->call.err);
             if (code != PX_OK)
                 return code;
         } else {
@@ -108,7 +61,7 @@ static enum px_code read_output(struct px_infer *infer, struct px_json *json)
         return code;
     if (!named)
         return px_err_set(&infer->call.err, PX_E_INVALID, "an output without 'name'");
-    return px_infer_add_output(infer, name);
+    return add_output(infer, name, &parameters);
 }
 
 static enum px_code read_outputs(struct px_infer *infer, struct px_json *json)
@@ -122,6 +75,17 @@ static enum px_code read_outputs(struct px_infer *infer, struct px_json *json)
     return px_json_check(json, &infer->call.err);
 }
 
+/* Outputs that do not say how they are sent follow the request; without any the scores are sent. */
+static void settle_outputs(struct px_infer *infer, enum px_v2_form form)
+{
+    if (infer->n_outputs == 0)
+        infer->outputs[infer->n_outputs++].kind = PX_OUTPUT_SCORES;
+    for (size_t i = 0; i < infer->n_outputs; i++) {
+        if (infer->outputs[i].form == PX_V2_FORM_DEFAULT)
+            infer->outputs[i].form = form;
+    }
+}
+
 static unsigned member_bit(struct px_str key)
 {
     if (px_str_is(key, "inputs"))
@@ -133,14 +97,32 @@ static unsigned member_bit(struct px_str key)
     return px_str_is(key, "parameters") ? SEEN_PARAMETERS : 0;
 }
 
-static enum px_code read_member(struct px_infer *infer, struct px_json *json, unsigned bit)
+static enum px_code read_request_parameters(struct px_v2_request *request)
 {
+    struct px_call *call = &request->infer->call;
+    struct px_v2_parameters parameters;
+    enum px_code code =
+        px_v2_read_parameters(&request->json, PX_V2_OF_REQUEST, &parameters, &call->err);
+    if (code != PX_OK)
+        return code;
+    request->form = parameters.binary ? PX_V2_FORM_BINARY : PX_V2_FORM_JSON;
+    uint64_t ns, deadline_ns;
+    if (parameters.timeout_us && !__builtin_mul_overflow(parameters.timeout_us, 1000u, &ns) &&
+        !__builtin_add_overflow(call->received_ns, ns, &deadline_ns))
+        call->deadline_ns = deadline_ns;
+    return PX_OK;
+}
+
+static enum px_code read_member(struct px_v2_request *request, unsigned bit)
+{
+    struct px_infer *infer = request->infer;
+    struct px_json *json = &request->json;
     if (bit == SEEN_INPUTS)
-        return px_v2_read_inputs(infer, json);
+        return px_v2_read_inputs(request);
     if (bit == SEEN_OUTPUTS)
         return read_outputs(infer, json);
     if (bit == SEEN_PARAMETERS)
-        return px_v2_read_parameters(json, request_refusals, &infer->call.err);
+        return read_request_parameters(request);
     if (bit == SEEN_ID)
         infer->id = px_json_str(json);
     else
@@ -148,49 +130,76 @@ static enum px_code read_member(struct px_infer *infer, struct px_json *json, un
     return px_json_check(json, &infer->call.err);
 }
 
-static enum px_code read_request(struct px_infer *infer)
+static enum px_code read_members(struct px_v2_request *request)
 {
-    struct px_err *err = &infer->call.err;
-    struct px_json json;
+    struct px_err *err = &request->infer->call.err;
+    struct px_json *json = &request->json;
     struct px_str key;
     unsigned seen = 0;
-    px_json_init(&json, px_rest_exchange(infer)->request.body, px_rest_exchange(infer)->arena,
-                 PX_JSON_NONFINITE);
-    px_json_enter_object(&json);
-    while (px_json_next_key(&json, &key)) {
+    px_json_enter_object(json);
+    while (px_json_next_key(json, &key)) {
         unsigned bit = member_bit(key);
         if (seen & bit)
-            px_json_fail(&json, "member '%.*s' is repeated", PX_STR_ARG(key));
+            px_json_fail(json, "member '%.*s' is repeated", PX_STR_ARG(key));
         seen |= bit;
-        enum px_code code = read_member(infer, &json, bit);
+        enum px_code code = read_member(request, bit);
         if (code != PX_OK)
             return code;
     }
-    enum px_code code = px_json_finish(&json, err);
+    enum px_code code = px_json_finish(json, err);
     if (code == PX_OK && !(seen & SEEN_INPUTS))
         code = px_err_set(err, PX_E_INVALID, "the request has no 'inputs'");
+    if (code == PX_OK && request->binary.len)
+        code = px_err_set(err, PX_E_INVALID,
+                          "unexpected additional input data: %zu bytes follow the tensors",
+                          request->binary.len);
     return code;
 }
 
-/* The C++ client names the length of the JSON part even when that is the whole body. */
-static enum px_code check_headers(struct px_infer *infer)
+static enum px_code read_request(struct px_infer *infer, size_t json_len)
 {
-    struct px_err *err = &infer->call.err;
+    struct px_str body = px_rest_exchange(infer)->request.body;
+    struct px_v2_request request = {
+        .infer = infer,
+        .binary = px_str_n(body.ptr + json_len, body.len - json_len),
+        .form = PX_V2_FORM_JSON,
+    };
+    px_json_init(&request.json, px_str_n(body.ptr, json_len), infer->call.arena, PX_JSON_NONFINITE);
+    enum px_code code = read_members(&request);
+    settle_outputs(infer, request.form);
+    return code;
+}
+
+/* How much of the body is JSON: all of it without the header. */
+static enum px_code read_json_length(struct px_infer *infer, bool *ret_split, size_t *ret)
+{
     const struct px_http_request *request = &px_rest_exchange(infer)->request;
-    struct px_str length = px_http_header(request, "Inference-Header-Content-Length");
+    struct px_str length = px_http_header(request, PX_V2_LENGTH_HEADER);
     uint64_t n = request->body.len;
-    enum px_code code = px_check_encoding(px_rest_exchange(infer), PX_E_UNSUPPORTED, err);
-    if (code != PX_OK || !length.ptr)
-        return code;
-    if (!px_str_to_u64(px_str_trim(length), &n) || n > request->body.len)
-        return px_err_set(err, PX_E_INVALID,
-                          "Inference-Header-Content-Length: expected a number from 0 to the body's "
-                          "length %zu, got '%.*s'",
+    *ret_split = length.ptr != NULL;
+    if (length.ptr && (!px_str_to_u64(px_str_trim(length), &n) || n > request->body.len))
+        return px_err_set(&infer->call.err, PX_E_INVALID,
+                          PX_V2_LENGTH_HEADER ": expected a number from 0 to the body's "
+                                              "length %zu, got '%.*s'",
                           request->body.len, PX_STR_ARG(length));
-    if (n == request->body.len)
-        return PX_OK;
-    px_err_set(err, PX_E_UNSUPPORTED, "binary tensors are not supported");
-    return px_err_hint(err, "send the tensors as JSON: set_data_from_numpy(x, binary_data=False)");
+    *ret = (size_t)n;
+    return PX_OK;
+}
+
+static enum px_code read_body(struct px_infer *infer)
+{
+    bool split = false;
+    size_t json_len = 0;
+    enum px_code code =
+        px_check_encoding(px_rest_exchange(infer), PX_E_UNSUPPORTED, &infer->call.err);
+    if (code == PX_OK)
+        code = read_json_length(infer, &split, &json_len);
+    if (code != PX_OK)
+        return code;
+    if (!split || json_len > 0)
+        return read_request(infer, json_len);
+    settle_outputs(infer, PX_V2_FORM_BINARY);
+    return px_v2_read_raw(infer, px_rest_exchange(infer)->request.body);
 }
 
 void px_handle_v2_infer(struct px_rest_request *request)
@@ -198,10 +207,7 @@ void px_handle_v2_infer(struct px_rest_request *request)
     struct px_infer *infer = px_rest_infer_open(request, px_v2_reply);
     if (!infer)
         return;
-    enum px_code code = check_headers(infer);
-    if (code == PX_OK)
-        code = read_request(infer);
-    if (code == PX_OK)
+    if (read_body(infer) == PX_OK)
         px_infer_submit(infer);
     else
         px_infer_fail(infer);

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Input tensors of Open Inference JSON, read into the call's row matrix.
+ * Input tensors of Open Inference, read into the call's row matrix.
  *
  * The usual tensor names its shape and datatype before its data, and is then read in one pass straight
  * into the matrix; when "data" comes first its text is kept and read once the rest is known.
+ *
+ * The values of a tensor are in "data", in the bytes that follow the JSON (binary_data_size) or in shared memory, and
+ * in one of them only.
  *
  * A value means its datatype: 0.1 in an FP32 tensor is the float nearest to 0.1, in an FP64 tensor the
  * double, whatever the model's own type is; integers are checked against the datatype's range.
@@ -22,6 +25,7 @@ enum {
 /* One object of "inputs" while it is read. */
 struct reading {
     struct px_tensor tensor;
+    struct px_v2_parameters parameters;
     struct px_str data; /* its text, when it came before what is needed to read it */
     unsigned seen;
 };
@@ -29,15 +33,9 @@ struct reading {
 /* All of "inputs". */
 struct inputs {
     struct px_inputs to;
+    struct px_v2_request *request;
     size_t n_read;
-    struct px_arena *arena;
     struct px_err *err;
-};
-
-static const struct px_v2_refusal input_refusals[] = {
-    {"binary_data_size", "binary tensors are not supported; send 'data' (binary_data=False)"},
-    {"shared_memory_region", "shared memory is not supported; send 'data'"},
-    {NULL, NULL},
 };
 
 /* Moves to the next value that is no array, at whatever nesting; false at the end or on failure. */
@@ -149,7 +147,7 @@ static enum px_code read_member(struct inputs *in, struct px_json *json, struct 
     if (bit == SEEN_DATATYPE)
         return read_datatype(json, &t->tensor, in->err);
     if (bit == SEEN_PARAMETERS)
-        return px_v2_read_parameters(json, input_refusals, in->err);
+        return px_v2_read_parameters(json, PX_V2_OF_INPUT, &t->parameters, in->err);
     if (bit == SEEN_DATA && (t->seen & NEEDED_FOR_DATA) == NEEDED_FOR_DATA)
         return read_data(in, json, &t->tensor);
     if (bit == SEEN_DATA)
@@ -164,8 +162,36 @@ static enum px_code read_member(struct inputs *in, struct px_json *json, struct 
 static enum px_code read_late_data(struct inputs *in, const struct reading *t)
 {
     struct px_json json;
-    px_json_init(&json, t->data, in->arena, PX_JSON_NONFINITE);
+    px_json_init(&json, t->data, in->request->infer->call.arena, PX_JSON_NONFINITE);
     return read_data(in, &json, &t->tensor);
+}
+
+static bool is_given(const struct reading *t, enum px_v2_parameter parameter)
+{
+    return t->parameters.seen & 1u << parameter;
+}
+
+/* Takes the tensor's part of the bytes behind the JSON. */
+static enum px_code read_binary(struct inputs *in, struct reading *t)
+{
+    struct px_str *binary = &in->request->binary;
+    uint64_t size = t->parameters.binary_size;
+    if (size > binary->len)
+        return px_err_set(in->err, PX_E_INVALID,
+                          "unexpected size for input '%.*s': its binary_data_size is %llu, and %zu "
+                          "bytes are left behind the JSON",
+                          PX_STR_ARG(t->tensor.name), (unsigned long long)size, binary->len);
+    t->tensor.bytes = px_str_n(binary->ptr, (size_t)size);
+    *binary = px_str_n(binary->ptr + size, binary->len - (size_t)size);
+    return px_inputs_add(&in->to, &t->tensor);
+}
+
+static enum px_code read_shared(struct inputs *in, struct reading *t)
+{
+    enum px_code code = px_shared_read(in->request->infer, &t->parameters.region, &t->tensor.bytes);
+    if (code == PX_OK)
+        return px_inputs_add(&in->to, &t->tensor);
+    return px_err_wrap(in->err, "input '%.*s'", PX_STR_ARG(t->tensor.name));
 }
 
 static enum px_code check_members(const struct inputs *in, const struct reading *t)
@@ -177,12 +203,29 @@ static enum px_code check_members(const struct inputs *in, const struct reading 
                   {SEEN_SHAPE, "shape"},
                   {SEEN_DATATYPE, "datatype"},
                   {SEEN_DATA, "data"}};
+    bool binary = is_given(t, PX_V2_BINARY_SIZE), shared = is_given(t, PX_V2_REGION);
+    unsigned seen = t->seen | (binary || shared ? SEEN_DATA : 0);
     for (size_t i = 0; i < PX_ARRAY_LEN(needed); i++) {
-        if (!(t->seen & needed[i].bit))
+        if (!(seen & needed[i].bit))
             return px_err_set(in->err, PX_E_INVALID, "input %zu ('%.*s') has no '%s'", in->n_read,
                               PX_STR_ARG(t->tensor.name), needed[i].name);
     }
+    if (((t->seen & SEEN_DATA) != 0) + binary + shared > 1)
+        return px_err_set(in->err, PX_E_INVALID,
+                          "input '%.*s': expected one of 'data', 'binary_data_size' and "
+                          "'shared_memory_region', got several",
+                          PX_STR_ARG(t->tensor.name));
     return PX_OK;
+}
+
+/* Values that were not read on the way. */
+static enum px_code read_rest(struct inputs *in, struct reading *t)
+{
+    if (is_given(t, PX_V2_BINARY_SIZE))
+        return read_binary(in, t);
+    if (is_given(t, PX_V2_REGION))
+        return read_shared(in, t);
+    return t->data.ptr ? read_late_data(in, t) : PX_OK;
 }
 
 static enum px_code read_tensor(struct inputs *in, struct px_json *json)
@@ -202,24 +245,73 @@ static enum px_code read_tensor(struct inputs *in, struct px_json *json)
     enum px_code code = px_json_check(json, in->err);
     if (code == PX_OK)
         code = check_members(in, &t);
-    if (code == PX_OK && t.data.ptr)
-        code = read_late_data(in, &t);
+    if (code == PX_OK)
+        code = read_rest(in, &t);
     in->n_read++;
     return code;
 }
 
-enum px_code px_v2_read_inputs(struct px_infer *infer, struct px_json *json)
+enum px_code px_v2_read_inputs(struct px_v2_request *request)
 {
-    struct inputs in = {.arena = infer->call.arena, .err = &infer->call.err};
-    enum px_code code = px_inputs_begin(&in.to, infer);
+    struct inputs in = {.request = request, .err = &request->infer->call.err};
+    enum px_code code = px_inputs_begin(&in.to, request->infer);
     if (code != PX_OK)
         return code;
-    px_json_enter_array(json);
-    while (px_json_next_element(json)) {
-        code = read_tensor(&in, json);
+    px_json_enter_array(&request->json);
+    while (px_json_next_element(&request->json)) {
+        code = read_tensor(&in, &request->json);
         if (code != PX_OK)
             return code;
     }
-    code = px_json_check(json, in.err);
+    code = px_json_check(&request->json, in.err);
     return code == PX_OK ? px_inputs_end(&in.to) : code;
+}
+
+/* ---- a body without JSON ---- */
+
+/* A text stands alone, without its length; [1] is its shape. */
+static enum px_code read_raw_text(struct px_inputs *in, struct px_str body)
+{
+    struct px_values values;
+    const struct px_tensor tensor = {
+        .name = in->signature->features[0].name, .type = PX_TYPE_BYTES, .shape = {1}, .n_dims = 1};
+    if (!px_str_is_utf8(body))
+        return px_err_set(in->err, PX_E_INVALID, "the body is not valid UTF-8");
+    enum px_code code = px_inputs_open(in, &tensor, 1, &values);
+    return code == PX_OK ? px_values_put_text(&values, body) : code;
+}
+
+static enum px_code read_raw_rows(struct px_inputs *in, struct px_str body)
+{
+    enum px_datatype type = in->infer->call.model->engine->feature_type;
+    size_t n_cols = in->signature->n_features, row_bytes = n_cols * px_datatype_size(type);
+    if (body.len % row_bytes != 0)
+        return px_err_set(in->err, PX_E_INVALID,
+                          "unexpected size for input '" PX_V2_INPUT_NAME
+                          "': expected a multiple of "
+                          "%zu bytes for shape [-1,%zu] of %s, got %zu",
+                          row_bytes, n_cols, px_datatype_name(type), body.len);
+    const struct px_tensor tensor = {.name = px_str(PX_V2_INPUT_NAME),
+                                     .type = type,
+                                     .shape = {body.len / row_bytes, n_cols},
+                                     .n_dims = 2,
+                                     .bytes = body};
+    return px_inputs_add(in, &tensor);
+}
+
+enum px_code px_v2_read_raw(struct px_infer *infer, struct px_str body)
+{
+    struct px_inputs in;
+    const struct px_signature *signature = infer->call.model->signature;
+    enum px_code code = px_inputs_begin(&in, infer);
+    if (code != PX_OK)
+        return code;
+    if (!px_v2_by_columns(signature))
+        return read_raw_rows(&in, body);
+    if (signature->n_features == 1)
+        return read_raw_text(&in, body);
+    return px_err_set(in.err, PX_E_INVALID,
+                      "a body without JSON (" PX_V2_LENGTH_HEADER ": 0) is for models with one "
+                      "input; model '%.*s' has %zu",
+                      PX_STR_ARG(infer->call.model->name), signature->n_features);
 }

@@ -144,16 +144,27 @@ void px_handle_v2_model(struct px_rest_request *request)
     px_reply_json(request->exchange, 200);
 }
 
+/* Only what is served here, in Triton's words. */
+static void put_extensions(struct px_json_writer *w, const struct px_rest *rest)
+{
+    px_json_key(w, "extensions");
+    px_json_begin_array(w);
+    px_json_put_text(w, "binary_tensor_data");
+    px_json_put_text(w, "classification");
+    px_json_put_text(w, "parameters");
+    px_json_put_text(w, "schedule_policy");
+    if (rest->shared_memory)
+        px_json_put_text(w, "system_shared_memory");
+    px_json_end_array(w);
+}
+
 void px_handle_v2_server(struct px_rest_request *request)
 {
     struct px_json_writer w = px_json_writer(request->exchange->body);
     px_json_begin_object(&w);
     px_json_member_text(&w, "name", "phoenix");
     px_json_member_text(&w, "version", PX_VERSION);
-    px_json_key(&w, "extensions");
-    px_json_begin_array(&w);
-    px_json_put_text(&w, "parameters");
-    px_json_end_array(&w);
+    put_extensions(&w, request->rest);
     px_json_end_object(&w);
     px_reply_json(request->exchange, 200);
 }

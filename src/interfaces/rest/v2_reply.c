@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The answer to an inference, with members in Triton's order and flat data. */
+/*
+ * The answer to an inference, with members in Triton's order and flat data; binary tensors follow the JSON. When none of
+ * them has a byte the answer is plain JSON, which clients then expect.
+ */
 #include "interfaces/rest/reply.h"
 #include "interfaces/rest/v2.h"
 
@@ -33,45 +36,124 @@ static void put_data(struct px_json_writer *w, const struct px_tensor *t,
     px_json_end_array(w);
 }
 
-static void put_output(struct px_json_writer *w, const struct px_tensor *t,
-                       const struct px_matrix *scores)
+static void put_parameters(struct px_json_writer *w, const struct px_infer_output *output,
+                           const struct px_tensor *t)
+{
+    px_json_key(w, "parameters");
+    px_json_begin_object(w);
+    if (output->shared.region) {
+        px_json_member_str(w, "shared_memory_region", output->shared.range.name);
+        if (output->shared.range.offset)
+            px_json_member_u64(w, "shared_memory_offset", output->shared.range.offset);
+        px_json_member_u64(w, "shared_memory_byte_size", t->bytes.len);
+    } else {
+        px_json_member_u64(w, "binary_data_size", t->bytes.len);
+    }
+    px_json_end_object(w);
+}
+
+static void put_output(struct px_json_writer *w, const struct px_infer *infer,
+                       const struct px_infer_output *output, const struct px_tensor *t)
 {
     px_json_begin_object(w);
     px_json_member_str(w, "name", t->name);
     px_json_member_text(w, "datatype", px_datatype_name(t->type));
     put_shape(w, t);
-    put_data(w, t, scores);
+    if (output->shared.region || output->form == PX_V2_FORM_BINARY)
+        put_parameters(w, output, t);
+    else
+        put_data(w, t, &infer->call.scores);
     px_json_end_object(w);
+}
+
+static void put_reply(struct px_json_writer *w, const struct px_infer *infer,
+                      const struct px_tensor *tensors)
+{
+    const struct px_model *model = infer->call.model;
+    px_json_begin_object(w);
+    if (infer->id.len)
+        px_json_member_str(w, "id", infer->id);
+    px_json_member_str(w, "model_name", model->name);
+    px_json_member_str(w, "model_version", model->version);
+    if (infer->call.n_unseen) {
+        px_json_key(w, "parameters");
+        px_json_begin_object(w);
+        px_json_member_u64(w, "unseen_categories", infer->call.n_unseen);
+        px_json_end_object(w);
+    }
+    px_json_key(w, "outputs");
+    px_json_begin_array(w);
+    for (size_t i = 0; i < infer->n_outputs; i++)
+        put_output(w, infer, &infer->outputs[i], &tensors[i]);
+    px_json_end_array(w);
+    px_json_end_object(w);
+}
+
+static size_t put_binary(struct px_buf *body, const struct px_infer *infer,
+                         const struct px_tensor *tensors)
+{
+    size_t n_bytes = 0;
+    for (size_t i = 0; i < infer->n_outputs; i++) {
+        const struct px_infer_output *output = &infer->outputs[i];
+        if (output->shared.region || output->form != PX_V2_FORM_BINARY)
+            continue;
+        px_buf_str(body, tensors[i].bytes);
+        n_bytes += tensors[i].bytes.len;
+    }
+    return n_bytes;
+}
+
+static enum px_code make_tensors(struct px_infer *infer, struct px_tensor *tensors)
+{
+    enum px_code code = PX_OK;
+    for (size_t i = 0; code == PX_OK && i < infer->n_outputs; i++) {
+        struct px_infer_output *output = &infer->outputs[i];
+        code = px_output_tensor(infer, output, &tensors[i]);
+        if (code == PX_OK && output->shared.region)
+            code = px_shared_write(infer, output, &tensors[i]);
+    }
+    return code;
+}
+
+/* "Inference-Header-Content-Length: 129\r\n", for a body of JSON and bytes. */
+static const char *length_header(struct px_arena *arena, size_t json_len)
+{
+    enum { CAP = sizeof PX_V2_LENGTH_HEADER ": \r\n" + 20 };
+    char *text = px_arena_alloc(arena, CAP, 1);
+    if (text)
+        snprintf(text, CAP, PX_V2_LENGTH_HEADER ": %zu\r\n", json_len);
+    return text;
+}
+
+static void finish_binary(struct px_infer *infer, size_t json_len)
+{
+    struct px_http_exchange *exchange = px_rest_exchange(infer);
+    const char *header = exchange->body->failed ? NULL : length_header(exchange->arena, json_len);
+    if (header) {
+        exchange->extra_headers = header;
+        px_reply_finish(exchange, 200, "application/octet-stream");
+        return;
+    }
+    if (px_buf_check(exchange->body, "the response", &infer->call.err) == PX_OK)
+        (void)px_err_set(&infer->call.err, PX_E_TOO_LARGE,
+                         "no memory of the request is left for its answer");
+    px_infer_fail(infer);
 }
 
 void px_v2_reply(struct px_infer *infer)
 {
-    const struct px_model *model = infer->call.model;
+    struct px_http_exchange *exchange = px_rest_exchange(infer);
     struct px_tensor tensors[PX_INFER_OUTPUTS_MAX];
-    for (size_t i = 0; i < infer->n_outputs; i++) {
-        if (px_output_tensor(infer, &infer->outputs[i], &tensors[i]) != PX_OK) {
-            px_infer_fail(infer);
-            return;
-        }
+    if (make_tensors(infer, tensors) != PX_OK) {
+        px_infer_fail(infer);
+        return;
     }
-    struct px_json_writer w = px_json_writer(px_rest_exchange(infer)->body);
-    px_json_begin_object(&w);
-    if (infer->id.len) {
-        px_json_member_str(&w, "id", infer->id);
-    }
-    px_json_member_str(&w, "model_name", model->name);
-    px_json_member_str(&w, "model_version", model->version);
-    if (infer->call.n_unseen) {
-        px_json_key(&w, "parameters");
-        px_json_begin_object(&w);
-        px_json_member_u64(&w, "unseen_categories", infer->call.n_unseen);
-        px_json_end_object(&w);
-    }
-    px_json_key(&w, "outputs");
-    px_json_begin_array(&w);
-    for (size_t i = 0; i < infer->n_outputs; i++)
-        put_output(&w, &tensors[i], &infer->call.scores);
-    px_json_end_array(&w);
-    px_json_end_object(&w);
-    px_reply_json(px_rest_exchange(infer), 200);
+    struct px_json_writer w = px_json_writer(exchange->body);
+    put_reply(&w, infer, tensors);
+    exchange->may_compress = true;
+    size_t json_len = exchange->body->len;
+    if (put_binary(exchange->body, infer, tensors) > 0)
+        finish_binary(infer, json_len);
+    else
+        px_reply_json(exchange, 200);
 }

@@ -316,14 +316,11 @@ PX_TEST(checks_parameters)
 {
     rest_set_up(&f);
 #define X "\"inputs\":[{\"name\":\"x\",\"shape\":[4],\"datatype\":\"FP32\",\"data\":[1,2,3,4]}]"
-    rest_ask(
-        &f, PX_HTTP_POST, INFER,
-        "{\"parameters\":{\"sequence_id\":7,\"sequence_start\":true,\"sequence_end\":false,"
-        "\"priority\":1,\"timeout\":1000,\"a\":1.5,\"b\":\"text\",\"binary_data_output\":false}," X
-        "}");
+    rest_ask(&f, PX_HTTP_POST, INFER,
+             "{\"parameters\":{\"sequence_id\":0,\"sequence_start\":false,\"sequence_end\":false,"
+             "\"priority\":1,\"timeout\":1000000000,\"a\":1.5,\"b\":\"text\",\"binary_data_"
+             "output\":false}," X "}");
     CHECK_INT(f.status, 200);
-    check_refused(INFER, "{\"parameters\":{\"binary_data_output\":true}," X "}", 501,
-                  "binary tensors are not supported");
     check_refused(INFER, "{\"parameters\":{\"headers\":\"x\"}," X "}", 501, "reserved");
     check_refused(INFER, "{\"parameters\":{\"triton_x\":1}," X "}", 400, "'triton_'");
     check_refused(INFER, "{\"parameters\":{\"a\":null}," X "}", 400, "parameter 'a'");
@@ -331,27 +328,12 @@ PX_TEST(checks_parameters)
     check_refused(INFER, "{\"parameters\":{\"priority\":-1}," X "}", 400, "JSON line 1");
     check_refused(INFER, "{\"parameters\":{\"sequence_start\":1}," X "}", 400, "JSON line 1");
     check_refused(INFER, "{\"parameters\":[]," X "}", 400, "JSON line 1");
-    check_refused(INFER,
-                  "{" X ",\"outputs\":[{\"name\":\"predictions\",\"parameters\":{"
-                  "\"classification\":2}}]}",
-                  501, "classification");
-    check_refused(INFER,
-                  "{" X ",\"outputs\":[{\"name\":\"predictions\",\"parameters\":{"
-                  "\"binary_data\":true}}]}",
-                  501, "binary tensors");
-    check_refused(
-        INFER,
-        "{\"inputs\":[{\"name\":\"x\",\"shape\":[4],\"datatype\":\"FP32\",\"parameters\":{"
-        "\"binary_data_size\":16}}]}",
-        501, "binary tensors");
     rest_tear_down(&f);
 }
 
-PX_TEST(refuses_binary_and_compressed_bodies)
+PX_TEST(refuses_compressed_bodies)
 {
     rest_set_up(&f);
-    rest_header(&f, "inference-header-content-length", "10");
-    check_refused(INFER, "{" X "}", 501, "binary tensors are not supported");
     rest_header(&f, "Inference-Header-Content-Length", "9999");
     check_refused(INFER, "{" X "}", 400, "expected a number from 0 to the body's length");
     rest_header(&f, "Inference-Header-Content-Length", "x");
@@ -513,10 +495,10 @@ PX_TEST_MAIN(
                         T(refuses_tensors_that_do_not_fit_together)
                             T(answers_the_outputs_asked_for_in_their_order)
                                 T(several_scores_and_classes_without_labels)
-                                    T(non_finite_scores_are_bare_words) T(checks_parameters) T(
-                                        refuses_binary_and_compressed_bodies)
-                                        T(refuses_malformed_requests) T(unknown_models_and_versions)
-                                            T(server_and_model_metadata) T(health)
-                                                T(a_warm_request_allocates_nothing)
-                                                    T(a_request_over_its_memory_is_refused)
-                                                        T(a_reply_over_its_limit_is_an_error))
+                                    T(non_finite_scores_are_bare_words) T(checks_parameters)
+                                        T(refuses_compressed_bodies) T(refuses_malformed_requests)
+                                            T(unknown_models_and_versions)
+                                                T(server_and_model_metadata) T(health)
+                                                    T(a_warm_request_allocates_nothing)
+                                                        T(a_request_over_its_memory_is_refused)
+                                                            T(a_reply_over_its_limit_is_an_error))

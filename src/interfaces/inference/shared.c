@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "interfaces/inference/shared.h"
+
+enum px_code px_shared_check(const struct px_shared_memory *memory, struct px_err *err)
+{
+    if (memory)
+        return PX_OK;
+    px_err_set(err, PX_E_UNSUPPORTED, "shared memory is disabled on this server");
+    return px_err_hint(err, "send the tensors in the request, or set server.shared_memory: on");
+}
+
+static enum px_code take(struct px_infer *infer, const struct px_shared_range *range,
+                         struct px_shared_region **ret)
+{
+    struct px_err *err = &infer->call.err;
+    enum px_code code = px_shared_check(infer->shared_memory, err);
+    if (code == PX_OK && range->name.len == 0)
+        code = px_err_set(err, PX_E_INVALID, "expected the name of a shared memory region");
+    return code == PX_OK ? px_shared_memory_take(infer->shared_memory, range->name, ret, err)
+                         : code;
+}
+
+enum px_code px_shared_read(struct px_infer *infer, const struct px_shared_range *range,
+                            struct px_str *ret)
+{
+    struct px_call *call = &infer->call;
+    struct px_shared_region *region;
+    enum px_code code = take(infer, range, &region);
+    if (code != PX_OK)
+        return code;
+    char *bytes = px_arena_alloc(call->arena, range->size, 1);
+    code = bytes ? px_shared_region_read(region, range->offset, bytes, range->size, &call->err)
+                 : px_arena_check(call->arena, "the request", &call->err);
+    px_shared_region_release(region);
+    *ret = px_str_n(bytes, range->size);
+    return code;
+}
+
+enum px_code px_shared_aim(struct px_infer *infer, struct px_infer_output *output,
+                           const struct px_shared_range *range)
+{
+    enum px_code code = take(infer, range, &output->shared.region);
+    output->shared.range = *range;
+    return code;
+}
+
+enum px_code px_shared_write(struct px_infer *infer, const struct px_infer_output *output,
+                             const struct px_tensor *tensor)
+{
+    const struct px_shared_range *range = &output->shared.range;
+    if (tensor->bytes.len > range->size)
+        return px_err_set(&infer->call.err, PX_E_INVALID,
+                          "output '%.*s' has %zu bytes, more than the %llu that the request gives "
+                          "it in shared memory region '%.*s'",
+                          PX_STR_ARG(tensor->name), tensor->bytes.len,
+                          (unsigned long long)range->size, PX_STR_ARG(range->name));
+    return px_shared_region_write(output->shared.region, range->offset, tensor->bytes,
+                                  &infer->call.err);
+}
