@@ -3,6 +3,8 @@
 
 #include "shared/log.h"
 
+#include <arpa/inet.h>
+
 enum { ARENA_MAX = 1 << 16 };
 
 /* NULL for the empty text that stands for "not set". */
@@ -70,6 +72,27 @@ void px_listening_deinit(struct px_listening *listening)
     px_tls_destroy(listening->tls);
     px_arena_deinit(&listening->arena);
     *listening = (struct px_listening){0};
+}
+
+static bool is_loopback(const char *host)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (inet_pton(AF_INET, host, &v4) == 1)
+        return ntohl(v4.s_addr) >> 24 == 127;
+    if (inet_pton(AF_INET6, host, &v6) == 1)
+        return IN6_IS_ADDR_LOOPBACK(&v6);
+    return strcmp(host, "localhost") == 0;
+}
+
+bool px_listening_is_local(const struct px_listening *listening)
+{
+    for (size_t i = 0; i < listening->endpoints.n; i++) {
+        const struct px_endpoint *endpoint = &listening->endpoints.items[i];
+        if (!endpoint->path && !is_loopback(endpoint->host))
+            return false;
+    }
+    return true;
 }
 
 void px_listening_refresh(struct px_listening *listening, bool force)

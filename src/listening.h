@@ -22,6 +22,9 @@ PX_MUST_USE enum px_code px_listening_init(struct px_listening *listening,
                                            const struct px_config *config, struct px_err *err);
 void px_listening_deinit(struct px_listening *listening);
 
+/* Can only this machine reach every endpoint: loopback addresses and Unix sockets? A name other than localhost says no. */
+bool px_listening_is_local(const struct px_listening *listening);
+
 /* Reads certificate and keys again when their files have changed, or anyhow with `force`; logs how it went. */
 void px_listening_refresh(struct px_listening *listening, bool force);
 

@@ -14,6 +14,7 @@
  */
 #include "server_process.h"
 
+#include "infrastructure/ipc/posix_memory.h"
 #include "interfaces/rest/rest.h"
 #include "listening.h"
 #include "shared/clock.h"
@@ -100,6 +101,17 @@ static struct px_net_config net_config(const struct px_config *config,
     };
 }
 
+/* Leaves `ret` alone when the configuration wants no shared memory. */
+static enum px_code open_shared_memory(const struct px_config *config,
+                                       const struct px_listening *listening,
+                                       struct px_shared_memory **ret, struct px_err *err)
+{
+    struct px_str wanted = config->server_shared_memory;
+    bool on =
+        px_str_is(wanted, "on") || (px_str_is(wanted, "auto") && px_listening_is_local(listening));
+    return on ? px_posix_memory_create(ret, err) : PX_OK;
+}
+
 static size_t count_connections(void *net)
 {
     return px_net_connections(net);
@@ -128,13 +140,17 @@ enum px_code px_server_process_run(const struct px_config *config, struct px_ser
 {
     struct px_rest *rest = NULL;
     struct px_net *net = NULL;
+    struct px_shared_memory *shared_memory = NULL;
     sigset_t stop_signals;
     struct px_listening listening;
     block_signals(&stop_signals);
     enum px_code code = px_listening_init(&listening, config, err);
     if (code == PX_OK)
         code = px_rest_create(serving, &rest, err);
+    if (code == PX_OK)
+        code = open_shared_memory(config, &listening, &shared_memory, err);
     if (code == PX_OK) {
+        px_rest_use_shared_memory(rest, shared_memory);
         struct px_http_handler handler = px_rest_handler(rest);
         struct px_net_config net_settings = net_config(config, &listening);
         code = px_net_create(&net_settings, &handler, &net, err);
@@ -151,5 +167,6 @@ enum px_code px_server_process_run(const struct px_config *config, struct px_ser
     px_net_destroy(net);
     px_rest_destroy(rest);
     px_listening_deinit(&listening);
+    px_shared_memory_destroy(shared_memory);
     return code;
 }
