@@ -37,6 +37,7 @@ static const struct {
     {"model", "Name of a model."},
     {"version", "Version of the model."},
     {"label", "Label that stands for a version."},
+    {"region", "Name of a region of shared memory, the client's choice."},
     {"file", "Name of a file of the dashboard."},
 };
 
