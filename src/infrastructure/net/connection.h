@@ -2,7 +2,8 @@
 /*
  * A connection: an accepted socket, its wait, and the protocol that is spoken on it. Private to this folder.
  *
- * The protocol reads, answers and decides when the connection ends; this file knows how to open, wait, linger and close.
+ * Every connection begins as HTTP/1 and becomes HTTP/2 when its first bytes are that protocol's preface. The protocol
+ * reads, answers and decides when the connection ends; this file knows how to open, wait, linger and close.
  *
  * Lingering: the last response is sent and the write side shut; what the client still sends is dropped for a while.
  *
@@ -16,6 +17,7 @@
 
 struct px_connection;
 struct px_http1_exchange;
+struct px_http2;
 
 struct px_protocol {
     void (*ready)(struct px_connection *connection, uint32_t events);
@@ -41,11 +43,15 @@ struct px_connection {
     struct px_deadline deadline;
     struct px_worker *worker;
     const struct px_protocol *protocol;
-    struct px_http1_exchange *exchange; /* of HTTP/1; NULL while nothing has arrived */
-    struct px_connection *next;         /* in a queue or in the list of unused structs */
-    uint32_t interest;                  /* what epoll watches for */
+    union {
+        struct px_http1_exchange *exchange; /* of HTTP/1; NULL while nothing has arrived */
+        struct px_http2 *http2;
+    };
+    struct px_connection *next; /* in a queue or in the list of unused structs */
+    uint32_t interest;          /* what epoll watches for */
     enum px_http1_state state;
     bool is_queued;        /* in worker->again */
+    bool is_sniffed;       /* the first bytes were no HTTP/2 */
     bool closes;           /* after the current response */
     bool lingers;          /* and the client does not expect it */
     bool is_lingering;     /* it has come to that */

@@ -13,6 +13,8 @@
 #include "infrastructure/net/endpoint.h"
 #include "infrastructure/net/tls/tls.h"
 
+enum { PX_NET_STREAMS_DEFAULT = 256 };
+
 struct px_net_config {
     struct px_endpoints endpoints; /* strings are borrowed until px_net_destroy */
     struct px_tls *tls;            /* for endpoints that ask for it; borrowed likewise */
@@ -21,6 +23,7 @@ struct px_net_config {
     size_t body_bytes_max;
     size_t arena_bytes_max;     /* of one exchange */
     unsigned connections_max;   /* per loop; more are refused with 503 */
+    unsigned streams_max;       /* of one HTTP/2 connection at a time; 0 = PX_NET_STREAMS_DEFAULT */
     unsigned header_timeout_ms; /* from the first byte to the end of the headers */
     unsigned body_timeout_ms;   /* without progress of the body; the least rate is added to it */
     unsigned idle_timeout_ms;   /* between requests */

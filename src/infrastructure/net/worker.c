@@ -10,6 +10,7 @@
  * stops watching its listeners for a moment instead; clients wait in the kernel's queue.
  */
 #include "infrastructure/net/http1/connection.h"
+#include "infrastructure/net/http2/http2.h"
 
 #include "shared/alloc.h"
 #include "shared/clock.h"
@@ -28,6 +29,7 @@ enum {
     ACCEPT_PAUSE_MS = 100,
     QUIET_S = 10, /* between two complaints about the same */
     LINGER_MS = 2000,
+    PONG_MS = 20000,
     LAST_REQUEST_MS = 300,
     INPUT_BODIES_MAX = 4, /* largest bodies that may be in memory together, per loop */
     INPUT_BYTES_MIN = 64 << 20,
@@ -117,8 +119,11 @@ static void accept_some(struct px_loop_source *source, uint32_t events)
 static void settle_all(struct px_worker *worker)
 {
     struct px_net_exchange *x;
-    while ((x = px_exchange_pop(&worker->round)))
-        x->kind->settle(x);
+    do {
+        while ((x = px_exchange_pop(&worker->round)))
+            x->kind->settle(x);
+        px_http2_flush_all(worker);
+    } while (worker->round.first);
 }
 
 /* The end of a round: the handler finishes what it parked, and the responses go out. */
@@ -168,6 +173,8 @@ static void begin_draining(struct px_worker *worker)
     struct px_deadline *first;
     while ((first = px_deadline_first(&worker->waits[PX_WAIT_IDLE])))
         px_deadline_arm(first, &worker->waits[PX_WAIT_LAST], worker->loop.now_ns);
+    px_http2_begin_draining(worker);
+    settle_all(worker);
 }
 
 static void close_all(struct px_worker *worker)
@@ -254,6 +261,8 @@ static void init_waits(struct px_worker *worker)
         [PX_WAIT_WRITE] = config->write_timeout_ms,
         [PX_WAIT_LINGER] = LINGER_MS,
         [PX_WAIT_ANSWER] = UINT_MAX,
+        [PX_WAIT_PING] = config->idle_timeout_ms,
+        [PX_WAIT_PONG] = PONG_MS,
     };
     for (int wait = 0; wait < PX_WAITS; wait++) {
         px_deadline_list_init(&worker->waits[wait], timeouts_ms[wait] * PX_NS_PER_MS,
@@ -318,6 +327,7 @@ void px_worker_deinit(struct px_worker *worker)
     }
     worker->unused = NULL;
     px_http1_pool_deinit(&worker->exchanges);
+    px_http2_pool_destroy(worker->http2);
     px_listeners_close(&worker->listeners);
     px_loop_deinit(&worker->loop);
 }

@@ -40,10 +40,13 @@ enum px_wait {
     PX_WAIT_WRITE,    /* until the client takes more of the response */
     PX_WAIT_LINGER,   /* until the client has read the response and closes */
     PX_WAIT_ANSWER,   /* for the handler, without an end */
+    PX_WAIT_PING,     /* of HTTP/2 with open streams: for anything; then the client is asked */
+    PX_WAIT_PONG,     /* for its answer */
     PX_WAITS,
 };
 
 struct px_connection;
+struct px_http2_pool;
 
 struct px_acceptor {
     struct px_loop_source source;
@@ -76,6 +79,7 @@ struct px_worker {
 
     struct px_deadline_list waits[PX_WAITS];
     struct px_http1_pool exchanges;
+    struct px_http2_pool *http2;  /* NULL before the first HTTP/2 connection */
     struct px_connection *unused; /* connection structs */
     size_t n_lingering;
     struct px_exchange_queue round;   /* to be settled after the wave */

@@ -25,6 +25,7 @@
  */
 #include "infrastructure/net/http1/connection.h"
 
+#include "infrastructure/net/http2/http2.h"
 #include "shared/clock.h"
 
 #include <errno.h>
@@ -361,8 +362,29 @@ static bool read_some(struct px_connection *c)
 /* Is more input wanted that the socket's layer has already taken from the kernel? */
 static bool has_unread(const struct px_connection *c)
 {
-    return px_socket_has_pending(&c->socket) && c->state == PX_HTTP1_READING && c->exchange &&
-           !c->exchange->base.is_handed_over && !c->is_queued;
+    return px_socket_has_pending(&c->socket) && c->protocol == &px_http1_protocol &&
+           c->state == PX_HTTP1_READING && c->exchange && !c->exchange->base.is_handed_over &&
+           !c->is_queued;
+}
+
+/* The first bytes of a connection say which protocol it speaks; true when they are HTTP/1, or may become so. */
+static bool sniff(struct px_connection *c)
+{
+    struct px_http1_exchange *x = c->exchange;
+    struct px_str bytes = px_buf_view(&x->input);
+    enum px_http2_sniffed sniffed = px_http2_sniff(bytes);
+    if (sniffed == PX_HTTP2_MAYBE) {
+        if (!px_connection_is_waiting(c, PX_WAIT_HEAD))
+            px_connection_wait(c, PX_WAIT_HEAD);
+        return false;
+    }
+    c->is_sniffed = true;
+    if (sniffed == PX_HTTP2_NO)
+        return true;
+    c->exchange = NULL;
+    px_http2_open(c, bytes);
+    give_exchange_back(x);
+    return false;
 }
 
 static void read_request(struct px_connection *c)
@@ -372,7 +394,8 @@ static void read_request(struct px_connection *c)
             return;
         if (PX_UNLIKELY(c->interest != EPOLLIN))
             px_connection_watch(c, EPOLLIN); /* a handshake is over */
-        parse_on(c);
+        if (PX_LIKELY(c->is_sniffed) || sniff(c))
+            parse_on(c);
     } while (has_unread(c));
 }
 

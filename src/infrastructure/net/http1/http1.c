@@ -623,3 +623,22 @@ size_t px_http1_missing(const struct px_http1 *parser, size_t len)
         return (size_t)parser->body_left - (len - parser->body_at);
     return parser->stage == PX_HTTP1_CHUNK_DATA ? (size_t)parser->body_left : 0;
 }
+
+enum px_http_method px_http1_method(struct px_str name)
+{
+    return find_method(name);
+}
+
+bool px_http1_read_path(struct px_http_request *request, struct px_str path)
+{
+    bool starts = path.len && (path.ptr[0] == '/' || px_str_is(path, "*"));
+    if (!starts || span(target_set, path) != path.len)
+        return false;
+    split_query(request, path);
+    return true;
+}
+
+bool px_http1_is_host(struct px_str value)
+{
+    return span(host_set, value) == value.len;
+}

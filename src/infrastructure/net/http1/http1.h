@@ -119,4 +119,10 @@ size_t px_http1_drop_piece(struct px_http1 *parser);
 /* Bytes that are known to be missing from a buffer of `len`; 0 when unknown. */
 size_t px_http1_missing(const struct px_http1 *parser, size_t len);
 
+/* What HTTP/2 judges in the same way. */
+enum px_http_method px_http1_method(struct px_str name);
+/* Sets path and query of "/path?query" or "*"; false when it is neither. */
+bool px_http1_read_path(struct px_http_request *request, struct px_str path);
+bool px_http1_is_host(struct px_str value);
+
 #endif
