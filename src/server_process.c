@@ -14,8 +14,8 @@
  */
 #include "server_process.h"
 
+#include "faces.h"
 #include "infrastructure/ipc/posix_memory.h"
-#include "interfaces/rest/rest.h"
 #include "listening.h"
 #include "shared/clock.h"
 #include "shared/log.h"
@@ -64,17 +64,19 @@ static void wait_for_stop(const sigset_t *stop_signals, struct px_listening *lis
     }
 }
 
-static void drain(const struct px_config *config, struct px_serving *serving, struct px_net *net,
-                  const sigset_t *stop_signals)
+static void drain(const struct px_config *config, struct px_serving *serving,
+                  struct px_faces *faces, struct px_net *net, const sigset_t *stop_signals)
 {
     const struct timespec delay = {config->server_drain_delay_ms / 1000,
                                    config->server_drain_delay_ms % 1000 * 1000000};
     px_log(PX_LOG_INFO, "server.draining", PX_LOG_I("delay_ms", config->server_drain_delay_ms),
            PX_LOG_T("hint", "signal again to skip the delay"));
     px_serving_drain(serving);
+    px_grpc_announce_health(faces->grpc);
     px_net_announce_stop(net);
     (void)wait_signal(stop_signals, &delay);
     pthread_sigmask(SIG_UNBLOCK, stop_signals, NULL); /* from here on a signal ends the process */
+    px_grpc_close_streams(faces->grpc);
     bool clean = px_net_stop(net, (unsigned)config->server_drain_timeout_ms);
     if (clean)
         px_log(PX_LOG_INFO, "server.stopped", PX_LOG_T("reason", "drained"));
@@ -139,7 +141,7 @@ enum px_code px_server_process_run(const struct px_config *config, struct px_ser
                                                     size_t n_urls),
                                    void *context, struct px_err *err)
 {
-    struct px_rest *rest = NULL;
+    struct px_faces faces = {0};
     struct px_net *net = NULL;
     struct px_shared_memory *shared_memory = NULL;
     sigset_t stop_signals;
@@ -147,26 +149,26 @@ enum px_code px_server_process_run(const struct px_config *config, struct px_ser
     block_signals(&stop_signals);
     enum px_code code = px_listening_init(&listening, config, err);
     if (code == PX_OK)
-        code = px_rest_create(serving, &rest, err);
-    if (code == PX_OK)
         code = open_shared_memory(config, &listening, &shared_memory, err);
+    if (code == PX_OK)
+        code = px_faces_init(&faces, config, serving, shared_memory, err);
     if (code == PX_OK) {
-        px_rest_use_shared_memory(rest, shared_memory);
-        struct px_http_handler handler = px_rest_handler(rest);
+        struct px_http_handler handler = px_gateway_handler(&faces.gateway);
         struct px_net_config net_settings = net_config(config, &listening);
         code = px_net_create(&net_settings, &handler, &net, err);
     }
     if (code == PX_OK) {
-        px_rest_watch_connections(rest, count_connections, net);
+        px_faces_use_loops(&faces, px_net_loops(net));
+        px_rest_watch_connections(faces.rest, count_connections, net);
         code = px_net_start(net, err);
     }
     if (code == PX_OK) {
         tell_where(config, &listening, net, announce, context);
         wait_for_stop(&stop_signals, &listening);
-        drain(config, serving, net, &stop_signals);
+        drain(config, serving, &faces, net, &stop_signals);
     }
     px_net_destroy(net);
-    px_rest_destroy(rest);
+    px_faces_deinit(&faces);
     px_listening_deinit(&listening);
     px_shared_memory_destroy(shared_memory);
     return code;

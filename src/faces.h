@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the outside speaks to: REST and gRPC with what they need, behind one handler for the transport. Part of the
+ * composition root.
+ */
+#ifndef PX_FACES_H
+#define PX_FACES_H
+
+#include "application/config/config.h"
+#include "interfaces/gateway/gateway.h"
+#include "interfaces/grpc/grpc.h"
+#include "interfaces/rest/rest.h"
+
+/* The handler of `gateway` is the transport's; it must not outlive this. */
+struct px_faces {
+    struct px_rest *rest;
+    struct px_grpc *grpc;
+    struct px_gateway gateway;
+    struct px_coder **coders; /* one for each loop */
+    unsigned n_loops;
+    struct px_loops loops; /* of the transport, lent to what wakes them */
+};
+
+/* On failure px_faces_deinit is still to be called. `shared_memory`, which may be NULL, must outlive this. */
+PX_MUST_USE enum px_code px_faces_init(struct px_faces *faces, const struct px_config *config,
+                                       struct px_serving *serving,
+                                       struct px_shared_memory *shared_memory, struct px_err *err);
+/* A zeroed one is fine. */
+void px_faces_deinit(struct px_faces *faces);
+
+/* Lends the transport's loops, before they start. */
+void px_faces_use_loops(struct px_faces *faces, struct px_loops loops);
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ModelStreamInfer: independent requests, one answer for each, in order. A request that fails is answered in its place
+ * and the stream goes on, unless the client asked for a status instead (metadata triton_grpc_error).
+ */
+#include "interfaces/grpc/handlers.h"
+#include "interfaces/grpc/infer.h"
+#include "interfaces/grpc/stream.h"
+#include "shared/clock.h"
+
+enum { ERROR_MESSAGE = 1, INFER_RESPONSE = 2, RESPONSE_ID = 3 };
+
+static void fail(struct px_infer *infer)
+{
+    struct px_grpc_infer *inference = px_grpc_infer_of(infer);
+    struct px_grpc_slot *slot = inference->slot;
+    const struct px_err *err = &infer->call.err;
+    char text[PX_ERR_MESSAGE_MAX + PX_ERR_HINT_MAX + 4];
+    if (inference->call->head.errors_end_stream) {
+        px_grpc_slot_fail(slot, err);
+        return;
+    }
+    struct px_buf *buf = px_grpc_slot_begin(slot);
+    struct px_str message = px_str(px_err_text(err, text, sizeof text));
+    px_protobuf_put_bytes(buf, ERROR_MESSAGE, px_str_n(message.ptr, px_str_utf8_prefix(message)));
+    size_t response = px_protobuf_begin(buf, INFER_RESPONSE);
+    px_protobuf_put_bytes(buf, RESPONSE_ID, inference->id);
+    px_protobuf_end(buf, response);
+    px_grpc_slot_done(slot);
+}
+
+static void encode(struct px_infer *infer)
+{
+    struct px_grpc_infer *inference = px_grpc_infer_of(infer);
+    struct px_buf *buf = px_grpc_slot_begin(inference->slot);
+    size_t response = px_protobuf_begin(buf, INFER_RESPONSE);
+    if (px_grpc_put_infer_response(inference, true, buf) != PX_OK) {
+        px_grpc_slot_cancel(inference->slot);
+        px_infer_fail(infer);
+        return;
+    }
+    px_protobuf_end(buf, response);
+    px_grpc_slot_done(inference->slot);
+}
+
+static void take_message(struct px_grpc_stream *stream, struct px_grpc_slot *slot)
+{
+    struct px_http_exchange *exchange = stream->call.exchange;
+    struct px_grpc_infer *inference = px_arena_alloc(&slot->arena, 1, sizeof *inference);
+    if (!inference) {
+        struct px_err err;
+        if (px_arena_check(&slot->arena, "the request", &err) != PX_OK)
+            px_grpc_slot_fail(slot, &err);
+        return;
+    }
+    const struct px_infer_request request = {
+        .serving = stream->call.grpc->serving,
+        .shared_memory = stream->call.grpc->settings.shared_memory,
+        .arena = &slot->arena,
+        .loop = exchange->loop,
+        .received_ns = px_clock_monotonic_ns(),
+        .deadline_ns = stream->call.deadline_ns,
+        .encode = encode,
+        .fail = fail,
+    };
+    inference->call = &stream->call;
+    inference->slot = slot;
+    px_grpc_slot_park(slot);
+    px_grpc_infer_start(inference, slot->message, &request);
+}
+
+const struct px_grpc_stream_ops px_grpc_infer_stream_ops = {.message = take_message};

@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Streams: pieces of the body become messages, messages become slots, answers leave in order.
+ *
+ * Each message is copied once, into its slot, because a piece is gone when the transport's call returns while the rows
+ * in it are scored in the wave. The copy grows as bytes arrive, not as the prefix promises.
+ *
+ * Invariants
+ *   1. A stream is in its loop's lists only while its exchange is not finished.
+ *   2. A stream that has ended is finished when no slot of its own is left: the core may still hold their calls.
+ *   3. The body never holds part of a message: one that does not fit is taken back, and ends the stream.
+ */
+#include "interfaces/grpc/stream.h"
+
+#include "interfaces/grpc/status.h"
+#include "shared/alloc.h"
+#include "shared/clock.h"
+
+/* ---- slots ---- */
+
+static void free_slot(struct px_grpc_slot *slot)
+{
+    px_arena_deinit(&slot->arena);
+    px_buf_deinit(&slot->bytes);
+    px_buf_deinit(&slot->plain);
+    px_buf_deinit(&slot->reply);
+    px_free(slot);
+}
+
+void px_grpc_slots_free(struct px_grpc_loop *loop)
+{
+    while (loop->free_slots) {
+        struct px_grpc_slot *slot = loop->free_slots;
+        loop->free_slots = slot->next;
+        free_slot(slot);
+    }
+    loop->n_free_slots = 0;
+}
+
+static struct px_grpc_slot *take_slot(struct px_grpc_stream *stream)
+{
+    struct px_grpc_loop *loop = px_grpc_loop_of(&stream->call);
+    const struct px_grpc_settings *settings = &stream->call.grpc->settings;
+    struct px_grpc_slot *slot = loop->free_slots;
+    if (slot) {
+        loop->free_slots = slot->next;
+        loop->n_free_slots--;
+    } else {
+        slot = px_alloc(1, sizeof *slot);
+        if (!slot)
+            return NULL;
+        slot->arena = px_arena(settings->request_memory_max);
+        slot->bytes = slot->plain = px_buf(settings->message_bytes_max);
+        slot->reply = px_buf(stream->call.exchange->body->max);
+    }
+    slot->stream = stream;
+    slot->next = NULL;
+    slot->state = NULL;
+    slot->end = NULL;
+    slot->parked = slot->done = slot->compressed = false;
+    slot->direct = slot->skipped = false;
+    return slot;
+}
+
+static void shrink(struct px_buf *buf)
+{
+    if (buf->cap > PX_GRPC_SLOT_BYTES_KEPT)
+        px_buf_deinit(buf);
+    else
+        px_buf_clear(buf);
+}
+
+static void put_slot_back(struct px_grpc_slot *slot)
+{
+    struct px_grpc_loop *loop = px_grpc_loop_of(&slot->stream->call);
+    if (slot->parked)
+        loop->n_parked_slots--;
+    if (loop->n_free_slots == PX_GRPC_SLOTS_KEPT) {
+        free_slot(slot);
+        return;
+    }
+    if (slot->arena.used > PX_GRPC_SLOT_BYTES_KEPT)
+        px_arena_deinit(&slot->arena);
+    else
+        px_arena_reset(&slot->arena);
+    shrink(&slot->bytes);
+    shrink(&slot->plain);
+    shrink(&slot->reply);
+    slot->next = loop->free_slots;
+    loop->free_slots = slot;
+    loop->n_free_slots++;
+}
+
+/* ---- answers ---- */
+
+static void mark_dirty(struct px_grpc_stream *stream)
+{
+    struct px_grpc_loop *loop = px_grpc_loop_of(&stream->call);
+    if (stream->is_dirty)
+        return;
+    stream->is_dirty = true;
+    stream->next_dirty = loop->dirty;
+    loop->dirty = stream;
+}
+
+void px_grpc_stream_end(struct px_grpc_stream *stream, const struct px_err *err)
+{
+    if (stream->is_ended)
+        return;
+    stream->is_ended = true;
+    stream->end = *err;
+    px_grpc_count_error(&stream->call, err->code);
+    mark_dirty(stream);
+}
+
+static void cut_back(struct px_buf *buf, size_t len)
+{
+    buf->len = len;
+    buf->failed = buf->no_memory = false;
+    if (buf->ptr)
+        buf->ptr[len] = '\0';
+}
+
+/* Forgets a message that did not fit, and ends the stream. */
+static void take_back(struct px_grpc_stream *stream, struct px_buf *body, size_t before)
+{
+    struct px_err err;
+    if (px_buf_check(body, "what waits to be sent to the client", &err) == PX_OK)
+        return;
+    cut_back(body, before);
+    stream->is_silent = true;
+    px_grpc_stream_end(stream, &err);
+}
+
+void px_grpc_stream_send(struct px_grpc_stream *stream, struct px_str message)
+{
+    struct px_buf *body = stream->call.exchange->body;
+    size_t before = body->len;
+    if (stream->is_silent)
+        return;
+    size_t mark = px_grpc_begin_message(body);
+    px_buf_str(body, message);
+    px_grpc_end_message(body, mark);
+    take_back(stream, body, before);
+    mark_dirty(stream);
+}
+
+struct px_buf *px_grpc_slot_begin(struct px_grpc_slot *slot)
+{
+    struct px_grpc_stream *stream = slot->stream;
+    struct px_buf *body = stream->call.exchange->body;
+    slot->direct = stream->first == slot && !stream->is_silent;
+    if (!slot->direct)
+        return &slot->reply;
+    slot->mark = px_grpc_begin_message(body);
+    return body;
+}
+
+void px_grpc_slot_cancel(struct px_grpc_slot *slot)
+{
+    if (slot->direct)
+        cut_back(slot->stream->call.exchange->body, slot->mark - PX_GRPC_PREFIX);
+    else
+        px_buf_clear(&slot->reply);
+    slot->direct = false;
+}
+
+void px_grpc_slot_park(struct px_grpc_slot *slot)
+{
+    slot->parked = true;
+    px_grpc_loop_of(&slot->stream->call)->n_parked_slots++;
+}
+
+static void send_answer(struct px_grpc_stream *stream, struct px_grpc_slot *slot)
+{
+    if (slot->end) {
+        stream->is_silent = true;
+        px_grpc_stream_end(stream, slot->end);
+    } else if (!slot->direct && !slot->skipped) {
+        px_grpc_stream_send(stream, px_buf_view(&slot->reply));
+    }
+}
+
+/* Answers that are next leave their slots. */
+static void flush(struct px_grpc_stream *stream)
+{
+    while (stream->first && stream->first->done) {
+        struct px_grpc_slot *slot = stream->first;
+        stream->first = slot->next;
+        if (!stream->first)
+            stream->last = NULL;
+        send_answer(stream, slot);
+        put_slot_back(slot);
+    }
+    mark_dirty(stream);
+}
+
+void px_grpc_slot_done(struct px_grpc_slot *slot)
+{
+    struct px_grpc_stream *stream = slot->stream;
+    struct px_buf *body = stream->call.exchange->body;
+    struct px_err err;
+    slot->done = true;
+    if (slot->direct) {
+        px_grpc_end_message(body, slot->mark);
+        take_back(stream, body, slot->mark - PX_GRPC_PREFIX);
+    } else if (px_buf_check(&slot->reply, "the answer", &err) != PX_OK) {
+        px_grpc_slot_fail(slot, &err);
+        return;
+    }
+    flush(stream);
+}
+
+void px_grpc_slot_skip(struct px_grpc_slot *slot)
+{
+    slot->done = slot->skipped = true;
+    flush(slot->stream);
+}
+
+void px_grpc_slot_fail(struct px_grpc_slot *slot, const struct px_err *err)
+{
+    slot->done = true;
+    slot->end = px_arena_alloc(&slot->arena, 1, sizeof *slot->end);
+    if (slot->end)
+        *slot->end = *err;
+    else
+        slot->stream->is_silent = true; /* the answer is lost: nothing after it may be sent */
+    if (!slot->end)
+        px_grpc_stream_end(slot->stream, err);
+    flush(slot->stream);
+}
+
+/* ---- messages ---- */
+
+static enum px_code decompress(struct px_grpc_slot *slot, struct px_err *err)
+{
+    slot->message = px_buf_view(&slot->bytes);
+    if (!slot->compressed)
+        return PX_OK;
+    enum px_code code = px_grpc_decode(&slot->stream->call, slot->message, &slot->plain, err);
+    slot->message = px_buf_view(&slot->plain);
+    return code;
+}
+
+static void take_message(struct px_grpc_stream *stream)
+{
+    const struct px_grpc_stream_ops *ops = stream->call.method->stream;
+    struct px_grpc_slot *slot = stream->filling;
+    struct px_err err;
+    stream->filling = NULL;
+    stream->n_prefix = 0;
+    enum px_code code = decompress(slot, &err);
+    if (code == PX_OK && stream->n_messages++ > 0 && ops->takes_one)
+        code = px_err_set(&err, PX_E_INVALID, "expected one message, got a second one");
+    if (code != PX_OK) {
+        px_grpc_stream_end(stream, &err);
+        put_slot_back(slot);
+        return;
+    }
+    if (stream->last)
+        stream->last->next = slot;
+    else
+        stream->first = slot;
+    stream->last = slot;
+    ops->message(stream, slot);
+    if (px_grpc_loop_of(&stream->call)->n_parked_slots >= PX_GRPC_SLOTS_PARKED)
+        px_serving_wave(stream->call.grpc->serving, stream->call.exchange->loop);
+}
+
+static void start_message(struct px_grpc_stream *stream)
+{
+    struct px_grpc_prefix prefix;
+    struct px_err err;
+    enum px_code code = px_grpc_read_prefix(
+        stream->prefix, stream->call.grpc->settings.message_bytes_max, &prefix, &err);
+    if (code == PX_OK) {
+        stream->filling = take_slot(stream);
+        if (!stream->filling)
+            code = px_err_set(&err, PX_E_NO_MEMORY, "no memory for a message of the stream");
+    }
+    if (code != PX_OK) {
+        px_grpc_stream_end(stream, &err);
+        return;
+    }
+    stream->filling->compressed = prefix.compressed;
+    stream->expected = prefix.len;
+}
+
+/* Moves at most `wanted` bytes of `piece` on. */
+static struct px_str cut(struct px_str *piece, size_t wanted)
+{
+    struct px_str part = px_str_n(piece->ptr, wanted < piece->len ? wanted : piece->len);
+    *piece = px_str_n(piece->ptr + part.len, piece->len - part.len);
+    return part;
+}
+
+static void fill_message(struct px_grpc_stream *stream, struct px_str *piece)
+{
+    struct px_buf *bytes = &stream->filling->bytes;
+    struct px_err err;
+    px_buf_str(bytes, cut(piece, stream->expected - bytes->len));
+    if (px_buf_check(bytes, "a message of the stream", &err) != PX_OK)
+        px_grpc_stream_end(stream, &err);
+    else if (bytes->len == stream->expected)
+        take_message(stream);
+}
+
+static void read_piece(struct px_grpc_stream *stream, struct px_str piece)
+{
+    while (piece.len > 0 && !stream->is_ended) {
+        if (!stream->filling) {
+            struct px_str part = cut(&piece, PX_GRPC_PREFIX - stream->n_prefix);
+            memcpy(stream->prefix + stream->n_prefix, part.ptr, part.len);
+            stream->n_prefix += part.len;
+            if (stream->n_prefix < PX_GRPC_PREFIX)
+                return;
+            start_message(stream);
+            if (stream->filling && stream->expected == 0)
+                take_message(stream);
+        } else {
+            fill_message(stream, &piece);
+        }
+    }
+}
+
+static void close_half(struct px_grpc_stream *stream)
+{
+    const struct px_grpc_stream_ops *ops = stream->call.method->stream;
+    struct px_err err;
+    stream->half_closed = true;
+    mark_dirty(stream);
+    if (stream->n_prefix > 0)
+        px_err_set(&err, PX_E_INVALID, "the last message is cut off");
+    else if (ops->takes_one && stream->n_messages == 0)
+        px_err_set(&err, PX_E_INVALID, "expected one message, got none");
+    else
+        return;
+    px_grpc_stream_end(stream, &err);
+}
+
+void px_grpc_stream_piece(struct px_grpc_stream *stream, struct px_str piece, bool is_last)
+{
+    if (stream->is_ended)
+        return;
+    read_piece(stream, piece);
+    if (is_last && !stream->is_ended)
+        close_half(stream);
+}
+
+/* ---- beginning and end ---- */
+
+static void link_stream(struct px_grpc_stream *stream)
+{
+    struct px_grpc_loop *loop = px_grpc_loop_of(&stream->call);
+    stream->next = loop->streams;
+    if (loop->streams)
+        loop->streams->prev = stream;
+    loop->streams = stream;
+    loop->n_watchers += stream->call.method->stream->look != NULL;
+    stream->is_linked = true;
+}
+
+static void unlink_stream(struct px_grpc_stream *stream)
+{
+    struct px_grpc_loop *loop = px_grpc_loop_of(&stream->call);
+    if (!stream->is_linked)
+        return;
+    if (stream->next)
+        stream->next->prev = stream->prev;
+    if (stream->prev)
+        stream->prev->next = stream->next;
+    else
+        loop->streams = stream->next;
+    loop->n_watchers -= stream->call.method->stream->look != NULL;
+}
+
+void px_grpc_stream_open(struct px_grpc *grpc, struct px_http_exchange *exchange,
+                         const struct px_grpc_method *method)
+{
+    struct px_grpc_call call = {.grpc = grpc, .exchange = exchange, .method = method};
+    struct px_err err;
+    struct px_grpc_stream *stream = px_arena_zalloc(exchange->arena, 1, sizeof *stream);
+    if (!stream) {
+        px_err_set(&err, PX_E_NO_MEMORY, "no memory for the stream");
+        px_grpc_fail(&call, &err);
+        return;
+    }
+    stream->call = call;
+    stream->call.stream = stream;
+    exchange->state = stream;
+    exchange->status = 200;
+    exchange->content_type = px_grpc_content_type;
+    if (px_grpc_read_head(&exchange->request, &stream->call.head, &err) != PX_OK) {
+        px_grpc_stream_end(stream, &err);
+        return;
+    }
+    if (stream->call.head.has_timeout) {
+        stream->call.deadline_ns = exchange->request.received_ns + stream->call.head.timeout_ns;
+        exchange->deadline_ns = stream->call.deadline_ns;
+    }
+    link_stream(stream);
+}
+
+/* After this the stream's memory is the transport's. */
+static void finish(struct px_grpc_stream *stream)
+{
+    struct px_http_exchange *exchange = stream->call.exchange;
+    if (stream->filling)
+        put_slot_back(stream->filling);
+    unlink_stream(stream);
+    const char *fields = stream->end.code == PX_OK
+                             ? px_grpc_ok_fields
+                             : px_grpc_status_fields(&stream->call, &stream->end);
+    if (stream->has_sent || exchange->body->len > 0)
+        exchange->trailers = fields;
+    else
+        exchange->extra_headers = fields;
+    px_http_finish(exchange);
+}
+
+/* Sends what there is, or ends the stream when its time has come. */
+static void settle(struct px_grpc_stream *stream)
+{
+    stream->is_dirty = false;
+    if (stream->half_closed && !stream->call.method->stream->outlives_client)
+        stream->is_ended = true;
+    if (stream->is_ended && !stream->first) {
+        finish(stream);
+    } else if (stream->call.exchange->body->len > 0 && !stream->is_silent) {
+        stream->has_sent = true;
+        px_http_send(stream->call.exchange);
+    }
+}
+
+static void clean(struct px_grpc_stream *stream)
+{
+    struct px_grpc_stream **at = &px_grpc_loop_of(&stream->call)->dirty;
+    while (*at && *at != stream)
+        at = &(*at)->next_dirty;
+    if (*at)
+        *at = stream->next_dirty;
+    stream->is_dirty = false;
+}
+
+void px_grpc_stream_abandon(struct px_grpc_stream *stream, enum px_http_end why)
+{
+    struct px_err err;
+    if (why == PX_HTTP_LATE)
+        px_err_set(&err, PX_E_DEADLINE, "the deadline of the stream passed");
+    else
+        px_err_set(&err, PX_E_CANCELLED, "the client has gone");
+    stream->is_silent = true;
+    px_grpc_stream_end(stream, &err);
+    if (stream->first)
+        return; /* the wave has them, and ends the stream */
+    clean(stream);
+    finish(stream);
+}
+
+void px_grpc_streams_settle(struct px_grpc *grpc, unsigned number)
+{
+    struct px_grpc_loop *loop = &grpc->per_loop[number];
+    struct px_grpc_stream *stream = loop->n_watchers ? loop->streams : NULL;
+    for (; stream; stream = stream->next) {
+        if (!stream->is_ended && stream->call.method->stream->look)
+            stream->call.method->stream->look(stream);
+    }
+    while (loop->dirty) {
+        stream = loop->dirty;
+        loop->dirty = stream->next_dirty;
+        settle(stream);
+    }
+}
+
+void px_grpc_streams_close(struct px_grpc *grpc, unsigned number)
+{
+    struct px_err err;
+    px_err_set(&err, PX_E_UNAVAILABLE, "the server is stopping");
+    for (struct px_grpc_stream *stream = grpc->per_loop[number].streams; stream;
+         stream = stream->next)
+        px_grpc_stream_end(stream, &err);
+}
