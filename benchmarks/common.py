@@ -4,6 +4,7 @@
 A benchmark runs Phoenix and its peer in turns (A B A B ...), at least five times each, on the same
 machine and the same input, and gives the ratio of each pair of turns: its median, least and most.
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -80,6 +81,7 @@ class Server:
         return self
 
     def __exit__(self, *_):
+        children = descendants(self.process.pid)
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGTERM)
             try:
@@ -87,12 +89,22 @@ class Server:
             except subprocess.TimeoutExpired:
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
+        for pid in children:  # those that left the group and outlived their parent
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def resident_bytes(self):
         """Resident memory of the process and its children."""
         children = subprocess.run(["pgrep", "-g", str(self.process.pid)], capture_output=True,
                                   text=True, check=False).stdout.split()
         return sum(status_bytes(pid, "VmRSS") for pid in children)
+
+
+def descendants(pid):
+    """Process ids of the children of a process, and of theirs."""
+    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True,
+                           check=False).stdout.split()
+    return [int(child) for child in found] + [each for child in found for each in descendants(child)]
 
 
 def status_bytes(pid, key):

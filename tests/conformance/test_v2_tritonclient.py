@@ -200,13 +200,16 @@ def test_sequences_are_refused_by_name(client):
 
 
 @pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
-def test_compression_is_refused_by_name(client, algorithm):
-    x = tensor("input", rows().astype(np.float32), "FP32")
-    options = {"outputs": [output()], "request_compression_algorithm": algorithm}
-    assert refused(client, "Content-Encoding", "named", [x], **options) == "501"
-    # A client that accepts compressed answers gets a plain one.
-    reply = client.infer("named", [x], outputs=[output()], response_compression_algorithm=algorithm)
-    assert reply.as_numpy("predictions").shape == (300, 1)
+@pytest.mark.parametrize("binary", [False, True])
+def test_compression_both_ways(client, algorithm, binary):
+    x = rows().astype(np.float32)
+    made = triton.InferInput("input", list(x.shape), "FP32")
+    made.set_data_from_numpy(x, binary_data=binary)
+    outputs = [triton.InferRequestedOutput("predictions", binary_data=binary)]
+    plain = client.infer("named", [made], outputs=outputs)
+    packed = client.infer("named", [made], outputs=outputs, request_compression_algorithm=algorithm,
+                          response_compression_algorithm=algorithm)
+    same_bits(packed.as_numpy("predictions"), plain.as_numpy("predictions"))
 
 
 def test_errors_reach_the_client(client):

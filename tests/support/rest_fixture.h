@@ -278,6 +278,8 @@ static inline void rest_begin(struct rest_fixture *f)
     f->exchange = (struct px_http_exchange){.arena = &f->arena, .body = &f->buf, .loop = 1};
     f->exchange.request.headers = f->request_headers;
     f->exchange.request.n_headers = f->n_request_headers;
+    /* As of a coding that the transport does not know. */
+    f->exchange.request.coding = px_http_header(&f->exchange.request, "Content-Encoding");
     f->exchange.request.received_ns = px_clock_monotonic_ns();
 }
 

@@ -30,6 +30,7 @@
 #ifndef PX_APPLICATION_PORTS_HTTP_H
 #define PX_APPLICATION_PORTS_HTTP_H
 
+#include "application/ports/coding.h"
 #include "shared/arena.h"
 #include "shared/buf.h"
 
@@ -90,6 +91,7 @@ struct px_http_exchange {
 
     /* private to the transport */
     bool finished, deferred, streamed, abandoned;
+    enum px_coding coding; /* of the response's body */
     void (*resume)(struct px_http_exchange *exchange);
 };
 

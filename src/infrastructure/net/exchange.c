@@ -79,7 +79,7 @@ static void resume(struct px_http_exchange *http)
 void px_exchange_begin(struct px_net_exchange *exchange, const struct px_http_request *request,
                        struct px_arena *arena, struct px_buf *body)
 {
-    exchange->is_handed_over = exchange->is_resumed = false;
+    exchange->is_handed_over = exchange->is_resumed = exchange->is_encoded = false;
     exchange->http = (struct px_http_exchange){
         .request = *request,
         .arena = arena,
@@ -89,6 +89,17 @@ void px_exchange_begin(struct px_net_exchange *exchange, const struct px_http_re
     };
 }
 
+/* False when the handler has been asked to refuse the request instead. */
+static bool decode_body(struct px_net_exchange *exchange)
+{
+    struct px_worker *worker = exchange->worker;
+    struct px_http_exchange *http = &exchange->http;
+    if (px_net_decode_request(&worker->coding, &http->request, http->arena, &worker->err) == PX_OK)
+        return true;
+    px_exchange_refuse(exchange, &worker->err);
+    return false;
+}
+
 void px_exchange_hand_over(struct px_net_exchange *exchange, bool streamed)
 {
     struct px_worker *worker = exchange->worker;
@@ -96,6 +107,8 @@ void px_exchange_hand_over(struct px_net_exchange *exchange, bool streamed)
     exchange->http.streamed = streamed;
     worker->wave_due = true;
     px_exchange_queue_up(exchange);
+    if (!streamed && !decode_body(exchange))
+        return;
     worker->handler.handle(worker->handler.context, &exchange->http);
     if (streamed)
         px_exchange_enter_long(exchange);
@@ -109,6 +122,16 @@ void px_exchange_piece(struct px_net_exchange *exchange, struct px_str piece, bo
     worker->wave_due = true;
     worker->handler.piece(worker->handler.context, &exchange->http, piece, is_last);
     watch_deadline(exchange);
+}
+
+void px_exchange_settle(struct px_net_exchange *exchange)
+{
+    struct px_http_exchange *http = &exchange->http;
+    if (http->finished && http->may_compress && !http->streamed && !exchange->is_encoded) {
+        exchange->is_encoded = true;
+        px_net_encode_response(&exchange->worker->coding, http);
+    }
+    exchange->kind->settle(exchange);
 }
 
 void px_exchange_refuse(struct px_net_exchange *exchange, const struct px_err *err)

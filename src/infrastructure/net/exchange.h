@@ -42,6 +42,7 @@ struct px_net_exchange {
     bool is_queued;      /* in the round */
     bool is_resumed;     /* its handler has called since, to send or to finish */
     bool is_long;        /* in the worker's list */
+    bool is_encoded;     /* px_net_encode_response has seen the response */
 };
 
 /* Exchanges in a row, linked by `next`. */
@@ -65,6 +66,9 @@ void px_exchange_refuse(struct px_net_exchange *exchange, const struct px_err *e
 
 /* Tells the handler, once, that nobody waits any more; not when it has finished. */
 void px_exchange_abandon(struct px_net_exchange *exchange, enum px_http_end why);
+
+/* After the wave: encodes a whole response and lets the version of HTTP send it. */
+void px_exchange_settle(struct px_net_exchange *exchange);
 
 /* Into the round, if it is not there. */
 void px_exchange_queue_up(struct px_net_exchange *exchange);

@@ -121,7 +121,7 @@ static void settle_all(struct px_worker *worker)
     struct px_net_exchange *x;
     do {
         while ((x = px_exchange_pop(&worker->round)))
-            x->kind->settle(x);
+            px_exchange_settle(x);
         px_http2_flush_all(worker);
     } while (worker->round.first);
 }
@@ -302,6 +302,7 @@ enum px_code px_worker_init(struct px_worker *worker, unsigned index,
         return code;
     init_waits(worker);
     worker->exchanges = make_pool(worker);
+    worker->coding = px_net_coding(config->body_bytes_max);
     px_response_update_date(&worker->date, worker->loop.now_ns);
     for (size_t i = 0; i < worker->listeners.n && code == PX_OK; i++) {
         struct px_acceptor *acceptor = &worker->acceptors[i];
@@ -328,6 +329,7 @@ void px_worker_deinit(struct px_worker *worker)
     worker->unused = NULL;
     px_http1_pool_deinit(&worker->exchanges);
     px_http2_pool_destroy(worker->http2);
+    px_net_coding_deinit(&worker->coding);
     px_listeners_close(&worker->listeners);
     px_loop_deinit(&worker->loop);
 }

@@ -14,6 +14,7 @@
 #ifndef PX_INFRASTRUCTURE_NET_WORKER_H
 #define PX_INFRASTRUCTURE_NET_WORKER_H
 
+#include "infrastructure/net/coding/coding.h"
 #include "infrastructure/net/exchange.h"
 #include "infrastructure/net/http1/exchange.h"
 #include "infrastructure/net/http1/response.h"
@@ -90,6 +91,7 @@ struct px_worker {
     struct px_deadline_list ticks; /* for deadlines of long exchanges */
     struct px_deadline tick;
     struct px_task_list tasks;
+    struct px_net_coding coding;
     struct px_response_date date;
     struct px_err err; /* scratch */
     bool has_cut;      /* a request was cut off in CUTTING */

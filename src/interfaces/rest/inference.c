@@ -54,10 +54,10 @@ void px_put_score(struct px_json_writer *w, const struct px_matrix *scores, size
 enum px_code px_check_encoding(struct px_http_exchange *exchange, enum px_code code,
                                struct px_err *err)
 {
-    struct px_str coding = px_str_trim(px_http_header(&exchange->request, "Content-Encoding"));
-    if (coding.len == 0 || px_str_eq_nocase(coding, (struct px_str)PX_STR("identity")))
+    struct px_str coding = exchange->request.coding;
+    if (PX_LIKELY(coding.len == 0))
         return PX_OK;
-    exchange->extra_headers = "Accept-Encoding: identity\r\n";
+    exchange->extra_headers = "Accept-Encoding: gzip, deflate, zstd\r\n";
     px_err_set(err, code, "Content-Encoding '%.*s' is not supported", PX_STR_ARG(coding));
-    return px_err_hint(err, "send the body uncompressed");
+    return px_err_hint(err, "send the body with gzip, deflate or zstd, or uncompressed");
 }

@@ -70,6 +70,9 @@ void px_reply_finish(struct px_http_exchange *exchange, int status, const char *
     }
     exchange->status = status;
     exchange->content_type = content_type;
+    /* Some clients of /v2 ask for compression of everything and understand it in inference replies only. */
+    if (status == 200 && family_of(exchange->request.path) != FAMILY_V2)
+        exchange->may_compress = true;
     px_http_finish(exchange);
 }
 

@@ -90,34 +90,49 @@ static void write_literal(struct px_buf *out, struct px_str text)
     px_buf_append(out, text.ptr, text.len);
 }
 
+/* Content-Type, the coding, and how long the body is. */
+static void write_body_headers(struct px_buf *out, const struct px_http_exchange *exchange,
+                               size_t body_len)
+{
+    static const struct px_str crlf = PX_STR("\r\n"), type_name = PX_STR("Content-Type: "),
+                               coding_name = PX_STR("Content-Encoding: "),
+                               vary_line = PX_STR("Vary: Accept-Encoding\r\n"),
+                               length_name = PX_STR("Content-Length: "),
+                               chunked_line = PX_STR("Transfer-Encoding: chunked\r\n");
+    if (exchange->content_type && body_len) {
+        write_literal(out, type_name);
+        px_buf_text(out, exchange->content_type);
+        write_literal(out, crlf);
+    }
+    if (exchange->coding) {
+        write_literal(out, coding_name);
+        px_buf_text(out, px_coding_name(exchange->coding));
+        write_literal(out, crlf);
+    }
+    if (exchange->may_compress)
+        write_literal(out, vary_line);
+    if (body_len == PX_RESPONSE_CHUNKED) {
+        write_literal(out, chunked_line);
+        return;
+    }
+    write_literal(out, length_name);
+    px_buf_u64(out, body_len);
+    write_literal(out, crlf);
+}
+
 void px_response_write_head(struct px_buf *out, const struct px_http_exchange *exchange,
                             size_t body_len, const struct px_response_date *date,
                             enum px_response_connection connection)
 {
     static const struct px_str date_name = PX_STR("Date: "), crlf = PX_STR("\r\n"),
-                               type_name = PX_STR("Content-Type: "),
-                               length_name = PX_STR("Content-Length: "),
-                               chunked_line = PX_STR("Transfer-Encoding: chunked\r\n"),
                                close_line = PX_STR("Connection: close\r\n"),
                                keep_alive_line = PX_STR("Connection: keep-alive\r\n");
     write_status_line(out, exchange->status);
     write_literal(out, date_name);
     px_buf_append(out, date->text, PX_RESPONSE_DATE_LEN);
     write_literal(out, crlf);
-    if (px_response_has_body(exchange->status)) {
-        if (exchange->content_type && body_len) {
-            write_literal(out, type_name);
-            px_buf_text(out, exchange->content_type);
-            write_literal(out, crlf);
-        }
-        if (body_len == PX_RESPONSE_CHUNKED) {
-            write_literal(out, chunked_line);
-        } else {
-            write_literal(out, length_name);
-            px_buf_u64(out, body_len);
-            write_literal(out, crlf);
-        }
-    }
+    if (px_response_has_body(exchange->status))
+        write_body_headers(out, exchange, body_len);
     if (connection != PX_RESPONSE_DEFAULT)
         write_literal(out, connection == PX_RESPONSE_CLOSE ? close_line : keep_alive_line);
     if (exchange->extra_headers)

@@ -84,6 +84,16 @@ static void add_length(struct fields *fields, struct px_http2_stream *stream)
     add(fields, name, px_buf_view(&digits), LENT);
 }
 
+static void add_coding(struct fields *fields, const struct px_http_exchange *http)
+{
+    static const struct px_str coding_name = PX_STR("content-encoding"), vary_name = PX_STR("vary"),
+                               accepted = PX_STR("accept-encoding");
+    if (http->coding)
+        add(fields, coding_name, px_str(px_coding_name(http->coding)), LENT);
+    if (http->may_compress)
+        add(fields, vary_name, accepted, LENT);
+}
+
 static ssize_t offer_data(nghttp2_session *nghttp2, int32_t id, uint8_t *buf, size_t room,
                           uint32_t *flags, nghttp2_data_source *source, void *context)
 {
@@ -124,6 +134,8 @@ void px_http2_submit(struct px_http2_stream *stream)
     add(&fields, date_name, px_str_n(worker->date.text, PX_RESPONSE_DATE_LEN), LENT);
     if (http->content_type && (!is_empty || http->trailers) && px_response_has_body(http->status))
         add(&fields, type_name, px_str(http->content_type), LENT);
+    if (px_response_has_body(http->status))
+        add_coding(&fields, http);
     if (!http->streamed && !http->trailers && px_response_has_body(http->status))
         add_length(&fields, stream);
     add_lines(&fields, http->extra_headers);

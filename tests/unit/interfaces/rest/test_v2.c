@@ -343,12 +343,9 @@ PX_TEST(refuses_compressed_bodies)
     rest_header(&f, "Inference-Header-Content-Length", length);
     rest_ask(&f, PX_HTTP_POST, INFER, "{" X "}");
     CHECK_INT(f.status, 200);
-    rest_header(&f, "Content-Encoding", "gzip");
-    check_refused(INFER, "{" X "}", 501, "Content-Encoding 'gzip'");
-    CHECK_CONTAINS(f.headers, "Accept-Encoding: identity\r\n");
-    rest_header(&f, "Content-Encoding", "identity");
-    rest_ask(&f, PX_HTTP_POST, INFER, "{" X "}");
-    CHECK_INT(f.status, 200);
+    rest_header(&f, "Content-Encoding", "br");
+    check_refused(INFER, "{" X "}", 501, "Content-Encoding 'br'");
+    CHECK_CONTAINS(f.headers, "Accept-Encoding: gzip, deflate, zstd\r\n");
     rest_tear_down(&f);
 }
 
