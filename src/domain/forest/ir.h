@@ -41,7 +41,7 @@
 
 /* Limits on what a file may declare. */
 enum {
-    PX_FOREST_FEATURES_MAX = 1 << 24,
+    PX_FOREST_FEATURES_MAX = 1 << 22, /* each has a description in memory, used or not */
     PX_FOREST_OUTPUTS_MAX = 1 << 16,
     PX_FOREST_NODES_MAX = 1 << 28,
     PX_FOREST_CATEGORY_MAX = 1 << 24, /* codes are below */

@@ -5,8 +5,9 @@
  * nodes are tested on their own thresholds, which rows of independent features hardly reach. Other features
  * get a special or a random value if some tree uses them, else 0: a few bytes of file can declare millions.
  *
- * The comparison. The walker scores each row once; every other kernel scores them in batches of many sizes,
- * and some of them one by one. Kernels that the plan has dropped are compiled again, one at a time, unless the
+ * The comparison. The walker scores each row, every other kernel scores them in batches of many sizes, and
+ * some of them one by one. Rows that fit into one block, which is nearly always, are made and walked once; wide
+ * ones are made and walked again for each kernel, which costs the features in use and not those declared. Kernels that the plan has dropped are compiled again, one at a time, unless the
  * forest is large: then it would take longer than all else, and say nothing about the kernels that serve. What
  * limits the work is counted in rows, values and predicted cycles, never in time: the same model always
  * gets the same test. Where the limits allow fewer different rows than are to be scored, rows repeat, so
@@ -126,42 +127,57 @@ static void follow_path(const struct px_forest_ir *ir, struct px_rng *rng, struc
     }
 }
 
-/* Writes the features that are in use; the others must be 0 already. */
-static void fill_used(const struct px_forest_ir *ir, struct px_rng *rng, struct px_matrix *rows)
+/* Writes a row's features that are in use. */
+static void fill_row(const struct px_forest_ir *ir, struct px_rng *rng, struct px_matrix *rows,
+                     size_t row)
 {
     const uint32_t *feature;
-    for (size_t i = 0; i < rows->n_rows; i++) {
-        px_vec_foreach (feature, &ir->used_features)
-            px_matrix_set(rows, i, *feature,
-                          px_rng_below(rng, 3) ? px_rng_normal(rng) : special_value(rng));
-        for (int paths = 0; paths < 4; paths++)
-            follow_path(ir, rng, rows, i);
-    }
+    px_vec_foreach (feature, &ir->used_features)
+        px_matrix_set(rows, row, *feature,
+                      px_rng_below(rng, 3) ? px_rng_normal(rng) : special_value(rng));
+    for (int paths = 0; paths < 4; paths++)
+        follow_path(ir, rng, rows, row);
 }
 
-void px_selftest_rows(const struct px_forest_ir *ir, struct px_rng *rng, struct px_matrix *rows)
+/* Writes them as in another row. */
+static void repeat_row(const struct px_forest_ir *ir, struct px_matrix *rows, size_t row,
+                       size_t other)
 {
-    for (size_t i = 0; i < rows->n_rows; i++)
-        memset(px_matrix_row(rows, i), 0, rows->n_cols * px_datatype_size(rows->type));
-    fill_used(ir, rng, rows);
+    const uint32_t *feature;
+    px_vec_foreach (feature, &ir->used_features)
+        px_matrix_set(rows, row, *feature, px_matrix_get(rows, other, *feature));
+}
+
+/* Writes the features that are in use, nothing else: rows may be wider than all work on them. */
+static void fill_used(const struct px_forest_ir *ir, struct px_rng *rng, struct px_matrix *rows,
+                      size_t n_distinct)
+{
+    for (size_t i = 0; i < rows->n_rows; i++) {
+        if (i < n_distinct)
+            fill_row(ir, rng, rows, i);
+        else
+            repeat_row(ir, rows, i, i - n_distinct);
+    }
 }
 
 void px_selftest_rows_repeated(const struct px_forest_ir *ir, struct px_rng *rng,
                                struct px_matrix *rows, size_t n_distinct)
 {
-    size_t row_bytes = rows->n_cols * px_datatype_size(rows->type);
-    struct px_matrix distinct = *rows;
-    distinct.n_rows = n_distinct < rows->n_rows ? n_distinct : rows->n_rows;
-    px_selftest_rows(ir, rng, &distinct);
-    for (size_t i = distinct.n_rows; i < rows->n_rows; i++)
-        memcpy(px_matrix_row(rows, i), px_matrix_row(rows, i - distinct.n_rows), row_bytes);
+    for (size_t i = 0; i < rows->n_rows; i++)
+        memset(px_matrix_row(rows, i), 0, rows->n_cols * px_datatype_size(rows->type));
+    fill_used(ir, rng, rows, n_distinct);
+}
+
+void px_selftest_rows(const struct px_forest_ir *ir, struct px_rng *rng, struct px_matrix *rows)
+{
+    px_selftest_rows_repeated(ir, rng, rows, rows->n_rows);
 }
 
 struct trial {
     const struct px_plan *plan;
     const struct px_forest_ir *ir;
     uint64_t seed;
-    struct px_matrix rows; /* one block */
+    struct px_matrix rows; /* one block; features that no tree uses stay 0 */
     size_t block_rows, n_blocks, n_distinct;
     void *want, *got;
     struct px_plan spare; /* for kernels that the plan has dropped */
@@ -247,7 +263,7 @@ static void make_block(struct trial *trial, size_t block)
     size_t distinct = trial->n_distinct < n_rows ? trial->n_distinct : n_rows;
     size_t row_bytes = n_margins * px_datatype_size(trial->ir->type);
     struct px_matrix first = trial->rows;
-    px_selftest_rows_repeated(trial->ir, &trial->rng, &trial->rows, distinct);
+    fill_used(trial->ir, &trial->rng, &trial->rows, distinct);
     first.n_rows = distinct;
     px_walker_kernel.margins(&trial->plan->input, NULL, &first, trial->want, NULL);
     px_ir_finish_margins(trial->ir, trial->want, distinct);

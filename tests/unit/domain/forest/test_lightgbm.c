@@ -414,7 +414,7 @@ PX_TEST(broken_headers_are_refused)
     CHECK_REFUSED("tree\nnum_class=1\n", PX_E_CORRUPT, "the header has no max_feature_idx");
     CHECK_REFUSED(lgb_text((struct lgb){.features = "-1"}), PX_E_CORRUPT,
                   "max_feature_idx is '-1'");
-    CHECK_REFUSED(lgb_text((struct lgb){.features = "16777216"}), PX_E_TOO_LARGE,
+    CHECK_REFUSED(lgb_text((struct lgb){.features = "4194304"}), PX_E_TOO_LARGE,
                   "max_feature_idx");
     CHECK_REFUSED(lgb_text((struct lgb){.k = "99999999"}), PX_E_TOO_LARGE, "num_class is 99999999");
     CHECK_REFUSED(lgb_text((struct lgb){.k = "2", .header = "objective=multiclass num_class:2\n"}),
