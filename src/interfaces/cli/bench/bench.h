@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The two halves of `phoenix bench`, of a model file and of a server. */
-#ifndef PX_INTERFACES_CLI_BENCH_H
-#define PX_INTERFACES_CLI_BENCH_H
+#ifndef PX_INTERFACES_CLI_BENCH_BENCH_H
+#define PX_INTERFACES_CLI_BENCH_BENCH_H
 
 #include "application/bench/bodies.h"
 #include "application/bench/kernels.h"

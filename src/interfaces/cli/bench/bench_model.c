@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "interfaces/cli/bench.h"
+#include "interfaces/cli/bench/bench.h"
 #include "interfaces/cli/stream.h"
 #include "shared/file.h"
 

@@ -2,8 +2,8 @@
 /*
  * Plots of durations for a terminal: columns on a logarithmic axis, drawn with block characters or plain ASCII.
  */
-#ifndef PX_INTERFACES_CLI_PLOT_H
-#define PX_INTERFACES_CLI_PLOT_H
+#ifndef PX_INTERFACES_CLI_BENCH_PLOT_H
+#define PX_INTERFACES_CLI_BENCH_PLOT_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "interfaces/cli/bench.h"
+#include "interfaces/cli/bench/bench.h"
 #include "interfaces/cli/verbs.h"
 
 /* Which half of the verb an option belongs to; those of neither belong to both. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "interfaces/cli/plot.h"
+#include "interfaces/cli/bench/plot.h"
 
 #include "shared/compiler.h"
 
