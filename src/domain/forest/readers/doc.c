@@ -50,6 +50,29 @@ float px_doc_f32(struct px_doc *doc)
     return doc->binary ? px_ubjson_f32(&doc->ubjson) : px_json_f32(&doc->json);
 }
 
+double px_doc_f64(struct px_doc *doc)
+{
+    PX_ASSERT(!doc->binary);
+    return px_json_f64(&doc->json);
+}
+
+bool px_doc_null(struct px_doc *doc)
+{
+    PX_ASSERT(!doc->binary);
+    return px_json_null(&doc->json);
+}
+
+struct px_str px_doc_json_label(struct px_json *json)
+{
+    return px_json_peek(json) == PX_JSON_STRING ? px_json_str(json) : px_json_raw(json);
+}
+
+struct px_str px_doc_label(struct px_doc *doc)
+{
+    PX_ASSERT(!doc->binary);
+    return px_doc_json_label(&doc->json);
+}
+
 int64_t px_doc_i64(struct px_doc *doc)
 {
     if (px_doc_peek(doc) == PX_JSON_BOOL)

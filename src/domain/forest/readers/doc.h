@@ -7,34 +7,14 @@
 #ifndef PX_DOMAIN_FOREST_DOC_H
 #define PX_DOMAIN_FOREST_DOC_H
 
+#include "domain/forest/readers/lists.h"
 #include "domain/forest/readers/ubjson.h"
-#include "shared/vec.h"
 
 struct px_doc {
     bool binary; /* UBJSON */
     bool no_memory;
     struct px_json json;
     struct px_ubjson ubjson;
-};
-
-struct px_floats {
-    float *items;
-    size_t len, cap;
-};
-
-struct px_doubles {
-    double *items;
-    size_t len, cap;
-};
-
-struct px_ints {
-    int64_t *items;
-    size_t len, cap;
-};
-
-struct px_strs {
-    struct px_str *items;
-    size_t len, cap;
 };
 
 /* `arena` receives strings with escapes and must outlive them. */
@@ -47,8 +27,17 @@ bool px_doc_enter_array(struct px_doc *doc);
 bool px_doc_next_element(struct px_doc *doc);
 struct px_str px_doc_str(struct px_doc *doc);
 float px_doc_f32(struct px_doc *doc);
+double px_doc_f64(struct px_doc *doc);  /* JSON only */
 int64_t px_doc_i64(struct px_doc *doc); /* true and false count as 1 and 0 */
 void px_doc_skip(struct px_doc *doc);
+
+/* Takes a null, which some writers put for an empty list; false when something else comes. JSON only. */
+bool px_doc_null(struct px_doc *doc);
+
+/* A label: a string as it is, a number or truth value as its text. JSON only. */
+struct px_str px_doc_label(struct px_doc *doc);
+/* The same in JSON that is no document of its own: a text within a model. */
+struct px_str px_doc_json_label(struct px_json *json);
 
 /* A parameter: XGBoost writes them as strings; a plain integer is taken as well. */
 int64_t px_doc_param(struct px_doc *doc);

@@ -28,12 +28,12 @@ void px_catboost_no_memory(struct px_catboost_file *file)
 
 bool px_catboost_enter_list(struct px_catboost_file *file)
 {
-    return !px_json_null(&file->doc.json) && px_doc_enter_array(&file->doc);
+    return !px_doc_null(&file->doc) && px_doc_enter_array(&file->doc);
 }
 
 double px_catboost_number(struct px_catboost_file *file)
 {
-    double value = px_json_f64(&file->doc.json);
+    double value = px_doc_f64(&file->doc);
     if (!isfinite(value) && px_catboost_going(file))
         px_doc_fail(&file->doc, "expected a finite number");
     return value;
@@ -78,12 +78,10 @@ static void read_params(struct px_catboost_file *file)
 /* Labels: strings as they are, numbers and truth values as their text. */
 static void read_class_names(struct px_catboost_file *file)
 {
-    struct px_json *json = &file->doc.json;
     file->class_names.len = 0;
     bool any = px_catboost_enter_list(file);
     while (any && px_doc_next_element(&file->doc)) {
-        bool text = px_json_peek(json) == PX_JSON_STRING;
-        struct px_str label = text ? px_json_str(json) : px_json_raw(json);
+        struct px_str label = px_doc_label(&file->doc);
         struct px_str *item = px_vec_push(&file->class_names);
         if (!item) {
             px_catboost_no_memory(file);

@@ -54,7 +54,7 @@ static void read_hash_map(struct px_catboost_file *file, struct raw_table *raw)
         if (hash && !px_str_to_u64(px_doc_str(doc), hash))
             px_doc_fail(doc, "expected a hash as a text of digits");
         else if (count)
-            *count = px_json_f64(&doc->json);
+            *count = px_doc_f64(doc);
         else if (!hash)
             px_catboost_no_memory(file);
         if (hash)

@@ -27,7 +27,7 @@ static struct px_catboost_run read_numbers(struct px_catboost_file *file)
         if (!border)
             px_catboost_no_memory(file);
         else
-            *border = px_json_f64(&file->doc.json);
+            *border = px_doc_f64(&file->doc);
     }
     run.n = file->borders.len - run.first;
     return run;
@@ -193,7 +193,7 @@ static void take_ctr_type(struct px_catboost_file *file, struct px_catboost_ctr 
 
 static float read_float(struct px_catboost_file *file)
 {
-    return (float)px_json_f64(&file->doc.json);
+    return (float)px_doc_f64(&file->doc);
 }
 
 static void read_ctr(struct px_catboost_file *file, struct px_catboost_ctr *ctr)

@@ -75,10 +75,10 @@ static void read_claim(struct px_catboost_file *file, struct claim *claim)
         } else if (px_str_is(key, "split_type")) {
             claim->type = px_doc_str(doc);
         } else if (px_str_is(key, "border")) {
-            claim->border = px_json_f64(&doc->json);
+            claim->border = px_doc_f64(doc);
             claim->has_border = true;
         } else if (px_str_is(key, "value")) {
-            claim->value = px_json_f64(&doc->json);
+            claim->value = px_doc_f64(doc);
             claim->has_value = true;
         } else {
             px_doc_skip(doc);
@@ -127,7 +127,7 @@ static void read_values(struct px_catboost_file *file)
         if (!value)
             px_catboost_no_memory(file);
         else
-            *value = px_json_f64(&file->doc.json);
+            *value = px_doc_f64(&file->doc);
     }
 }
 
@@ -236,7 +236,7 @@ static void read_leaf(struct px_catboost_file *file, size_t at)
         if (!value)
             px_catboost_no_memory(file);
         else
-            *value = px_json_f64(&file->doc.json);
+            *value = px_doc_f64(&file->doc);
     }
     if (!px_catboost_going(file))
         return;

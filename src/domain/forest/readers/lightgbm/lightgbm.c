@@ -18,6 +18,7 @@
  * x86-64). Without the list the newest rules are taken, with a warning when the first one matters (Python
  * wrote it then: its line of pandas categories is the last).
  */
+#include "domain/forest/readers/doc.h"
 #include "domain/forest/readers/lightgbm/lightgbm_objective.h"
 #include "domain/forest/readers/lightgbm/lightgbm_tree.h"
 #include "domain/forest/readers/readers.h"
@@ -336,8 +337,7 @@ static enum px_code read_category_list(struct px_json *json, struct px_forest_ir
     PX_VEC(struct px_str) names = {0};
     px_json_enter_array(json);
     while (!px_json_failed(json) && px_json_next_element(json)) {
-        bool text = px_json_peek(json) == PX_JSON_STRING;
-        struct px_str value = text ? px_json_str(json) : px_json_raw(json);
+        struct px_str value = px_doc_json_label(json);
         struct px_str *name = px_vec_push(&names);
         if (name)
             *name = px_arena_str(&ir->arena, value);

@@ -111,7 +111,7 @@ static enum px_code parse_list(struct px_str text, const char *key, size_t numbe
     return PX_OK;
 }
 
-/* A list that must have `n` numbers; with `whole`, integers in the range of an int32. */
+/* A list that must have `n` numbers; with `whole`, integers of at most 32 bits and a sign. */
 static enum px_code read_list(struct px_str text, const char *key, size_t number, size_t n,
                               bool whole, struct px_lightgbm_numbers *ret, struct px_err *err)
 {

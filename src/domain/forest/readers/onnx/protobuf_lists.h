@@ -6,7 +6,7 @@
 #ifndef PX_DOMAIN_FOREST_PROTOBUF_LISTS_H
 #define PX_DOMAIN_FOREST_PROTOBUF_LISTS_H
 
-#include "domain/forest/readers/doc.h"
+#include "domain/forest/readers/lists.h"
 #include "shared/protobuf.h"
 
 PX_MUST_USE enum px_code px_protobuf_add_ints(const struct px_protobuf_field *field,

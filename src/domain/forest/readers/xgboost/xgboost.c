@@ -97,8 +97,7 @@ static void read_labels(struct px_xgboost_file *file, struct px_json *json)
     file->class_labels.len = 0;
     px_json_enter_array(json);
     while (px_json_next_element(json)) {
-        bool text = px_json_peek(json) == PX_JSON_STRING;
-        struct px_str label = text ? px_json_str(json) : px_json_raw(json);
+        struct px_str label = px_doc_json_label(json);
         struct px_str *item = px_vec_push(&file->class_labels);
         if (!item) {
             px_json_fail(json, "out of memory"); /* ends the caller's walk as well */
