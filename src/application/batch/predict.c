@@ -94,6 +94,7 @@ static bool work_on_row(const struct batch *b, struct worker *w, struct px_outco
         px_outcome_fail(out, &why);
         return false;
     case PX_ROWS_MORE: /* not in blocks */
+    case PX_ROWS_NONE:
     case PX_ROWS_END:
         break;
     }

@@ -140,20 +140,18 @@ static bool prepare(struct px_rows *rows, const struct px_matrix *matrix)
     return rows->ready;
 }
 
-enum { NO_EVENT = 0 };
-
-/* The quick path; NO_EVENT: the next record is not plain. */
+/* The quick path; PX_ROWS_NONE: the next record is not plain. */
 static enum px_rows_event next_plain(struct px_rows *rows, void *row, struct px_err *err)
 {
     struct px_str ahead = px_csv_ahead(&rows->csv);
     struct px_csv_row fields = {.values = row, .left = rows->left.items};
     if (ahead.len == 0)
-        return (enum px_rows_event)NO_EVENT;
+        return PX_ROWS_NONE;
     size_t at = (size_t)(ahead.ptr - rows->csv.text);
     size_t len =
         rows->plain.read(&rows->plain, px_str_n(rows->csv.text, rows->csv.len), at, &fields);
     if (len == 0)
-        return (enum px_rows_event)NO_EVENT;
+        return PX_ROWS_NONE;
     rows->record = (struct px_csv_record){.line = rows->csv.place.line};
     px_csv_pass(&rows->csv, len);
     for (size_t i = 0; i < fields.n_left; i++) {
@@ -173,7 +171,7 @@ static enum px_rows_event end(const struct px_rows *rows, struct px_err *err)
     return PX_ROWS_FAILED;
 }
 
-/* The header or the first row is in the record. NO_EVENT: it was the header. */
+/* The header or the first row is in the record. PX_ROWS_NONE: it was the header. */
 static enum px_rows_event begin(struct px_rows *rows, const struct px_matrix *matrix,
                                 struct px_err *err)
 {
@@ -184,10 +182,10 @@ static enum px_rows_event begin(struct px_rows *rows, const struct px_matrix *ma
         px_err_set(err, PX_E_NO_MEMORY, "no memory for rows of %zu columns", rows->n_columns);
         return PX_ROWS_FAILED;
     }
-    return header && !rows->header->options.no_header ? (enum px_rows_event)NO_EVENT : PX_ROWS_ROW;
+    return header && !rows->header->options.no_header ? PX_ROWS_NONE : PX_ROWS_ROW;
 }
 
-/* The exact path, for every record. NO_EVENT: a header was passed. */
+/* The exact path, for every record. PX_ROWS_NONE: a header was passed. */
 static enum px_rows_event next_exact(struct px_rows *rows, struct px_matrix *matrix, size_t at,
                                      struct px_err *err)
 {
@@ -211,13 +209,13 @@ static enum px_rows_event next_exact(struct px_rows *rows, struct px_matrix *mat
 enum px_rows_event px_rows_next(struct px_rows *rows, struct px_matrix *matrix, size_t at,
                                 struct px_err *err)
 {
-    enum px_rows_event event = (enum px_rows_event)NO_EVENT;
+    enum px_rows_event event = PX_ROWS_NONE;
     if (!rows->started)
         return PX_ROWS_MORE;
-    while (event == (enum px_rows_event)NO_EVENT) {
+    while (event == PX_ROWS_NONE) {
         if (rows->ready && rows->plain.read)
             event = next_plain(rows, px_matrix_row(matrix, at), err);
-        if (event == (enum px_rows_event)NO_EVENT)
+        if (event == PX_ROWS_NONE)
             event = next_exact(rows, matrix, at, err);
     }
     return event;

@@ -20,7 +20,8 @@
 #include "shared/csv_plain.h"
 
 enum px_rows_event {
-    PX_ROWS_ROW = 1,
+    PX_ROWS_NONE = 0, /* nothing yet: never returned */
+    PX_ROWS_ROW,
     PX_ROWS_MORE, /* feed more; feeding 0 bytes says that the text has ended */
     PX_ROWS_BAD,
     PX_ROWS_FAILED,

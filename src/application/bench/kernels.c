@@ -85,6 +85,7 @@ static enum px_code read_row(struct bench *b, struct px_rows *rows, size_t *at, 
         case PX_ROWS_ROW:
             b->ret->n_data_rows++;
             return PX_OK;
+        case PX_ROWS_NONE:
         case PX_ROWS_END:
             *ret_more = false;
             return PX_OK;

@@ -154,6 +154,7 @@ static enum px_code compare_all(struct golden *g, struct px_str text, struct px_
             return PX_E_INVALID;
         case PX_ROWS_FAILED:
             return PX_E_INVALID;
+        case PX_ROWS_NONE:
         case PX_ROWS_END:
             return PX_OK;
         }
