@@ -20,8 +20,8 @@
  * - A score is what the training library's predict returns (a probability, a value, one per class); a margin
  *   is the sum of the trees before the objective's transform.
  *
- * Exactness. XGBoost compares and adds 32-bit floats, LightGBM 64-bit doubles, and so does this library, with
- * the same order of additions: scores are equal to the bit, and do not depend on the number of rows, threads or
+ * Exactness. XGBoost compares and adds 32-bit floats, LightGBM and CatBoost 64-bit doubles, an ONNX graph what it
+ * declares, and so does this library, with the same order of additions: scores are equal to the bit, and do not depend on the number of rows, threads or
  * the processor. Both predict functions take any model. Doubles for a 32-bit model are rounded to nearest, as
  * XGBoost rounds them; floats for a 64-bit model are widened without loss; scores that are asked for as floats
  * of a 64-bit model are rounded to nearest. docs/api/library.md has the details.
@@ -31,6 +31,9 @@
  *
  * Memory. After the first calls nothing is allocated: each call borrows scratch memory from the model, which keeps
  * as much as there have been calls at once, up to 64.
+ *
+ * Environment. PHOENIX_KERNEL=NAME forces one kernel for every model, as everywhere in Phoenix: for tests and
+ * comparisons. Scores do not change; phx_model_open fails for a name that is none. Nothing else is looked up.
  *
  * The library prints nothing, installs no signal handlers and never ends the process because of what it is given:
  * a bad file or argument is an error. It needs the C library, libm and libyaml. What is declared here stays as

@@ -8,7 +8,7 @@
  *   kernels that can score it.
  * - A margin is the sum of the leaves and the base score; a score is the margin after the objective's
  *   transform. Both are what the training library's CPU predictor returns, bit for bit: 32-bit sums in
- *   tree order for XGBoost, 64-bit ones for LightGBM.
+ *   tree order for XGBoost, 64-bit ones for LightGBM and CatBoost, for ONNX those that the graph declares.
  * - The planner picks a kernel per batch size; the reference walker scores anything and is the oracle.
  *
  * Ownership: create/destroy on the heap; no pointer into the file's bytes is kept. Threads: a forest is
@@ -42,8 +42,8 @@ enum px_forest_rounds { PX_ROUNDS_ALL = 0, PX_ROUNDS_BEST };
 
 struct px_forest_options {
     enum px_forest_rounds rounds;
-    const char
-        *kernel; /* NULL: the planner picks; else the name of one to be used for all batches */
+    /* NULL: the planner picks; else the name of one to be used for all batches */
+    const char *kernel;
     /*
      * A clock in nanoseconds that never goes back, for the planner to measure kernels with. NULL: the cost
      * model decides alone, and the same file always gets the same plan.

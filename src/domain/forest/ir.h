@@ -3,9 +3,9 @@
  * The internal form of a tree ensemble: what every reader produces and every kernel consumes.
  *
  * Concepts
- * - Two element types. In an FP32 forest (XGBoost) features, thresholds, leaves and sums are 32-bit; the
- *   numbers below are doubles that hold those floats exactly. In an FP64 forest (LightGBM) all are
- *   64-bit.
+ * - Two element types. In an FP32 forest (XGBoost, ONNX graphs of floats) features, thresholds, leaves and sums are 32-bit; the
+ *   numbers below are doubles that hold those floats exactly. In an FP64 forest (LightGBM, CatBoost, ONNX
+ *   graphs of doubles) all are 64-bit.
  * - A split asks one question of one feature. Its children are neighbours: left, left + 1.
  *     LT   x <  threshold goes left          (XGBoost)
  *     LE   x <= threshold goes left          (LightGBM)
