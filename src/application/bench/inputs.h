@@ -28,8 +28,8 @@ struct px_input_tensor {
     const struct px_str *categories; /* of TEXT; NULL when nobody told */
     size_t n_categories;
     const double *typical; /* [width], NaN where unknown; NULL when nobody told */
-    const enum px_input_kind
-        *kinds; /* [width], of the features of a tensor that holds several; or NULL */
+    /* [width], of the features of a tensor that holds several; or NULL */
+    const enum px_input_kind *kinds;
 };
 
 struct px_inputs {

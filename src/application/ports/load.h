@@ -50,8 +50,8 @@ struct px_load_job {
     double rate; /* requests per second, all threads together */
     uint64_t seed;
     uint64_t warmup_ns, duration_ns;
-    uint64_t
-        timeout_ns; /* of a request from its sending, of a connect, and of waiting for a free connection */
+    /* Of a request from its sending, of a connect, and of waiting for a free connection */
+    uint64_t timeout_ns;
     uint64_t limit_ns;                 /* latency limit of goodput */
     unsigned n_connections, n_threads; /* threads <= connections */
     px_load_progress_fn *progress;     /* NULL = nobody watches */
@@ -63,8 +63,8 @@ struct px_load_result {
     uint64_t duration_ns; /* the measured window */
     uint64_t bytes_sent, bytes_received;
     double busy_share; /* processor time of the busiest client thread by wall time, 0..1 */
-    double
-        starved_share; /* and how long it was ready to run but had no processor; 0 where nobody tells */
+    /* And how long it was ready to run but had no processor; 0 where nobody tells */
+    double starved_share;
     char failure[PX_LOAD_SAMPLE_MAX]; /* the first failure in words; empty when none */
 };
 

@@ -60,8 +60,8 @@ struct px_plan_kernel {
     bool refused; /* not for this forest, this processor or this memory: `reason` says why */
     /* Predicted for a call of 2^class rows, estimated if it was not compiled; 0 when not asked. */
     double cycles[PX_PLAN_CLASSES];
-    double
-        call_ns[PX_PLAN_CLASSES]; /* measured for the same, the least of a few; 0 when it was not */
+    /* Measured for the same, the least of a few; 0 when it was not */
+    double call_ns[PX_PLAN_CLASSES];
     enum px_kernel_state state;
     char reason[PX_ERR_MESSAGE_MAX]; /* why it is not chosen; empty when it is */
 };

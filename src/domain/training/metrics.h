@@ -54,8 +54,8 @@ struct px_multiclass_metrics {
     uint64_t n;
     size_t n_classes;
     double logloss, accuracy;
-    double
-        macro_f1; /* mean of the classes' F1; a class that is neither there nor predicted is left out */
+    /* Mean of the classes' F1; a class that is neither there nor predicted is left out */
+    double macro_f1;
     uint64_t *confusion; /* [actual, predicted]; the caller's, n_classes squared */
 };
 

@@ -61,8 +61,8 @@ struct px_cli {
     const struct px_verb *verb;
     FILE *out, *err;
     /* parsed */
-    struct px_str
-        values[PX_CLI_OPTIONS_MAX]; /* per option row; ptr == NULL when not given and no default */
+    /* Per option row; ptr == NULL when not given and no default */
+    struct px_str values[PX_CLI_OPTIONS_MAX];
     bool given[PX_CLI_OPTIONS_MAX]; /* on the command line, not by default */
     const char *arguments[PX_CLI_ARGUMENTS_MAX];
     size_t n_arguments;

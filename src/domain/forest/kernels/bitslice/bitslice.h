@@ -69,8 +69,8 @@ struct px_slice_step {
 struct px_slice_tree {
     uint8_t shape;
     uint8_t n_planes; /* bits of its index */
-    uint32_t
-        first_id; /* COMPLETE: its questions by level; else PX_SLICE_PLANES_MAX planes, lowest first */
+    /* COMPLETE: its questions by level; else PX_SLICE_PLANES_MAX planes, lowest first */
+    uint32_t first_id;
     uint32_t first_step, n_steps; /* PROGRAM; none when an earlier tree of the batch has run them */
 };
 
@@ -127,8 +127,8 @@ struct px_slice {
     size_t tables_size;
     struct px_slice_work work;
     uint32_t leaf_slots; /* entries of every leaf table: 64, 128 or 256 */
-    uint32_t
-        places_max; /* of any group's table: predicates, two constants and the slots of programs */
+    /* Of any group's table: predicates, two constants and the slots of programs */
+    uint32_t places_max;
 };
 
 /* Leaf indexes of a batch: the byte of a row in the batch's tree t is bytes[t * stride + row]. */

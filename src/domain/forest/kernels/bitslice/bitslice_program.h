@@ -23,8 +23,8 @@ struct px_program_draft {
 };
 
 struct px_slice_program {
-    uint16_t
-        constant_place; /* of the all-false vector; the all-true one and the slots are behind it */
+    /* Of the all-false vector; the all-true one and the slots are behind it */
+    uint16_t constant_place;
     uint16_t n_slots;
     PX_VEC(struct px_program_draft) drafts;
     PX_VEC(px_program_value) results;   /* planes of the trees added, lowest bit first */
