@@ -19,7 +19,10 @@
 #pragma GCC poison strcpy strcat sprintf vsprintf strtok strncpy strncat mktemp tmpnam
 #pragma GCC poison gmtime localtime ctime asctime atoi atol atoll atof srand
 
-/* Not poisoned, since members of other libraries' structs are called so too. */
+/* Not poisoned, since members of other libraries' structs are called so too. clang takes the attribute on a first
+ * declaration only, which is libc's; gcc's build finds the use. */
+#ifndef __clang__
 int rand(void) __attribute__((error("shared/rng.h has generators with a seed of their own")));
+#endif
 
 #endif
