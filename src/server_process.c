@@ -115,6 +115,22 @@ static enum px_code open_shared_memory(const struct px_config *config,
     return on ? px_posix_memory_create(ret, err) : PX_OK;
 }
 
+static enum px_code configure_rest(struct px_rest *rest, const struct px_config *config,
+                                   struct px_err *err)
+{
+    const struct px_rest_options options = {
+        .default_model = config->serving_default_model,
+        .version_labels = config->serving_version_labels,
+        .vertex_predict_route = config->vertex_predict_route,
+        .vertex_health_route = config->vertex_health_route,
+        .cors_origins = config->server_cors_origins,
+        .cors_headers = config->server_cors_headers,
+        .cors_max_age_s = config->server_cors_max_age_s,
+        .cors_credentials = config->server_cors_credentials,
+    };
+    return px_rest_configure(rest, &options, err);
+}
+
 static size_t count_connections(void *net)
 {
     return px_net_connections(net);
@@ -152,6 +168,8 @@ enum px_code px_server_process_run(const struct px_config *config, struct px_ser
         code = open_shared_memory(config, &listening, &shared_memory, err);
     if (code == PX_OK)
         code = px_faces_init(&faces, config, serving, shared_memory, err);
+    if (code == PX_OK)
+        code = configure_rest(faces.rest, config, err);
     if (code == PX_OK) {
         struct px_http_handler handler = px_gateway_handler(&faces.gateway);
         struct px_net_config net_settings = net_config(config, &listening);

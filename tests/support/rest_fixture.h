@@ -10,7 +10,7 @@
  * Models (version 1 each): `plain`, four unnamed numbers, FP32, one score; `bank`, five named features of
  * every kind, labels no and yes; `multi`, two named numbers, FP64, three scores; `broken`, FAILED; `bank` has a
  * version 2 as well. The score in column c of a row is the sum of its values that are present plus c; a
- * margin is the negative of that. Row r of the last engine call is in f.engine_rows.
+ * margin is the negative of that, a feature's contribution its value and the expected margin the column. Row r of the last engine call is in f.engine_rows.
  */
 #ifndef PX_TESTS_REST_FIXTURE_H
 #define PX_TESTS_REST_FIXTURE_H
@@ -22,7 +22,13 @@
 
 #include <math.h>
 
-enum { REST_ROWS_MAX = 100, REST_COLS_MAX = 8, REST_HEADERS_MAX = 8, REST_ARENA_MAX = 1 << 20 };
+enum {
+    REST_EXPLAIN_MAX = 10,
+    REST_ROWS_MAX = 100,
+    REST_COLS_MAX = 8,
+    REST_HEADERS_MAX = 8,
+    REST_ARENA_MAX = 1 << 20
+};
 
 struct rest_engine {
     struct px_engine base; /* first */
@@ -73,6 +79,23 @@ static inline enum px_code rest_engine_score(struct px_engine *engine, const str
     return PX_OK;
 }
 
+static inline enum px_code rest_engine_explain(struct px_engine *engine,
+                                               const struct px_matrix *rows, double *out,
+                                               struct px_arena *arena, struct px_err *err)
+{
+    (void)arena;
+    if (rows->n_rows > REST_EXPLAIN_MAX)
+        return px_err_set(err, PX_E_TOO_LARGE, "expected at most %d rows", REST_EXPLAIN_MAX);
+    for (size_t row = 0; row < rows->n_rows; row++) {
+        for (size_t k = 0; k < engine->n_margins; k++) {
+            for (size_t i = 0; i < rows->n_cols; i++)
+                *out++ = px_matrix_get(rows, row, i);
+            *out++ = (double)k;
+        }
+    }
+    return PX_OK;
+}
+
 static inline size_t rest_engine_scratch_size(const struct px_engine *engine, size_t rows_max)
 {
     (void)engine;
@@ -90,9 +113,10 @@ static inline struct px_engine *rest_engine_create(struct rest_fixture *f, enum 
 {
     static const struct px_engine_ops ops = {
         .abi = PX_ENGINE_ABI,
-        .caps = PX_ENGINE_WAVE | PX_ENGINE_MARGIN,
+        .caps = PX_ENGINE_WAVE | PX_ENGINE_MARGIN | PX_ENGINE_EXPLAIN,
         .name = "recorder",
         .score = rest_engine_score,
+        .explain = rest_engine_explain,
         .scratch_size = rest_engine_scratch_size,
         .destroy = rest_engine_destroy,
     };

@@ -29,6 +29,26 @@ static const struct {
     {"log-format", "log.format"},
 };
 
+/* Variables that stand for a key, as Vertex AI sets them; stronger than the file, weaker than options. */
+static enum px_code read_environment(struct px_config *config, struct px_err *err)
+{
+    static const struct {
+        const char *variable, *key;
+    } variables[] = {
+        {"AIP_HTTP_PORT", "server.port"},
+        {"AIP_PREDICT_ROUTE", "vertex.predict_route"},
+        {"AIP_HEALTH_ROUTE", "vertex.health_route"},
+    };
+    for (size_t i = 0; i < PX_ARRAY_LEN(variables); i++) {
+        const char *value = getenv(variables[i].variable);
+        if (!value || !value[0])
+            continue;
+        if (px_config_set(config, px_str(variables[i].key), px_str(value), err) != PX_OK)
+            return px_err_wrap(err, "%s", variables[i].variable);
+    }
+    return PX_OK;
+}
+
 static enum px_code read_config(struct px_cli *cli, struct px_config *config,
                                 struct px_arena *arena, struct px_err *err)
 {
@@ -44,11 +64,14 @@ static enum px_code read_config(struct px_cli *cli, struct px_config *config,
         if (code != PX_OK)
             return code;
     }
+    enum px_code code = read_environment(config, err);
+    if (code != PX_OK)
+        return code;
     for (size_t i = 0; i < PX_ARRAY_LEN(overrides); i++) {
         if (!px_cli_given(cli, overrides[i].option))
             continue;
-        enum px_code code = px_config_set(config, px_str(overrides[i].key),
-                                          px_cli_text(cli, overrides[i].option), err);
+        code = px_config_set(config, px_str(overrides[i].key),
+                             px_cli_text(cli, overrides[i].option), err);
         if (code != PX_OK)
             return px_err_wrap(err, "--%s", overrides[i].option);
     }

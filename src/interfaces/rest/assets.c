@@ -139,7 +139,7 @@ static void reply_asset(struct px_rest_request *request, struct px_str name)
         px_rest_fail(request, &err);
         return;
     }
-    exchange->extra_headers = asset->headers;
+    px_reply_add_header(exchange, asset->headers);
     if (is_cached(&exchange->request, asset)) {
         px_reply_finish(exchange, 304, NULL);
         return;

@@ -27,7 +27,8 @@ struct px_rest {
     unsigned n_loops;
     struct px_rest_asset *assets;
     size_t n_assets;
-    struct px_buf openapi;                      /* the bytes of one of them */
+    struct px_buf openapi; /* the bytes of one of them */
+    struct px_rest_options options;
     size_t (*count_connections)(void *context); /* NULL when nobody tells */
     void *count_context;
 };

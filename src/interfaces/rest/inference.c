@@ -25,6 +25,7 @@ struct px_infer *px_rest_infer_open(struct px_rest_request *request,
         return refuse_memory(exchange);
     own->rest = request->rest;
     own->exchange = exchange;
+    own->form = 0;
     exchange->state = own;
     const struct px_infer_request asked = {
         .serving = request->rest->serving,
@@ -57,7 +58,7 @@ enum px_code px_check_encoding(struct px_http_exchange *exchange, enum px_code c
     struct px_str coding = exchange->request.coding;
     if (PX_LIKELY(coding.len == 0))
         return PX_OK;
-    exchange->extra_headers = "Accept-Encoding: gzip, deflate, zstd\r\n";
+    px_reply_add_header(exchange, "Accept-Encoding: gzip, deflate, zstd\r\n");
     px_err_set(err, code, "Content-Encoding '%.*s' is not supported", PX_STR_ARG(coding));
     return px_err_hint(err, "send the body with gzip, deflate or zstd, or uncompressed");
 }

@@ -23,6 +23,7 @@ struct px_rest_infer {
     struct px_infer infer;
     struct px_rest *rest;
     struct px_http_exchange *exchange;
+    unsigned form; /* the dialect's own: the form of the body, which the reply follows */
 };
 
 struct px_infer *px_rest_infer_open(struct px_rest_request *request,

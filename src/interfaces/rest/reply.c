@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "interfaces/rest/reply.h"
 
-enum family { FAMILY_V2, FAMILY_V1, FAMILY_OWN };
+enum family { FAMILY_V2, FAMILY_V1, FAMILY_MLFLOW, FAMILY_OWN };
 
 /* By the raw path, so that a request whose path could not be decoded is answered in its form too. */
 static enum family family_of(struct px_str path)
 {
     if (px_str_is(path, "/v2") || px_str_starts(path, "/v2/"))
         return FAMILY_V2;
+    if (px_str_is(path, "/invocations"))
+        return FAMILY_MLFLOW;
     return px_str_starts(path, "/v1/") ? FAMILY_V1 : FAMILY_OWN;
 }
 
@@ -40,6 +42,54 @@ static void put_problem(struct px_json_writer *w, const struct px_err *err)
     }
 }
 
+/* The names of MLflow's own protocol (ErrorCode in its databricks.proto) for what its scoring server answers. */
+static const char *mlflow_code(int status)
+{
+    switch (status) {
+    case 404:
+        return "RESOURCE_DOES_NOT_EXIST";
+    case 500:
+        return "INTERNAL_ERROR";
+    case 501:
+        return "NOT_IMPLEMENTED";
+    case 503:
+        return "TEMPORARILY_UNAVAILABLE";
+    case 504:
+        return "DEADLINE_EXCEEDED";
+    default:
+        return "BAD_REQUEST";
+    }
+}
+
+static void put_mlflow(struct px_json_writer *w, const struct px_err *err)
+{
+    char text[PX_ERR_MESSAGE_MAX + PX_ERR_HINT_MAX + 4];
+    px_json_member_text(w, "error_code", mlflow_code(px_code_http(err->code)));
+    px_json_member_text(w, "message", px_err_text(err, text, sizeof text));
+}
+
+void px_reply_add_header(struct px_http_exchange *exchange, const char *header)
+{
+    const char *before = exchange->extra_headers;
+    if (!before) {
+        exchange->extra_headers = header;
+        return;
+    }
+    size_t n = strlen(before), n_header = strlen(header);
+    char *both = px_arena_alloc(exchange->arena, n + n_header + 1, 1);
+    if (!both)
+        return;
+    memcpy(both, before, n);
+    memcpy(both + n, header, n_header + 1);
+    exchange->extra_headers = both;
+}
+
+/* A handler that sets empty headers wants no Retry-After: later will be no better. */
+static bool wants_none(const struct px_http_exchange *exchange)
+{
+    return exchange->extra_headers && exchange->extra_headers[0] == '\0';
+}
+
 void px_reply_error(struct px_http_exchange *exchange, const struct px_err *err)
 {
     enum family family = family_of(exchange->request.path);
@@ -49,12 +99,14 @@ void px_reply_error(struct px_http_exchange *exchange, const struct px_err *err)
     px_json_begin_object(&w);
     if (family != FAMILY_V2)
         put_problem(&w, err);
-    if (family != FAMILY_OWN)
+    if (family == FAMILY_MLFLOW)
+        put_mlflow(&w, err);
+    else if (family != FAMILY_OWN)
         put_error_text(&w, err);
     px_json_end_object(&w);
     exchange->status = px_code_http(err->code);
-    if (exchange->status == 503 && px_code_retryable(err->code) && !exchange->extra_headers)
-        exchange->extra_headers = "Retry-After: 1\r\n";
+    if (exchange->status == 503 && px_code_retryable(err->code) && !wants_none(exchange))
+        px_reply_add_header(exchange, "Retry-After: 1\r\n");
     if (exchange->body->failed) /* no memory even for this: the status says enough */
         px_buf_clear(exchange->body);
     exchange->content_type = family == FAMILY_V2 ? "application/json" : "application/problem+json";

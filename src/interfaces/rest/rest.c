@@ -8,6 +8,7 @@
 #include "interfaces/rest/rest.h"
 
 #include "interfaces/rest/handlers.h"
+#include "interfaces/rest/options.h"
 #include "interfaces/rest/reply.h"
 #include "shared/alloc.h"
 
@@ -32,6 +33,13 @@ static bool is_unknown_file(const struct px_rest *rest, const struct px_route_ma
            !px_rest_has_asset(rest, match->args[0]);
 }
 
+static void add_allow(struct px_http_exchange *exchange, unsigned allowed)
+{
+    const char *header = px_route_allow_header(allowed, exchange->arena);
+    if (header)
+        px_reply_add_header(exchange, header);
+}
+
 static void answer_unrouted(struct px_rest_request *request, const struct px_route_match *match,
                             struct px_err *err)
 {
@@ -39,7 +47,7 @@ static void answer_unrouted(struct px_rest_request *request, const struct px_rou
     if (is_unknown_file(request->rest, match))
         px_err_set(err, PX_E_NOT_FOUND, "no such path: '%.*s'", PX_STR_ARG(exchange->request.path));
     else if (match->allowed)
-        exchange->extra_headers = px_route_allow_header(match->allowed, exchange->arena);
+        add_allow(exchange, match->allowed);
     px_rest_fail(request, err);
 }
 
@@ -50,18 +58,26 @@ static void handle(void *context, struct px_http_exchange *exchange)
     struct px_route_match match;
     struct px_err err;
     px_metric_add(&px_serving_loop_metrics(rest->serving, exchange->loop)->http_requests, 1);
+    px_cors_begin(rest, exchange);
+    if (px_vertex_handle(&request))
+        return;
     if (px_route_find(exchange->request.method, exchange->request.path, exchange->arena, &match,
                       &err) != PX_OK) {
         answer_unrouted(&request, &match, &err);
         return;
     }
     if (!match.route) { /* OPTIONS */
-        exchange->extra_headers = px_route_allow_header(match.allowed, exchange->arena);
+        add_allow(exchange, match.allowed);
+        px_cors_preflight(rest, exchange, match.allowed);
         px_reply_finish(exchange, 204, NULL);
         return;
     }
     memcpy(request.args, match.args, sizeof request.args);
-    match.route->handle(&request);
+    bool has_label = match.args[1].len && strstr(match.route->pattern, "{label}");
+    if (has_label && px_label_resolve(&request, &err) != PX_OK)
+        px_rest_fail(&request, &err);
+    else
+        match.route->handle(&request);
 }
 
 static void wave(void *context, unsigned loop)
@@ -74,6 +90,7 @@ static void refuse(void *context, struct px_http_exchange *exchange, const struc
 {
     struct px_rest *rest = context;
     count_error(rest, exchange->loop, err->code);
+    px_cors_begin(rest, exchange);
     px_reply_error(exchange, err);
 }
 
@@ -121,6 +138,28 @@ void px_rest_destroy(struct px_rest *rest)
     px_rest_assets_deinit(rest);
     px_free(rest->loops);
     px_free(rest);
+}
+
+enum px_code px_rest_configure(struct px_rest *rest, const struct px_rest_options *options,
+                               struct px_err *err)
+{
+    const struct {
+        const char *name;
+        struct px_str path;
+    } routes[] = {{"vertex.predict_route", options->vertex_predict_route},
+                  {"vertex.health_route", options->vertex_health_route}};
+    for (size_t i = 0; i < PX_ARRAY_LEN(routes); i++) {
+        if (routes[i].path.len && routes[i].path.ptr[0] != '/')
+            return px_err_set(err, PX_E_INVALID,
+                              "%s: expected a path that begins with '/', got '%.*s'",
+                              routes[i].name, PX_STR_ARG(routes[i].path));
+    }
+    enum px_code code = px_cors_check(options, err);
+    if (code == PX_OK)
+        code = px_labels_check(options->version_labels, err);
+    if (code == PX_OK)
+        rest->options = *options;
+    return code;
 }
 
 struct px_http_handler px_rest_handler(struct px_rest *rest)

@@ -16,9 +16,26 @@
 
 struct px_rest;
 
+/* Settings; texts are borrowed until px_rest_destroy, and may be empty. */
+struct px_rest_options {
+    struct px_str
+        default_model; /* that answers where a path names none (/invocations, Vertex AI) */
+    struct px_str version_labels; /* "MODEL:LABEL=VERSION, ..." */
+    struct px_str vertex_predict_route, vertex_health_route;
+    struct px_str cors_origins; /* "*", or origins separated by commas; empty: no CORS */
+    struct px_str cors_headers; /* that pages may send */
+    int64_t cors_max_age_s;
+    bool cors_credentials;
+};
+
 PX_MUST_USE enum px_code px_rest_create(struct px_serving *serving, struct px_rest **ret,
                                         struct px_err *err);
 void px_rest_destroy(struct px_rest *rest);
+
+/* Sets what is not the default; before the loops start. PX_E_INVALID names the setting. */
+PX_MUST_USE enum px_code px_rest_configure(struct px_rest *rest,
+                                           const struct px_rest_options *options,
+                                           struct px_err *err);
 
 /* The handler for the transport; valid until px_rest_destroy. */
 struct px_http_handler px_rest_handler(struct px_rest *rest);

@@ -122,6 +122,8 @@ enum px_code px_route_find(enum px_http_method method, struct px_str path, struc
         struct px_str args[PX_ROUTE_ARGS_MAX] = {{0}};
         if (!match_pattern(px_routes[i].pattern, &segments, args))
             continue;
+        if (ret->allowed && px_routes[i].handle == px_handle_asset)
+            continue; /* a path that is known is no file: it has the methods of its own rows */
         bool fits = px_routes[i].method == wanted;
         ret->allowed |= 1u << px_routes[i].method;
         if (fits || !ret->near)

@@ -157,7 +157,7 @@ static enum px_code read_table(struct table *t)
     }
 }
 
-enum px_code px_v1_read_csv(struct px_infer *infer)
+enum px_code px_read_csv(struct px_infer *infer)
 {
     const struct px_http_request *request = &px_rest_exchange(infer)->request;
     struct table t = {
@@ -203,7 +203,7 @@ static void put_header(struct px_buf *out, const struct px_infer *infer)
     px_buf_byte(out, '\n');
 }
 
-static void put_row(struct px_buf *out, const struct px_infer *infer, size_t row)
+void px_put_csv_row(struct px_buf *out, const struct px_infer *infer, size_t row)
 {
     const struct px_matrix *scores = &infer->call.scores;
     char scratch[PX_LABEL_TEXT_MAX], number[PX_NUMBER_TEXT_MAX];
@@ -226,6 +226,6 @@ void px_v1_reply_csv(struct px_infer *infer)
     struct px_buf *out = px_rest_exchange(infer)->body;
     put_header(out, infer);
     for (size_t row = 0; row < infer->call.scores.n_rows; row++)
-        put_row(out, infer, row);
+        px_put_csv_row(out, infer, row);
     px_reply_finish(px_rest_exchange(infer), 200, "text/csv; charset=utf-8");
 }

@@ -130,7 +130,7 @@ static void finish_binary(struct px_infer *infer, size_t json_len)
     struct px_http_exchange *exchange = px_rest_exchange(infer);
     const char *header = exchange->body->failed ? NULL : length_header(exchange->arena, json_len);
     if (header) {
-        exchange->extra_headers = header;
+        px_reply_add_header(exchange, header);
         px_reply_finish(exchange, 200, "application/octet-stream");
         return;
     }

@@ -170,7 +170,7 @@ PX_TEST(names_the_row_the_feature_and_what_came)
     check_refused(BANK, "{\"instances\":[{\"age\":\"58\"}]}",
                   "instance 0: feature 'age': expected a number or null, got the text \\\"58\\\"");
     CHECK_CONTAINS(f.body, "\"hint\":\"send numbers without quotes");
-    check_refused(BANK, "{\"instances\":[{\"age\":[1]}]}", "got an array");
+    check_refused(BANK, "{\"instances\":[{\"age\":[1,2]}]}", "got several values");
     check_refused(BANK, "{\"instances\":[{\"job\":{}}]}", "got an object");
     check_refused(BANK, "{\"instances\":[{\"married\":2}]}", "expected true or false, got 2");
     check_refused(BANK, "{\"instances\":[{\"since\":\"tomorrow\"}]}", "got 'tomorrow'");

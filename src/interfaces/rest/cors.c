@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Cross-origin resource sharing (Fetch standard, section 3.2).
+ *
+ * An origin that is not allowed gets no header, and the browser keeps the reply from the page; the request itself is
+ * answered as any other, since CORS protects users and not the server. With a list of origins the reply depends on
+ * the origin, so it says Vary: Origin always. Credentials go with a listed origin only, never with "*", which
+ * px_cors_check refuses at start.
+ */
+#include "interfaces/rest/options.h"
+#include "interfaces/rest/reply.h"
+
+#define EXPOSED "Access-Control-Expose-Headers: Inference-Header-Content-Length, Retry-After\r\n"
+
+enum { HEADERS_MAX = 2048, ORIGIN_MAX = 512 };
+
+static bool is_any(struct px_str origins)
+{
+    return px_str_is(px_str_trim(origins), "*");
+}
+
+static bool is_listed(struct px_str origins, struct px_str origin)
+{
+    while (origins.ptr) {
+        if (px_str_eq_nocase(px_str_trim(px_str_cut(&origins, ',')), origin))
+            return true;
+    }
+    return false;
+}
+
+static bool is_header_text(struct px_str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char byte = (unsigned char)text.ptr[i];
+        if (byte < 0x20 || byte > 0x7e)
+            return false;
+    }
+    return true;
+}
+
+static bool is_origin(struct px_str text)
+{
+    struct px_str rest = text;
+    struct px_str scheme = px_str_cut(&rest, ':');
+    return scheme.len && rest.len > 2 && rest.ptr[0] == '/' && rest.ptr[1] == '/' &&
+           px_str_find(px_str_n(rest.ptr + 2, rest.len - 2), '/') == rest.len - 2;
+}
+
+enum px_code px_cors_check(const struct px_rest_options *options, struct px_err *err)
+{
+    struct px_str rest = options->cors_origins;
+    if (!is_header_text(options->cors_headers))
+        return px_err_set(err, PX_E_INVALID, "server.cors_headers: expected names of headers");
+    if (is_any(rest) && options->cors_credentials) {
+        px_err_set(err, PX_E_INVALID, "server.cors_credentials: not with server.cors_origins '*'");
+        return px_err_hint(err, "list the origins that may send credentials");
+    }
+    while (rest.len && !is_any(options->cors_origins)) {
+        struct px_str origin = px_str_trim(px_str_cut(&rest, ','));
+        if (origin.len > ORIGIN_MAX || !is_header_text(origin) || !is_origin(origin))
+            return px_err_set(err, PX_E_INVALID,
+                              "server.cors_origins: expected '*' or origins such as "
+                              "https://example.com, got '%.*s'",
+                              PX_STR_ARG(origin));
+    }
+    return PX_OK;
+}
+
+/* May the page that sends this read the reply? Its origin, or "*"; empty when not. */
+static struct px_str allowed_origin(const struct px_rest *rest, struct px_http_exchange *exchange)
+{
+    struct px_str origin = px_str_trim(px_http_header(&exchange->request, "Origin"));
+    if (origin.len == 0 || origin.len > ORIGIN_MAX || !is_header_text(origin))
+        return (struct px_str){0};
+    if (is_any(rest->options.cors_origins))
+        return px_str("*");
+    return is_listed(rest->options.cors_origins, origin) ? origin : (struct px_str){0};
+}
+
+void px_cors_begin(const struct px_rest *rest, struct px_http_exchange *exchange)
+{
+    char text[HEADERS_MAX];
+    const struct px_rest_options *options = &rest->options;
+    if (options->cors_origins.len == 0)
+        return;
+    struct px_str origin = allowed_origin(rest, exchange);
+    if (!is_any(options->cors_origins))
+        px_reply_add_header(exchange, "Vary: Origin\r\n");
+    if (origin.len == 0)
+        return;
+    snprintf(text, sizeof text, "Access-Control-Allow-Origin: %.*s\r\n%s" EXPOSED,
+             PX_STR_ARG(origin),
+             options->cors_credentials ? "Access-Control-Allow-Credentials: true\r\n" : "");
+    const char *kept = px_arena_cstr(exchange->arena, px_str(text));
+    if (kept)
+        px_reply_add_header(exchange, kept);
+}
+
+void px_cors_preflight(const struct px_rest *rest, struct px_http_exchange *exchange,
+                       unsigned allowed)
+{
+    char text[HEADERS_MAX];
+    const struct px_rest_options *options = &rest->options;
+    if (options->cors_origins.len == 0 ||
+        px_http_header(&exchange->request, "Access-Control-Request-Method").len == 0 ||
+        allowed_origin(rest, exchange).len == 0)
+        return;
+    int n = snprintf(text, sizeof text,
+                     "Access-Control-Allow-Methods: %s%sOPTIONS\r\n"
+                     "Access-Control-Allow-Headers: %.*s\r\nAccess-Control-Max-Age: %lld\r\n",
+                     allowed & 1u << PX_HTTP_GET ? "GET, HEAD, " : "",
+                     allowed & 1u << PX_HTTP_POST ? "POST, " : "",
+                     PX_STR_ARG(options->cors_headers), (long long)options->cors_max_age_s);
+    const char *kept =
+        n > 0 && (size_t)n < sizeof text ? px_arena_cstr(exchange->arena, px_str(text)) : NULL;
+    if (kept)
+        px_reply_add_header(exchange, kept);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Labels of versions, as in /v1/models/M/labels/canary: TensorFlow Serving's clients name versions by them.
+ *
+ * serving.version_labels lists them, MODEL:LABEL=VERSION separated by commas. Without an entry `stable` stands for the
+ * version that answers when none is named: the latest that is ready. The list is short and read per request.
+ */
+#include "interfaces/rest/options.h"
+
+struct entry {
+    struct px_str model, label, version;
+};
+
+/* The next entry; false at the end. */
+static bool next_entry(struct px_str *rest, struct entry *ret)
+{
+    while (rest->ptr) {
+        struct px_str text = px_str_trim(px_str_cut(rest, ','));
+        if (text.len == 0)
+            continue;
+        ret->version = text;
+        struct px_str left = px_str_cut(&ret->version, '=');
+        ret->label = left;
+        ret->model = px_str_trim(px_str_cut(&ret->label, ':'));
+        ret->label = px_str_trim(ret->label);
+        ret->version = px_str_trim(ret->version);
+        return true;
+    }
+    return false;
+}
+
+enum px_code px_labels_check(struct px_str labels, struct px_err *err)
+{
+    struct entry entry;
+    struct px_str rest = labels;
+    while (next_entry(&rest, &entry)) {
+        if (entry.model.len && entry.label.len && entry.version.len)
+            continue;
+        return px_err_set(err, PX_E_INVALID,
+                          "serving.version_labels: expected MODEL:LABEL=VERSION, ..., got '%.*s'",
+                          PX_STR_ARG(labels));
+    }
+    return PX_OK;
+}
+
+enum px_code px_label_resolve(struct px_rest_request *request, struct px_err *err)
+{
+    struct px_str rest = request->rest->options.version_labels, label = request->args[1];
+    struct entry entry;
+    while (next_entry(&rest, &entry)) {
+        if (px_str_eq(entry.model, request->args[0]) && px_str_eq(entry.label, label)) {
+            request->args[1] = entry.version;
+            return PX_OK;
+        }
+    }
+    if (px_str_is(label, "stable")) {
+        request->args[1] = (struct px_str){0};
+        return PX_OK;
+    }
+    px_err_set(err, PX_E_NOT_FOUND, "model '%.*s' has no label '%.*s'",
+               PX_STR_ARG(request->args[0]), PX_STR_ARG(label));
+    return px_err_hint(err,
+                       "'stable' is the latest version; others are set by serving.version_labels");
+}
