@@ -309,9 +309,9 @@ def test_cors_by_configuration(one):
     url = one[0].url + "/v1/models"
     allowed = requests.get(url, headers={"Origin": "https://b.example"}, timeout=60)
     assert allowed.headers["Access-Control-Allow-Origin"] == "https://b.example"
-    assert allowed.headers["Vary"] == "Origin"
+    assert "Origin" in allowed.headers["Vary"]
     other = requests.get(url, headers={"Origin": "https://c.example"}, timeout=60)
-    assert "Access-Control-Allow-Origin" not in other.headers and other.headers["Vary"] == "Origin"
+    assert "Access-Control-Allow-Origin" not in other.headers and "Origin" in other.headers["Vary"]
     missing = requests.get(one[0].url + "/nothing/there", headers={"Origin": "https://a.example"}, timeout=60)
     assert missing.status_code == 404
     assert missing.headers["Access-Control-Allow-Origin"] == "https://a.example"
@@ -333,7 +333,8 @@ def test_cors_preflight(one):
 def test_cors_is_off_unless_asked_for(models):
     with Server(models[0][0]) as server:
         reply = requests.get(server.url + "/v1/models", headers={"Origin": "https://a.example"}, timeout=60)
-        assert not [name for name in reply.headers if name.startswith("Access-Control") or name == "Vary"]
+        assert not [name for name in reply.headers if name.startswith("Access-Control")]
+        assert "Origin" not in reply.headers.get("Vary", "")
 
 
 @pytest.mark.parametrize("line,word", [
