@@ -84,18 +84,24 @@ static PX_ALWAYS_INLINE double load_number(const char *at, enum px_datatype type
     return 0;
 }
 
-/* With a constant `type` this is one tight loop. */
+/* With a constant `type` each of the two is one tight loop over local values. */
 static PX_ALWAYS_INLINE void convert_as(const char *at, enum px_datatype type,
-                                        struct px_matrix *rows, const struct px_target *target)
+                                        const struct px_matrix *rows,
+                                        const struct px_target *target)
 {
-    size_t size = px_datatype_size(type);
+    const size_t size = px_datatype_size(type), n_cols = target->n_cols, stride = rows->stride;
+    float *floats = rows->type == PX_TYPE_FP32 ? (float *)rows->data + target->feature : NULL;
+    double *doubles = floats ? NULL : (double *)rows->data + target->feature;
     for (size_t row = 0; row < target->n_rows; row++) {
-        for (size_t col = 0; col < target->n_cols; col++, at += size)
-            px_matrix_set(rows, row, target->feature + col, load_number(at, type));
+        for (size_t col = 0; floats && col < n_cols; col++)
+            floats[row * stride + col] = (float)load_number(at + col * size, type);
+        for (size_t col = 0; doubles && col < n_cols; col++)
+            doubles[row * stride + col] = load_number(at + col * size, type);
+        at += n_cols * size;
     }
 }
 
-static void convert(const struct px_tensor *t, struct px_matrix *rows,
+static void convert(const struct px_tensor *t, const struct px_matrix *rows,
                     const struct px_target *target)
 {
     const char *at = t->bytes.ptr;
