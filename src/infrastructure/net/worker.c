@@ -202,9 +202,9 @@ static bool is_drained(const struct px_worker *worker)
            worker->n_long == 0;
 }
 
-static void wake_up(struct px_worker *worker)
+void px_worker_wake_up(struct px_worker *worker, bool busy)
 {
-    px_loop_poll(&worker->loop, worker->again.first != NULL);
+    px_loop_poll(&worker->loop, busy || worker->again.first != NULL);
     px_response_update_date(&worker->date, worker->loop.now_ns);
     worker->wave_due |= px_task_list_run(&worker->tasks);
     serve_rounds(worker);
@@ -223,8 +223,13 @@ void px_worker_run(struct px_worker *worker)
             begin_draining(worker);
         if (phase == PX_WORKER_CUTTING || is_drained(worker))
             break;
-        wake_up(worker);
+        px_worker_wake_up(worker, false);
     }
+    px_worker_end(worker);
+}
+
+void px_worker_end(struct px_worker *worker)
+{
     close_all(worker);
     worker->has_cut |= worker->n_long > 0;
     px_task_list_close(&worker->tasks);

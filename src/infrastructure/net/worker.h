@@ -111,6 +111,12 @@ void px_worker_deinit(struct px_worker *worker); /* zeroed is fine */
 /* Serves until DRAINING is done or CUTTING; the body of the worker's thread. */
 void px_worker_run(struct px_worker *worker);
 
+/* One wake-up: waits (unless `busy`) until something is ready, and serves it. A part of px_worker_run, and of tests. */
+void px_worker_wake_up(struct px_worker *worker, bool busy);
+
+/* Closes all connections and ends long exchanges; the end of px_worker_run. */
+void px_worker_end(struct px_worker *worker);
+
 /* Runs `task` on the worker's thread; false when that has ended. Threads: any. */
 bool px_worker_post(struct px_worker *worker, struct px_loop_task *task);
 

@@ -7,8 +7,8 @@
  *
  * Floods. The library bounds continuations, acknowledgements that the client does not read, settings in a frame, and resets
  * by the client. Two more bounds are kept here. Resets of any origin that cost a request its answer: a client may also
- * provoke ours, by frames that break its own streams. And frames that carry no work (PING, SETTINGS, PRIORITY, WINDOW_UPDATE,
- * RST_STREAM, empty DATA): after IDLE_FRAMES_MAX of them without a byte of data either way or a request in between the
+ * provoke ours, by frames that break its own streams. And frames that carry no work (all but HEADERS and DATA with a byte in
+ * it): after IDLE_FRAMES_MAX of them without a byte of data either way or a request in between the
  * session ends. Both end with GOAWAY ENHANCE_YOUR_CALM.
  */
 #include "infrastructure/net/http2/session.h"
@@ -88,11 +88,16 @@ static int on_data_chunk(nghttp2_session *nghttp2, uint8_t flags, int32_t id, co
     return n ? nghttp2_session_consume(nghttp2, id, n) : 0;
 }
 
-/* Counts a frame that carries no work. */
-static void count_idle_frame(struct px_http2 *session)
+/* Every frame passes here, also those that the library then ignores. */
+static int on_begin_frame(nghttp2_session *nghttp2, const nghttp2_frame_hd *head, void *context)
 {
-    if (++session->idle_frames > IDLE_FRAMES_MAX)
+    struct px_http2 *session = context;
+    (void)nghttp2;
+    bool works = head->type == NGHTTP2_HEADERS || (head->type == NGHTTP2_DATA && head->length);
+    if (!works && ++session->idle_frames > IDLE_FRAMES_MAX)
         px_http2_terminate(session, NGHTTP2_ENHANCE_YOUR_CALM);
+    /* After its end is decided, nothing of it is looked at any more. */
+    return session->is_ending ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
 static void on_headers_end(struct px_http2 *session, const nghttp2_frame *frame)
@@ -116,12 +121,8 @@ static int on_frame(nghttp2_session *nghttp2, const nghttp2_frame *frame, void *
     } else if (frame->hd.type == NGHTTP2_DATA) {
         struct px_http2_stream *stream =
             nghttp2_session_get_stream_user_data(nghttp2, frame->hd.stream_id);
-        if (frame->hd.length == 0)
-            count_idle_frame(session);
         if (stream && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
             px_http2_stream_end_request(stream);
-    } else {
-        count_idle_frame(session);
     }
     return 0;
 }
@@ -136,7 +137,6 @@ static int on_invalid_frame(nghttp2_session *nghttp2, const nghttp2_frame *frame
         session->is_heading = false;
         session->heading = NULL;
     }
-    count_idle_frame(session);
     return 0;
 }
 
@@ -208,6 +208,7 @@ bool px_http2_install_callbacks(struct px_http2_pool *pool)
     if (nghttp2_session_callbacks_new(&pool->callbacks) != 0)
         return false;
     nghttp2_session_callbacks *callbacks = pool->callbacks;
+    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);

@@ -30,8 +30,8 @@ enum {
     WINDOW_STREAM = 1 << 20,
     WINDOW_CONNECTION = 16 << 20,
     REST_MAX = PX_HTTP2_OUTPUT * 2 + (1 << 20),
-    RESETS_AT_ONCE = 1000,
-    RESETS_PER_SECOND = 33,
+    LIBRARY_RESETS_AT_ONCE = 2000, /* a second line: the first is in callbacks.c */
+    LIBRARY_RESETS_PER_SECOND = 100,
 };
 
 static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -57,7 +57,9 @@ void px_http2_mark_dirty(struct px_http2 *session)
 void px_http2_terminate(struct px_http2 *session, uint32_t error_code)
 {
     /* Fails only without memory; a session that cannot say so ends all the same when it is flushed. */
-    (void)nghttp2_session_terminate_session(session->nghttp2, error_code);
+    if (!session->is_ending)
+        (void)nghttp2_session_terminate_session(session->nghttp2, error_code);
+    session->is_ending = true;
     px_http2_mark_dirty(session);
 }
 
@@ -224,6 +226,12 @@ void px_http2_flush_all(struct px_worker *worker)
     }
 }
 
+/* Errors of the library that are no flood. */
+static bool is_ours(ssize_t error)
+{
+    return error == NGHTTP2_ERR_NOMEM || error == NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
 /* Feeds the library. */
 static void feed(struct px_http2 *session, struct px_str bytes)
 {
@@ -234,8 +242,8 @@ static void feed(struct px_http2 *session, struct px_str bytes)
     px_http2_mark_dirty(session);
     if (n < 0) {
         session->is_broken = true;
-        px_http2_terminate(session, n == NGHTTP2_ERR_FLOODED ? NGHTTP2_ENHANCE_YOUR_CALM
-                                                             : NGHTTP2_INTERNAL_ERROR);
+        px_http2_terminate(session,
+                           is_ours(n) ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_ENHANCE_YOUR_CALM);
     }
     choose_wait(session, true);
 }
@@ -415,7 +423,8 @@ static bool set_options(struct px_http2_pool *pool)
         return false;
     nghttp2_option_set_no_auto_window_update(pool->option, 1);
     nghttp2_option_set_no_closed_streams(pool->option, 1);
-    nghttp2_option_set_stream_reset_rate_limit(pool->option, RESETS_AT_ONCE, RESETS_PER_SECOND);
+    nghttp2_option_set_stream_reset_rate_limit(pool->option, LIBRARY_RESETS_AT_ONCE,
+                                               LIBRARY_RESETS_PER_SECOND);
     return true;
 }
 

@@ -45,6 +45,7 @@ struct px_http2 {
     enum px_http2_drain drain;
     enum px_wait wait; /* what the connection waits for */
     bool is_dirty;
+    bool is_ending;  /* its GOAWAY is queued */
     bool is_broken;  /* the library has given up: it ends as soon as what is queued has left */
     bool is_heading; /* between the begin and the end of headers */
 };
