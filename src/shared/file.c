@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whole files are read, not mapped: a mapping of a file that another process cuts short ends this process
+ * with SIGBUS at the next touch, and one that is written meanwhile shows a mix of old and new. The price is
+ * the copy, and memory that the system cannot take back until px_file_unload.
+ */
 #include "shared/file.h"
 
 #include "shared/alloc.h"
@@ -7,7 +12,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdatomic.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,10 +31,44 @@ static void close_quietly(int fd)
     errno = saved;
 }
 
-/* ---- mapping ---- */
+/* ---- whole files in memory ---- */
 
-static enum px_code map_open(struct px_file_map *map, int fd, const char *path, size_t max,
-                             struct px_err *err)
+static bool same_time(struct timespec a, struct timespec b)
+{
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+static enum px_code fail_changed(struct px_err *err, const char *path)
+{
+    px_err_set(err, PX_E_IO, "'%s' changed while it was read", path);
+    return px_err_hint(err, "try again; whoever writes it should write a new file beside it and "
+                            "rename that");
+}
+
+/* Exactly `size` bytes, and then the look that tells whether they belong together. */
+static enum px_code fill(char *to, int fd, const char *path, const struct stat *before,
+                         struct px_err *err)
+{
+    struct stat after;
+    size_t size = (size_t)before->st_size, at = 0;
+    while (at < size) {
+        ssize_t n = read(fd, to + at, size - at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail_errno(err, "read", path);
+        if (n == 0)
+            return fail_changed(err, path);
+        at += (size_t)n;
+    }
+    if (fstat(fd, &after) != 0)
+        return fail_errno(err, "look at", path);
+    bool same = after.st_size == before->st_size && same_time(after.st_mtim, before->st_mtim);
+    return same ? PX_OK : fail_changed(err, path);
+}
+
+static enum px_code load_open(struct px_file *file, int fd, const char *path, size_t max,
+                              struct px_err *err)
 {
     struct stat info;
     if (fstat(fd, &info) != 0)
@@ -42,35 +80,39 @@ static enum px_code map_open(struct px_file_map *map, int fd, const char *path, 
     if (size > max)
         return px_err_set(err, PX_E_TOO_LARGE, "'%s' has %zu bytes; the limit is %zu", path, size,
                           max);
-    *map = (struct px_file_map){.bytes = {"", 0}};
-    if (size == 0) /* an empty mapping is an error to the kernel, not to us */
+    *file = (struct px_file){.bytes = {"", 0}};
+    if (size == 0)
         return PX_OK;
-    void *bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (bytes == MAP_FAILED)
-        return fail_errno(err, "map", path);
-    map->bytes = px_str_n(bytes, size);
-    return PX_OK;
+    char *bytes = px_realloc(NULL, size, 1); /* every byte is written: no need for zeros */
+    if (!bytes)
+        return px_err_set(err, PX_E_NO_MEMORY, "no memory for the %zu bytes of '%s'", size, path);
+    enum px_code code = fill(bytes, fd, path, &info, err);
+    if (code == PX_OK)
+        file->bytes = px_str_n(bytes, size);
+    else
+        px_free(bytes);
+    return code;
 }
 
-enum px_code px_file_map(struct px_file_map *map, const char *path, size_t max, struct px_err *err)
+enum px_code px_file_load(struct px_file *file, const char *path, size_t max, struct px_err *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return fail_errno(err, "open", path);
-    enum px_code code = map_open(map, fd, path, max, err);
+    enum px_code code = load_open(file, fd, path, max, err);
     close_quietly(fd);
     return code;
 }
 
-void px_file_unmap(struct px_file_map *map)
+void px_file_unload(struct px_file *file)
 {
     union {
         const char *bytes;
         void *address;
-    } start = {map->bytes.ptr}; /* munmap wants the const cast away */
-    if (map->bytes.len)
-        munmap(start.address, map->bytes.len);
-    *map = (struct px_file_map){0};
+    } start = {file->bytes.ptr}; /* px_free wants the const cast away */
+    if (file->bytes.len)
+        px_free(start.address);
+    *file = (struct px_file){0};
 }
 
 /* ---- reading ---- */

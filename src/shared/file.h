@@ -8,15 +8,18 @@
 
 #include "shared/buf.h"
 
-/* Bytes of a file, mapped read-only. A zeroed struct is closed. */
-struct px_file_map {
+/* The bytes of a file as they were when it was read. A zeroed struct is empty. */
+struct px_file {
     struct px_str bytes;
 };
 
-/* Maps a regular file of at most `max` bytes. PX_E_NOT_FOUND, PX_E_TOO_LARGE, PX_E_IO. */
-PX_MUST_USE enum px_code px_file_map(struct px_file_map *map, const char *path, size_t max,
-                                     struct px_err *err);
-void px_file_unmap(struct px_file_map *map);
+/*
+ * Reads a regular file of at most `max` bytes into memory of just its size. PX_E_NOT_FOUND, PX_E_TOO_LARGE,
+ * PX_E_NO_MEMORY; PX_E_IO also when the file changed meanwhile.
+ */
+PX_MUST_USE enum px_code px_file_load(struct px_file *file, const char *path, size_t max,
+                                      struct px_err *err);
+void px_file_unload(struct px_file *file);
 
 /* Reads all of a file (or pipe) into `buf`, within its maximum. */
 PX_MUST_USE enum px_code px_file_read(const char *path, struct px_buf *buf, struct px_err *err);

@@ -189,19 +189,19 @@ enum px_code px_check_golden(const struct px_package *package, const char *path,
 {
     struct golden g = {.package = package, .info = px_forest_info(package->forest), .report = ret};
     struct px_rows_options options = {.target = package->target, .with_scores = true};
-    struct px_file_map map = {0};
+    struct px_file file = {0};
     *ret = (struct px_golden_report){0};
-    enum px_code code = px_file_map(&map, path, GOLDEN_FILE_MAX, err);
+    enum px_code code = px_file_load(&file, path, GOLDEN_FILE_MAX, err);
     if (code != PX_OK)
         return code;
     px_rows_init(&g.rows, &package->signature, &options);
     code = create(&g, err);
     if (code == PX_OK)
-        code = compare_all(&g, map.bytes, err);
+        code = compare_all(&g, file.bytes, err);
     if (code == PX_OK)
         code = judge(&g, err);
     destroy(&g);
-    px_file_unmap(&map);
+    px_file_unload(&file);
     return code == PX_OK ? PX_OK : px_err_wrap(err, "%s", path);
 }
 

@@ -202,20 +202,27 @@ static enum px_code find_files(struct opening *o, const char *path, struct px_er
     return PX_OK;
 }
 
+static void free_text(void *file)
+{
+    px_file_unload(file);
+}
+
 static enum px_code read_model(struct opening *o, struct px_err *err)
 {
     struct px_package *p = o->package;
-    struct px_file_map map = {0};
-    enum px_code code = px_file_map(&map, p->model_path.ptr, PX_PACKAGE_MODEL_MAX, err);
+    struct px_file file = {0};
+    enum px_code code = px_file_load(&file, p->model_path.ptr, PX_PACKAGE_MODEL_MAX, err);
     if (code != PX_OK)
         return code;
-    p->model_size = map.bytes.len;
-    p->model_hash = px_hash_content(map.bytes.ptr, map.bytes.len);
+    p->model_size = file.bytes.len;
+    p->model_hash = px_hash_content(file.bytes.ptr, file.bytes.len);
     if (o->yaml.rounds.ptr)
         o->options.rounds = px_str_is(o->yaml.rounds, "best") ? PX_ROUNDS_BEST : PX_ROUNDS_ALL;
     bool kernel_asked = px_forest_options_complete(&o->options);
-    code = px_forest_create(map.bytes, &o->options, &p->forest, err);
-    px_file_unmap(&map);
+    o->options.bytes_read = free_text;
+    o->options.bytes_context = &file;
+    code = px_forest_create(file.bytes, &o->options, &p->forest, err);
+    px_file_unload(&file);
     if (code == PX_E_INVALID && kernel_asked) /* what is wrong with the file has other codes */
         px_err_wrap(err, PX_KERNEL_VARIABLE);
     return code == PX_OK ? PX_OK : px_err_wrap(err, "%s", p->model_path.ptr);

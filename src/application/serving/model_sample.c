@@ -105,9 +105,9 @@ static bool from_records(const struct px_signature *signature, struct px_csv *cs
 
 static bool from_reference(const struct px_package *package, struct px_buf *json)
 {
-    struct px_file_map file = {0};
+    struct px_file file = {0};
     if (!package->reference_path.len ||
-        px_file_map(&file, package->reference_path.ptr, REFERENCE_MAX, NULL) != PX_OK)
+        px_file_load(&file, package->reference_path.ptr, REFERENCE_MAX, NULL) != PX_OK)
         return false;
     struct px_arena arena = px_arena(REFERENCE_MAX);
     struct px_csv csv;
@@ -117,7 +117,7 @@ static bool from_reference(const struct px_package *package, struct px_buf *json
                 from_records(&package->signature, &csv, &arena, json);
     px_csv_deinit(&csv);
     px_arena_deinit(&arena);
-    px_file_unmap(&file);
+    px_file_unload(&file);
     return done;
 }
 

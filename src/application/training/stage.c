@@ -122,16 +122,16 @@ static void sync_folder(const char *path)
 /* Moves a file across file systems as well. */
 static enum px_code move_file(const char *from, const char *to, struct px_err *err)
 {
-    struct px_file_map map;
+    struct px_file file;
     if (rename(from, to) == 0)
         return PX_OK;
     if (errno != EXDEV)
         return fail_system("replace", to, err);
-    enum px_code code = px_file_map(&map, from, FILE_BYTES_MAX, err);
+    enum px_code code = px_file_load(&file, from, FILE_BYTES_MAX, err);
     if (code != PX_OK)
         return code;
-    code = px_file_write(to, map.bytes, err);
-    px_file_unmap(&map);
+    code = px_file_write(to, file.bytes, err);
+    px_file_unload(&file);
     return code;
 }
 

@@ -96,6 +96,8 @@ enum px_code px_forest_create(struct px_str bytes, const struct px_forest_option
     if (!forest)
         return px_ir_no_memory(err);
     enum px_code code = read_model(forest, bytes, options->rounds, err);
+    if (code == PX_OK && options->bytes_read)
+        options->bytes_read(options->bytes_context);
     if (code == PX_OK) {
         struct px_plan_options plan = {.kernel = options->kernel,
                                        .clock_ns = options->clock_ns,

@@ -50,6 +50,12 @@ struct px_forest_options {
      */
     uint64_t (*clock_ns)(void);
     uint64_t measure_ns; /* what measuring may take; 0: 10 ms and 100 ns a node */
+    /*
+     * Called when the bytes are read, before the kernels are compiled: they are not looked at again, so the
+     * caller may free them then, for a lower peak. NULL: nobody is told. Not called when reading fails.
+     */
+    void (*bytes_read)(void *context);
+    void *bytes_context;
 };
 
 /*

@@ -29,7 +29,7 @@ enum {
 #define FILE_BYTES_MAX ((size_t)1 << 40)
 
 struct rows {
-    struct px_file_map map;
+    struct px_file file;
     struct px_csv csv;
     size_t at;             /* bytes fed */
     struct px_buf header;  /* the first line, as CSV */
@@ -59,7 +59,7 @@ static void put_record(const struct px_csv_record *record, struct px_buf *out)
 
 static void start_csv(struct rows *rows)
 {
-    struct px_str bytes = rows->map.bytes;
+    struct px_str bytes = rows->file.bytes;
     struct px_str sample = px_str_n(bytes.ptr, bytes.len < SAMPLE ? bytes.len : SAMPLE);
     px_csv_init(&rows->csv, px_csv_guess_separator(sample));
     rows->at = 0;
@@ -77,9 +77,9 @@ static enum px_code next_record(struct rows *rows, struct px_csv_record *ret, st
             return px_err_set(err, PX_E_NOT_FOUND, "the file has no rows");
         if (event == PX_CSV_BAD)
             continue;
-        size_t left = rows->map.bytes.len - rows->at, n = left < FEED ? left : FEED;
+        size_t left = rows->file.bytes.len - rows->at, n = left < FEED ? left : FEED;
         enum px_code code =
-            px_csv_feed(&rows->csv, n ? rows->map.bytes.ptr + rows->at : NULL, n, err);
+            px_csv_feed(&rows->csv, n ? rows->file.bytes.ptr + rows->at : NULL, n, err);
         if (code != PX_OK)
             return code;
         rows->at += n;
@@ -108,7 +108,7 @@ static enum px_code put_row(struct rows *rows, struct px_buf *out, struct px_err
 static enum px_code open_rows(struct rows *rows, const char *path, struct px_err *err)
 {
     struct px_csv_record record;
-    enum px_code code = px_file_map(&rows->map, path, FILE_BYTES_MAX, err);
+    enum px_code code = px_file_load(&rows->file, path, FILE_BYTES_MAX, err);
     rows->header = px_buf(PX_CSV_RECORD_MAX);
     start_csv(rows);
     if (code == PX_OK)
@@ -252,7 +252,7 @@ int px_demo_traffic(struct px_cli *cli)
     int status = code == PX_OK ? send_rows(&t) : px_cli_usage(cli, &err);
     px_load_destroy(t.load);
     px_csv_deinit(&t.rows.csv);
-    px_file_unmap(&t.rows.map);
+    px_file_unload(&t.rows.file);
     px_buf_deinit(&t.rows.header);
     px_buf_deinit(&t.reply.body);
     px_buf_deinit(&t.body);

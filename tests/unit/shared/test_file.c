@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "harness.h"
+#include "shared/alloc.h"
 #include "shared/file.h"
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,7 +31,7 @@ static size_t files_in_folder(void)
     return n;
 }
 
-PX_TEST(writes_reads_and_maps)
+PX_TEST(writes_reads_and_loads)
 {
     struct px_err err;
     CHECK_OK(px_file_write(path_of("a"), px_str("hello"), &err));
@@ -40,23 +44,84 @@ PX_TEST(writes_reads_and_maps)
     CHECK_STR(px_str(px_buf_cstr(&buf)), "hello again");
     px_buf_deinit(&buf);
 
-    struct px_file_map map;
-    CHECK_OK(px_file_map(&map, path_of("a"), 11, &err));
-    CHECK_STR(map.bytes, "hello again");
-    px_file_unmap(&map);
-    px_file_unmap(&map);
-    CHECK_INT(map.bytes.len, 0);
+    struct px_file file;
+    CHECK_OK(px_file_load(&file, path_of("a"), 11, &err));
+    CHECK_STR(file.bytes, "hello again");
+    px_file_unload(&file);
+    px_file_unload(&file);
+    CHECK_INT(file.bytes.len, 0);
     unlink(path_of("a"));
+}
+
+PX_TEST(what_was_read_stays_when_the_file_shrinks)
+{
+    static char bytes[1 << 16];
+    struct px_file file = {0};
+    memset(bytes, 'x', sizeof bytes);
+    CHECK_OK(px_file_write(path_of("shrinks"), px_str_n(bytes, sizeof bytes), NULL));
+    CHECK_OK(px_file_load(&file, path_of("shrinks"), sizeof bytes, NULL));
+    CHECK_INT(truncate(path_of("shrinks"), 0), 0);
+    CHECK_INT(memcmp(file.bytes.ptr, bytes, sizeof bytes), 0); /* a mapping would be a SIGBUS */
+    px_file_unload(&file);
+    unlink(path_of("shrinks"));
+}
+
+enum { CHANGING_BYTES = 8 << 20 };
+
+static _Atomic bool stop_changing;
+
+/* Cuts a file short and makes it long again until told to stop. */
+static void *change_file(void *path)
+{
+    while (!atomic_load(&stop_changing)) {
+        CHECK_INT(truncate(path, 100), 0);
+        CHECK_INT(truncate(path, CHANGING_BYTES), 0);
+    }
+    return NULL;
+}
+
+PX_TEST(a_file_that_changes_while_it_is_read_is_an_error)
+{
+    static char path[PATH_MAX];
+    pthread_t changer;
+    struct px_err err = {0};
+    enum px_code code = PX_OK;
+    snprintf(path, sizeof path, "%s", path_of("changes"));
+    CHECK_OK(px_file_write(path, px_str("x"), NULL));
+    CHECK_INT(pthread_create(&changer, NULL, change_file, path), 0);
+    for (int attempt = 0; attempt < 10000 && code == PX_OK; attempt++) {
+        struct px_file file = {0};
+        code = px_file_load(&file, path, CHANGING_BYTES, &err);
+        px_file_unload(&file);
+    }
+    atomic_store(&stop_changing, true);
+    CHECK_INT(pthread_join(changer, NULL), 0);
+    CHECK_INT(code, PX_E_IO);
+    CHECK_CONTAINS(err.message, "changed while it was read");
+    unlink(path);
+}
+
+PX_TEST(memory_for_a_file_may_be_short)
+{
+    struct px_file file = {0};
+    struct px_err err = {0};
+    CHECK_OK(px_file_write(path_of("five"), px_str("12345"), NULL));
+    px_alloc_fail_at(1);
+    CHECK_INT(px_file_load(&file, path_of("five"), 5, &err), PX_E_NO_MEMORY);
+    px_alloc_fail_at(0);
+    CHECK_CONTAINS(err.message, "no memory for the 5 bytes");
+    px_file_unload(&file);
+    unlink(path_of("five"));
 }
 
 PX_TEST(empty_files_are_fine)
 {
     CHECK_OK(px_file_write(path_of("empty"), px_str(""), NULL));
-    struct px_file_map map;
-    CHECK_OK(px_file_map(&map, path_of("empty"), 0, NULL));
-    CHECK_INT(map.bytes.len, 0);
-    CHECK(map.bytes.ptr != NULL);
-    px_file_unmap(&map);
+    struct px_file file;
+    CHECK_OK(px_file_load(&file, path_of("empty"), 0, NULL));
+    CHECK_INT(file.bytes.len, 0);
+    CHECK(file.bytes.ptr != NULL);
+    px_file_unload(&file);
     struct px_buf buf = px_buf(0);
     CHECK_OK(px_file_read(path_of("empty"), &buf, NULL));
     CHECK_INT(buf.len, 0);
@@ -67,10 +132,10 @@ PX_TEST(empty_files_are_fine)
 PX_TEST(limits_are_named)
 {
     struct px_err err;
-    struct px_file_map map = {0};
+    struct px_file file = {0};
     struct px_buf buf = px_buf(4), exact = px_buf(5);
     CHECK_OK(px_file_write(path_of("five"), px_str("12345"), &err));
-    CHECK_INT(px_file_map(&map, path_of("five"), 4, &err), PX_E_TOO_LARGE);
+    CHECK_INT(px_file_load(&file, path_of("five"), 4, &err), PX_E_TOO_LARGE);
     CHECK_CONTAINS(err.message, "has 5 bytes; the limit is 4");
     CHECK_INT(px_file_read(path_of("five"), &buf, &err), PX_E_TOO_LARGE);
     CHECK_CONTAINS(err.message, "longer than 4 bytes");
@@ -84,14 +149,14 @@ PX_TEST(limits_are_named)
 PX_TEST(errors_name_the_path_and_the_reason)
 {
     struct px_err err;
-    struct px_file_map map = {0};
+    struct px_file file = {0};
     struct px_buf buf = px_buf(10);
-    CHECK_INT(px_file_map(&map, path_of("absent"), 10, &err), PX_E_NOT_FOUND);
+    CHECK_INT(px_file_load(&file, path_of("absent"), 10, &err), PX_E_NOT_FOUND);
     CHECK_CONTAINS(err.message, "/absent': No such file");
     CHECK_INT(px_file_read(path_of("absent"), &buf, &err), PX_E_NOT_FOUND);
-    CHECK_INT(px_file_map(&map, folder, 10, &err), PX_E_INVALID);
+    CHECK_INT(px_file_load(&file, folder, 10, &err), PX_E_INVALID);
     CHECK_CONTAINS(err.message, "the folder");
-    CHECK_INT(px_file_map(&map, "/dev/null", 10, &err), PX_E_INVALID);
+    CHECK_INT(px_file_load(&file, "/dev/null", 10, &err), PX_E_INVALID);
     CHECK_INT(px_file_read(folder, &buf, &err), PX_E_IO);
     CHECK_INT(px_file_write(path_of("no/such/file"), px_str("x"), &err), PX_E_NOT_FOUND);
     CHECK_INT(px_file_write(folder, px_str("x"), &err), PX_E_IO); /* rename onto a folder */
@@ -159,9 +224,11 @@ PX_TEST(makes_folders)
 }
 
 static const struct px_test tests[] = {
-    T(writes_reads_and_maps) T(empty_files_are_fine) T(limits_are_named)
-        T(errors_name_the_path_and_the_reason) T(names_that_are_too_long)
-            T(writes_into_the_current_folder) T(reads_pipes) T(makes_folders)};
+    T(writes_reads_and_loads) T(what_was_read_stays_when_the_file_shrinks)
+        T(a_file_that_changes_while_it_is_read_is_an_error) T(memory_for_a_file_may_be_short)
+            T(empty_files_are_fine) T(limits_are_named) T(errors_name_the_path_and_the_reason)
+                T(names_that_are_too_long) T(writes_into_the_current_folder) T(reads_pipes)
+                    T(makes_folders)};
 
 int main(int argc, char **argv)
 {

@@ -49,15 +49,15 @@ static bool show_progress(void *context, const char *kernel, size_t done, size_t
     return !px_interrupts_seen();
 }
 
-static enum px_code map_data(struct px_cli *cli, struct px_kernel_bench_options *o,
-                             struct px_file_map *map, struct px_err *err)
+static enum px_code load_data(struct px_cli *cli, struct px_kernel_bench_options *o,
+                              struct px_file *file, struct px_err *err)
 {
     struct px_str path = px_cli_text(cli, "data");
     if (path.len == 0)
         return PX_OK;
-    enum px_code code = px_file_map(map, path.ptr, DATA_BYTES_MAX, err);
+    enum px_code code = px_file_load(file, path.ptr, DATA_BYTES_MAX, err);
     o->data_name = path.ptr;
-    o->data = map->bytes.ptr ? map->bytes : px_str("");
+    o->data = file->bytes.ptr ? file->bytes : px_str("");
     return code;
 }
 
@@ -65,7 +65,7 @@ int px_bench_model(struct px_cli *cli)
 {
     struct px_kernel_bench_options options = {0};
     struct px_kernel_bench bench = {0};
-    struct px_file_map map = {0};
+    struct px_file file = {0};
     struct px_err err = {0};
     if (read_options(cli, &options, &err) != PX_OK)
         return px_cli_usage(cli, &err);
@@ -73,7 +73,7 @@ int px_bench_model(struct px_cli *cli)
     struct px_progress bar = px_progress(cli->err, "bench", 0);
     options.progress = show_progress;
     options.progress_context = &bar;
-    enum px_code code = map_data(cli, &options, &map, &err);
+    enum px_code code = load_data(cli, &options, &file, &err);
     if (code == PX_OK)
         code = px_kernel_bench_run(&options, &bench, &err);
     px_progress_end(&bar);
@@ -82,7 +82,7 @@ int px_bench_model(struct px_cli *cli)
     else if (code == PX_OK)
         px_bench_model_print_text(cli->out, &bench);
     px_kernel_bench_deinit(&bench);
-    px_file_unmap(&map);
+    px_file_unload(&file);
     if (code == PX_OK)
         return PX_EXIT_OK;
     px_cli_fail(cli, &err);

@@ -44,10 +44,11 @@ static struct px_engine *make_engine(struct px_pool *pool)
 
 PX_TEST(a_forest_is_read)
 {
-    struct px_file_map map;
-    CHECK_OK(px_file_map(&map, PX_TEST_DATA "/versions/xgboost-3.0.5-classes.json", 1 << 24, NULL));
-    CHECK_OK(px_forest_create(map.bytes, NULL, &forest, NULL));
-    px_file_unmap(&map);
+    struct px_file file;
+    CHECK_OK(
+        px_file_load(&file, PX_TEST_DATA "/versions/xgboost-3.0.5-classes.json", 1 << 24, NULL));
+    CHECK_OK(px_forest_create(file.bytes, NULL, &forest, NULL));
+    px_file_unload(&file);
     struct px_matrix probe = {
         .type = PX_TYPE_FP32, .data = rows, .n_rows = ROWS, .n_cols = FEATURES, .stride = FEATURES};
     px_forest_probe_rows(forest, 3, &probe);

@@ -89,6 +89,30 @@ PX_TEST(the_bytes_of_the_file_are_not_needed_after_creation)
     px_forest_destroy(forest);
 }
 
+static void free_bytes(void *context)
+{
+    char **bytes = context;
+    CHECK(*bytes); /* told once */
+    px_free(*bytes);
+    *bytes = NULL;
+}
+
+PX_TEST(the_bytes_of_the_file_may_be_freed_before_the_kernels_are_compiled)
+{
+    const char *text = xgb_text((struct xgb){.extra = ",\"feature_names\":[\"a\",\"b\"]"});
+    size_t n = strlen(text);
+    char *copy = px_alloc(n, 1);
+    struct px_forest_options options = {.bytes_read = free_bytes, .bytes_context = &copy};
+    struct px_forest *forest = NULL;
+    CHECK(copy);
+    memcpy(copy, text, n);
+    CHECK_OK(px_forest_create(px_str_n(copy, n), &options, &forest, NULL));
+    CHECK(!copy);
+    CHECK_STR(px_forest_info(forest)->feature_names[1], "b");
+    px_forest_destroy(forest);
+    CHECK(px_forest_create(px_str("{"), &options, &forest, NULL) != PX_OK); /* told nothing */
+}
+
 PX_TEST(a_batch_with_fewer_outputs_than_margins_uses_the_scratch)
 {
     const char *text =
@@ -271,6 +295,7 @@ PX_TEST_MAIN(
     T(a_single_score_is_cut_where_both_classes_are_as_likely)
     T(a_forced_kernel_is_used_and_an_unknown_one_refused)
     T(the_bytes_of_the_file_are_not_needed_after_creation)
+    T(the_bytes_of_the_file_may_be_freed_before_the_kernels_are_compiled)
     T(a_batch_with_fewer_outputs_than_margins_uses_the_scratch)
     T(predicting_allocates_nothing)
     T(the_self_test_passes)
