@@ -254,6 +254,26 @@ PX_TEST(linear_leaves_fall_back_to_the_leaf_value_when_a_feature_is_missing)
     CHECK_DOUBLE(SCORE(text, 5.0, (double)NAN), 7.0);
 }
 
+PX_TEST(linear_leaves_take_tiny_values_for_zero)
+{
+    static const char *const kernels[] = {"walker", "keyed"};
+    const char *text = with_tree("Tree=0\nnum_leaves=1\nleaf_value=4.5\nis_linear=1\nleaf_const=2\n"
+                                 "num_features=1\nleaf_features=1\nleaf_coeff=1e35\n\n");
+    const double tiny = TINY, more = nextafter(tiny, 1.0);
+    double rows[] = {0, tiny, 0, -tiny, 0, 1e-36, 0, more, 0, -more}, out[5];
+    for (size_t k = 0; k < PX_ARRAY_LEN(kernels); k++) {
+        struct px_forest *forest = load_with(text, PX_ROUNDS_ALL, kernels[k]);
+        struct px_matrix matrix = {PX_TYPE_FP64, rows, 5, 2, 2};
+        CHECK(forest);
+        predict(forest, &matrix, out, 0);
+        for (size_t i = 0; i < 3; i++)
+            CHECK_DOUBLE(out[i], 2.0);
+        CHECK_DOUBLE(out[3], 2.0 + 1e35 * more);
+        CHECK_DOUBLE(out[4], 2.0 - 1e35 * more);
+        px_forest_destroy(forest);
+    }
+}
+
 PX_TEST(a_tree_of_one_leaf_is_a_constant)
 {
     const char *text = with_tree("Tree=0\nnum_leaves=1\nnum_cat=0\nsplit_feature=\nthreshold=\n"
@@ -531,6 +551,7 @@ PX_TEST_MAIN(
     T(one_against_all_is_not_normalised)
     T(average_output_has_no_equals_sign)
     T(linear_leaves_fall_back_to_the_leaf_value_when_a_feature_is_missing)
+    T(linear_leaves_take_tiny_values_for_zero)
     T(a_tree_of_one_leaf_is_a_constant)
     T(carriage_returns_and_missing_optional_lines_are_taken)
     T(tree_sizes_are_not_trusted)

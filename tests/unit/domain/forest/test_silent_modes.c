@@ -72,14 +72,16 @@ PX_TEST(floats_are_summed_as_floats_base_first_in_the_order_of_the_file)
     CHECK_DOUBLE(MARGIN(xgb_text(m), 0.0), 0.0); /* base last: 1 */
 }
 
+#define TWO_TO_MINUS_40 "9.094947017729282e-13"
+
 PX_TEST(doubles_are_summed_as_doubles_in_the_order_of_the_file)
 {
+    const char *small = SPLIT_AS("0", "0", "1", "8", "1", "0")
+        SPLIT_AS("1", "0", "1", "8", TWO_TO_MINUS_40, "0") SPLIT_AS("2", "0", "1", "8", "-1", "0");
+    CHECK_DOUBLE(MARGIN(lgb_text((struct lgb){.trees = small}), 0.0), 0x1p-40); /* in float: 0 */
     const char *big = SPLIT_AS("0", "0", "1", "8", "1e16", "0")
-        SPLIT_AS("1", "0", "1", "8", "1", "0") SPLIT_AS("2", "0", "1", "8", "-1e16", "0");
-    CHECK_DOUBLE(MARGIN(lgb_text((struct lgb){.trees = big}), 0.0), 0.0);
-    const char *other = SPLIT_AS("0", "0", "1", "8", "1e16", "0")
         SPLIT_AS("1", "0", "1", "8", "-1e16", "0") SPLIT_AS("2", "0", "1", "8", "1", "0");
-    CHECK_DOUBLE(MARGIN(lgb_text((struct lgb){.trees = other}), 0.0), 1.0);
+    CHECK_DOUBLE(MARGIN(lgb_text((struct lgb){.trees = big}), 0.0), 1.0); /* in another order: 0 */
 }
 
 PX_TEST(base_scores_of_classes_are_margins_already)
