@@ -28,9 +28,10 @@ struct cb {
 #define AS_IS    "\"has_nans\":false,\"nan_value_treatment\":\"AsIs\""
 #define AS_TRUE  "\"has_nans\":true,\"nan_value_treatment\":\"AsTrue\""
 #define AS_FALSE "\"has_nans\":true,\"nan_value_treatment\":\"AsFalse\""
-#define ABOVE(index, border)                                                                       \
-    "{\"border\":" border ",\"float_feature_index\":0,\"split_index\":" index                      \
+#define ABOVE_OF(feature, index, border)                                                           \
+    "{\"border\":" border ",\"float_feature_index\":" feature ",\"split_index\":" index            \
     ",\"split_type\":\"FloatFeature\"}"
+#define ABOVE(index, border) ABOVE_OF("0", index, border)
 #define IS(index, value)                                                                           \
     "{\"cat_feature_index\":0,\"split_index\":" index                                              \
     ",\"split_type\":\"OneHotFeature\",\"value\":" value "}"
@@ -154,12 +155,16 @@ PX_TEST(each_class_has_its_own_bias_and_values)
     CHECK_DOUBLE(scores.of[1], 24.0);
 }
 
+#define THREE(a, b, c)                                                                             \
+    TREE("[" a ",0]", ABOVE("0", "1"))                                                             \
+    "," TREE("[" b ",0]", ABOVE("0", "1")) "," TREE("[" c ",0]", ABOVE("0", "1"))
+
 PX_TEST(sums_are_made_in_double_and_in_the_order_of_the_file)
 {
-    const char *text =
-        cb_text((struct cb){.trees = TREE("[1e16,0]", ABOVE("0", "1")) "," TREE(
-                                "[1,0]", ABOVE("0", "1")) "," TREE("[-1e16,0]", ABOVE("0", "1"))});
-    CHECK_DOUBLE(MARGIN(text, 0.0), 1e16 + 1.0 - 1e16);
+    const char *text = cb_text((struct cb){.trees = THREE("1", "9.094947017729282e-13", "-1")});
+    CHECK_DOUBLE(MARGIN(text, 0.0), 0x1p-40); /* in float: 0 */
+    text = cb_text((struct cb){.trees = THREE("1e16", "-1e16", "1")});
+    CHECK_DOUBLE(MARGIN(text, 0.0), 1.0); /* in another order: 0 */
 }
 
 PX_TEST(losses_have_the_transform_of_their_estimator)
@@ -198,12 +203,12 @@ PX_TEST(class_labels_are_those_of_the_file)
 
 PX_TEST(columns_are_numbered_by_their_flat_index)
 {
-    const char *text =
-        cb_text((struct cb){.floats = FLOAT_AS("0", "3", "[1]", AS_IS) "," FLOAT_AS(
-                                "1", "1", "[5]",
-                                "\"feature_name\":\"late\",\"has_nans\":false,"
-                                "\"nan_value_treatment\":\"AsIs\""),
-                            .trees = TREE("[1,2,3,4]", ABOVE("0", "1") "," ABOVE("1", "5"))});
+    const char *text = cb_text(
+        (struct cb){.floats = FLOAT_AS("0", "3", "[1]", AS_IS) "," FLOAT_AS(
+                        "1", "1", "[5]",
+                        "\"feature_name\":\"late\",\"has_nans\":false,"
+                        "\"nan_value_treatment\":\"AsIs\""),
+                    .trees = TREE("[1,2,3,4]", ABOVE("0", "1") "," ABOVE_OF("1", "1", "5"))});
     CHECK_DOUBLE(MARGIN(text, 9, 9, 9, 0), 3.0);
     CHECK_DOUBLE(MARGIN(text, 9, 0, 9, 9), 2.0);
     struct px_forest *forest = load(text);
@@ -647,6 +652,24 @@ PX_TEST(a_split_that_contradicts_features_info_is_refused)
                   "split_index 0 is another question");
 }
 
+PX_TEST(a_split_on_another_feature_than_its_border_belongs_to_is_refused)
+{
+    /* Border 0 belongs to feature 0, border 2 to feature 1. */
+    static const char floats[] =
+        FLOAT_AS("0", "0", "[1,2]", AS_IS) "," FLOAT_AS("1", "1", "[1]", AS_IS);
+    CHECK_REFUSED(cb_text((struct cb){.floats = floats, .trees = TREE("[1,2]", ABOVE("2", "1"))}),
+                  PX_E_CORRUPT, "split_index 2 is another question");
+    const char *second = TREE("[1,2]", ABOVE_OF("1", "2", "1"));
+    CHECK_DOUBLE(MARGIN(cb_text((struct cb){.floats = floats, .trees = second}), 0.0, 3.0), 2.0);
+    const char *category =
+        "{\"leaf_values\":[1,2],\"splits\":[{\"cat_feature_index\":1,\"split_index\":2,"
+        "\"split_type\":\"OneHotFeature\",\"value\":7}]}";
+    CHECK_REFUSED(cb_text((struct cb){.categories = CATEGORY_AS(",\"values\":[7]"),
+                                      .names = NAMES,
+                                      .trees = category}),
+                  PX_E_CORRUPT, "split_index 2 is another question");
+}
+
 PX_TEST(a_tree_whose_leaves_do_not_go_with_its_splits_is_refused)
 {
     CHECK_REFUSED(cb_text((struct cb){.trees = TREE("[1,2,3]", ABOVE("0", "1"))}), PX_E_CORRUPT,
@@ -763,6 +786,7 @@ PX_TEST_MAIN(
     T(statistics_that_share_a_table_may_not_outgrow_the_file)
     T(text_and_embedding_features_are_refused_by_name)
     T(a_split_that_contradicts_features_info_is_refused)
+    T(a_split_on_another_feature_than_its_border_belongs_to_is_refused)
     T(a_tree_whose_leaves_do_not_go_with_its_splits_is_refused)
     T(a_tree_without_splits_is_one_leaf)
     T(a_broken_document_is_refused)

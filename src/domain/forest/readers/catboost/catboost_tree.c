@@ -43,23 +43,37 @@ static void PX_PRINTF(2, 3) corrupt(struct px_catboost_file *file, const char *f
     file->code = px_err_set(file->err, PX_E_CORRUPT, "tree %zu: %s", file->ir->trees.len, text);
 }
 
+#define UNSAID INT64_MIN
+
 /* What the bin says against what the split says about itself. */
 struct claim {
     int64_t index;
     struct px_str type;
+    int64_t float_feature, category; /* UNSAID, or the number of the feature */
     bool has_border, has_value;
     double border, value;
 };
 
-static bool same_question(const struct px_catboost_bin *bin, const struct claim *claim)
+/* `index`: the number that features_info gives the owner of the bin; -1 when it gives none. */
+static bool same_feature(int64_t claimed, int64_t index)
+{
+    return claimed == index || claimed == UNSAID || index == -1;
+}
+
+static bool same_question(const struct px_catboost_file *file, const struct px_catboost_bin *bin,
+                          const struct claim *claim)
 {
     static const char *const types[] = {[PX_CATBOOST_FLOAT] = "FloatFeature",
                                         [PX_CATBOOST_ONE_HOT] = "OneHotFeature",
                                         [PX_CATBOOST_CTR] = "OnlineCtr"};
     if (claim->type.len && !px_str_is(claim->type, types[bin->question]))
         return false;
+    if (bin->question == PX_CATBOOST_FLOAT &&
+        !same_feature(claim->float_feature, file->floats.items[bin->owner].index))
+        return false;
     if (bin->question == PX_CATBOOST_ONE_HOT)
-        return !claim->has_value || claim->value == bin->border;
+        return same_feature(claim->category, file->categories.items[bin->owner].index) &&
+               (!claim->has_value || claim->value == bin->border);
     return !claim->has_border || (double)(float)claim->border == bin->border;
 }
 
@@ -67,11 +81,15 @@ static void read_claim(struct px_catboost_file *file, struct claim *claim)
 {
     struct px_doc *doc = &file->doc;
     struct px_str key;
-    *claim = (struct claim){.index = -1};
+    *claim = (struct claim){.index = -1, .float_feature = UNSAID, .category = UNSAID};
     px_doc_enter_object(doc);
     while (px_doc_next_key(doc, &key)) {
         if (px_str_is(key, "split_index")) {
             claim->index = px_doc_i64(doc);
+        } else if (px_str_is(key, "float_feature_index")) {
+            claim->float_feature = px_doc_i64(doc);
+        } else if (px_str_is(key, "cat_feature_index")) {
+            claim->category = px_doc_i64(doc);
         } else if (px_str_is(key, "split_type")) {
             claim->type = px_doc_str(doc);
         } else if (px_str_is(key, "border")) {
@@ -110,7 +128,7 @@ static uint32_t read_split(struct px_catboost_file *file)
     struct claim claim;
     read_claim(file, &claim);
     bool inside = claim.index >= 0 && (uint64_t)claim.index < file->bins.len;
-    if (!inside || !same_question(&file->bins.items[claim.index], &claim)) {
+    if (!inside || !same_question(file, &file->bins.items[claim.index], &claim)) {
         refuse_split(file, &claim);
         return 0;
     }
