@@ -275,6 +275,18 @@ def test_a_wrong_option_value(binary):
     assert "all or best" in fail("predict", binary[0], "--rounds", "some", stdin="", status=2)
 
 
+def test_an_input_that_shrinks_is_an_error(tmp_path, binary):
+    source = tmp_path / "rows.csv"
+    source.write_text(models.csv_text(models.rows(200_000)))
+    words = [PHOENIX, "predict", binary[0], source, "--threads", "1"]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.readline()  # it waits now for somebody to read what it prints
+    os.truncate(source, source.stat().st_size // 2)
+    _, message = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert b"became shorter while it was read" in message
+
+
 def test_a_full_disk_is_reported(binary):
     message = fail("predict", binary[0], "-o", "/dev/full", stdin=GOOD)
     assert "No space left on device" in message

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -44,8 +45,8 @@ enum px_code px_input_open(struct px_input *input, const char *path, struct px_e
         input->fd = open(path, O_RDONLY | O_CLOEXEC);
     }
     if (input->fd < 0)
-        return px_err_set(err, errno == ENOENT ? PX_E_NOT_FOUND : PX_E_IO, "open '%s': %s", path,
-                          strerror(errno));
+        return px_err_set(err, errno == ENOENT ? PX_E_NOT_FOUND : PX_E_IO, "cannot open '%s': %s",
+                          path, strerror(errno));
     if (fstat(input->fd, &info) == 0 && S_ISDIR(info.st_mode)) {
         px_input_close(input);
         return px_err_set(err, PX_E_INVALID, "'%s' is a folder, expected a file", path);
@@ -53,6 +54,18 @@ enum px_code px_input_open(struct px_input *input, const char *path, struct px_e
     if (fstat(input->fd, &info) == 0 && S_ISREG(info.st_mode))
         input->size = (uint64_t)info.st_size;
     return PX_OK;
+}
+
+/* A regular file ends where it ended when it was opened, or later: what was cut off is lost in silence. */
+static enum px_code check_end(const struct px_input *input, struct px_err *err)
+{
+    off_t at = lseek(input->fd, 0, SEEK_CUR);
+    if (at < 0 || (uint64_t)at >= input->size)
+        return PX_OK;
+    return px_err_set(err, PX_E_IO,
+                      "%s became shorter while it was read: %" PRIu64 " of its %" PRIu64
+                      " bytes came",
+                      input->name, (uint64_t)at, input->size);
 }
 
 enum px_code px_input_read(struct px_input *input, char *out, size_t cap, size_t *ret_n,
@@ -66,9 +79,9 @@ enum px_code px_input_read(struct px_input *input, char *out, size_t cap, size_t
             return px_err_set(err, PX_E_CANCELLED, "interrupted");
     } while (n < 0 && errno == EINTR);
     if (n < 0)
-        return px_err_set(err, PX_E_IO, "read %s: %s", input->name, strerror(errno));
+        return px_err_set(err, PX_E_IO, "cannot read %s: %s", input->name, strerror(errno));
     *ret_n = (size_t)n;
-    return PX_OK;
+    return n == 0 ? check_end(input, err) : PX_OK;
 }
 
 bool px_input_is(const struct px_input *input, const char *path)
@@ -114,7 +127,7 @@ enum px_code px_output_open(struct px_output *output, const char *path, struct p
     if (output->fd >= 0)
         return PX_OK;
     output->temporary[0] = '\0';
-    return px_err_set(err, PX_E_IO, "create '%s': %s", path, strerror(errno));
+    return px_err_set(err, PX_E_IO, "cannot create '%s': %s", path, strerror(errno));
 }
 
 enum px_code px_output_write(struct px_output *output, struct px_str bytes, struct px_err *err)
@@ -126,7 +139,7 @@ enum px_code px_output_write(struct px_output *output, struct px_str bytes, stru
         if (n < 0 && errno == EINTR)
             return px_err_set(err, PX_E_CANCELLED, "interrupted");
         if (n < 0)
-            return px_err_set(err, PX_E_IO, "write %s: %s", output->name, strerror(errno));
+            return px_err_set(err, PX_E_IO, "cannot write %s: %s", output->name, strerror(errno));
         bytes = px_str_n(bytes.ptr + n, bytes.len - (size_t)n);
     }
     return PX_OK;
@@ -137,9 +150,9 @@ enum px_code px_output_commit(struct px_output *output, struct px_err *err)
     if (!output->temporary[0])
         return PX_OK;
     if (fsync(output->fd) != 0)
-        return px_err_set(err, PX_E_IO, "write %s: %s", output->name, strerror(errno));
+        return px_err_set(err, PX_E_IO, "cannot write %s: %s", output->name, strerror(errno));
     if (rename(output->temporary, output->name) != 0)
-        return px_err_set(err, PX_E_IO, "rename to '%s': %s", output->name, strerror(errno));
+        return px_err_set(err, PX_E_IO, "cannot rename to '%s': %s", output->name, strerror(errno));
     output->temporary[0] = '\0';
     return PX_OK;
 }
