@@ -135,6 +135,22 @@ def test_columns_by_position(binary, unnamed):
     assert_same(got, models.xgboost_scores(unnamed[1], X))
 
 
+def test_names_that_lightgbm_made_up_are_names_where_columns_bear_them(tmp_path):
+    model = tmp_path / "model.txt"
+    booster = models.lightgbm_model(model, names=None)
+    order = [3, 1, 0, 2]
+    made_up = [f"Column_{i}" for i in order]
+    assert booster.feature_name() == sorted(made_up)
+    for names in (made_up, [f"f{i}" for i in order]):
+        shuffled = models.csv_text(X[:, order], names)
+        _, got = read_scores(succeed("predict", model, stdin=shuffled), np.float64)
+        assert_same(got, booster.predict(X))
+    _, got = read_scores(
+        succeed("predict", model, stdin=models.csv_text(X, ["a", "b", "c", "d"])), np.float64
+    )
+    assert_same(got, booster.predict(X))
+
+
 def test_a_first_row_is_not_taken_for_a_header(unnamed):
     message = fail("predict", unnamed[0], stdin="1.5,2,3,4\n5,6,7,8\n")
     assert "looks like data" in message

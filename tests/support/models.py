@@ -47,7 +47,7 @@ def xgboost_scores(booster, x, margin=False):
     return booster.predict(data, output_margin=margin)
 
 
-def lightgbm_model(path, objective="binary", classes=2, rounds=8):
+def lightgbm_model(path, objective="binary", classes=2, rounds=8, names=NAMES):
     import lightgbm
 
     x = rows()
@@ -61,7 +61,7 @@ def lightgbm_model(path, objective="binary", classes=2, rounds=8):
     }
     if objective == "multiclass":
         params["num_class"] = classes
-    data = lightgbm.Dataset(x, label=target(x, classes), feature_name=NAMES)
+    data = lightgbm.Dataset(x, label=target(x, classes), feature_name=names or "auto")
     booster = lightgbm.train(params, data, rounds)
     booster.save_model(path)
     return booster

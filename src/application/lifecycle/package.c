@@ -249,7 +249,7 @@ static enum px_code features_from_model(struct opening *o, struct px_err *err)
     }
     p->signature.features = features;
     p->signature.n_features = info->n_features;
-    p->signature.named = info->feature_names != NULL;
+    p->signature.named = info->feature_names && !info->names_made_up;
     return px_arena_check(&p->arena, "the model's features", err);
 }
 

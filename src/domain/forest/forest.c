@@ -66,6 +66,7 @@ static void fill_info(struct px_forest *forest)
         .score_type = ir->type,
         .n_features = ir->n_features,
         .feature_names = ir->feature_names,
+        .names_made_up = ir->names_made_up,
         .categorical = ir->categorical,
         .n_outputs = ir->n_outputs,
         .n_margins = ir->n_margins,

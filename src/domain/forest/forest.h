@@ -108,7 +108,9 @@ struct px_forest_info {
     enum px_datatype score_type;   /* of scores and margins: feature_type */
     size_t n_features;
     const struct px_str *feature_names; /* [n_features], or NULL when the file has none */
-    const bool *categorical;            /* [n_features]: declared so, or tested for codes */
+    /* The library made the names up because the data had none: LightGBM's Column_0, Column_1, ... */
+    bool names_made_up;
+    const bool *categorical;   /* [n_features]: declared so, or tested for codes */
     size_t n_outputs;          /* scores per row after the transform (1 for multi:softmax) */
     size_t n_margins;          /* margins per row */
     size_t n_classes;          /* 2 for binary, K for multi-class, 0 otherwise */

@@ -135,6 +135,7 @@ struct px_forest_ir {
     enum px_forest_format format;
     struct px_str library_version, objective;
     struct px_str *feature_names;         /* [n_features] or NULL */
+    bool names_made_up;                   /* by the library (Column_0, ...): the data had none */
     bool *categorical;                    /* [n_features] */
     struct px_category_names *categories; /* [n_features] or NULL */
     struct px_str *class_labels;          /* [n_classes] or NULL */

@@ -17,6 +17,7 @@
 
 #include "shared/number.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -94,10 +95,25 @@ void px_signature_deinit(struct px_signature *signature)
     px_map_deinit(&signature->by_name);
 }
 
+/* The feature that is called f<index>. */
+static long find_numbered(const struct px_signature *signature, struct px_str name)
+{
+    uint64_t index;
+    char canonical[24];
+    if (name.len < 2 || name.ptr[0] != 'f' ||
+        !px_str_to_u64(px_str_n(name.ptr + 1, name.len - 1), &index) ||
+        index >= signature->n_features)
+        return -1;
+    snprintf(canonical, sizeof canonical, "f%" PRIu64, index);
+    return px_str_is(name, canonical) ? (long)index : -1; /* not f01, f+1 */
+}
+
 long px_signature_find(const struct px_signature *signature, struct px_str name)
 {
     size_t index;
-    return px_map_get(&signature->by_name, name, &index) ? (long)index : -1;
+    if (px_map_get(&signature->by_name, name, &index))
+        return (long)index;
+    return signature->named ? -1 : find_numbered(signature, name);
 }
 
 enum px_code px_signature_unknown(const struct px_signature *signature, struct px_str name,

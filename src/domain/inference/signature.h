@@ -43,7 +43,7 @@ struct px_feature {
 struct px_signature {
     struct px_feature *features;
     size_t n_features;
-    bool named;
+    bool named; /* false: the names are f0, f1, ... or others that a library made up */
     enum px_task task;
     struct px_str output_name;   /* "predictions" unless the package says otherwise */
     const struct px_str *labels; /* of classes, in the order of the scores; NULL when unknown */
@@ -58,7 +58,7 @@ struct px_signature {
 PX_MUST_USE enum px_code px_signature_finish(struct px_signature *signature, struct px_err *err);
 void px_signature_deinit(struct px_signature *signature); /* the maps; the rest is the arena's */
 
-/* Index of a feature, or -1. */
+/* Index of a feature, or -1. Where the names are made up, f<index> is another name of each feature. */
 long px_signature_find(const struct px_signature *signature, struct px_str name);
 
 /* PX_E_INVALID "unknown feature 'agee' (did you mean 'age'?)". */

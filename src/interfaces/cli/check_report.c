@@ -117,7 +117,8 @@ static void print_features(FILE *out, const struct px_package *p)
     const struct px_signature *s = &p->signature;
     int width = name_width(s);
     print_label(out, "features");
-    fprintf(out, "%zu%s\n", s->n_features, s->named ? "" : ", without names: matched by position");
+    fprintf(out, "%zu%s\n", s->n_features,
+            s->named ? "" : ", without names: matched by position unless columns bear these");
     for (size_t i = 0; i < s->n_features && i < FEATURES_SHOWN; i++) {
         const struct px_feature *f = &s->features[i];
         fprintf(out, "  %9zu  %-*.*s  %s", i, width, PX_STR_ARG(f->name),

@@ -339,12 +339,17 @@ PX_TEST(pandas_categories_that_cannot_be_assigned_get_a_warning)
     }
 }
 
-PX_TEST(invented_column_names_are_no_names)
+PX_TEST(names_that_the_library_made_up_are_told_apart)
 {
     struct px_forest *forest =
         load(lgb_text((struct lgb){.header = "feature_names=Column_0 Column_1\n"}));
     CHECK(forest);
-    CHECK(!px_forest_info(forest)->feature_names);
+    CHECK_STR(px_forest_info(forest)->feature_names[1], "Column_1");
+    CHECK(px_forest_info(forest)->names_made_up);
+    px_forest_destroy(forest);
+    forest = load(lgb_text((struct lgb){.header = "feature_names=Column_1 Column_0\n"}));
+    CHECK(forest);
+    CHECK(!px_forest_info(forest)->names_made_up);
     px_forest_destroy(forest);
 }
 
@@ -557,7 +562,7 @@ PX_TEST_MAIN(
     T(tree_sizes_are_not_trusted)
     T(a_feature_name_may_contain_an_equals_sign)
     T(pandas_categories_that_cannot_be_assigned_get_a_warning)
-    T(invented_column_names_are_no_names)
+    T(names_that_the_library_made_up_are_told_apart)
     T(a_newer_format_gets_a_warning)
     T(broken_trees_are_refused_with_their_place)
     T(broken_sets_are_refused)

@@ -241,6 +241,24 @@ PX_TEST(binds_columns_by_position_when_the_model_has_no_names)
     px_signature_deinit(&s);
 }
 
+PX_TEST(made_up_names_count_where_columns_bear_them)
+{
+    struct px_feature made_up[] = {
+        {.name = PX_STR("Column_0"), .kind = PX_FEATURE_NUMBER, .other = -1},
+        {.name = PX_STR("Column_1"), .kind = PX_FEATURE_NUMBER, .other = -1}};
+    struct px_signature s = {.features = made_up, .n_features = 2, .named = false};
+    CHECK_OK(px_signature_finish(&s, NULL));
+    CHECK_INT(px_signature_find(&s, px_str("Column_1")), 1);
+    CHECK_INT(px_signature_find(&s, px_str("f1")), 1);
+    static const char *const others[] = {
+        "f2", "f01", "f+1", "f", "f1 ", "F1", "f18446744073709551617"};
+    for (size_t i = 0; i < PX_ARRAY_LEN(others); i++)
+        CHECK_INT(px_signature_find(&s, px_str(others[i])), -1);
+    s.named = true;
+    CHECK_INT(px_signature_find(&s, px_str("f1")), -1);
+    px_signature_deinit(&s);
+}
+
 PX_TEST(reports_failed_allocations)
 {
     for (uint64_t n = 1; n < 8; n++) {
@@ -266,4 +284,5 @@ PX_TEST_MAIN(T(encodes_numbers) T(encodes_missing_texts) T(encodes_categories)
                  T(encodes_codes_of_unnamed_categories) T(encodes_booleans) T(encodes_datetimes)
                      T(names_the_nearest_feature) T(refuses_duplicates) T(binds_columns_by_name)
                          T(binds_columns_by_position_when_the_model_has_no_names)
-                             T(reports_failed_allocations) T(names_kinds_and_tasks))
+                             T(made_up_names_count_where_columns_bear_them)
+                                 T(reports_failed_allocations) T(names_kinds_and_tasks))

@@ -274,7 +274,8 @@ static enum px_code take_names(struct reader *reader, struct px_err *err)
     }
     if (!names)
         return px_ir_no_memory(err);
-    ir->feature_names = all_invented ? NULL : names;
+    ir->feature_names = names;
+    ir->names_made_up = all_invented;
     return PX_OK;
 }
 
