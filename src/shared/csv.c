@@ -14,6 +14,8 @@
  *      every line end there ends a record. The work stays linear for any text.
  *   2. `at` stops before the line end of the last record; the next call passes over it and over blank
  *      lines. The fields handed out therefore stay untouched until then.
+ *      With `empty_lines` it passes over no more than the line end of that record; a line end that comes
+ *      then is a record of its own. place.in_line tells the two apart, also from one block to the next.
  *   3. `pending` never holds more than one record within its limit plus what was fed last.
  */
 #include "shared/csv.h"
@@ -77,16 +79,24 @@ static bool is_line_end(char c)
     return c == '\n' || c == '\r';
 }
 
-/* Moves `at` to the next byte that is not a line end, and counts the lines. */
+/* Is the line end at `at` one to pass over, not an empty line that counts? */
+static bool is_passed_over(const struct px_csv *csv)
+{
+    bool rest_of_crlf = csv->place.after_cr && csv->text[csv->at] == '\n';
+    return !csv->empty_lines || csv->place.in_line || rest_of_crlf;
+}
+
+/* Moves `at` to where the next record begins, and counts the lines. */
 static void pass_line_ends(struct px_csv *csv)
 {
     const char *text = csv->text;
-    for (; csv->at < csv->len && is_line_end(text[csv->at]); csv->at++) {
+    for (; csv->at < csv->len && is_line_end(text[csv->at]) && is_passed_over(csv); csv->at++) {
         if (text[csv->at] == '\r')
             csv->place.line++;
         else if (!csv->place.after_cr)
             csv->place.line++;
         csv->place.after_cr = text[csv->at] == '\r';
+        csv->place.in_line = false;
     }
     if (csv->at < csv->len)
         csv->place.after_cr = false;
@@ -100,6 +110,7 @@ static void pass_line(struct px_csv *csv)
     while (csv->at < csv->len && !is_line_end(text[csv->at]))
         csv->at++;
     csv->place.discarding = csv->at == csv->len;
+    csv->place.in_line = true;
     csv->scanned = csv->at;
 }
 
@@ -264,6 +275,7 @@ static void pass_record(struct px_csv *csv)
         csv->place.line += count_lines(csv->text + csv->at, csv->text + csv->scanned);
     csv->at = csv->scanned;
     csv->has_quotes = false;
+    csv->place.in_line = true;
 }
 
 /* Splits the record from `at` to `scanned`. */
@@ -344,6 +356,7 @@ static size_t cut_unquoted(struct px_str text, const struct px_csv_survey *surve
     if (survey->after_last) {
         place->line += survey->line_ends;
         place->after_cr = text.ptr[survey->after_last - 1] == '\r';
+        place->in_line = false;
     }
     return survey->after_last;
 }
@@ -386,6 +399,7 @@ void px_csv_pass(struct px_csv *csv, size_t len)
     PX_ASSERT(csv->scanned == csv->at && len <= csv->len - csv->at);
     csv->at += len;
     csv->scanned = csv->at;
+    csv->place.in_line = true;
 }
 
 char px_csv_guess_separator(struct px_str sample)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * CSV, RFC 4180 with what files in the wild add: LF, CRLF or CR line ends, a UTF-8 byte order mark,
- * any one-byte separator, and blank lines, which are passed over. A quoted field may hold separators,
+ * any one-byte separator, and blank lines, which are passed over (but see `empty_lines`). A quoted field may hold separators,
  * line breaks and doubled quotes. A quote inside an unquoted field, text after a closing quote, or a quote
  * that is never closed (or not within PX_CSV_RECORD_MAX) breaks the record; reading goes on with the line
  * after the one where the record starts, so a stray quote does not swallow a file.
@@ -57,11 +57,17 @@ struct px_csv_place {
     uint64_t line;
     bool started;    /* a byte order mark would have been passed over */
     bool after_cr;   /* a LF that comes next belongs to the line end before it */
+    bool in_line;    /* the line of the last record has not ended yet */
     bool discarding; /* passing over the rest of a line that is given up */
 };
 
 struct px_csv {
     char separator;
+    /*
+     * A line without a byte is a record of one empty field. For tables of one column, where it would be lost
+     * otherwise; what follows the last line end is still no line. The caller may set it between two records.
+     */
+    bool empty_lines;
     /* private */
     struct px_buf pending; /* bytes fed and not yet handed out */
     char *text;            /* what is read: `pending`, or the caller's block */

@@ -191,6 +191,21 @@ def test_a_separator_can_be_given(binary):
     assert "one character" in fail("predict", binary[0], "-s", '"', stdin="", status=2)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_an_empty_line_of_one_column_is_a_missing_value(tmp_path, end):
+    import xgboost
+
+    x = np.array([[1.0], [np.nan], [3.0], [np.nan], [np.nan]] * 400)
+    data = xgboost.DMatrix(x, label=np.arange(len(x)) % 5, feature_names=["age"])
+    booster = xgboost.train({"max_depth": 2, "nthread": 1}, data, 3)
+    model = tmp_path / "model.json"
+    booster.save_model(model)
+    for words, names in (([], ["age"]), (["--no-header"], None)):
+        text = models.csv_text(x, names, end=end)
+        _, got = read_scores(succeed("predict", model, *words, stdin=text), np.float32)
+        assert_same(got, booster.predict(data))
+
+
 def test_words_for_missing(binary):
     text = "age,balance,duration,pdays\n" + "1,2,,4\n" * 1
     expected = succeed("predict", binary[0], stdin=text)

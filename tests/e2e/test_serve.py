@@ -10,6 +10,7 @@ import struct
 import subprocess
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 import models
@@ -45,6 +46,24 @@ def get(port, path="/readyz"):
             return int(s.recv(65536).split()[1])
     except (ConnectionError, IndexError):
         return None
+
+
+def test_an_empty_line_of_one_column_is_a_missing_value(tmp_path):
+    import xgboost
+
+    x = np.array([[1.0], [np.nan], [3.0], [np.nan]])
+    data = xgboost.DMatrix(np.tile(x, (9, 1)), label=np.tile([0, 5, 1, 5], 9), feature_names=["age"])
+    booster = xgboost.train({"max_depth": 2, "nthread": 1}, data, 3)
+    booster.save_model(tmp_path / "one.json")
+    want = booster.predict(data)[: len(x)]
+    with Server(tmp_path / "one.json") as server:
+        for kind, names in (("text/csv", ["age"]), ("text/csv; header=absent", None)):
+            for rows in (x, x[1:]):
+                body = models.csv_text(rows, names).encode()
+                url = f"{server.url}/v1/models/one:predict"
+                request = urllib.request.Request(url, body, {"Content-Type": kind})
+                got = json.load(urllib.request.urlopen(request, timeout=60))["predictions"]
+                assert np.array_equal(np.float32(got), want[-len(rows) :])
 
 
 def test_the_printed_curl_command_works_as_pasted(xgboost_file, tmp_path):

@@ -64,12 +64,13 @@ static void add_event(uint64_t *sum, enum px_csv_event event, const struct px_cs
 }
 
 /* Reads the whole text; returns a hash of all events. */
-static uint64_t read_all(struct px_str text, char separator, size_t chunk)
+static uint64_t read_all(struct px_str text, char separator, bool empty_lines, size_t chunk)
 {
     struct px_csv csv;
     struct px_csv_record record;
     uint64_t sum = 0, last_line = 0;
     px_csv_init(&csv, separator);
+    csv.empty_lines = empty_lines;
     for (enum px_csv_event event; (event = px_csv_next(&csv, &record, NULL)) != PX_CSV_END;) {
         if (event == PX_CSV_MORE) {
             feed(&csv, &text, chunk);
@@ -93,19 +94,22 @@ static void read_block(struct px_csv *csv, struct px_str text, const struct px_c
     char *block = px_alloc(text.len, 1);
     PX_ASSERT(block);
     memcpy(block, text.ptr, text.len);
+    bool empty_lines = csv->empty_lines;
     px_csv_read_block(csv, block, text.len, place, goes_on);
+    csv->empty_lines = empty_lines;
     for (enum px_csv_event event; (event = px_csv_next(csv, &record, NULL)) != PX_CSV_END;)
         add_event(sum, event, &record);
     px_free(block);
 }
 
 /* Reads the text in blocks of about `size` bytes; the same hash as read_all's. */
-static uint64_t read_blocks(struct px_str text, char separator, size_t size)
+static uint64_t read_blocks(struct px_str text, char separator, bool empty_lines, size_t size)
 {
     struct px_csv csv;
     struct px_csv_place place = {.line = 1};
     uint64_t sum = 0;
     px_csv_init(&csv, separator);
+    csv.empty_lines = empty_lines;
     for (size_t want = size; text.len;) {
         struct px_csv_place start = place;
         bool ended = want > text.len;
@@ -127,9 +131,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     char separator = separators[data[0] & 3];
     struct px_str text = px_str_n((const char *)data + 1, size - 1);
-    uint64_t whole = read_all(text, separator, SIZE_MAX);
-    PX_ASSERT(read_all(text, separator, 1 + (data[0] >> 2)) == whole);
-    PX_ASSERT(read_blocks(text, separator, 1 + (data[0] >> 2)) == whole);
+    for (int empty_lines = 0; empty_lines < 2; empty_lines++) {
+        uint64_t whole = read_all(text, separator, empty_lines, SIZE_MAX);
+        PX_ASSERT(read_all(text, separator, empty_lines, 1 + (data[0] >> 2)) == whole);
+        PX_ASSERT(read_blocks(text, separator, empty_lines, 1 + (data[0] >> 2)) == whole);
+    }
     (void)px_csv_guess_separator(text);
     return 0;
 }

@@ -66,10 +66,19 @@ enum px_code px_rows_feed(struct px_rows *rows, const void *bytes, size_t len, s
     return code;
 }
 
+/* Then an empty line is a missing value: passing over it would shift the scores against the rows. */
+static bool has_one_column(const struct px_header *header)
+{
+    if (header->bound)
+        return header->n_columns == 1;
+    return header->options.no_header && header->signature->n_features == 1;
+}
+
 void px_rows_read_block(struct px_rows *rows, char *text, size_t len,
                         const struct px_csv_place *place, bool goes_on)
 {
     px_csv_read_block(&rows->csv, text, len, place, goes_on);
+    rows->csv.empty_lines = has_one_column(rows->header);
     rows->plain.read = px_csv_plain_pick();
 }
 
@@ -133,6 +142,7 @@ static bool prepare(struct px_rows *rows, const struct px_matrix *matrix)
 {
     rows->columns = rows->header->columns;
     rows->n_columns = rows->header->n_columns;
+    rows->csv.empty_lines = has_one_column(rows->header);
     rows->plain.slots = rows->header->slots;
     rows->plain.n_columns = rows->n_columns;
     rows->plain.wide = matrix->type == PX_TYPE_FP64;

@@ -110,6 +110,7 @@ static enum px_code read_record(struct table *t, const struct px_csv_record *rec
     size_t row, body_len = px_rest_exchange(t->infer)->request.body.len;
     bool first = !t->started;
     t->started = true;
+    t->csv->empty_lines = record->n_fields == 1; /* an empty line is then a row, not nothing */
     if (first && (t->header == HEADER_PRESENT ||
                   (t->header == HEADER_GUESS && looks_like_header(t, record))))
         return bind_header(t, record);
@@ -170,6 +171,7 @@ enum px_code px_read_csv(struct px_infer *infer)
         .err = &infer->call.err,
     };
     px_csv_reset(t.csv, ',');
+    t.csv->empty_lines = t.header == HEADER_ABSENT && t.signature->n_features == 1;
     return read_table(&t);
 }
 

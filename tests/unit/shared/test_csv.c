@@ -7,6 +7,7 @@
 enum { TRACED_MAX = 1000 };
 
 static struct px_err err;
+static bool empty_lines; /* of the readers below */
 
 /* Appends one event as text: "1:a|'b'" for a record on line 1 with a quoted b, "2!" for a broken one. */
 static void trace(struct px_buf *out, enum px_csv_event event, const struct px_csv_record *record)
@@ -38,6 +39,7 @@ static const char *read_all(struct px_str text, size_t chunk, char separator)
     px_buf_deinit(&out);
     out = px_buf(1 << 20);
     px_csv_init(&csv, separator);
+    csv.empty_lines = empty_lines;
     for (;;) {
         enum px_csv_event event = px_csv_next(&csv, &record, &err);
         if (event == PX_CSV_END)
@@ -83,6 +85,23 @@ PX_TEST(line_ends)
     check("a\rb\r", "1:a 2:b");
     check("a\n\r\n\r\n\nb", "1:a 5:b");
     check("a\r\r\nb\n\rc", "1:a 3:b 5:c");
+}
+
+PX_TEST(an_empty_line_of_one_column_is_a_missing_value)
+{
+    empty_lines = true;
+    check("1\n\n3\n", "1:1 2: 3:3");
+    check("1\r\n\r\n3\r\n", "1:1 2: 3:3");
+    check("1\r\r3\r", "1:1 2: 3:3");
+    check("\n\n1", "1: 2: 3:1");
+    check("1\n\n\n", "1:1 2: 3:"); /* what follows the last line end is no line */
+    check("1\n", "1:1");
+    check("", "");
+    check("\xEF\xBB\xBF\n1\n", "1: 2:1");
+    check("\"1\n2\"\n\n\"\"\n", "1:'1\n2' 3: 4:''");
+    check("a\"b\n\n2\n", "1! 2: 3:2");
+    empty_lines = false;
+    check("1\n\n3\n", "1:1 3:3");
 }
 
 PX_TEST(byte_order_mark)
@@ -187,6 +206,7 @@ static const char *read_blocks(struct px_str text, size_t size, bool end_is_know
         CHECK(block);
         memcpy(block, text.ptr, len);
         px_csv_read_block(&csv, block, len, &start, !ended);
+        csv.empty_lines = empty_lines;
         for (enum px_csv_event event; (event = px_csv_next(&csv, &record, &err)) != PX_CSV_END;)
             trace(&out, event, &record);
         free(block);
@@ -203,6 +223,7 @@ PX_TEST(blocks_give_the_same)
     struct px_rng rng = px_rng(8);
     char text[120];
     for (int round = 0; round < 20000; round++) {
+        empty_lines = round & 2;
         size_t n = (size_t)px_rng_below(&rng, sizeof text), kinds = round % 3 ? 14 : 2;
         for (size_t i = 0; i < n; i++)
             text[i] = alphabet[px_rng_below(&rng, kinds)];
@@ -213,6 +234,7 @@ PX_TEST(blocks_give_the_same)
         size_t size = 1 + (size_t)px_rng_below(&rng, 30);
         CHECK_STR(px_str(read_blocks(px_str_n(text, n), size, round & 1)), whole);
     }
+    empty_lines = false;
 }
 
 /* Records beyond the limit are given up in the middle of blocks. */
@@ -412,12 +434,12 @@ PX_TEST(a_reset_reader_starts_anew_without_allocating)
     px_csv_deinit(&csv);
 }
 
-PX_TEST_MAIN(T(reads_records) T(line_ends) T(byte_order_mark) T(quoted_fields)
-                 T(broken_records_cost_one_line) T(errors_say_what_is_wrong) T(other_separators)
-                     T(nul_bytes_are_text) T(chunks_do_not_matter) T(blocks_give_the_same)
-                         T(blocks_with_a_record_that_is_too_large)
-                             T(a_caller_can_read_records_ahead) T(hostile_quotes_take_linear_time)
-                                 T(limits) T(memory_stays_one_record)
-                                     T(allocation_failures_are_reported) T(guesses_the_separator)
-                                         T(what_is_written_reads_back)
-                                             T(a_reset_reader_starts_anew_without_allocating))
+PX_TEST_MAIN(T(reads_records) T(line_ends) T(an_empty_line_of_one_column_is_a_missing_value) T(
+    byte_order_mark) T(quoted_fields) T(broken_records_cost_one_line) T(errors_say_what_is_wrong)
+                 T(other_separators) T(nul_bytes_are_text) T(chunks_do_not_matter)
+                     T(blocks_give_the_same) T(blocks_with_a_record_that_is_too_large)
+                         T(a_caller_can_read_records_ahead) T(hostile_quotes_take_linear_time)
+                             T(limits) T(memory_stays_one_record)
+                                 T(allocation_failures_are_reported) T(guesses_the_separator)
+                                     T(what_is_written_reads_back)
+                                         T(a_reset_reader_starts_anew_without_allocating))
