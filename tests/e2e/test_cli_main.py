@@ -4,6 +4,7 @@
 import json
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 from command import PHOENIX, ROOT, fail, phoenix, succeed
@@ -73,6 +74,9 @@ def test_version():
     assert about["version"] in text
     assert about["compiler"] in text
     assert isinstance(about["cpu_features"], list)
+    flags = Path("/proc/cpuinfo").read_text().split()
+    for needed in ("avx512bw", "avx512dq", "avx512vbmi", "gfni", "popcnt"):  # by the AVX-512 kernels
+        assert (needed in about["cpu_features"]) == (needed in flags)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

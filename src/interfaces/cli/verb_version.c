@@ -23,6 +23,10 @@ static size_t list_cpu_features(struct cpu_feature *out)
     out[n++] = (struct cpu_feature){"avx512f", __builtin_cpu_supports("avx512f") != 0};
     out[n++] = (struct cpu_feature){"avx512bw", __builtin_cpu_supports("avx512bw") != 0};
     out[n++] = (struct cpu_feature){"avx512vl", __builtin_cpu_supports("avx512vl") != 0};
+    out[n++] = (struct cpu_feature){"avx512dq", __builtin_cpu_supports("avx512dq") != 0};
+    out[n++] = (struct cpu_feature){"avx512vbmi", __builtin_cpu_supports("avx512vbmi") != 0};
+    out[n++] = (struct cpu_feature){"gfni", __builtin_cpu_supports("gfni") != 0};
+    out[n++] = (struct cpu_feature){"popcnt", __builtin_cpu_supports("popcnt") != 0};
 #else
     (void)out;
 #endif
