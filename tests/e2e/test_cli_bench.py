@@ -144,6 +144,7 @@ def test_wrong_command_lines_of_a_model_say_what_to_do(model, tmp_path):
     assert "did you mean 'walker'" in fail("bench", model, "--kernel", "walkr")
     assert "--batches" in fail("bench", model, "--batches", "1,x", status=2)
     assert "--batches" in fail("bench", model, "--batches", "0", status=2)
+    assert "names 8 twice" in fail("bench", model, "--batches", "8,1,8", status=2)
     assert "--seconds" in fail("bench", model, "--seconds", "0", status=2)
     assert "http://" in fail("bench", model, "--rate", "5", status=2)
     assert "absent.json" in fail("bench", tmp_path / "absent.json")

@@ -143,6 +143,37 @@ static enum px_code from_model(struct px_endpoint *e, struct px_str path,
     return PX_OK;
 }
 
+/* NAME or NAME/versions/N, as it stands in a path. */
+static bool is_model_part(struct px_str name)
+{
+    struct px_str version = name, model = px_str_cut(&version, '/');
+    if (model.len == 0 || !version.ptr)
+        return model.len && px_str_find(model, '?') == model.len;
+    struct px_str word = px_str_cut(&version, '/');
+    return px_str_is(word, "versions") && version.len && px_str_find(version, '/') == version.len;
+}
+
+/* "/base/v2/models/NAME", the path of a model's metadata: completed to that of inference. */
+static struct px_str complete(struct px_str path, struct px_arena *arena)
+{
+    static const char *const forms[][2] = {{"/v2/models/", infer_end},
+                                           {"/v1/models/", predict_end}};
+    while (path.len && path.ptr[path.len - 1] == '/')
+        path.len--;
+    for (size_t i = 0; i < PX_ARRAY_LEN(forms); i++) {
+        size_t at = find_part(path, forms[i][0]), start = at + strlen(forms[i][0]);
+        if (at == path.len || px_str_ends(path, forms[i][1]) ||
+            !is_model_part(px_str_n(path.ptr + start, path.len - start)))
+            continue;
+        char memory[PATH_MAX_BYTES];
+        struct px_buf whole = px_buf_fixed(memory, sizeof memory);
+        px_buf_str(&whole, path);
+        px_buf_text(&whole, forms[i][1]);
+        return whole.failed ? path : px_arena_str(arena, px_buf_view(&whole));
+    }
+    return path;
+}
+
 /* "/base/v2/models/NAME/infer": cuts it into its parts; false when it is no such path. */
 static bool from_path(struct px_endpoint *e, struct px_str path, struct px_arena *arena)
 {
@@ -177,6 +208,8 @@ static enum px_code parse_path(struct px_endpoint *e, struct px_str path,
                                const struct px_endpoint_options *options, struct px_arena *arena,
                                struct px_err *err)
 {
+    if (!options->has_body) /* a body of one's own goes where the URL says */
+        path = complete(path, arena);
     if (from_path(e, path, arena)) {
         if (options->model.len)
             return px_err_set(err, PX_E_INVALID,

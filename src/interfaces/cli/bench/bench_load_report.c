@@ -111,6 +111,18 @@ static void print_client(FILE *out, const struct px_bench_load *b)
                 duration(s->service_p99_ns, p99));
 }
 
+/* The replies that were good were too few, or all replies together: then a queue grows, long or not. */
+static void print_behind(FILE *out, const struct px_bench_load *b, const struct px_load_summary *s)
+{
+    char replies[32], due[32], limit[PX_DURATION_TEXT];
+    if (s->goodput < b->search.goodput_min * s->offered)
+        fprintf(out, "%s/s were answered within %s", px_format_count(s->goodput, replies),
+                duration((double)b->job.limit_ns, limit));
+    else
+        fprintf(out, "%s replies/s came to %s requests/s, so that a queue grows",
+                px_format_count(s->achieved, replies), px_format_count(s->offered, due));
+}
+
 /* Why a step did not pass, as a clause. */
 static void print_verdict(FILE *out, const struct px_bench_load *b, const struct px_load_summary *s)
 {
@@ -125,7 +137,7 @@ static void print_verdict(FILE *out, const struct px_bench_load *b, const struct
         fprintf(out, "p99 was %s, over the limit of %s", duration(s->p99_ns, lag), limit);
         break;
     case PX_LOAD_BEHIND:
-        fprintf(out, "%s/s were answered within %s", px_format_count(s->goodput, rate), limit);
+        print_behind(out, b, s);
         break;
     case PX_LOAD_FAILING:
         fprintf(out, "%.1f %% of the requests failed",
@@ -145,7 +157,7 @@ static void print_saturation(FILE *out, const struct px_bench_load *b)
     const struct px_ramp *ramp = &b->ramp;
     char rate[32], rows[32];
     if (ramp->best >= 0) {
-        double best = ramp->steps[ramp->best].achieved;
+        double best = ramp->steps[ramp->best].rate;
         fprintf(out, "saturation  %s requests/s", px_format_count(best, rate));
         if (b->rows > 1)
             fprintf(out, ", %s rows/s", px_format_count(best * (double)b->rows, rows));
@@ -339,7 +351,7 @@ static void put_settings(struct px_json_writer *w, const struct px_bench_load *b
 static void put_saturation(struct px_json_writer *w, const struct px_bench_load *b)
 {
     const struct px_ramp *ramp = &b->ramp;
-    double best = ramp->best >= 0 ? ramp->steps[ramp->best].achieved : 0;
+    double best = ramp->best >= 0 ? ramp->steps[ramp->best].rate : 0;
     px_json_key(w, "saturation");
     if (!b->is_ramp) {
         px_json_put_null(w);

@@ -21,6 +21,10 @@ static enum px_code read_batches(struct px_str text, struct px_kernel_bench_opti
                               "--batches must be row counts from 1 to %d, such as 1,64,4096; got "
                               "'%.*s'",
                               PX_KERNEL_BENCH_BATCH_MAX, PX_STR_ARG(part));
+        for (size_t i = 0; i < o->n_batches; i++) {
+            if (o->batches[i] == batch)
+                return px_err_set(err, PX_E_INVALID, "--batches names %zu twice", (size_t)batch);
+        }
         o->batches[o->n_batches++] = (size_t)batch;
     }
     return PX_OK;

@@ -122,6 +122,29 @@ PX_TEST(a_name_without_end_is_refused)
     CHECK_INT(parse("http://h", name), PX_E_INVALID);
 }
 
+PX_TEST(the_url_of_a_model_is_enough)
+{
+    CHECK_OK(parse("http://h:1/gate/v2/models/sm", ""));
+    CHECK_STR(e.path, "/gate/v2/models/sm/infer");
+    CHECK_STR(e.metadata_path, "/gate/v2/models/sm");
+    CHECK_STR(e.base, "/gate");
+    CHECK_STR(e.model, "sm");
+    CHECK_OK(parse("http://h:1/v2/models/a%20b/versions/3/", ""));
+    CHECK_STR(e.path, "/v2/models/a%20b/versions/3/infer");
+    CHECK_OK(parse("http://h:1/v1/models/sm", ""));
+    CHECK_INT(e.protocol, PX_BENCH_V1);
+    CHECK_STR(e.path, "/v1/models/sm:predict");
+    static const char *const others[] = {"/v2/models/", "/v2/models/sm/ready",
+                                         "/v2/models/sm/versions/", "/v2/models/sm/versions/3/x",
+                                         "/v2/models/sm?x=1"};
+    for (size_t i = 0; i < PX_ARRAY_LEN(others); i++) {
+        char url[128];
+        snprintf(url, sizeof url, "http://h:1%s", others[i]);
+        CHECK_INT(parse(url, ""), PX_E_INVALID);
+        CHECK_CONTAINS(err.message, "names no model");
+    }
+}
+
 PX_TEST(what_a_url_is)
 {
     CHECK(px_endpoint_is_url(px_str("http://x")) && px_endpoint_is_url(px_str("https://x")));
@@ -131,4 +154,5 @@ PX_TEST(what_a_url_is)
 PX_TEST_MAIN(T(a_server_and_a_model) T(a_version_and_a_base_path) T(v1_asks_for_metadata_by_v2)
                  T(odd_names_are_encoded) T(full_urls) T(any_path_goes_with_a_body)
                      T(what_is_no_url_is_refused) T(wrong_combinations_say_what_to_do)
-                         T(a_name_without_end_is_refused) T(what_a_url_is))
+                         T(a_name_without_end_is_refused) T(the_url_of_a_model_is_enough)
+                             T(what_a_url_is))
