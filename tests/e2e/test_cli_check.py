@@ -305,3 +305,20 @@ def test_paths_that_are_no_model(tmp_path):
     message = fail("check", tmp_path)
     assert "has no model.yaml" in message
     assert "name the model file itself" in message
+
+
+def test_names_of_a_file_tell_a_terminal_nothing(tmp_path):
+    """A LightGBM file may hold any byte in names, its objective and its version."""
+    models.lightgbm_model(tmp_path / "model.txt")
+    text = (tmp_path / "model.txt").read_text()
+    evil = "\x1b]0;owned\x07"
+    for old, new in (("=age ", f"=age{evil} "), ("version=v4", f"version=v4{evil}")):
+        assert old in text
+        (tmp_path / "model.txt").write_text(text.replace(old, new, 1))
+        done = phoenix("check", tmp_path / "model.txt")
+        assert "\\x1B]0;owned\\x07" in done.stdout
+        assert "\x1b" not in done.stdout + done.stderr
+    (tmp_path / "model.txt").write_text(text.replace("objective=binary", f"objective=bin{evil}", 1))
+    message = fail("check", tmp_path / "model.txt")
+    assert "bin\\x1B]0;owned\\x07" in message
+    assert "\x1b" not in message

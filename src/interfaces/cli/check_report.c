@@ -30,23 +30,36 @@ static void print_label(FILE *out, const char *label)
     fprintf(out, "  %-11s", label);
 }
 
+/* Names and labels come from files of strangers. */
+static void print_line(FILE *out, struct px_str text)
+{
+    px_print_visible(out, text);
+    fputc('\n', out);
+}
+
+static void print_item(FILE *out, size_t number, struct px_str text)
+{
+    fputs(number ? ", " : "", out);
+    px_print_visible(out, text);
+}
+
 static void print_model(FILE *out, const struct px_package *p)
 {
     const struct px_forest_info *info = px_forest_info(p->forest);
     char size[32];
-    fprintf(out, "%.*s\n", PX_STR_ARG(p->name));
+    print_line(out, p->name);
     print_label(out, "file");
     fprintf(out, "%s, %s\n", p->model_path.ptr, format_bytes(p->model_size, size, sizeof size));
     print_label(out, "format");
-    fprintf(out, "%s, version %.*s\n", px_forest_format_name(info->format),
-            PX_STR_ARG(info->library_version));
+    fprintf(out, "%s, version ", px_forest_format_name(info->format));
+    print_line(out, info->library_version);
     print_label(out, "objective");
-    fprintf(out, "%.*s\n", PX_STR_ARG(info->objective));
+    print_line(out, info->objective);
     print_label(out, "task");
     fputs(px_task_name(p->signature.task), out);
     if (p->target.len)
-        fprintf(out, ", target %.*s", PX_STR_ARG(p->target));
-    fputc('\n', out);
+        fputs(", target ", out);
+    print_line(out, p->target);
 }
 
 static void print_size(FILE *out, const struct px_package *p)
@@ -75,15 +88,16 @@ static void print_scores(FILE *out, const struct px_package *p)
         px_score_name(&p->signature, info->n_outputs, i, &names);
     }
     print_label(out, "scores");
-    fprintf(out, "%s%s, %s%s\n", px_buf_cstr(&names),
-            info->n_outputs > FEATURES_SHOWN ? ", ..." : "", px_datatype_name(info->score_type),
+    px_print_visible(out, px_buf_view(&names));
+    fprintf(out, "%s, %s%s\n", info->n_outputs > FEATURES_SHOWN ? ", ..." : "",
+            px_datatype_name(info->score_type),
             info->score_is_probability ? ", probabilities" : "");
     px_buf_deinit(&names);
     if (p->signature.n_labels == 0)
         return;
     print_label(out, "classes");
     for (size_t i = 0; i < p->signature.n_labels && i < FEATURES_SHOWN; i++)
-        fprintf(out, "%s%.*s", i ? ", " : "", PX_STR_ARG(p->signature.labels[i]));
+        print_item(out, i, p->signature.labels[i]);
     fputs(p->signature.n_labels > FEATURES_SHOWN ? ", ...\n" : "\n", out);
 }
 
@@ -95,7 +109,7 @@ static void print_categories(FILE *out, const struct px_feature *f)
     }
     fprintf(out, "  %zu: ", f->n_categories);
     for (size_t i = 0; i < f->n_categories && i < CATEGORIES_SHOWN; i++)
-        fprintf(out, "%s%.*s", i ? ", " : "", PX_STR_ARG(f->categories[i]));
+        print_item(out, i, f->categories[i]);
     if (f->n_categories > CATEGORIES_SHOWN)
         fputs(", ...", out);
     if (f->other >= 0)
@@ -121,8 +135,10 @@ static void print_features(FILE *out, const struct px_package *p)
             s->named ? "" : ", without names: matched by position unless columns bear these");
     for (size_t i = 0; i < s->n_features && i < FEATURES_SHOWN; i++) {
         const struct px_feature *f = &s->features[i];
-        fprintf(out, "  %9zu  %-*.*s  %s", i, width, PX_STR_ARG(f->name),
-                px_feature_kind_name(f->kind));
+        int padding = f->name.len < (size_t)width ? width - (int)f->name.len : 0;
+        fprintf(out, "  %9zu  ", i);
+        px_print_visible(out, f->name);
+        fprintf(out, "%*s  %s", padding, "", px_feature_kind_name(f->kind));
         if (f->kind == PX_FEATURE_CATEGORY)
             print_categories(out, f);
         fputc('\n', out);
@@ -149,8 +165,10 @@ static void print_checks(FILE *out, const struct px_package *p,
                 info->self_test.n_kernels, info->self_test.n_kernels == 1 ? "" : "s",
                 info->self_test.n_rows,
                 info->self_test.n_untested ? "; kernels that do not serve it were not tested" : "");
-    else
-        fprintf(out, "failed: %s\n", report->self_test_error.message);
+    else {
+        fputs("failed: ", out);
+        print_line(out, px_str(report->self_test_error.message));
+    }
     print_label(out, "golden");
     if (!report->has_golden)
         fputs("none\n", out);
