@@ -272,6 +272,15 @@ enum px_file_kind px_file_kind(const char *path)
     return S_ISDIR(info.st_mode) ? PX_FILE_FOLDER : PX_FILE_OTHER;
 }
 
+enum px_code px_file_fail_absent(const char *path, struct px_err *err)
+{
+    struct stat info;
+    int number = stat(path, &info) == 0 ? ENOENT : errno; /* 0: it came meanwhile */
+    if (number == ENOENT || number == ENOTDIR)
+        return px_err_set(err, PX_E_NOT_FOUND, "there is no file or folder '%s'", path);
+    return px_err_set(err, PX_E_IO, "cannot open '%s': %s", path, strerror(number));
+}
+
 bool px_file_same(const char *a, const char *b)
 {
     struct stat x, y;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """phoenix predict: scores equal to the libraries', streaming, and what bad input does."""
 
+import gzip
 import json
 import os
 import pty
@@ -260,6 +261,19 @@ def test_many_bad_rows_are_counted_not_shown(binary):
     assert done.returncode == 0
     assert done.stderr.count("\n") < 30
     assert "5000 bad rows skipped" in done.stderr
+
+
+def test_input_that_is_no_text_is_named(tmp_path, binary):
+    text = models.csv_text(X)
+    source = tmp_path / "rows.csv"
+    for content, word in (
+        (gzip.compress(text.encode()), "gzip-compressed"),
+        (text.encode("utf-16"), "UTF-16"),
+        (text.encode("utf-16-be"), "NUL byte"),
+        (f"{text}1,2\0,3,4\n".encode(), "line 202: feature 'balance': the field holds a NUL byte"),
+    ):
+        source.write_bytes(content)
+        assert word in fail("predict", binary[0], source, "--by-position")
 
 
 def test_only_bad_rows_is_a_failure(binary):

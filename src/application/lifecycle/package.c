@@ -179,7 +179,7 @@ static enum px_code find_files(struct opening *o, const char *path, struct px_er
     struct px_str given = px_str(path);
     enum px_file_kind kind = px_file_kind(path);
     if (kind == PX_FILE_ABSENT)
-        return px_err_set(err, PX_E_NOT_FOUND, "there is no file or folder '%s'", path);
+        return px_file_fail_absent(path, err);
     bool is_folder = kind == PX_FILE_FOLDER, is_yaml = px_str_is(base_name(given), yaml_name);
     while (is_folder && given.len > 1 && given.ptr[given.len - 1] == '/')
         given.len--;

@@ -229,7 +229,7 @@ static enum px_code load_argument(struct collector *c, const char *argument, str
     case PX_FILE_FOLDER:
         return load_folder(c, name, path, err);
     case PX_FILE_ABSENT:
-        px_err_set(err, PX_E_NOT_FOUND, "no such model file or folder: %s", path);
+        (void)px_file_fail_absent(path, err);
         return px_err_hint(err, "expected MODEL, NAME=MODEL or a folder");
     case PX_FILE_OTHER:
         break;

@@ -278,6 +278,11 @@ enum px_code px_feature_encode_text(const struct px_feature *feature, struct px_
                                                        : px_parse_datetime(s, ret);
     if (valid)
         return PX_OK;
+    if (s.len && memchr(s.ptr, '\0', s.len)) /* a message ends where it would quote the byte */
+        return px_err_set(
+            err, PX_E_INVALID,
+            "feature '%.*s': the field holds a NUL byte: the text is damaged, or UTF-16",
+            PX_STR_ARG(feature->name));
     if (!px_is_missing_text(s))
         return refuse(feature, s, err);
     *ret = NAN;

@@ -54,14 +54,44 @@ static enum px_code refuse_parquet(int fd, struct px_err *err)
     return px_err_hint(err, "give the file's name instead of a pipe");
 }
 
+/* Files that are no CSV, by their first bytes. */
+static const struct {
+    const char *mark;
+    size_t len;
+    const char *what, *hint;
+} strangers[] = {
+    {"\x1F\x8B", 2, "gzip-compressed", "zcat FILE | phoenix predict MODEL"},
+    {"\x28\xB5\x2F\xFD", 4, "zstd-compressed", "zstdcat FILE | phoenix predict MODEL"},
+    {"BZh", 3, "bzip2-compressed", "bzcat FILE | phoenix predict MODEL"},
+    {"\xFD"
+     "7zXZ",
+     5, "xz-compressed", "xzcat FILE | phoenix predict MODEL"},
+    {"PK\x03\x04", 4, "a zip archive or a spreadsheet", "unpack it, or save it as CSV"},
+    {"\xFF\xFE", 2, "UTF-16", "iconv -f UTF-16 -t UTF-8 FILE | phoenix predict MODEL"},
+    {"\xFE\xFF", 2, "UTF-16", "iconv -f UTF-16 -t UTF-8 FILE | phoenix predict MODEL"},
+};
+
+static enum px_code check_is_text(const char *bytes, size_t n, struct px_err *err)
+{
+    for (size_t i = 0; i < PX_ARRAY_LEN(strangers); i++) {
+        if (n < strangers[i].len || memcmp(bytes, strangers[i].mark, strangers[i].len) != 0)
+            continue;
+        px_err_set(err, PX_E_INVALID, "the input is %s, expected CSV in UTF-8", strangers[i].what);
+        return px_err_hint(err, "%s", strangers[i].hint);
+    }
+    return PX_OK;
+}
+
 static enum px_code read_input(void *context, char *out, size_t cap, size_t *ret_n,
                                struct px_err *err)
 {
     struct session *s = context;
     enum px_code code = px_input_read(&s->input, out, cap, ret_n, err);
-    if (code != PX_OK || s->done.bytes_read || !looks_like_parquet(out, *ret_n))
+    if (code != PX_OK || s->done.bytes_read)
         return code;
-    return refuse_parquet(s->input.fd, err);
+    if (looks_like_parquet(out, *ret_n))
+        return refuse_parquet(s->input.fd, err);
+    return check_is_text(out, *ret_n, err);
 }
 
 /* Would a read return at once, with bytes or the end? */
@@ -297,7 +327,8 @@ const struct px_verb px_verb_predict = {
         "field, NA, NaN, "
         "null, None and ? mean missing. Bad rows (a field that is no number, a wrong count "
         "of fields) "
-        "are reported with their line numbers; a skipped row has no output row. Empty lines are passed "
+        "are reported with their line numbers; a skipped row has no output row. Empty lines are "
+        "passed "
         "over, but where there is one column each is a row with a missing value.\n"
         "\n"
         "A Parquet file is known by its content and read with DuckDB's library, when there is "

@@ -165,6 +165,18 @@ PX_TEST(errors_name_the_path_and_the_reason)
     px_buf_deinit(&buf);
 }
 
+PX_TEST(a_link_to_itself_is_not_called_absent)
+{
+    struct px_err err;
+    CHECK_INT(symlink("loop", path_of("loop")), 0);
+    CHECK_INT(px_file_kind(path_of("loop")), PX_FILE_ABSENT);
+    CHECK_INT(px_file_fail_absent(path_of("loop"), &err), PX_E_IO);
+    CHECK_CONTAINS(err.message, "Too many levels of symbolic links");
+    unlink(path_of("loop"));
+    CHECK_INT(px_file_fail_absent(path_of("loop"), &err), PX_E_NOT_FOUND);
+    CHECK_CONTAINS(err.message, "there is no file or folder");
+}
+
 PX_TEST(names_that_are_too_long)
 {
     static char path[8192];
@@ -227,8 +239,8 @@ static const struct px_test tests[] = {
     T(writes_reads_and_loads) T(what_was_read_stays_when_the_file_shrinks)
         T(a_file_that_changes_while_it_is_read_is_an_error) T(memory_for_a_file_may_be_short)
             T(empty_files_are_fine) T(limits_are_named) T(errors_name_the_path_and_the_reason)
-                T(names_that_are_too_long) T(writes_into_the_current_folder) T(reads_pipes)
-                    T(makes_folders)};
+                T(a_link_to_itself_is_not_called_absent) T(names_that_are_too_long)
+                    T(writes_into_the_current_folder) T(reads_pipes) T(makes_folders)};
 
 int main(int argc, char **argv)
 {

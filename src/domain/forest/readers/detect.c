@@ -108,6 +108,25 @@ static enum px_forest_format refuse_json(struct px_str probe, struct px_err *err
                   "model.save_model('model.json', format='json') (CatBoost)");
 }
 
+/* Does the text that begins with a brace go on to the brace that closes it? */
+static bool is_closed(struct px_str text)
+{
+    size_t depth = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        if (in_string && c == '\\')
+            i++;
+        else if (c == '"')
+            in_string = !in_string;
+        else if (!in_string && c == '{')
+            depth++;
+        else if (!in_string && c == '}' && --depth == 0)
+            return true;
+    }
+    return false;
+}
+
 static enum px_forest_format detect_braces(struct px_str bytes, struct px_err *err)
 {
     size_t at = 1;
@@ -117,6 +136,10 @@ static enum px_forest_format detect_braces(struct px_str bytes, struct px_err *e
     bool marker = next && strchr("LiUIl", next);
     if (at == 1 && marker)
         return PX_FOREST_XGBOOST_UBJSON;
+    if (next == '}')
+        return refuse(err, "an empty JSON object, {}", "was it written completely?");
+    if (at == bytes.len)
+        return refuse(err, "cut off after its '{'", "copy or write it again");
     if (next != '"')
         return refuse(err, "neither JSON nor UBJSON after its '{'",
                       "is it complete? XGBoost models start with {\"learner\"");
@@ -126,6 +149,9 @@ static enum px_forest_format detect_braces(struct px_str bytes, struct px_err *e
     if (has_key(bytes, "\"features_info\"") &&
         (has_key(bytes, "\"oblivious_trees\"") || has_key(bytes, "\"trees\"")))
         return PX_FOREST_CATBOOST_JSON;
+    if (!is_closed(bytes))
+        return refuse(err, "JSON that is cut off: its first '{' is never closed",
+                      "copy or write it again; what it is stands in the part that is missing");
     return refuse_json(px_str_n(bytes.ptr, bytes.len < PROBE_MAX ? bytes.len : PROBE_MAX), err);
 }
 
