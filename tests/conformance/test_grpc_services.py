@@ -65,6 +65,7 @@ def test_health_while_draining(tmp_path):
             with pytest.raises(grpc.RpcError) as caught:
                 next(call)
             assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+            assert server.wait(20) == 0
 
 
 def test_an_open_stream_does_not_hold_the_server(tmp_path):

@@ -57,8 +57,8 @@ void px_grpc_answer_error(struct px_grpc_call *call, const struct px_err *err)
     px_buf_clear(exchange->body);
     exchange->status = 200;
     exchange->content_type = px_grpc_content_type;
-    exchange->extra_headers = px_grpc_status_fields(call, err);
-    exchange->trailers = NULL;
+    exchange->extra_headers = NULL;
+    exchange->trailers = px_grpc_status_fields(call, err);
     px_http_finish(exchange);
 }
 

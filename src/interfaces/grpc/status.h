@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Private to interfaces/grpc: how a call ends. Every gRPC failure is HTTP 200 with a grpc-status and a grpc-message; an
- * error before any reply needs one block of headers only.
+ * Private to interfaces/grpc: how a call ends. Every gRPC failure is HTTP 200 with a grpc-status and a grpc-message in the
+ * trailers, which a transport joins with the headers when there is no body.
  */
 #ifndef PX_INTERFACES_GRPC_STATUS_H
 #define PX_INTERFACES_GRPC_STATUS_H

@@ -408,13 +408,9 @@ static void finish(struct px_grpc_stream *stream)
     if (stream->filling)
         put_slot_back(stream->filling);
     unlink_stream(stream);
-    const char *fields = stream->end.code == PX_OK
+    exchange->trailers = stream->end.code == PX_OK
                              ? px_grpc_ok_fields
                              : px_grpc_status_fields(&stream->call, &stream->end);
-    if (stream->has_sent || exchange->body->len > 0)
-        exchange->trailers = fields;
-    else
-        exchange->extra_headers = fields;
     px_http_finish(exchange);
 }
 
@@ -427,7 +423,6 @@ static void settle(struct px_grpc_stream *stream)
     if (stream->is_ended && !stream->first) {
         finish(stream);
     } else if (stream->call.exchange->body->len > 0 && !stream->is_silent) {
-        stream->has_sent = true;
         px_http_send(stream->call.exchange);
     }
 }

@@ -56,7 +56,7 @@ struct px_grpc_stream {
     struct px_grpc_slot *filling; /* it */
     struct px_grpc_slot *first, *last;
     size_t n_messages;
-    bool half_closed, is_linked, is_dirty, has_sent;
+    bool half_closed, is_linked, is_dirty;
     bool is_ended;     /* takes no more messages */
     bool is_silent;    /* sends no more answers */
     struct px_err end; /* why, when code is not PX_OK */

@@ -336,7 +336,8 @@ PX_TEST(errors_name_what_is_wrong)
     grpc_ask(&f, infer_path, px_buf_view(&buf));
     CHECK_INT(f.status, 5);
     CHECK_INT(f.http_status, 200);
-    CHECK(f.rest.buf.len == 0 && !f.rest.exchange.trailers);
+    CHECK(f.rest.buf.len == 0 && f.rest.exchange.trailers);
+    CHECK_STR(px_str(f.rest.exchange.content_type), "application/grpc");
     px_buf_clear(&buf);
     grpc_put_infer(&buf, "broken", "", values, shape);
     grpc_ask(&f, infer_path, px_buf_view(&buf));
