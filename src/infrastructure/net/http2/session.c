@@ -26,7 +26,7 @@
 #include <errno.h>
 
 enum {
-    ROUND_MAX = 2048,
+    ROUND_MAX = 256, /* more would fall out of the caches before they are answered */
     WINDOW_STREAM = 1 << 20,
     WINDOW_CONNECTION = 16 << 20,
     REST_MAX = PX_HTTP2_OUTPUT * 2 + (1 << 20),
