@@ -94,6 +94,20 @@ def test_scores_are_the_library_s_to_the_bit(xgboost_file, lightgbm_file):
         assert got.tobytes() == churn.predict(x).tobytes()
 
 
+def test_a_single_model_that_cannot_be_loaded_ends_the_server_with_the_reason(tmp_path):
+    broken = tmp_path / "broken.json"
+    broken.write_text('{"learner": {')
+    assert "broken.json" in fail("serve", broken, "--port", "0")
+
+
+def test_a_folder_whose_only_model_is_broken_still_serves_the_reason(tmp_path):
+    (tmp_path / "m" / "1").mkdir(parents=True)
+    (tmp_path / "m" / "1" / "model.json").write_text('{"learner": {')
+    with Server(tmp_path) as server:
+        assert re.search(r"m +1 +FAILED +\S", server.banner)
+        assert server.request("/readyz")[0] == 503
+
+
 def test_a_broken_model_is_listed_with_its_reason_and_the_others_serve(xgboost_file, tmp_path):
     broken = tmp_path / "broken.json"
     broken.write_text('{"learner": {')

@@ -366,20 +366,26 @@ static enum px_code set_name(struct opening *o, struct px_err *err)
     return px_arena_check(&p->arena, "the package", err);
 }
 
+/* Everything but the model file: what it is called, and what model.yaml says. */
+static enum px_code open_head(struct opening *o, const char *path, struct px_err *err)
+{
+    o->package = px_alloc(1, sizeof *o->package);
+    if (!o->package)
+        return px_err_set(err, PX_E_NO_MEMORY, "no memory for a package");
+    o->package->arena = px_arena(PACKAGE_MEMORY_MAX);
+    enum px_code code = find_files(o, path, err);
+    if (code == PX_OK && !o->package->bare)
+        code = read_yaml(o, err);
+    return code == PX_OK ? set_name(o, err) : code;
+}
+
 enum px_code px_package_open(const char *path, const struct px_forest_options *options,
                              struct px_package **ret, struct px_err *err)
 {
-    struct opening o = {.package = px_alloc(1, sizeof *o.package)};
-    if (!o.package)
-        return px_err_set(err, PX_E_NO_MEMORY, "no memory for a package");
+    struct opening o = {0};
     if (options)
         o.options = *options;
-    o.package->arena = px_arena(PACKAGE_MEMORY_MAX);
-    enum px_code code = find_files(&o, path, err);
-    if (code == PX_OK && !o.package->bare)
-        code = read_yaml(&o, err);
-    if (code == PX_OK)
-        code = set_name(&o, err);
+    enum px_code code = open_head(&o, path, err);
     if (code == PX_OK)
         code = read_model(&o, err);
     if (code == PX_OK)
@@ -390,6 +396,16 @@ enum px_code px_package_open(const char *path, const struct px_forest_options *o
     }
     *ret = o.package;
     return PX_OK;
+}
+
+enum px_code px_package_name(const char *path, struct px_model_name *ret, struct px_err *err)
+{
+    struct opening o = {0};
+    enum px_code code = open_head(&o, path, err);
+    if (code == PX_OK)
+        *ret = px_model_name_from_text(o.package->name);
+    px_package_close(o.package);
+    return code;
 }
 
 void px_package_close(struct px_package *package)

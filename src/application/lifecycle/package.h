@@ -27,6 +27,7 @@
 #ifndef PX_APPLICATION_LIFECYCLE_PACKAGE_H
 #define PX_APPLICATION_LIFECYCLE_PACKAGE_H
 
+#include "application/lifecycle/model_name.h"
 #include "domain/forest/forest.h"
 #include "domain/inference/signature.h"
 
@@ -58,6 +59,10 @@ struct px_package {
 PX_MUST_USE enum px_code px_package_open(const char *path, const struct px_forest_options *options,
                                          struct px_package **ret, struct px_err *err);
 void px_package_close(struct px_package *package); /* NULL is fine */
+
+/* What the package at `path` is called, without reading its model file. */
+PX_MUST_USE enum px_code px_package_name(const char *path, struct px_model_name *ret,
+                                         struct px_err *err);
 
 /* Text of model.yaml for a package that is being written. `training` is YAML of a mapping's body or empty. */
 struct px_package_description {

@@ -127,13 +127,13 @@ static void keep_sample(struct px_model *model)
 }
 
 static enum px_code load(const struct px_serving *serving, struct px_model *model,
-                         const struct px_model_source *source, struct px_err *err)
+                         const struct px_model_place *place, struct px_err *err)
 {
-    if (source->refusal) {
-        *err = *source->refusal;
+    if (place->refusal) {
+        *err = *place->refusal;
         return err->code;
     }
-    enum px_code code = px_package_open(source->path, NULL, &model->package, err);
+    enum px_code code = px_package_open(place->path, NULL, &model->package, err);
     if (code != PX_OK)
         return code;
     model->signature = &model->package->signature;
@@ -172,17 +172,16 @@ void px_model_release(struct px_model *model)
     model->sample_json = (struct px_str){0};
 }
 
-static bool set_names(struct px_model *model, const struct px_model_source *source)
+static bool set_names(struct px_model *model, const struct px_model_place *place)
 {
-    bool renamed = source->name_is_default && model->package && !model->package->bare;
-    struct px_str name = renamed ? model->package->name : source->name;
-    model->names = px_alloc(name.len + source->version.len + 1, 1);
+    struct px_str name = place->name;
+    model->names = px_alloc(name.len + place->version.len + 1, 1);
     if (!model->names)
         return false;
     memcpy(model->names, name.ptr, name.len);
-    memcpy(model->names + name.len, source->version.ptr, source->version.len);
+    memcpy(model->names + name.len, place->version.ptr, place->version.len);
     model->name = px_str_n(model->names, name.len);
-    model->version = px_str_n(model->names + name.len, source->version.len);
+    model->version = px_str_n(model->names + name.len, place->version.len);
     return true;
 }
 
@@ -199,15 +198,15 @@ static void log_model(const struct px_model *model)
                PX_LOG_T("reason", model->reason.message), PX_LOG_T("hint", model->reason.hint));
 }
 
-struct px_model *px_model_load(const struct px_serving *serving,
-                               const struct px_model_source *source)
+struct px_model *px_model_load(const struct px_serving *serving, const struct px_model_place *place)
 {
     struct px_model *model = px_alloc(1, sizeof *model);
     if (!model)
         return NULL;
     model->loaded_ns = px_clock_wall_ns();
-    bool ready = load(serving, model, source, &model->reason) == PX_OK;
-    bool named = set_names(model, source);
+    model->stands_alone = place->stands_alone;
+    bool ready = load(serving, model, place, &model->reason) == PX_OK;
+    bool named = set_names(model, place);
     model->state = ready ? PX_MODEL_READY : PX_MODEL_FAILED;
     if (!ready)
         px_model_release(model);

@@ -8,10 +8,10 @@
  *                   with one model file
  *   NAME=...        the same under another name; a folder without model.yaml then holds <version>/...
  *
- * Names that begin with '.' are passed over. A version that cannot be loaded becomes a FAILED model;
+ * Names that begin with '.' are passed over. A version that cannot be used is a place with a refusal;
  * only an argument that names nothing at all is an error.
  */
-#include "application/lifecycle/model_name.h"
+#include "application/lifecycle/package.h"
 #include "application/serving/serving_impl.h"
 
 #include "shared/alloc.h"
@@ -24,14 +24,7 @@
 
 enum { PATH_TEXT_MAX = 4096, ENTRIES_MAX = 10000 };
 
-typedef PX_VEC(struct px_model *) model_vec;
 typedef PX_VEC(char *) name_vec;
-
-/* What is being collected for one argument. */
-struct collector {
-    struct px_serving *serving;
-    model_vec models;
-};
 
 static enum px_code join(char *out, const char *folder, const char *name, struct px_err *err)
 {
@@ -52,17 +45,32 @@ static enum px_code no_memory(struct px_err *err)
     return px_err_set(err, PX_E_NO_MEMORY, "no memory for another model");
 }
 
-static enum px_code load_one(struct collector *c, const struct px_model_source *source,
-                             struct px_err *err)
+/* Keeps a place; its texts are copied. */
+static enum px_code add_place(struct px_model_places *places, const struct px_model_place *place,
+                              struct px_err *err)
 {
-    struct px_model *model = px_model_load(c->serving, source);
-    struct px_model **slot = model ? px_vec_push(&c->models) : NULL;
-    if (!slot) {
-        px_model_unload(model);
+    struct px_model_place *slot = px_vec_push(&places->list);
+    if (!slot)
         return no_memory(err);
+    *slot = (struct px_model_place){
+        .name = px_arena_str(&places->arena, place->name),
+        .version = px_arena_str(&places->arena, place->version),
+        .path = px_arena_cstr(&places->arena, px_str(place->path)),
+        .stands_alone = place->stands_alone,
+    };
+    if (place->refusal) {
+        struct px_err *copy = px_arena_alloc(&places->arena, 1, sizeof *copy);
+        if (copy)
+            *copy = *place->refusal;
+        slot->refusal = copy;
     }
-    *slot = model;
-    return PX_OK;
+    return px_arena_check(&places->arena, "the list of models", err);
+}
+
+void px_model_places_deinit(struct px_model_places *places)
+{
+    px_vec_free(&places->list);
+    px_arena_deinit(&places->arena);
 }
 
 static int compare_names(const void *a, const void *b)
@@ -129,41 +137,53 @@ static enum px_code only_file(const char *folder, char *path, struct px_err *err
     return code;
 }
 
-/* A folder that cannot be used becomes a FAILED version with the reason why. */
-static enum px_code load_version(struct collector *c, struct px_str name, const char *version,
-                                 const char *folder, struct px_err *err)
+static enum px_code add_version(struct px_model_places *places, struct px_str name,
+                                const char *version, const char *folder, struct px_err *err)
 {
     char path[PATH_TEXT_MAX];
     struct px_err reason;
     struct px_model_name valid = px_model_name_from_text(px_str(version));
-    struct px_model_source source = {.name = name, .version = px_str(valid.text), .path = folder};
+    struct px_model_place place = {.name = name, .version = px_str(valid.text), .path = folder};
     if (has_model_yaml(folder))
-        return load_one(c, &source, err);
+        return add_place(places, &place, err);
     if (only_file(folder, path, &reason) == PX_OK)
-        source.path = path;
+        place.path = path;
     else
-        source.refusal = &reason;
-    return load_one(c, &source, err);
+        place.refusal = &reason;
+    return add_place(places, &place, err);
 }
 
-/* A package or file that stands alone: version 1, and named after its path unless a name is given. */
-static enum px_code load_single(struct collector *c, struct px_str name, const char *path,
-                                struct px_err *err)
+/*
+ * A package or file that stands alone: version 1, and called what it calls itself unless a name is given. One that
+ * cannot be read is named after its path.
+ */
+static enum px_code add_single(struct px_model_places *places, struct px_str name, const char *path,
+                               struct px_err *err)
 {
     bool is_file = px_file_kind(path) == PX_FILE_REGULAR;
-    struct px_model_name fallback = px_model_name_from_path(path, is_file);
-    struct px_model_source source = {
-        .name = name.len ? name : px_str(fallback.text),
-        .name_is_default = name.len == 0,
+    struct px_model_name own;
+    if (name.len == 0 && px_package_name(path, &own, NULL) != PX_OK)
+        own = px_model_name_from_path(path, is_file);
+    struct px_model_place place = {
+        .name = name.len ? name : px_str(own.text),
         .version = PX_STR("1"),
         .path = path,
     };
-    return load_one(c, &source, err);
+    return add_place(places, &place, err);
+}
+
+static enum px_code add_alone(struct px_model_places *places, struct px_str name, const char *path,
+                              struct px_err *err)
+{
+    enum px_code code = add_single(places, name, path, err);
+    if (code == PX_OK)
+        places->list.items[places->list.len - 1].stands_alone = true;
+    return code;
 }
 
 /* Every version folder of one model. */
-static enum px_code load_versions(struct collector *c, struct px_str name, const char *folder,
-                                  struct px_err *err)
+static enum px_code add_versions(struct px_model_places *places, struct px_str name,
+                                 const char *folder, struct px_err *err)
 {
     name_vec versions = {0};
     enum px_code code = list_folder(folder, PX_FILE_FOLDER, &versions, err);
@@ -171,14 +191,15 @@ static enum px_code load_versions(struct collector *c, struct px_str name, const
         char path[PATH_TEXT_MAX];
         code = join(path, folder, versions.items[i], err);
         if (code == PX_OK)
-            code = load_version(c, name, versions.items[i], path, err);
+            code = add_version(places, name, versions.items[i], path, err);
     }
     free_names(&versions);
     return code;
 }
 
 /* Every model of a repository: packages directly in it, and <model>/<version>/. */
-static enum px_code load_repository(struct collector *c, const char *folder, struct px_err *err)
+static enum px_code add_repository(struct px_model_places *places, const char *folder,
+                                   struct px_err *err)
 {
     name_vec models = {0};
     enum px_code code = list_folder(folder, PX_FILE_FOLDER, &models, err);
@@ -188,27 +209,28 @@ static enum px_code load_repository(struct collector *c, const char *folder, str
         if (code != PX_OK)
             break;
         struct px_model_name name = px_model_name_from_text(px_str(models.items[i]));
-        code = has_model_yaml(path) ? load_single(c, (struct px_str){0}, path, err)
-                                    : load_versions(c, px_str(name.text), path, err);
+        code = has_model_yaml(path) ? add_single(places, (struct px_str){0}, path, err)
+                                    : add_versions(places, px_str(name.text), path, err);
     }
     free_names(&models);
     return code;
 }
 
-static enum px_code load_folder(struct collector *c, struct px_str name, const char *path,
-                                struct px_err *err)
+static enum px_code add_folder(struct px_model_places *places, struct px_str name, const char *path,
+                               struct px_err *err)
 {
+    size_t n_before = places->list.len;
     if (has_model_yaml(path))
-        return load_single(c, name, path, err);
+        return add_alone(places, name, path, err);
     enum px_code code =
-        name.len ? load_versions(c, name, path, err) : load_repository(c, path, err);
-    if (code != PX_OK || c->models.len > 0)
+        name.len ? add_versions(places, name, path, err) : add_repository(places, path, err);
+    if (code != PX_OK || places->list.len > n_before)
         return code;
     px_err_set(err, PX_E_NOT_FOUND, "no model found in folder %s", path);
     return px_err_hint(err, "expected model.yaml (a package), or <model>/<version>/ folders");
 }
 
-static enum px_code load_argument(struct collector *c, const char *argument, struct px_err *err)
+enum px_code px_model_scan(const char *argument, struct px_model_places *places, struct px_err *err)
 {
     /* NAME=PATH, unless the whole argument is a path that happens to contain '='. */
     const char *equals = strchr(argument, '=');
@@ -225,9 +247,9 @@ static enum px_code load_argument(struct collector *c, const char *argument, str
     }
     switch (px_file_kind(path)) {
     case PX_FILE_REGULAR:
-        return load_single(c, name, path, err);
+        return add_alone(places, name, path, err);
     case PX_FILE_FOLDER:
-        return load_folder(c, name, path, err);
+        return add_folder(places, name, path, err);
     case PX_FILE_ABSENT:
         (void)px_file_fail_absent(path, err);
         return px_err_hint(err, "expected MODEL, NAME=MODEL or a folder");
@@ -235,18 +257,4 @@ static enum px_code load_argument(struct collector *c, const char *argument, str
         break;
     }
     return px_err_set(err, PX_E_INVALID, "expected a file or folder, got something else: %s", path);
-}
-
-enum px_code px_serving_add(struct px_serving *serving, const char *argument, struct px_err *err)
-{
-    struct collector collector = {.serving = serving};
-    enum px_code code = load_argument(&collector, argument, err);
-    if (code == PX_OK) {
-        code = px_serving_publish(serving, collector.models.items, collector.models.len, err);
-    } else {
-        for (size_t i = 0; i < collector.models.len; i++)
-            px_model_unload(collector.models.items[i]);
-    }
-    px_vec_free(&collector.models);
-    return code;
 }

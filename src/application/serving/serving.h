@@ -4,12 +4,14 @@
  *
  * Concepts
  * - A model version is READY or FAILED (with a reason); a bad one never stops the others.
- * - The set of models is an immutable snapshot behind an atomic pointer; loops read it without a lock.
+ * - The set of models is an immutable snapshot behind an atomic pointer; loops read it without a lock. While the
+ *   server answers it changes by application/serving/repository.h, and what a loop found in it is valid until the end
+ *   of that loop's wake-up.
  * - Each loop has a wave (calls parked until the end of its wake-up), scratch memory for engines, and a
  *   metric shard per model.
  *
- * Threads: create, load and destroy on the control thread; open/submit/wave on the loop named in the call;
- * the read-only functions anywhere.
+ * Threads: create, add and destroy on main, while no loop runs; open/submit/wave on the loop named in the call; those
+ * that return models or a set of them on a loop, or on main before px_serving_manage; the rest anywhere.
  */
 #ifndef PX_APPLICATION_SERVING_SERVING_H
 #define PX_APPLICATION_SERVING_SERVING_H
@@ -34,6 +36,7 @@ enum px_model_state { PX_MODEL_READY = 1, PX_MODEL_FAILED };
 struct px_model {
     struct px_str name, version;
     enum px_model_state state;
+    bool stands_alone;          /* an argument of its own, not found in a folder of models */
     struct px_err reason;       /* when FAILED */
     struct px_package *package; /* NULL when FAILED */
     const struct px_signature *signature;

@@ -27,16 +27,18 @@ struct px_lane {
 struct px_serving_loop {
     struct px_lane *busy; /* lanes with parked calls */
     size_t wave_bytes;    /* rows decoded since the last wave */
+    uint64_t waves;       /* so far */
     struct px_loop_metrics metrics;
 } __attribute__((aligned(PX_CACHE_LINE)));
 
-/* The snapshot that loops read. */
+/* The snapshot that loops read (snapshot.c). */
 struct px_snapshot {
     struct px_model_set set;
-    struct px_model **models;  /* what set.models points to */
-    struct px_map first_of;    /* model name -> index of its first version */
-    struct px_snapshot *older; /* kept until the end, as loops may still read them */
+    struct px_model **models; /* what set.models points to */
+    struct px_map first_of;   /* model name -> index of its first version */
 };
+
+struct px_repository;
 
 struct px_serving {
     struct px_serving_limits limits;
@@ -46,7 +48,30 @@ struct px_serving {
     _Atomic bool draining;
     _Atomic(struct px_snapshot *) snapshot;
     struct px_serving_loop *loops; /* [n_loops] */
+    PX_VEC(char *) arguments;      /* of px_serving_add; unchanged once the repository runs */
+    _Atomic(struct px_repository *) repository; /* NULL until px_serving_manage */
 };
+
+struct px_snapshot *px_snapshot_current(struct px_serving *serving);
+void px_snapshot_free(struct px_snapshot *snapshot); /* not its models; NULL is fine */
+
+/* What a new snapshot has beside, and instead of, what the current one has. */
+struct px_snapshot_change {
+    struct px_model *const *added;
+    size_t n_added;
+    struct px_model *const *removed;
+    size_t n_removed;
+};
+
+/* Builds the next snapshot; the models stay the caller's when it fails. */
+PX_MUST_USE enum px_code px_snapshot_build(struct px_serving *serving,
+                                           const struct px_snapshot_change *change,
+                                           struct px_snapshot **ret, struct px_err *err);
+/* Publishes it and returns the one before, which loops may still be reading. One writer at a time. */
+struct px_snapshot *px_snapshot_swap(struct px_serving *serving, struct px_snapshot *snapshot);
+
+/* Versions that are whole numbers sort by value and before all others. */
+int px_compare_versions(struct px_str a, struct px_str b);
 
 /* A stage of the pipeline: PX_OK passes on, anything else answers the call with that error. */
 typedef enum px_code px_stage_fn(struct px_serving *serving, struct px_call *call);
@@ -85,21 +110,37 @@ void px_observe_batch(const struct px_model *model, unsigned loop, size_t n_rows
                       const struct px_batch_times *times);
 void px_observe_failure(struct px_serving *serving, const struct px_call *call);
 
-/* What to load, and under which name. */
-struct px_model_source {
-    struct px_str name;
-    bool name_is_default; /* a name in model.yaml goes before `name` */
-    struct px_str version;
+/* What could be loaded, and under which name (model_source.c). */
+struct px_model_place {
+    struct px_str name, version;
     const char *path;
-    const struct px_err *refusal; /* not NULL: the version is FAILED for this reason */
+    bool stands_alone;            /* an argument of its own, not found in a folder of models */
+    const struct px_err *refusal; /* not NULL: the version cannot be used, for this reason */
 };
+
+struct px_model_places {
+    struct px_arena arena; /* of texts and refusals */
+    PX_VEC(struct px_model_place) list;
+};
+
+enum { PX_MODEL_PLACES_BYTES_MAX = 64 << 20 };
+
+static inline struct px_model_places px_model_places(void)
+{
+    return (struct px_model_places){.arena = px_arena(PX_MODEL_PLACES_BYTES_MAX)};
+}
+void px_model_places_deinit(struct px_model_places *places);
+
+/* Appends what one argument of `phoenix serve` names, without loading anything. */
+PX_MUST_USE enum px_code px_model_scan(const char *argument, struct px_model_places *places,
+                                       struct px_err *err);
 
 /*
  * Loads one model version (model_load.c). NULL only when memory is short: one that cannot be loaded is
  * FAILED and says why.
  */
 struct px_model *px_model_load(const struct px_serving *serving,
-                               const struct px_model_source *source);
+                               const struct px_model_place *place);
 /* Reserves counters and lanes for a model whose engine is set. */
 PX_MUST_USE enum px_code px_model_reserve(const struct px_serving *serving, struct px_model *model,
                                           struct px_err *err);
@@ -112,7 +153,10 @@ void px_model_unload(struct px_model *model); /* NULL is fine */
 /* An example instance as JSON with the model's real feature names (model_sample.c). */
 void px_model_sample(const struct px_package *package, struct px_buf *json);
 
-/* Adds loaded models to a new snapshot and publishes it; takes them, also on failure. */
+/*
+ * Adds loaded models to a new snapshot and publishes it; takes them, also on failure. Only before the loops run: the
+ * snapshot before is freed.
+ */
 PX_MUST_USE enum px_code px_serving_publish(struct px_serving *serving,
                                             struct px_model *const *added, size_t n,
                                             struct px_err *err);

@@ -108,6 +108,20 @@ static enum px_code load_models(struct px_cli *cli, const struct px_config *conf
     return code;
 }
 
+/*
+ * A server whose only model was named by the only argument has nothing to do without it; of several, or of a
+ * folder's, one that fails leaves the others.
+ */
+static enum px_code refuse_lone_failure(struct px_serving *serving, struct px_err *err)
+{
+    const struct px_model_set *set = px_serving_models(serving);
+    const struct px_model *model = set->n_models == 1 ? set->models[0] : NULL;
+    if (!model || model->state == PX_MODEL_READY || !model->stands_alone)
+        return PX_OK;
+    *err = model->reason;
+    return err->code;
+}
+
 static void print_model(FILE *out, const struct px_model *model)
 {
     char reason[512];
@@ -205,6 +219,8 @@ static int run(struct px_cli *cli)
         configure_log(&config);
         code = load_models(cli, &config, &serving, &err);
     }
+    if (code == PX_OK)
+        code = refuse_lone_failure(serving, &err);
     if (code == PX_OK) {
         struct announcement announcement = {cli->out, serving};
         code = cli->services->serve(&config, serving, announce, &announcement, &err);
@@ -235,7 +251,9 @@ const struct px_verb px_verb_serve = {
     .details =
         "MODEL is a package folder (model.yaml) or a bare model file: XGBoost JSON or UBJSON,\n"
         "LightGBM text, CatBoost JSON, ONNX. DIR holds models as <model>/<version>/file. A model\n"
-        "that cannot be loaded is listed as failed with its reason; the others serve.\n"
+        "that cannot be loaded is listed as failed with its reason, and the others serve; a "
+        "single\n"
+        "MODEL that cannot be loaded ends the server with its reason.\n"
         "\n"
         "Examples:\n"
         "  phoenix serve model.json\n"

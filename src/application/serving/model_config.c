@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "application/serving/model_config.h"
+
+#include "shared/json.h"
+
+#include <stdio.h>
+
+enum { GROUP_NAME_MAX = 160, CONFIG_MEMORY_MAX = 1 << 20 };
+
+static const struct {
+    enum px_datatype type;
+    unsigned number;
+    const char *name;
+} config_types[] = {
+    {PX_TYPE_BOOL, 1, "TYPE_BOOL"},     {PX_TYPE_UINT8, 2, "TYPE_UINT8"},
+    {PX_TYPE_UINT16, 3, "TYPE_UINT16"}, {PX_TYPE_UINT32, 4, "TYPE_UINT32"},
+    {PX_TYPE_UINT64, 5, "TYPE_UINT64"}, {PX_TYPE_INT8, 6, "TYPE_INT8"},
+    {PX_TYPE_INT16, 7, "TYPE_INT16"},   {PX_TYPE_INT32, 8, "TYPE_INT32"},
+    {PX_TYPE_INT64, 9, "TYPE_INT64"},   {PX_TYPE_FP16, 10, "TYPE_FP16"},
+    {PX_TYPE_FP32, 11, "TYPE_FP32"},    {PX_TYPE_FP64, 12, "TYPE_FP64"},
+    {PX_TYPE_BYTES, 13, "TYPE_STRING"}, {PX_TYPE_BF16, 14, "TYPE_BF16"},
+};
+
+static size_t find_type(enum px_datatype type)
+{
+    size_t i = 0;
+    while (config_types[i].type != type) {
+        i++;
+        PX_ASSERT(i < PX_ARRAY_LEN(config_types));
+    }
+    return i;
+}
+
+const char *px_config_type_name(enum px_datatype type)
+{
+    return config_types[find_type(type)].name;
+}
+
+unsigned px_config_type_number(enum px_datatype type)
+{
+    return config_types[find_type(type)].number;
+}
+
+/* ---- what the model is ---- */
+
+static bool takes_text(const struct px_feature *feature)
+{
+    return feature->kind == PX_FEATURE_DATETIME ||
+           (feature->kind == PX_FEATURE_CATEGORY && feature->n_categories > 0);
+}
+
+bool px_model_is_by_columns(const struct px_signature *signature)
+{
+    for (size_t i = 0; i < signature->n_features; i++) {
+        if (takes_text(&signature->features[i]))
+            return true;
+    }
+    return false;
+}
+
+static enum px_datatype column_type(const struct px_feature *feature, enum px_datatype number)
+{
+    if (takes_text(feature))
+        return PX_TYPE_BYTES;
+    if (feature->kind == PX_FEATURE_BOOLEAN)
+        return PX_TYPE_BOOL;
+    return feature->kind == PX_FEATURE_CATEGORY ? PX_TYPE_INT64 : number;
+}
+
+static void describe_inputs(const struct px_model *model, struct px_model_tensor *inputs, size_t n)
+{
+    const struct px_signature *signature = model->signature;
+    enum px_datatype number = model->engine->feature_type;
+    if (!px_model_is_by_columns(signature)) {
+        inputs[0] = (struct px_model_tensor){.name = PX_STR(PX_MODEL_INPUT_NAME),
+                                             .type = number,
+                                             .n_columns = signature->n_features};
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        inputs[i] = (struct px_model_tensor){
+            .name = signature->features[i].name,
+            .type = column_type(&signature->features[i], number),
+            .n_columns = 1,
+            .optional = true,
+        };
+}
+
+enum px_code px_model_config(const struct px_model *model, const struct px_serving_limits *limits,
+                             struct px_arena *arena, struct px_model_config *ret,
+                             struct px_err *err)
+{
+    const struct px_signature *signature = model->signature;
+    size_t n_inputs = px_model_is_by_columns(signature) ? signature->n_features : 1;
+    struct px_model_tensor *inputs = px_arena_alloc(arena, n_inputs, sizeof *inputs);
+    struct px_model_tensor *output = px_arena_alloc(arena, 1, sizeof *output);
+    char group[GROUP_NAME_MAX];
+    snprintf(group, sizeof group, "%.*s_0", PX_STR_ARG(model->name));
+    struct px_str group_name = px_arena_str(arena, px_str(group));
+    if (!inputs || !output || !group_name.ptr)
+        return px_arena_check(arena, "the configuration", err);
+    describe_inputs(model, inputs, n_inputs);
+    *output = (struct px_model_tensor){.name = signature->output_name,
+                                       .type = model->engine->score_type,
+                                       .n_columns = model->engine->n_outputs};
+    size_t rows = limits->request_rows_max;
+    *ret = (struct px_model_config){
+        .name = model->name,
+        .platform = px_forest_format_name(model->forest->format),
+        .backend = px_engine_name(model->engine),
+        .max_batch_size = rows < INT32_MAX ? (int32_t)rows : INT32_MAX,
+        .inputs = inputs,
+        .outputs = output,
+        .n_inputs = n_inputs,
+        .n_outputs = 1,
+        .instance_group = group_name,
+        .n_instances = model->n_lanes,
+    };
+    return PX_OK;
+}
+
+/* ---- what a client thinks that it is ---- */
+
+/* One check on its way. A contradiction goes to `err` at once; what is no JSON sticks to `json`. */
+struct check {
+    struct px_json json;
+    const struct px_model_config *config;
+    struct px_err *err;
+    enum px_code code;
+};
+
+static void refuse(struct check *c, enum px_code code, const char *field, struct px_str got)
+{
+    if (c->code == PX_OK)
+        c->code =
+            px_err_set(c->err, code, "field '%s': %.*s %s", field, PX_STR_ARG(got),
+                       code == PX_E_UNSUPPORTED ? "is not supported" : "is not what the model has");
+}
+
+/* A text that must be empty or one of `a`, `b` (NULL: no second). */
+static void expect_text(struct check *c, const char *field, struct px_str a, const char *b)
+{
+    struct px_str got = px_json_str(&c->json);
+    if (got.len && !px_str_eq(got, a) && !(b && px_str_is(got, b)))
+        refuse(c, PX_E_INVALID, field, got);
+}
+
+/* null, false, 0, "", [] and {} say nothing in proto3's JSON; anything else asks for something. */
+static bool says_nothing(struct px_str raw)
+{
+    static const char *const nothing[] = {"null", "false", "0", "\"\"", "[]", "{}", "\"0\""};
+    for (size_t i = 0; i < PX_ARRAY_LEN(nothing); i++) {
+        if (px_str_is(raw, nothing[i]))
+            return true;
+    }
+    return false;
+}
+
+static void expect_nothing(struct check *c, struct px_str field)
+{
+    char name[80];
+    struct px_str raw = px_json_raw(&c->json);
+    snprintf(name, sizeof name, "%.*s", PX_STR_ARG(field));
+    if (!px_json_failed(&c->json) && !says_nothing(raw))
+        refuse(c, PX_E_UNSUPPORTED, name, raw);
+}
+
+/* An integer, which proto3's JSON may also write as text. */
+static int64_t read_integer(struct check *c)
+{
+    int64_t number = 0;
+    if (px_json_peek(&c->json) != PX_JSON_STRING)
+        return px_json_i64(&c->json);
+    struct px_str text = px_json_str(&c->json);
+    if (!px_str_to_i64(text, &number))
+        px_json_fail(&c->json, "expected an integer, got '%.*s'", PX_STR_ARG(text));
+    return number;
+}
+
+/* Fewer rows than this server takes at once are fine: it takes those too. */
+static void check_batch_size(struct check *c)
+{
+    char text[32];
+    int64_t n = read_integer(c);
+    if (n >= 1 && n <= c->config->max_batch_size)
+        return;
+    snprintf(text, sizeof text, "%lld", (long long)n);
+    refuse(c, PX_E_INVALID, "max_batch_size", px_str(text));
+}
+
+/* ---- tensors ---- */
+
+struct tensor_text {
+    struct px_str name, type;
+    int64_t columns; /* the product of dims */
+};
+
+static int64_t read_dims(struct check *c)
+{
+    int64_t product = 1;
+    px_json_enter_array(&c->json);
+    while (px_json_next_element(&c->json)) {
+        int64_t dim = read_integer(c);
+        if (dim < -1 || dim > 1 << 30 || product > 1 << 30)
+            px_json_fail(&c->json, "expected a dimension, got %lld", (long long)dim);
+        product = dim == -1 || product == -1 ? -1 : product * dim;
+    }
+    return product;
+}
+
+static void read_tensor(struct check *c, struct tensor_text *t)
+{
+    struct px_str key;
+    *t = (struct tensor_text){.columns = 1};
+    px_json_enter_object(&c->json);
+    while (px_json_next_key(&c->json, &key)) {
+        if (px_str_is(key, "name"))
+            t->name = px_json_str(&c->json);
+        else if (px_str_is(key, "data_type"))
+            t->type = px_json_str(&c->json);
+        else if (px_str_is(key, "dims"))
+            t->columns = read_dims(c);
+        else if (px_str_is(key, "format"))
+            expect_text(c, "format", (struct px_str)PX_STR("FORMAT_NONE"), NULL);
+        else if (px_str_is(key, "optional"))
+            (void)px_json_bool(&c->json);
+        else
+            expect_nothing(c, key);
+    }
+}
+
+static void check_tensor(struct check *c, const char *field, const struct px_model_tensor *tensors,
+                         size_t n)
+{
+    struct tensor_text t;
+    read_tensor(c, &t);
+    for (size_t i = 0; i < n; i++) {
+        const struct px_model_tensor *tensor = &tensors[i];
+        if (!px_str_eq(tensor->name, t.name))
+            continue;
+        if (!px_str_is(t.type, px_config_type_name(tensor->type)))
+            refuse(c, PX_E_INVALID, "data_type", t.type);
+        if (t.columns != -1 && (uint64_t)t.columns != tensor->n_columns)
+            refuse(c, PX_E_INVALID, "dims", t.name);
+        return;
+    }
+    if (!px_json_failed(&c->json))
+        refuse(c, PX_E_INVALID, field, t.name);
+}
+
+static void check_tensors(struct check *c, const char *field, const struct px_model_tensor *tensors,
+                          size_t n)
+{
+    px_json_enter_array(&c->json);
+    while (px_json_next_element(&c->json))
+        check_tensor(c, field, tensors, n);
+}
+
+/* ---- scheduling ---- */
+
+static void check_group(struct check *c)
+{
+    struct px_str key;
+    px_json_enter_object(&c->json);
+    while (px_json_next_key(&c->json, &key)) {
+        if (px_str_is(key, "name")) {
+            (void)px_json_str(&c->json);
+        } else if (px_str_is(key, "kind")) {
+            expect_text(c, "kind", (struct px_str)PX_STR("KIND_CPU"), "KIND_AUTO");
+        } else if (px_str_is(key, "count")) {
+            int64_t n = read_integer(c);
+            if (n != 1 && n != (int64_t)c->config->n_instances)
+                refuse(c, PX_E_UNSUPPORTED, "count", px_str("another number of instances"));
+        } else {
+            expect_nothing(c, key);
+        }
+    }
+}
+
+static void check_groups(struct check *c)
+{
+    px_json_enter_array(&c->json);
+    while (px_json_next_element(&c->json))
+        check_group(c);
+}
+
+/* Every version serves: "latest" and "specific" would be ignored. */
+static void check_policy(struct check *c)
+{
+    struct px_str key;
+    px_json_enter_object(&c->json);
+    while (px_json_next_key(&c->json, &key)) {
+        struct px_str raw = px_json_raw(&c->json);
+        if (!px_str_is(key, "all") && !px_json_failed(&c->json))
+            refuse(c, PX_E_UNSUPPORTED, "version_policy", raw);
+    }
+}
+
+/* Waves keep the order and add no delay; priorities and queues of a size are not theirs. */
+static void check_batching(struct check *c)
+{
+    struct px_str key;
+    px_json_enter_object(&c->json);
+    while (px_json_next_key(&c->json, &key)) {
+        if (px_str_is(key, "preserve_ordering"))
+            (void)px_json_bool(&c->json);
+        else
+            expect_nothing(c, key);
+    }
+}
+
+static void check_field(struct check *c, struct px_str key)
+{
+    const struct px_model_config *config = c->config;
+    if (px_str_is(key, "name"))
+        expect_text(c, "name", config->name, NULL);
+    else if (px_str_is(key, "platform"))
+        expect_text(c, "platform", px_str(config->platform), NULL);
+    else if (px_str_is(key, "backend"))
+        expect_text(c, "backend", px_str(config->backend), NULL);
+    else if (px_str_is(key, "max_batch_size"))
+        check_batch_size(c);
+    else if (px_str_is(key, "input"))
+        check_tensors(c, "input", config->inputs, config->n_inputs);
+    else if (px_str_is(key, "output"))
+        check_tensors(c, "output", config->outputs, config->n_outputs);
+    else if (px_str_is(key, "instance_group"))
+        check_groups(c);
+    else if (px_str_is(key, "version_policy"))
+        check_policy(c);
+    else if (px_str_is(key, "dynamic_batching"))
+        check_batching(c);
+    else
+        expect_nothing(c, key);
+}
+
+static enum px_code check_all(struct check *c)
+{
+    struct px_str key;
+    px_json_enter_object(&c->json);
+    while (px_json_next_key(&c->json, &key))
+        check_field(c, key);
+    enum px_code code = px_json_finish(&c->json, c->code == PX_OK ? c->err : NULL);
+    return c->code != PX_OK ? c->code : code;
+}
+
+enum px_code px_model_config_check(struct px_str json, const struct px_model *model,
+                                   const struct px_serving_limits *limits, struct px_err *err)
+{
+    struct px_model_config config;
+    struct px_arena arena = px_arena(CONFIG_MEMORY_MAX + json.len * 2);
+    enum px_code code = px_model_config(model, limits, &arena, &config, err);
+    if (code == PX_OK) {
+        struct check c = {.config = &config, .err = err};
+        px_json_init(&c.json, json, &arena, 0);
+        code = check_all(&c);
+    }
+    px_arena_deinit(&arena);
+    return code;
+}

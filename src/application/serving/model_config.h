@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The configuration of a model in the terms of Triton's ModelConfig, for every dialect, and the check of one that a
+ * client sends.
+ *
+ * Phoenix takes what a model is from its files, so a configuration says nothing that could be otherwise. A client
+ * may send one with a load: every field must agree with what the model is and does; a field that asks for something
+ * else is refused by its name, never ignored.
+ *
+ * Ownership: results point into the model, and are valid as long as it is, and into the arena. Threads: any.
+ */
+#ifndef PX_APPLICATION_SERVING_MODEL_CONFIG_H
+#define PX_APPLICATION_SERVING_MODEL_CONFIG_H
+
+#include "application/serving/serving.h"
+
+/* One tensor of a model's signature: [-1, n_columns]. */
+struct px_model_tensor {
+    struct px_str name;
+    enum px_datatype type;
+    size_t n_columns;
+    bool optional; /* absent means missing */
+};
+
+/* "TYPE_FP32" and its number in the enum DataType of model_config.proto; BYTES is TYPE_STRING. */
+const char *px_config_type_name(enum px_datatype type);
+unsigned px_config_type_number(enum px_datatype type);
+
+struct px_model_config {
+    struct px_str name;
+    const char *platform; /* the file's format */
+    const char *backend;  /* the engine */
+    int32_t max_batch_size;
+    const struct px_model_tensor *inputs, *outputs;
+    size_t n_inputs, n_outputs;
+    struct px_str instance_group; /* the name of its one group, KIND_CPU, one instance per loop */
+    unsigned n_instances;
+    /* and: every version serves (version_policy all), batches by waves (dynamic_batching without delay) */
+};
+
+PX_MUST_USE enum px_code px_model_config(const struct px_model *model,
+                                         const struct px_serving_limits *limits,
+                                         struct px_arena *arena, struct px_model_config *ret,
+                                         struct px_err *err);
+
+/* The name that a whole-matrix input is advertised under. */
+#define PX_MODEL_INPUT_NAME "input"
+
+/* Is the model advertised with one tensor per feature? So it is when a feature takes names or dates. */
+bool px_model_is_by_columns(const struct px_signature *signature);
+
+/*
+ * Does the ModelConfig `json` agree with the model? PX_E_INVALID for what contradicts it or is no configuration,
+ * PX_E_UNSUPPORTED, with the field's name, for what cannot be done.
+ */
+PX_MUST_USE enum px_code px_model_config_check(struct px_str json, const struct px_model *model,
+                                               const struct px_serving_limits *limits,
+                                               struct px_err *err);
+
+#endif

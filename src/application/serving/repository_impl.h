@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Private to application/serving: the repository's parts. */
+#ifndef PX_APPLICATION_SERVING_REPOSITORY_IMPL_H
+#define PX_APPLICATION_SERVING_REPOSITORY_IMPL_H
+
+#include "application/lifecycle/model_name.h"
+#include "application/serving/repository.h"
+#include "application/serving/serving_impl.h"
+
+#include <pthread.h>
+#include <semaphore.h>
+
+enum { PX_REPOSITORY_FAILURES_MAX = 1024 }; /* remembered */
+
+/* Why the last load of a version failed, while an older one of the same number serves on. */
+struct px_load_failure {
+    char *name, *version; /* one allocation, at `name` */
+    struct px_err reason;
+};
+
+/* What a swap took out of the snapshot, and the tasks that tell when no loop uses it any more (reclaim.c). */
+struct px_grave;
+
+struct px_repository {
+    struct px_serving *serving;
+    struct px_loops loops;
+    bool may_load;
+    struct px_control *loader, *lister;
+
+    /*
+     * Of the snapshot as the lister sees it, the work in progress and the failures. Held for moments; loops never
+     * take it.
+     */
+    pthread_mutex_t mutex;
+    char busy[PX_MODEL_NAME_MAX]; /* the name that is being loaded or unloaded */
+    size_t busy_len;
+    enum px_repository_action busy_with; /* 0 when none is */
+    PX_VEC(struct px_load_failure) failures;
+
+    struct px_repository_counts counts; /* the loader is the one writer */
+
+    _Atomic bool stopping;
+    sem_t passed;            /* once for each loop that a grave has seen pass */
+    struct px_grave *graves; /* that the stop kept from being closed */
+};
+
+/* NULL before px_serving_manage. */
+struct px_repository *px_repository_of(struct px_serving *serving);
+/* After px_serving_unmanage and the loops' end. */
+void px_repository_destroy(struct px_serving *serving);
+
+/* Sends the request with its answer back to its loop; it is not the caller's any more. */
+void px_repository_answer(struct px_repository *r, struct px_repository_request *request);
+
+/* The jobs; each answers its request. */
+void px_repository_load(struct px_repository *r, struct px_repository_request *request);
+void px_repository_unload(struct px_repository *r, struct px_repository_request *request);
+void px_repository_index(struct px_repository *r, struct px_repository_request *request);
+
+/* Remembers, or forgets with `reason` NULL, why a version could not be loaded. Call it with the mutex held. */
+void px_repository_note_failure(struct px_repository *r, const struct px_model *model,
+                                const struct px_err *reason);
+/* The reason, or NULL. Call it with the mutex held. */
+const struct px_err *px_repository_failure(const struct px_repository *r, struct px_str name,
+                                           struct px_str version);
+
+/*
+ * A snapshot that was replaced, and models that it alone held: freed by px_grave_close once every loop has passed.
+ * Opened before the swap, so that nothing can fail after it. `models` has room for `n` entries.
+ */
+struct px_grave {
+    struct px_repository *repository;
+    struct px_grave *next;
+    struct px_snapshot *snapshot;
+    struct px_model **models;
+    size_t n_models;
+    struct px_grave_task *tasks; /* [n_loops] */
+};
+
+PX_MUST_USE enum px_code px_grave_open(struct px_repository *r, size_t n_models,
+                                       struct px_grave **ret, struct px_err *err);
+/* Waits until every loop has finished what it may have parked, and frees. Not on a loop. */
+void px_grave_close(struct px_grave *grave);
+void px_grave_free(struct px_grave *grave); /* at once; NULL is fine */
+
+/*
+ * Writes the files of a request into a private folder <folder>/<name>/<version>/... and names it (model_files.c). The
+ * caller removes it, also after a failure.
+ */
+struct px_model_folder {
+    char path[128]; /* empty when there is none */
+};
+PX_MUST_USE enum px_code px_model_folder_write(const struct px_repository_request *request,
+                                               struct px_model_folder *ret, struct px_err *err);
+void px_model_folder_remove(const struct px_model_folder *folder);
+
+#endif

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Loading and unloading: the jobs of the loader.
+ *
+ *   load     find the model's versions -> load each -> check the configuration -> plan -> swap -> answer -> reclaim
+ *   unload   find what serves                                               -> plan -> swap -> answer -> reclaim
+ *
+ * Invariants
+ * 1. Everything that can fail is done before the swap; after it only memory is given back.
+ * 2. A version that serves is taken out only for one that is READY: by its successor, or, when its folder is gone, once
+ *    another version of this load is.
+ * 3. A load with a version that failed is answered with that failure, whatever else it brought.
+ */
+#include "application/serving/model_config.h"
+#include "application/serving/repository_impl.h"
+
+#include "shared/alloc.h"
+#include "shared/clock.h"
+#include "shared/log.h"
+
+#include <stdio.h>
+
+typedef PX_VEC(struct px_model *) model_vec;
+
+/* One load on its way. */
+struct loading {
+    struct px_repository *r;
+    struct px_repository_request *request;
+    struct px_model_folder folder;
+    struct px_model_places places;
+    model_vec loaded; /* not yet in a snapshot */
+    model_vec added, removed;
+    bool has_ready;
+    struct px_err failure; /* of the first version that failed */
+};
+
+static void set_busy(struct px_repository *r, struct px_str name, enum px_repository_action action)
+{
+    pthread_mutex_lock(&r->mutex);
+    r->busy_len = name.len;
+    memcpy(r->busy, name.ptr, name.len); /* a valid name fits */
+    r->busy_with = action;
+    pthread_mutex_unlock(&r->mutex);
+}
+
+static void set_idle(struct px_repository *r)
+{
+    set_busy(r, (struct px_str)PX_STR(""), 0);
+}
+
+/* ---- finding ---- */
+
+/* Keeps the places of one name, from `first` on. */
+static void keep_name(struct px_model_places *places, size_t first, struct px_str name)
+{
+    size_t n = first;
+    for (size_t i = first; i < places->list.len; i++) {
+        if (px_str_eq(places->list.items[i].name, name))
+            places->list.items[n++] = places->list.items[i];
+    }
+    places->list.len = n;
+}
+
+/* An argument that cannot be read at the moment does not hide what others hold. */
+static enum px_code find_in_arguments(struct px_serving *serving, struct px_str name,
+                                      struct px_model_places *places, struct px_err *err)
+{
+    struct px_err first = {0};
+    for (size_t i = 0; i < serving->arguments.len; i++) {
+        struct px_err why;
+        size_t before = places->list.len;
+        if (px_model_scan(serving->arguments.items[i], places, &why) != PX_OK && !first.code)
+            first = why;
+        keep_name(places, before, name);
+    }
+    if (places->list.len > 0)
+        return PX_OK;
+    if (first.code)
+        return px_err_set(err, PX_E_NOT_FOUND, "model '%.*s' was not found: %.200s",
+                          PX_STR_ARG(name), first.message);
+    px_err_set(err, PX_E_NOT_FOUND, "model '%.*s' is not in the repository", PX_STR_ARG(name));
+    return px_err_hint(err, "put it into a folder that the server was started with");
+}
+
+static enum px_code find_places(struct loading *l, struct px_err *err)
+{
+    struct px_str name = l->request->name;
+    if (l->request->n_files == 0)
+        return find_in_arguments(l->r->serving, name, &l->places, err);
+    enum px_code code = px_model_folder_write(l->request, &l->folder, err);
+    if (code != PX_OK)
+        return code;
+    char argument[sizeof l->folder.path + PX_MODEL_NAME_MAX + 2];
+    snprintf(argument, sizeof argument, "%.*s=%s", (int)name.len, name.ptr, l->folder.path);
+    return px_model_scan(argument, &l->places, err);
+}
+
+/* ---- building ---- */
+
+static void note_failed_version(struct loading *l, const struct px_model *model)
+{
+    if (l->failure.code)
+        return;
+    l->failure = model->reason;
+    (void)px_err_wrap(&l->failure, "load model '%.*s' version %.*s", PX_STR_ARG(model->name),
+                      PX_STR_ARG(model->version));
+}
+
+static enum px_code check_config(const struct loading *l, const struct px_model *model,
+                                 struct px_err *err)
+{
+    if (l->request->config.len == 0)
+        return PX_OK;
+    enum px_code code =
+        px_model_config_check(l->request->config, model, &l->r->serving->limits, err);
+    return code == PX_OK ? PX_OK : px_err_wrap(err, "parameter 'config'");
+}
+
+static enum px_code build(struct loading *l, struct px_err *err)
+{
+    size_t n = l->places.list.len;
+    if (!px_vec_reserve(&l->loaded, n) || !px_vec_reserve(&l->added, n))
+        return px_err_set(err, PX_E_NO_MEMORY, "no memory for %zu models", n);
+    for (size_t i = 0; i < n; i++) {
+        struct px_model *model = px_model_load(l->r->serving, &l->places.list.items[i]);
+        if (!model)
+            return px_err_set(err, PX_E_NO_MEMORY, "no memory for another model");
+        l->loaded.items[l->loaded.len++] = model; /* reserved */
+        if (model->state == PX_MODEL_FAILED) {
+            note_failed_version(l, model);
+            continue;
+        }
+        l->has_ready = true;
+        enum px_code code = check_config(l, model, err);
+        if (code != PX_OK)
+            return code;
+    }
+    return PX_OK;
+}
+
+/* ---- planning ---- */
+
+static const struct px_model *successor_of(const struct loading *l, const struct px_model *old)
+{
+    for (size_t i = 0; i < l->loaded.len; i++) {
+        if (px_str_eq(l->loaded.items[i]->version, old->version))
+            return l->loaded.items[i];
+    }
+    return NULL;
+}
+
+/* Does a version that was there stay? */
+static bool stays(const struct loading *l, const struct px_model *old)
+{
+    const struct px_model *successor = successor_of(l, old);
+    if (old->state == PX_MODEL_FAILED)
+        return !successor && !l->has_ready;
+    if (successor)
+        return successor->state != PX_MODEL_READY;
+    return !l->has_ready;
+}
+
+static bool find_version(const model_vec *models, struct px_str version)
+{
+    for (size_t i = 0; i < models->len; i++) {
+        if (px_str_eq(models->items[i]->version, version))
+            return true;
+    }
+    return false;
+}
+
+static enum px_code plan_old(struct loading *l, model_vec *staying, struct px_err *err)
+{
+    const struct px_model_set *set = px_serving_models(l->r->serving);
+    for (size_t i = 0; i < set->n_models; i++) {
+        struct px_model *old = set->models[i];
+        if (!px_str_eq(old->name, l->request->name))
+            continue;
+        struct px_model **slot = stays(l, old) ? px_vec_push(staying) : px_vec_push(&l->removed);
+        if (!slot)
+            return px_err_set(err, PX_E_NO_MEMORY, "no memory to replace models");
+        *slot = old;
+    }
+    return PX_OK;
+}
+
+/*
+ * What goes into the snapshot: READY versions, and FAILED ones where nothing serves instead, so that the reason is seen.
+ * Files of a request leave no such mark.
+ */
+static void plan_new(struct loading *l, const model_vec *staying)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < l->loaded.len; i++) {
+        struct px_model *model = l->loaded.items[i];
+        bool ready = model->state == PX_MODEL_READY;
+        bool marks = !ready && l->request->n_files == 0 && !find_version(staying, model->version);
+        pthread_mutex_lock(&l->r->mutex);
+        px_repository_note_failure(l->r, model, ready ? NULL : &model->reason);
+        pthread_mutex_unlock(&l->r->mutex);
+        if (ready || marks)
+            l->added.items[l->added.len++] = model; /* reserved */
+        else
+            l->loaded.items[kept++] = model;
+    }
+    l->loaded.len = kept;
+}
+
+static enum px_code plan(struct loading *l, struct px_err *err)
+{
+    model_vec staying = {0};
+    enum px_code code = plan_old(l, &staying, err);
+    if (code == PX_OK)
+        plan_new(l, &staying);
+    px_vec_free(&staying);
+    return code;
+}
+
+/* ---- swapping ---- */
+
+/* Publishes added for removed; the grave is the caller's to close. */
+static enum px_code swap(struct px_repository *r, const struct px_snapshot_change *change,
+                         struct px_grave **ret, struct px_err *err)
+{
+    struct px_snapshot *next = NULL;
+    struct px_grave *grave = NULL;
+    size_t n_models = px_serving_models(r->serving)->n_models - change->n_removed;
+    if (n_models + change->n_added > PX_REPOSITORY_MODELS_MAX)
+        return px_err_set(err, PX_E_TOO_LARGE, "more than %d model versions",
+                          PX_REPOSITORY_MODELS_MAX);
+    enum px_code code = px_grave_open(r, change->n_removed, &grave, err);
+    if (code == PX_OK)
+        code = px_snapshot_build(r->serving, change, &next, err);
+    if (code != PX_OK) {
+        px_grave_free(grave);
+        return code;
+    }
+    memcpy(grave->models, change->removed, change->n_removed * sizeof *grave->models);
+    grave->n_models = change->n_removed;
+    pthread_mutex_lock(&r->mutex);
+    grave->snapshot = px_snapshot_swap(r->serving, next);
+    pthread_mutex_unlock(&r->mutex);
+    *ret = grave;
+    return PX_OK;
+}
+
+static enum px_code swap_loaded(struct loading *l, struct px_grave **ret, struct px_err *err)
+{
+    const struct px_snapshot_change change = {.added = l->added.items,
+                                              .n_added = l->added.len,
+                                              .removed = l->removed.items,
+                                              .n_removed = l->removed.len};
+    if (change.n_added == 0 && change.n_removed == 0)
+        return PX_OK;
+    enum px_code code = swap(l->r, &change, ret, err);
+    if (code == PX_OK)
+        l->added.len = 0; /* the snapshot has them */
+    return code;
+}
+
+static void free_loading(struct loading *l)
+{
+    for (size_t i = 0; i < l->loaded.len; i++)
+        px_model_unload(l->loaded.items[i]);
+    for (size_t i = 0; i < l->added.len; i++)
+        px_model_unload(l->added.items[i]);
+    px_vec_free(&l->loaded);
+    px_vec_free(&l->added);
+    px_vec_free(&l->removed);
+    px_model_places_deinit(&l->places);
+    px_model_folder_remove(&l->folder);
+}
+
+static void count_load(struct px_repository *r, uint64_t started_ns, enum px_code code)
+{
+    px_metric_add(code == PX_OK ? &r->counts.loads : &r->counts.failed_loads, 1);
+    px_metric_add(&r->counts.load_ns, px_clock_monotonic_ns() - started_ns);
+}
+
+void px_repository_load(struct px_repository *r, struct px_repository_request *request)
+{
+    uint64_t started_ns = px_clock_monotonic_ns();
+    struct px_err *err = &request->err;
+    struct px_grave *grave = NULL;
+    struct loading l = {.r = r, .request = request, .places = px_model_places()};
+    set_busy(r, request->name, PX_REPOSITORY_LOAD);
+    enum px_code code = find_places(&l, err);
+    if (code == PX_OK)
+        code = build(&l, err);
+    if (code == PX_OK)
+        code = plan(&l, err);
+    if (code == PX_OK)
+        code = swap_loaded(&l, &grave, err);
+    if (code == PX_OK && l.failure.code) {
+        *err = l.failure;
+        code = l.failure.code;
+    }
+    request->code = code;
+    free_loading(&l);
+    count_load(r, started_ns, code);
+    set_idle(r);
+    px_repository_answer(r, request);
+    if (grave)
+        px_grave_close(grave);
+}
+
+/* ---- unloading ---- */
+
+static enum px_code collect(struct px_repository *r, struct px_str name, model_vec *models,
+                            struct px_err *err)
+{
+    const struct px_model_set *set = px_serving_models(r->serving);
+    for (size_t i = 0; i < set->n_models; i++) {
+        if (!px_str_eq(set->models[i]->name, name))
+            continue;
+        struct px_model **slot = px_vec_push(models);
+        if (!slot)
+            return px_err_set(err, PX_E_NO_MEMORY, "no memory to unload models");
+        *slot = set->models[i];
+    }
+    if (models->len > 0)
+        return PX_OK;
+    struct px_model_places places = px_model_places(); /* unloaded already, or unknown? */
+    enum px_code code = find_in_arguments(r->serving, name, &places, err);
+    px_model_places_deinit(&places);
+    return code;
+}
+
+static void forget_failures(struct px_repository *r, const model_vec *models)
+{
+    pthread_mutex_lock(&r->mutex);
+    for (size_t i = 0; i < models->len; i++)
+        px_repository_note_failure(r, models->items[i], NULL);
+    pthread_mutex_unlock(&r->mutex);
+}
+
+static enum px_code unload(struct px_repository *r, struct px_str name, struct px_grave **ret,
+                           struct px_err *err)
+{
+    model_vec models = {0};
+    enum px_code code = collect(r, name, &models, err);
+    if (code == PX_OK && models.len > 0) {
+        const struct px_snapshot_change change = {.removed = models.items, .n_removed = models.len};
+        code = swap(r, &change, ret, err);
+    }
+    if (code == PX_OK) {
+        forget_failures(r, &models);
+        px_log(PX_LOG_INFO, "model.unloaded", PX_LOG_S("model", name),
+               PX_LOG_U("versions", models.len));
+        px_metric_add(&r->counts.unloads, 1);
+    }
+    px_vec_free(&models);
+    return code;
+}
+
+void px_repository_unload(struct px_repository *r, struct px_repository_request *request)
+{
+    struct px_grave *grave = NULL;
+    set_busy(r, request->name, PX_REPOSITORY_UNLOAD);
+    request->code = unload(r, request->name, &grave, &request->err);
+    px_repository_answer(r, request);
+    if (grave)
+        px_grave_close(grave);
+    set_idle(r);
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The published set of models: an immutable snapshot behind an atomic pointer.
+ *
+ * Writers build a new snapshot beside the old one and swap the pointer; loops load it once per look-up and never
+ * lock. What a snapshot no longer holds is given back by reclaim.c once no loop can be using it; before the loops
+ * run, at once. Models that stay are shared by both snapshots.
+ */
+#include "application/serving/serving_impl.h"
+
+#include "shared/alloc.h"
+
+#include <stdlib.h>
+
+void px_snapshot_free(struct px_snapshot *snapshot)
+{
+    if (!snapshot)
+        return;
+    px_map_deinit(&snapshot->first_of);
+    px_free(snapshot->models);
+    px_free(snapshot);
+}
+
+struct px_snapshot *px_snapshot_current(struct px_serving *serving)
+{
+    /* Pairs with the release in px_snapshot_swap: what the pointer leads to is complete. */
+    return atomic_load_explicit(&serving->snapshot, memory_order_acquire);
+}
+
+/* Versions that are whole numbers sort by value and before all others. */
+int px_compare_versions(struct px_str a, struct px_str b)
+{
+    uint64_t x, y;
+    bool x_ok = px_str_to_u64(a, &x), y_ok = px_str_to_u64(b, &y);
+    if (x_ok && y_ok && x != y)
+        return x < y ? -1 : 1;
+    if (x_ok != y_ok)
+        return x_ok ? -1 : 1;
+    return px_str_cmp(a, b);
+}
+
+static int compare_models(const void *a, const void *b)
+{
+    const struct px_model *x = *(struct px_model *const *)a, *y = *(struct px_model *const *)b;
+    int order = px_str_cmp(x->name, y->name);
+    return order ? order : px_compare_versions(x->version, y->version);
+}
+
+static enum px_code index_names(struct px_snapshot *snapshot, struct px_err *err)
+{
+    for (size_t i = snapshot->set.n_models; i-- > 0;) { /* backwards: the first version stays */
+        enum px_code code = px_map_put(&snapshot->first_of, snapshot->models[i]->name, i, err);
+        if (code != PX_OK)
+            return code;
+    }
+    return PX_OK;
+}
+
+static enum px_code refuse_twins(const struct px_snapshot *snapshot, struct px_err *err)
+{
+    for (size_t i = 1; i < snapshot->set.n_models; i++) {
+        const struct px_model *a = snapshot->models[i - 1], *b = snapshot->models[i];
+        if (compare_models(&a, &b) != 0)
+            continue;
+        px_err_set(err, PX_E_CONFLICT, "model '%.*s' version %.*s is given twice",
+                   PX_STR_ARG(a->name), PX_STR_ARG(a->version));
+        return px_err_hint(err, "give one of them another name: NAME=MODEL");
+    }
+    return PX_OK;
+}
+
+static bool is_removed(const struct px_snapshot_change *change, const struct px_model *model)
+{
+    for (size_t i = 0; i < change->n_removed; i++) {
+        if (change->removed[i] == model)
+            return true;
+    }
+    return false;
+}
+
+static enum px_code fill(struct px_snapshot *snapshot, const struct px_snapshot *old,
+                         const struct px_snapshot_change *change, struct px_err *err)
+{
+    size_t n_old = old ? old->set.n_models : 0, n = 0;
+    snapshot->models = px_alloc(n_old + change->n_added + 1, sizeof *snapshot->models);
+    if (!snapshot->models)
+        return px_err_set(err, PX_E_NO_MEMORY, "no memory for %zu models", n_old + change->n_added);
+    for (size_t i = 0; i < n_old; i++) {
+        if (!is_removed(change, old->models[i]))
+            snapshot->models[n++] = old->models[i];
+    }
+    for (size_t i = 0; i < change->n_added; i++)
+        snapshot->models[n++] = change->added[i];
+    snapshot->set = (struct px_model_set){snapshot->models, n};
+    qsort(snapshot->models, n, sizeof *snapshot->models, compare_models);
+    enum px_code code = refuse_twins(snapshot, err);
+    return code != PX_OK ? code : index_names(snapshot, err);
+}
+
+enum px_code px_snapshot_build(struct px_serving *serving, const struct px_snapshot_change *change,
+                               struct px_snapshot **ret, struct px_err *err)
+{
+    struct px_snapshot *snapshot = px_alloc(1, sizeof *snapshot);
+    if (!snapshot)
+        return px_err_set(err, PX_E_NO_MEMORY, "no memory for a snapshot");
+    enum px_code code = fill(snapshot, px_snapshot_current(serving), change, err);
+    if (code == PX_OK)
+        *ret = snapshot;
+    else
+        px_snapshot_free(snapshot);
+    return code;
+}
+
+struct px_snapshot *px_snapshot_swap(struct px_serving *serving, struct px_snapshot *snapshot)
+{
+    struct px_snapshot *old = px_snapshot_current(serving);
+    atomic_store_explicit(&serving->snapshot, snapshot, memory_order_release);
+    return old;
+}
+
+enum px_code px_serving_publish(struct px_serving *serving, struct px_model *const *added, size_t n,
+                                struct px_err *err)
+{
+    struct px_snapshot *snapshot = NULL;
+    const struct px_snapshot_change change = {.added = added, .n_added = n};
+    enum px_code code = px_snapshot_build(serving, &change, &snapshot, err);
+    if (code != PX_OK) {
+        for (size_t i = 0; i < n; i++)
+            px_model_unload(added[i]);
+        return code;
+    }
+    px_snapshot_free(px_snapshot_swap(serving, snapshot));
+    return PX_OK;
+}
+
+const struct px_model_set *px_serving_models(struct px_serving *serving)
+{
+    return &px_snapshot_current(serving)->set;
+}
+
+enum { SUGGESTIONS_MAX = 256 };
+
+static enum px_code unknown_name(const struct px_model_set *set, struct px_str name,
+                                 struct px_err *err)
+{
+    struct px_str names[SUGGESTIONS_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < set->n_models && n < SUGGESTIONS_MAX; i++)
+        names[n++] = set->models[i]->name;
+    px_err_set(err, PX_E_NOT_FOUND, "unknown model '%.*s'", PX_STR_ARG(name));
+    if (px_err_suggest(err, name, names, n))
+        return PX_E_NOT_FOUND;
+    return px_err_hint(err, "GET /api/v1/models lists the models of this server");
+}
+
+static struct px_model *refuse_failed(struct px_model *model, struct px_err *err)
+{
+    px_err_set(err, PX_E_UNAVAILABLE, "model '%.*s' version %.*s failed to load: %.200s",
+               PX_STR_ARG(model->name), PX_STR_ARG(model->version), model->reason.message);
+    px_err_hint(err, "%s", model->reason.hint);
+    return NULL;
+}
+
+static struct px_model *find_version(const struct px_model_set *set, size_t first,
+                                     struct px_str version, struct px_err *err)
+{
+    struct px_str name = set->models[first]->name;
+    for (size_t i = first; i < set->n_models && px_str_eq(set->models[i]->name, name); i++) {
+        struct px_model *model = set->models[i];
+        if (px_str_eq(model->version, version))
+            return model->state == PX_MODEL_READY ? model : refuse_failed(model, err);
+    }
+    px_err_set(err, PX_E_NOT_FOUND, "model '%.*s' has no version '%.*s'", PX_STR_ARG(name),
+               PX_STR_ARG(version));
+    px_err_hint(err, "GET /v2/models/%.*s lists its versions", PX_STR_ARG(name));
+    return NULL;
+}
+
+static struct px_model *find_latest(const struct px_model_set *set, size_t first,
+                                    struct px_err *err)
+{
+    struct px_str name = set->models[first]->name;
+    struct px_model *latest = NULL;
+    size_t i = first;
+    for (; i < set->n_models && px_str_eq(set->models[i]->name, name); i++) {
+        if (set->models[i]->state == PX_MODEL_READY)
+            latest = set->models[i];
+    }
+    return latest ? latest : refuse_failed(set->models[i - 1], err);
+}
+
+struct px_model *px_serving_find(struct px_serving *serving, struct px_str name,
+                                 struct px_str version, struct px_err *err)
+{
+    const struct px_snapshot *snapshot = px_snapshot_current(serving);
+    size_t first;
+    if (!px_map_get(&snapshot->first_of, name, &first)) {
+        unknown_name(&snapshot->set, name, err);
+        return NULL;
+    }
+    return version.len ? find_version(&snapshot->set, first, version, err)
+                       : find_latest(&snapshot->set, first, err);
+}

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The repository: what a load and an unload change, what the index says, what is refused. */
+#include "application/serving/repository.h"
+#include "application/serving/serving_impl.h"
+#include "manual_loops.h"
+#include "shared/file.h"
+#include "tiny_model.h"
+
+#include "harness.h"
+
+#include <ftw.h>
+#include <unistd.h>
+
+enum { REPLY_MAX = 4096 };
+
+static char root[64];
+static struct px_serving *serving;
+static struct manual_loops loops;
+static bool is_done;
+static enum px_code code;
+static struct px_err err;
+static char listing[REPLY_MAX]; /* "name/version STATE reason\n"... */
+
+static const char *at(const char *name)
+{
+    static char path[256];
+    snprintf(path, sizeof path, "%s/%s", root, name);
+    return path;
+}
+
+static void put(const char *folder, const char *file, const char *text)
+{
+    char path[256];
+    CHECK_OK(px_file_mkdirs(at(folder), NULL));
+    snprintf(path, sizeof path, "%s/%s/%s", root, folder, file);
+    CHECK_OK(px_file_write(path, px_str(text), NULL));
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static void drop(const char *folder)
+{
+    nftw(at(folder), remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static void set_up(bool may_load)
+{
+    const struct px_serving_limits limits = {
+        .request_rows_max = 100, .batch_rows_max = 16, .wave_bytes_max = 1 << 26};
+    snprintf(root, sizeof root, "/tmp/px-repository-XXXXXX");
+    CHECK(mkdtemp(root) != NULL);
+    put("repo/a/1", "model.txt", tiny_model);
+    put("repo/b/1", "model.txt", tiny_model);
+    CHECK_OK(px_serving_create(2, &limits, &serving, NULL));
+    CHECK_OK(px_serving_add(serving, at("repo"), NULL));
+    manual_loops_init(&loops, 2);
+    CHECK_OK(px_serving_manage(serving, &loops.port, may_load, NULL));
+}
+
+static void tear_down(void)
+{
+    manual_loops_stop(&loops, 0);
+    manual_loops_stop(&loops, 1);
+    px_serving_unmanage(serving);
+    px_serving_destroy(serving);
+    drop(".");
+}
+
+static void keep_answer(struct px_repository_request *request)
+{
+    is_done = true;
+    code = request->code;
+    err = request->err;
+    size_t n = 0;
+    listing[0] = '\0';
+    for (size_t i = 0; i < request->n_entries; i++) {
+        const struct px_repository_entry *e = &request->entries[i];
+        n += (size_t)snprintf(listing + n, sizeof listing - n, "%.*s/%.*s %s %.*s\n",
+                              PX_STR_ARG(e->name), PX_STR_ARG(e->version), e->state,
+                              PX_STR_ARG(e->reason));
+        CHECK(n < sizeof listing);
+    }
+}
+
+static struct px_repository_request *make(enum px_repository_action action, const char *name)
+{
+    struct px_repository_request *request = px_repository_request_create(action);
+    request->name = px_str(name);
+    request->done = keep_answer;
+    return request;
+}
+
+/* Submits and runs both loops until the answer is there; the code of the answer or of the refusal. */
+static enum px_code submit(struct px_repository_request *request)
+{
+    is_done = false;
+    code = px_repository_submit(serving, request, &err);
+    while (code == PX_OK && !is_done) {
+        manual_loops_run(&loops, 1);
+        manual_loops_run(&loops, 0);
+        usleep(100);
+    }
+    return code;
+}
+
+static enum px_code load(const char *name)
+{
+    return submit(make(PX_REPOSITORY_LOAD, name));
+}
+
+static enum px_code unload(const char *name)
+{
+    return submit(make(PX_REPOSITORY_UNLOAD, name));
+}
+
+static const char *index_text(void)
+{
+    CHECK_OK(submit(make(PX_REPOSITORY_INDEX, "")));
+    return listing;
+}
+
+static enum px_code add(struct px_repository_request *request, const char *key, const char *text)
+{
+    const struct px_repository_value value = {.type = PX_REPOSITORY_BYTES, .text = px_str(text)};
+    const struct px_repository_value config = {.type = PX_REPOSITORY_TEXT, .text = px_str(text)};
+    return px_repository_add_parameter(request, px_str(key),
+                                       strcmp(key, "config") == 0 ? &config : &value, &err);
+}
+
+static struct px_model *find(const char *name, const char *version)
+{
+    return px_serving_find(serving, px_str(name), px_str(version), NULL);
+}
+
+PX_TEST(unloaded_models_are_unknown_until_they_are_loaded_again)
+{
+    set_up(true);
+    CHECK(find("a", "") != NULL);
+    CHECK_OK(unload("a"));
+    CHECK(find("a", "") == NULL);
+    CHECK(find("b", "") != NULL);
+    CHECK_CONTAINS(index_text(), "b/1 READY \n");
+    CHECK_OK(unload("a")); /* the same again changes nothing */
+    CHECK_OK(load("a"));
+    CHECK(find("a", "") != NULL);
+    tear_down();
+}
+
+PX_TEST(an_unloaded_model_is_listed_with_its_state)
+{
+    set_up(true);
+    CHECK_OK(unload("a"));
+    for (int i = 0; i < 1000 && !strstr(index_text(), "a/1 UNAVAILABLE unloaded\n"); i++)
+        usleep(1000); /* UNLOADING until the loops have passed */
+    CHECK_CONTAINS(listing, "a/1 UNAVAILABLE unloaded\n");
+    tear_down();
+}
+
+PX_TEST(a_load_finds_new_models_and_versions_and_drops_those_that_are_gone)
+{
+    set_up(true);
+    put("repo/new/7", "m.txt", tiny_model);
+    put("repo/a/2", "m.txt", tiny_model);
+    CHECK_CONTAINS(index_text(), "new/7 UNAVAILABLE unloaded\n");
+    CHECK_OK(load("new"));
+    CHECK(find("new", "7") != NULL);
+    drop("repo/a/1");
+    CHECK_OK(load("a"));
+    CHECK(find("a", "2") != NULL && find("a", "1") == NULL);
+    tear_down();
+}
+
+PX_TEST(a_failed_load_leaves_the_old_version_serving_and_tells_why)
+{
+    set_up(true);
+    const struct px_model *before = find("a", "1");
+    put("repo/a/1", "model.txt", "this is no model");
+    CHECK_INT(load("a"), PX_E_UNSUPPORTED);
+    CHECK_CONTAINS(err.message, "load model 'a' version 1");
+    CHECK(find("a", "1") == before);
+    CHECK_CONTAINS(index_text(), "a/1 READY ");
+    CHECK_CONTAINS(listing, "no model that is known");
+    put("repo/a/1", "model.txt", tiny_model);
+    CHECK_OK(load("a"));
+    CHECK(find("a", "1") != before);
+    CHECK_CONTAINS(index_text(), "a/1 READY \n");
+    tear_down();
+}
+
+PX_TEST(a_failed_load_keeps_versions_whose_folder_is_gone)
+{
+    set_up(true);
+    put("repo/a/2", "model.txt", "this is no model");
+    drop("repo/a/1");
+    CHECK_INT(load("a"), PX_E_UNSUPPORTED);
+    CHECK(find("a", "1") != NULL);
+    CHECK_CONTAINS(index_text(), "a/2 UNAVAILABLE ");
+    tear_down();
+}
+
+PX_TEST(names_that_are_nowhere_are_not_found)
+{
+    set_up(true);
+    CHECK_INT(load("c"), PX_E_NOT_FOUND);
+    CHECK_CONTAINS(err.message, "'c' is not in the repository");
+    CHECK_INT(unload("c"), PX_E_NOT_FOUND);
+    CHECK_INT(load("../a"), PX_E_INVALID);
+    tear_down();
+}
+
+PX_TEST(loading_may_be_turned_off)
+{
+    set_up(false);
+    CHECK_INT(load("a"), PX_E_UNAVAILABLE);
+    CHECK_CONTAINS(err.hint, "serving.model_control");
+    CHECK_INT(unload("a"), PX_E_UNAVAILABLE);
+    CHECK_CONTAINS(index_text(), "a/1 READY \n");
+    tear_down();
+}
+
+PX_TEST(files_of_a_request_are_served_instead_of_the_repository)
+{
+    set_up(true);
+    struct px_repository_request *request = make(PX_REPOSITORY_LOAD, "a");
+    CHECK_OK(add(request, "config", "{\"max_batch_size\": 8}"));
+    CHECK_OK(add(request, "file:5/sub/model.txt", tiny_model));
+    CHECK_INT(submit(request), PX_E_NOT_FOUND); /* a version is a file or a package, not a folder */
+    request = make(PX_REPOSITORY_LOAD, "a");
+    CHECK_OK(add(request, "config", "{}"));
+    CHECK_OK(add(request, "file:5/model.txt", tiny_model));
+    CHECK_OK(submit(request));
+    CHECK(find("a", "5") != NULL && find("a", "1") == NULL);
+    CHECK_OK(load("a")); /* without files the repository counts again */
+    CHECK(find("a", "5") == NULL && find("a", "1") != NULL);
+    tear_down();
+}
+
+PX_TEST(files_may_bring_a_model_that_the_repository_has_not)
+{
+    set_up(true);
+    struct px_repository_request *request = make(PX_REPOSITORY_LOAD, "fresh");
+    CHECK_OK(add(request, "config", "{}"));
+    CHECK_OK(add(request, "file:1/model.txt", "garbage"));
+    CHECK(submit(request) != PX_OK);
+    CHECK(!strstr(index_text(), "fresh")); /* no mark is left */
+    request = make(PX_REPOSITORY_LOAD, "fresh");
+    CHECK_OK(add(request, "config", "{}"));
+    CHECK_OK(add(request, "file:1/model.txt", tiny_model));
+    CHECK_OK(submit(request));
+    CHECK_CONTAINS(index_text(), "fresh/1 READY \n");
+    CHECK_OK(unload("fresh"));
+    tear_down();
+}
+
+PX_TEST(parameters_that_are_not_known_are_refused)
+{
+    set_up(true);
+    struct px_repository_request *request = make(PX_REPOSITORY_LOAD, "a");
+    static const char *const bad[] = {
+        "priority",       "file:",         "file:1",      "file:1/",        "file:../x",
+        "file:1/../../x", "file:1//etc/x", "file:/etc/x", "file:1/.hidden", "unload_dependents"};
+    for (size_t i = 0; i < PX_ARRAY_LEN(bad); i++)
+        CHECK_INT(add(request, bad[i], "x"), PX_E_INVALID);
+    CHECK_OK(add(request, "file:1/model.txt", tiny_model));
+    CHECK_INT(submit(request), PX_E_INVALID); /* files without config */
+    CHECK_CONTAINS(err.message, "config");
+    request = make(PX_REPOSITORY_UNLOAD, "a");
+    const struct px_repository_value yes = {.type = PX_REPOSITORY_BOOL, .boolean = true};
+    CHECK_OK(px_repository_add_parameter(request, px_str("unload_dependents"), &yes, &err));
+    CHECK_OK(submit(request));
+    tear_down();
+}
+
+PX_TEST(a_configuration_that_disagrees_changes_nothing)
+{
+    static const struct {
+        const char *config;
+        enum px_code code;
+        const char *message;
+    } cases[] = {
+        {"{\"max_batch_size\": 0}", PX_E_INVALID, "max_batch_size"},
+        {"{\"max_batch_size\": 101}", PX_E_INVALID, "max_batch_size"},
+        {"{\"name\": \"b\"}", PX_E_INVALID, "'name'"},
+        {"{\"backend\": \"onnxruntime\"}", PX_E_INVALID, "'backend'"},
+        {"{\"sequence_batching\": {\"x\": 1}}", PX_E_UNSUPPORTED, "sequence_batching"},
+        {"{\"version_policy\": {\"latest\": {}}}", PX_E_UNSUPPORTED, "version_policy"},
+        {"{\"dynamic_batching\": {\"max_queue_delay_microseconds\": 100}}", PX_E_UNSUPPORTED,
+         "max_queue_delay"},
+        {"{\"instance_group\": [{\"kind\": \"KIND_GPU\"}]}", PX_E_INVALID, "KIND_GPU"},
+        {"{\"input\": [{\"name\": \"x\", \"data_type\": \"TYPE_FP64\", \"dims\": [2]}]}",
+         PX_E_INVALID, "'input'"},
+        {"{\"input\": [{\"name\": \"input\", \"data_type\": \"TYPE_INT8\", \"dims\": [2]}]}",
+         PX_E_INVALID, "data_type"},
+        {"{\"input\": [{\"name\": \"input\", \"data_type\": \"TYPE_FP64\", \"dims\": [3]}]}",
+         PX_E_INVALID, "dims"},
+        {"{\"name\": ", PX_E_INVALID, "JSON"},
+    };
+    set_up(true);
+    const struct px_model *before = find("a", "1");
+    for (size_t i = 0; i < PX_ARRAY_LEN(cases); i++) {
+        struct px_repository_request *request = make(PX_REPOSITORY_LOAD, "a");
+        CHECK_OK(add(request, "config", cases[i].config));
+        CHECK_INT(submit(request), cases[i].code);
+        CHECK_CONTAINS(err.message, cases[i].message);
+        CHECK(find("a", "1") == before);
+    }
+    tear_down();
+}
+
+PX_TEST(a_configuration_that_agrees_is_taken)
+{
+    set_up(true);
+    struct px_repository_request *request = make(PX_REPOSITORY_LOAD, "a");
+    CHECK_OK(add(request, "config",
+                 "{\"name\": \"a\", \"backend\": \"forest\", \"max_batch_size\": 64, \"input\": "
+                 "[{\"name\": \"input\", \"data_type\": \"TYPE_FP64\", \"dims\": [\"2\"]}], "
+                 "\"output\": [{\"name\": \"predictions\", \"data_type\": \"TYPE_FP64\", "
+                 "\"dims\": [1], \"label_filename\": \"\"}], \"instance_group\": [{\"kind\": "
+                 "\"KIND_CPU\", \"count\": 1}], \"version_policy\": {\"all\": {}}, "
+                 "\"dynamic_batching\": {}, \"parameters\": {}, \"model_warmup\": []}"));
+    CHECK_OK(submit(request));
+    tear_down();
+}
+
+static double last_score;
+
+static void keep_score(struct px_call *call)
+{
+    CHECK_INT(call->code, PX_OK);
+    last_score = px_matrix_get(&call->scores, 0, 0);
+}
+
+PX_TEST(calls_in_flight_finish_on_the_old_model)
+{
+    struct px_arena arena = px_arena(1 << 16);
+    struct px_call call = {.model_name = px_str("a"), .arena = &arena, .done = keep_score};
+    set_up(true);
+    CHECK_OK(px_call_open(serving, &call));
+    struct px_matrix *rows = px_call_rows(serving, &call, 1);
+    px_matrix_set(rows, 0, 0, 20);
+    px_matrix_set(rows, 0, 1, 0.1);
+    CHECK_OK(px_call_submit(serving, &call));
+    CHECK_OK(unload("a")); /* while loop 0 has the call parked */
+    usleep(20000);
+    manual_loops_run(&loops, 0); /* comes again, as a call is parked */
+    px_serving_wave(serving, 0);
+    CHECK_DOUBLE(last_score, 11);
+    px_arena_deinit(&arena);
+    tear_down();
+}
+
+PX_TEST(an_answer_for_a_loop_that_has_stopped_is_dropped)
+{
+    set_up(true);
+    manual_loops_stop(&loops, 0);
+    is_done = false;
+    CHECK_OK(px_repository_submit(serving, make(PX_REPOSITORY_LOAD, "a"), &err));
+    tear_down();
+    CHECK(!is_done);
+}
+
+PX_TEST(a_stop_does_not_wait_for_loops_that_do_not_run)
+{
+    set_up(true);
+    CHECK_OK(px_repository_submit(serving, make(PX_REPOSITORY_UNLOAD, "a"), &err));
+    manual_loops_wait(&loops, 0); /* the answer; nobody ever runs it */
+    px_serving_unmanage(serving);
+    manual_loops_run(&loops, 0); /* so that the answer is not lost */
+    px_serving_destroy(serving);
+    drop(".");
+}
+
+PX_TEST_MAIN(
+    T(unloaded_models_are_unknown_until_they_are_loaded_again)
+        T(an_unloaded_model_is_listed_with_its_state)
+            T(a_load_finds_new_models_and_versions_and_drops_those_that_are_gone)
+                T(a_failed_load_leaves_the_old_version_serving_and_tells_why)
+                    T(a_failed_load_keeps_versions_whose_folder_is_gone)
+                        T(names_that_are_nowhere_are_not_found) T(loading_may_be_turned_off)
+                            T(files_of_a_request_are_served_instead_of_the_repository)
+                                T(files_may_bring_a_model_that_the_repository_has_not)
+                                    T(parameters_that_are_not_known_are_refused)
+                                        T(a_configuration_that_disagrees_changes_nothing) T(
+                                            a_configuration_that_agrees_is_taken)
+                                            T(calls_in_flight_finish_on_the_old_model) T(
+                                                an_answer_for_a_loop_that_has_stopped_is_dropped)
+                                                T(a_stop_does_not_wait_for_loops_that_do_not_run))
