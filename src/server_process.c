@@ -14,6 +14,7 @@
  */
 #include "server_process.h"
 
+#include "application/serving/repository.h"
 #include "faces.h"
 #include "infrastructure/ipc/posix_memory.h"
 #include "listening.h"
@@ -131,6 +132,14 @@ static enum px_code configure_rest(struct px_rest *rest, const struct px_config 
     return px_rest_configure(rest, &options, err);
 }
 
+/* Whoever can connect can load: without being told so, only a server that is reached from its own machine allows it. */
+static bool may_load(const struct px_config *config, const struct px_listening *listening)
+{
+    if (px_str_is(config->serving_model_control, "auto"))
+        return px_listening_is_local(listening);
+    return px_str_is(config->serving_model_control, "explicit");
+}
+
 static size_t count_connections(void *net)
 {
     return px_net_connections(net);
@@ -176,15 +185,22 @@ enum px_code px_server_process_run(const struct px_config *config, struct px_ser
         code = px_net_create(&net_settings, &handler, &net, err);
     }
     if (code == PX_OK) {
-        px_faces_use_loops(&faces, px_net_loops(net));
+        const struct px_loops loops = px_net_loops(net);
+        px_faces_use_loops(&faces, loops);
         px_rest_watch_connections(faces.rest, count_connections, net);
-        code = px_net_start(net, err);
-    }
-    if (code == PX_OK) {
+        /* The banner reads the models, so it comes before they may change. */
         tell_where(config, &listening, net, announce, context);
+        code = px_serving_manage(serving, &loops, may_load(config, &listening), err);
+    }
+    if (code == PX_OK)
+        code = px_net_start(net, err);
+    if (code == PX_OK) {
         wait_for_stop(&stop_signals, &listening);
         drain(config, serving, &faces, net, &stop_signals);
     }
+    if (net)
+        (void)px_net_stop(net, 0); /* the loops end before what posts to them */
+    px_serving_unmanage(serving);
     px_net_destroy(net);
     px_faces_deinit(&faces);
     px_listening_deinit(&listening);

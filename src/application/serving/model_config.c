@@ -133,7 +133,7 @@ static void refuse(struct check *c, enum px_code code, const char *field, struct
 {
     if (c->code == PX_OK)
         c->code =
-            px_err_set(c->err, code, "field '%s': %.*s %s", field, PX_STR_ARG(got),
+            px_err_set(c->err, code, "field '%s': '%.*s' %s", field, PX_STR_ARG(got),
                        code == PX_E_UNSUPPORTED ? "is not supported" : "is not what the model has");
 }
 

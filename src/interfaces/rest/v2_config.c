@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Triton's model configuration extension: ModelConfig in proto3's JSON with its own field names. Fields that have
+ * nothing to say are written as Triton writes them, so that tools which index into them find them.
+ */
+#include "application/serving/model_config.h"
+#include "interfaces/rest/handlers.h"
+#include "interfaces/rest/reply.h"
+
+static void put_empty_array(struct px_json_writer *w, const char *name)
+{
+    px_json_key(w, name);
+    px_json_begin_array(w);
+    px_json_end_array(w);
+}
+
+static void put_empty_object(struct px_json_writer *w, const char *name)
+{
+    px_json_key(w, name);
+    px_json_begin_object(w);
+    px_json_end_object(w);
+}
+
+/* Dimensions without the batch's. */
+static void put_tensor_head(struct px_json_writer *w, const struct px_model_tensor *tensor)
+{
+    px_json_member_str(w, "name", tensor->name);
+    px_json_member_text(w, "data_type", px_config_type_name(tensor->type));
+    px_json_key(w, "dims");
+    px_json_begin_array(w);
+    px_json_put_u64(w, tensor->n_columns);
+    px_json_end_array(w);
+    px_json_member_bool(w, "is_shape_tensor", false);
+}
+
+static void put_inputs(struct px_json_writer *w, const struct px_model_config *config)
+{
+    px_json_key(w, "input");
+    px_json_begin_array(w);
+    for (size_t i = 0; i < config->n_inputs; i++) {
+        px_json_begin_object(w);
+        put_tensor_head(w, &config->inputs[i]);
+        px_json_member_text(w, "format", "FORMAT_NONE");
+        px_json_member_bool(w, "allow_ragged_batch", false);
+        px_json_member_bool(w, "optional", config->inputs[i].optional);
+        px_json_end_object(w);
+    }
+    px_json_end_array(w);
+}
+
+static void put_outputs(struct px_json_writer *w, const struct px_model_config *config)
+{
+    px_json_key(w, "output");
+    px_json_begin_array(w);
+    for (size_t i = 0; i < config->n_outputs; i++) {
+        px_json_begin_object(w);
+        put_tensor_head(w, &config->outputs[i]);
+        px_json_member_text(w, "label_filename", "");
+        px_json_end_object(w);
+    }
+    px_json_end_array(w);
+}
+
+static void put_group(struct px_json_writer *w, const struct px_model_config *config)
+{
+    px_json_key(w, "instance_group");
+    px_json_begin_array(w);
+    px_json_begin_object(w);
+    px_json_member_str(w, "name", config->instance_group);
+    px_json_member_text(w, "kind", "KIND_CPU");
+    px_json_member_u64(w, "count", config->n_instances);
+    put_empty_array(w, "gpus");
+    put_empty_array(w, "secondary_devices");
+    put_empty_array(w, "profile");
+    px_json_member_bool(w, "passive", false);
+    px_json_member_text(w, "host_policy", "");
+    px_json_end_object(w);
+    px_json_end_array(w);
+}
+
+static void put_batching(struct px_json_writer *w)
+{
+    px_json_key(w, "dynamic_batching");
+    px_json_begin_object(w);
+    put_empty_array(w, "preferred_batch_size");
+    px_json_member_u64(w, "max_queue_delay_microseconds", 0);
+    px_json_member_bool(w, "preserve_ordering", true);
+    px_json_end_object(w);
+}
+
+static void put_config(struct px_json_writer *w, const struct px_model_config *config)
+{
+    px_json_begin_object(w);
+    px_json_member_str(w, "name", config->name);
+    px_json_member_text(w, "platform", config->platform);
+    px_json_member_text(w, "backend", config->backend);
+    px_json_key(w, "version_policy");
+    px_json_begin_object(w);
+    put_empty_object(w, "all");
+    px_json_end_object(w);
+    px_json_member_u64(w, "max_batch_size", (uint64_t)config->max_batch_size);
+    put_inputs(w, config);
+    put_outputs(w, config);
+    put_empty_array(w, "batch_input");
+    put_empty_array(w, "batch_output");
+    put_group(w, config);
+    px_json_member_text(w, "default_model_filename", "");
+    put_empty_object(w, "cc_model_filenames");
+    put_empty_object(w, "metric_tags");
+    put_empty_object(w, "parameters");
+    put_empty_array(w, "model_warmup");
+    put_batching(w);
+    px_json_end_object(w);
+}
+
+void px_handle_v2_config(struct px_rest_request *request)
+{
+    struct px_serving *serving = request->rest->serving;
+    struct px_http_exchange *exchange = request->exchange;
+    struct px_model_config config;
+    struct px_err err;
+    const struct px_model *model =
+        px_serving_find(serving, request->args[0], request->args[1], &err);
+    if (!model || px_model_config(model, px_serving_limits(serving), exchange->arena, &config,
+                                  &err) != PX_OK) {
+        px_rest_fail(request, &err);
+        return;
+    }
+    struct px_json_writer w = px_json_writer(exchange->body);
+    put_config(&w, &config);
+    px_reply_json(exchange, 200);
+}
