@@ -148,8 +148,9 @@ static void put_body(struct px_json_writer *w, const struct px_operation *operat
         return;
     px_json_key(w, "requestBody");
     px_json_begin_object(w);
-    px_json_member_bool(w, "required", true);
-    put_content(w, operation->takes, operation->request);
+    bool optional = operation->request[0] == '?';
+    px_json_member_bool(w, "required", !optional);
+    put_content(w, operation->takes, operation->request + optional);
     px_json_end_object(w);
 }
 
