@@ -140,6 +140,16 @@ static bool may_load(const struct px_config *config, const struct px_listening *
     return px_str_is(config->serving_model_control, "explicit");
 }
 
+static enum px_code open_trace(const struct px_config *config, struct px_serving *serving,
+                               struct px_trace **ret, struct px_err *err)
+{
+    const char *file = config->trace_file.len ? config->trace_file.ptr : NULL;
+    enum px_code code = px_trace_create(file, (unsigned)config->server_threads, ret, err);
+    if (code == PX_OK)
+        px_serving_set_trace(serving, *ret);
+    return code;
+}
+
 static size_t count_connections(void *net)
 {
     return px_net_connections(net);
@@ -168,6 +178,7 @@ enum px_code px_server_process_run(const struct px_config *config, struct px_ser
 {
     struct px_faces faces = {0};
     struct px_net *net = NULL;
+    struct px_trace *trace = NULL;
     struct px_shared_memory *shared_memory = NULL;
     sigset_t stop_signals;
     struct px_listening listening;
@@ -184,6 +195,8 @@ enum px_code px_server_process_run(const struct px_config *config, struct px_ser
         struct px_net_config net_settings = net_config(config, &listening);
         code = px_net_create(&net_settings, &handler, &net, err);
     }
+    if (code == PX_OK)
+        code = open_trace(config, serving, &trace, err);
     if (code == PX_OK) {
         const struct px_loops loops = px_net_loops(net);
         px_faces_use_loops(&faces, loops);
@@ -202,6 +215,8 @@ enum px_code px_server_process_run(const struct px_config *config, struct px_ser
         (void)px_net_stop(net, 0); /* the loops end before what posts to them */
     px_serving_unmanage(serving);
     px_net_destroy(net);
+    px_serving_set_trace(serving, NULL);
+    px_trace_destroy(trace); /* after the loops; what they recorded is written */
     px_faces_deinit(&faces);
     px_listening_deinit(&listening);
     px_shared_memory_destroy(shared_memory);

@@ -7,10 +7,13 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Read by every thread at every event; they are independent, so relaxed order is enough. */
-static _Atomic int least_level = PX_LOG_INFO;
+static _Atomic bool enabled[] = {[PX_LOG_INFO] = true, [PX_LOG_WARN] = true, [PX_LOG_ERROR] = true};
+static _Atomic uint32_t verbose_level;
+static _Atomic int time_form = PX_LOG_TIME_ISO8601;
 static _Atomic int line_format = PX_LOG_LOGFMT;
 
 /* Kept free for the mark of a cut line, the closing brace, and the line end. */
@@ -18,10 +21,57 @@ enum { TAIL_MAX = 32 };
 
 static const char *const level_names[] = {"", "debug", "info", "warn", "error"};
 
+#define GET(setting)        atomic_load_explicit(&(setting), memory_order_relaxed)
+#define SET(setting, value) atomic_store_explicit(&(setting), value, memory_order_relaxed)
+
 void px_log_configure(enum px_log_level least, enum px_log_format format)
 {
-    atomic_store_explicit(&least_level, (int)least, memory_order_relaxed);
-    atomic_store_explicit(&line_format, (int)format, memory_order_relaxed);
+    for (int level = PX_LOG_INFO; level <= PX_LOG_ERROR; level++)
+        SET(enabled[level], level >= (int)least);
+    SET(verbose_level, least == PX_LOG_DEBUG);
+    SET(line_format, (int)format);
+}
+
+void px_log_read(struct px_log_settings *ret)
+{
+    *ret = (struct px_log_settings){.info = GET(enabled[PX_LOG_INFO]),
+                                    .warning = GET(enabled[PX_LOG_WARN]),
+                                    .error = GET(enabled[PX_LOG_ERROR]),
+                                    .verbose_level = GET(verbose_level),
+                                    .time = (enum px_log_time)GET(time_form)};
+}
+
+void px_log_update(const struct px_log_settings *settings)
+{
+    SET(enabled[PX_LOG_INFO], settings->info);
+    SET(enabled[PX_LOG_WARN], settings->warning);
+    SET(enabled[PX_LOG_ERROR], settings->error);
+    SET(verbose_level, settings->verbose_level);
+    SET(time_form, (int)settings->time);
+}
+
+static bool is_logged(enum px_log_level level)
+{
+    return level == PX_LOG_DEBUG ? GET(verbose_level) > 0 : GET(enabled[level]);
+}
+
+/* As other servers' logs have it: "1231 23:59:59.123456". */
+static void put_short_time(struct px_buf *out, uint64_t wall_ns)
+{
+    time_t seconds = (time_t)(wall_ns / PX_NS_PER_S);
+    struct tm tm;
+    char text[32];
+    gmtime_r(&seconds, &tm);
+    strftime(text, sizeof text, "%m%d %H:%M:%S", &tm);
+    px_buf_printf(out, "%s.%06u", text, (unsigned)(wall_ns % PX_NS_PER_S / PX_NS_PER_US));
+}
+
+static void put_time(struct px_buf *out)
+{
+    if (GET(time_form) == PX_LOG_TIME_ISO8601)
+        px_clock_format(out, px_clock_wall_ns());
+    else
+        put_short_time(out, px_clock_wall_ns());
 }
 
 /* The text, or its start with "…" when it is too long. */
@@ -111,14 +161,14 @@ static void write_line(const struct px_buf *line)
 void px_log_write(enum px_log_level level, const char *event, const struct px_log_pair *pairs,
                   size_t n)
 {
-    if ((int)level < atomic_load_explicit(&least_level, memory_order_relaxed))
+    if (!is_logged(level))
         return;
     char memory[PX_LOG_LINE_MAX], time[32];
-    bool as_json = atomic_load_explicit(&line_format, memory_order_relaxed) == PX_LOG_JSON;
+    bool as_json = GET(line_format) == PX_LOG_JSON;
     void (*put)(struct px_json_writer *, const struct px_log_pair *) =
         as_json ? put_json : put_logfmt;
     struct px_buf now = px_buf_fixed(time, sizeof time);
-    px_clock_format(&now, px_clock_wall_ns());
+    put_time(&now);
     const struct px_log_pair head[] = {PX_LOG_S("ts", px_buf_view(&now)),
                                        PX_LOG_T("level", level_names[level]),
                                        PX_LOG_T("event", event)};

@@ -26,6 +26,19 @@ enum {
 /* Until this is called: INFO and above, as logfmt. */
 void px_log_configure(enum px_log_level least, enum px_log_format format);
 
+/*
+ * What is logged, level by level, and how times are written: ISO 8601 in UTC, or month, day and time of day as
+ * "1231 23:59:59.123456". Changes act at once, one setting after the other.
+ */
+enum px_log_time { PX_LOG_TIME_ISO8601 = 1, PX_LOG_TIME_DEFAULT };
+struct px_log_settings {
+    bool info, warning, error;
+    uint32_t verbose_level; /* 0: no debug events */
+    enum px_log_time time;
+};
+void px_log_read(struct px_log_settings *ret);
+void px_log_update(const struct px_log_settings *settings);
+
 /* One value; made by the macros below. */
 struct px_log_value {
     enum { PX_LOG_VALUE_STR = 1, PX_LOG_VALUE_I64, PX_LOG_VALUE_U64, PX_LOG_VALUE_F64 } type;

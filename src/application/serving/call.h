@@ -51,6 +51,8 @@ struct px_call {
 
     /* private to the pipeline */
     bool cancelled;
+    unsigned traced;    /* px_trace_level */
+    uint64_t opened_ns; /* of a traced one */
     uint64_t queued_ns; /* when it was submitted */
     struct px_call *next;
 };

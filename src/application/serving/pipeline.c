@@ -40,7 +40,10 @@ static enum px_code run_stages(struct px_serving *serving, struct px_call *call,
 enum px_code px_call_open(struct px_serving *serving, struct px_call *call)
 {
     PX_ASSERT(call->loop < serving->n_loops && call->arena && call->done);
-    return run_stages(serving, call, open_stages, PX_ARRAY_LEN(open_stages));
+    enum px_code code = run_stages(serving, call, open_stages, PX_ARRAY_LEN(open_stages));
+    if (code == PX_OK && px_trace_is_on(serving->trace))
+        px_trace_open_call(serving, call);
+    return code;
 }
 
 enum px_code px_call_submit(struct px_serving *serving, struct px_call *call)

@@ -106,6 +106,16 @@ enum px_code px_serving_add(struct px_serving *serving, const char *argument, st
     return code;
 }
 
+void px_serving_set_trace(struct px_serving *serving, struct px_trace *trace)
+{
+    serving->trace = trace;
+}
+
+struct px_trace *px_serving_trace(struct px_serving *serving)
+{
+    return serving->trace;
+}
+
 void px_serving_drain(struct px_serving *serving)
 {
     /* A flag of its own: nothing else is published by it. */

@@ -18,6 +18,7 @@
 
 #include "application/serving/call.h"
 #include "application/telemetry/metrics.h"
+#include "application/telemetry/trace.h"
 #include "domain/forest/forest.h"
 
 struct px_package;
@@ -79,6 +80,10 @@ struct px_model *px_serving_find(struct px_serving *serving, struct px_str name,
 
 /* Scores every call parked on the loop and completes them. */
 void px_serving_wave(struct px_serving *serving, unsigned loop);
+
+/* Lends the traces; before the loops run, and until they have ended. */
+void px_serving_set_trace(struct px_serving *serving, struct px_trace *trace);
+struct px_trace *px_serving_trace(struct px_serving *serving); /* NULL when none were lent */
 
 /* Draining: ready turns false, calls are still answered. */
 void px_serving_drain(struct px_serving *serving);

@@ -43,7 +43,8 @@ struct px_repository;
 struct px_serving {
     struct px_serving_limits limits;
     unsigned n_loops;
-    struct px_pool *pool; /* helps any loop with a large batch; NULL when there is no sharing */
+    struct px_trace *trace; /* NULL when there is none */
+    struct px_pool *pool;   /* helps any loop with a large batch; NULL when there is no sharing */
     uint64_t started_ns;
     _Atomic bool draining;
     _Atomic(struct px_snapshot *) snapshot;
@@ -109,6 +110,12 @@ void px_observe_call(struct px_call *call, const struct px_batch_times *times);
 void px_observe_batch(const struct px_model *model, unsigned loop, size_t n_rows,
                       const struct px_batch_times *times);
 void px_observe_failure(struct px_serving *serving, const struct px_call *call);
+
+/* Traces (stage_trace.c): is this call sampled; and, around `done`, what is written about it. */
+void px_trace_open_call(struct px_serving *serving, struct px_call *call);
+struct px_trace_record *px_trace_begin_call(struct px_serving *serving, const struct px_call *call,
+                                            const struct px_batch_times *times);
+void px_trace_end_call(struct px_serving *serving, unsigned loop, struct px_trace_record *record);
 
 /* What could be loaded, and under which name (model_source.c). */
 struct px_model_place {

@@ -131,6 +131,19 @@ static void score_together(struct px_lane *lane, unsigned loop, const struct cal
         px_observe_batch(lane->model, loop, run->n_rows, times);
 }
 
+/* `done` may give the call's memory back: what is traced is taken before. */
+static void finish(struct px_serving *serving, struct px_call *call,
+                   const struct px_batch_times *times)
+{
+    unsigned loop = call->loop;
+    struct px_trace_record *record = NULL;
+    if (PX_UNLIKELY(call->traced))
+        record = px_trace_begin_call(serving, call, times);
+    call->done(call);
+    if (record)
+        px_trace_end_call(serving, loop, record);
+}
+
 static void complete(struct px_serving *serving, const struct call_list *list,
                      const struct px_batch_times *times)
 {
@@ -140,7 +153,7 @@ static void complete(struct px_serving *serving, const struct call_list *list,
             px_observe_call(call, times);
         else
             px_observe_failure(serving, call);
-        call->done(call);
+        finish(serving, call, times);
         call = next;
     }
 }

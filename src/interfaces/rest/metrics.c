@@ -6,6 +6,7 @@
  * buckets below, so a bucket's count is right to that resolution. Counters of a model are labelled with
  * its name and version. Nothing is locked: see application/telemetry/metrics.h for what a sum means.
  */
+#include "application/serving/repository.h"
 #include "interfaces/rest/handlers.h"
 #include "interfaces/rest/process.h"
 #include "interfaces/rest/reply.h"
@@ -258,6 +259,38 @@ static void put_server_counters(const struct page *page)
 #undef PX_SERVER_COUNTER
 }
 
+static void put_counter(struct px_buf *out, const char *name, const char *help, uint64_t value)
+{
+    put_head(out, name, "counter", help);
+    put_plain(out, name, value);
+}
+
+/* Models that came and went while the server answered, and what traces cost. */
+static void put_repository(const struct page *page)
+{
+    static const struct px_repository_counts none;
+    const struct px_repository_counts *counts = px_repository_counts(page->rest->serving);
+    const struct px_trace *trace = px_serving_trace(page->rest->serving);
+    struct px_buf *out = page->out;
+    if (!counts)
+        counts = &none;
+    put_counter(out, "phoenix_model_loads_total",
+                "Loads that clients asked for and that succeeded.", px_metric_get(&counts->loads));
+    put_counter(out, "phoenix_model_load_failures_total",
+                "Loads that clients asked for and that failed.",
+                px_metric_get(&counts->failed_loads));
+    put_counter(out, "phoenix_model_unloads_total", "Unloads that clients asked for.",
+                px_metric_get(&counts->unloads));
+    put_head(out, "phoenix_model_load_seconds_total", "counter",
+             "Time that loads took, failed ones too.");
+    px_buf_text(out, "phoenix_model_load_seconds_total ");
+    put_double(out, (double)px_metric_get(&counts->load_ns) / (double)PX_NS_PER_S);
+    px_buf_byte(out, '\n');
+    put_counter(out, "phoenix_traces_dropped_total",
+                "Sampled requests whose trace found no room or could not be written.",
+                trace ? px_trace_dropped(trace) : 0);
+}
+
 static void put_loop_busy(const struct page *page)
 {
     static const char name[] = "phoenix_loop_busy_seconds";
@@ -323,6 +356,7 @@ void px_handle_metrics(struct px_rest_request *request)
     put_model_states(&page);
     put_model_plans(&page);
     put_server_counters(&page);
+    put_repository(&page);
     put_loop_busy(&page);
     put_process(&page);
     px_reply_finish(request->exchange, 200, "text/plain; version=0.0.4; charset=utf-8");

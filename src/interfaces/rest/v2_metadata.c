@@ -151,12 +151,14 @@ static void put_extensions(struct px_json_writer *w, const struct px_rest *rest)
     px_json_begin_array(w);
     px_json_put_text(w, "binary_tensor_data");
     px_json_put_text(w, "classification");
+    px_json_put_text(w, "logging");
     px_json_put_text(w, "model_configuration");
     px_json_put_text(w, "model_repository");
     px_json_put_text(w, "model_repository(unload_dependents)");
     px_json_put_text(w, "parameters");
     px_json_put_text(w, "schedule_policy");
     px_json_put_text(w, "statistics");
+    px_json_put_text(w, "trace");
     if (rest->shared_memory)
         px_json_put_text(w, "system_shared_memory");
     px_json_end_array(w);

@@ -120,7 +120,7 @@ static enum px_code read_body(struct px_repository_request *repository,
     struct px_json json;
     struct px_str key;
     enum px_code code = px_check_encoding(exchange, PX_E_UNSUPPORTED, err);
-    if (code != PX_OK || px_str_trim(exchange->request.body).len == 0)
+    if (code != PX_OK || exchange->request.body.len == 0)
         return code;
     px_json_init(&json, exchange->request.body, exchange->arena, 0);
     px_json_enter_object(&json);

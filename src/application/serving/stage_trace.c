@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Trace: what happened when to a sampled call. One that is not sampled costs one load of a switch and one branch. */
+#include "application/serving/serving_impl.h"
+
+#include "shared/clock.h"
+
+void px_trace_open_call(struct px_serving *serving, struct px_call *call)
+{
+    call->traced = px_trace_sample(serving->trace, call->model->name);
+    if (call->traced)
+        call->opened_ns = px_clock_monotonic_ns();
+}
+
+static void put_tensors(struct px_trace_record *record, const struct px_call *call)
+{
+    const struct px_trace_tensor input = {PX_STR("input"), &call->rows};
+    const struct px_trace_tensor output = {call->model->signature
+                                               ? call->model->signature->output_name
+                                               : (struct px_str)PX_STR("predictions"),
+                                           &call->scores};
+    px_trace_put_tensor(&record->input, &input);
+    if (call->code == PX_OK)
+        px_trace_put_tensor(&record->output, &output);
+}
+
+struct px_trace_record *px_trace_begin_call(struct px_serving *serving, const struct px_call *call,
+                                            const struct px_batch_times *times)
+{
+    struct px_trace_record *record =
+        px_trace_begin(serving->trace, call->loop, call->model->name, call->model->version);
+    if (!record)
+        return NULL;
+    record->at_ns[PX_TRACE_RECEIVED] = call->received_ns;
+    record->at_ns[PX_TRACE_STARTED] = call->opened_ns;
+    record->at_ns[PX_TRACE_QUEUED] = call->queued_ns;
+    record->at_ns[PX_TRACE_COMPUTE_STARTED] = times->started_ns;
+    record->at_ns[PX_TRACE_INPUT_ENDED] = times->engine_ns;
+    record->at_ns[PX_TRACE_OUTPUT_STARTED] = times->scored_ns;
+    record->at_ns[PX_TRACE_COMPUTE_ENDED] = times->ended_ns;
+    if (call->traced & PX_TRACE_TENSORS)
+        put_tensors(record, call);
+    return record;
+}
+
+void px_trace_end_call(struct px_serving *serving, unsigned loop, struct px_trace_record *record)
+{
+    record->at_ns[PX_TRACE_ENDED] = px_clock_monotonic_ns();
+    px_trace_commit(serving->trace, loop);
+}

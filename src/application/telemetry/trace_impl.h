@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Private to application/telemetry: the trace's settings, rings and file. */
+#ifndef PX_APPLICATION_TELEMETRY_TRACE_IMPL_H
+#define PX_APPLICATION_TELEMETRY_TRACE_IMPL_H
+
+#include "application/telemetry/trace.h"
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdio.h>
+
+enum {
+    TRACE_RING_RECORDS = 64, /* of one loop; a power of two */
+    TRACE_PATH_MAX = 255,
+};
+
+/* Settings of one model, or the global ones. Fields are atomics of their own: a reader may see one changed before another. */
+struct px_trace_entry {
+    char name[PX_TRACE_NAME_MAX + 1]; /* fixed once the entry counts */
+    size_t name_len;
+    _Atomic unsigned own; /* px_trace_key: overridden here; every one of the global entry */
+    _Atomic unsigned levels;
+    _Atomic uint64_t rate, log_frequency;
+    _Atomic int64_t count; /* what is left of it */
+    _Atomic uint64_t seen; /* requests, for the rate */
+};
+
+/* One loop writes `head`, the writer `tail`; records between them are handed over. */
+struct px_trace_ring {
+    _Alignas(PX_CACHE_LINE) _Atomic uint64_t head;
+    _Alignas(PX_CACHE_LINE) _Atomic uint64_t tail;
+    struct px_trace_record *records; /* [TRACE_RING_RECORDS] */
+};
+
+struct px_trace {
+    struct px_trace_switch state; /* first */
+    unsigned n_loops;
+    _Atomic uint64_t dropped, next_id;
+
+    pthread_mutex_t mutex;                                  /* of writers of settings */
+    struct px_trace_entry entries[PX_TRACE_MODELS_MAX + 1]; /* [0] is global */
+    _Atomic size_t n_entries;
+
+    struct px_trace_ring *rings; /* NULL without a file */
+    char path[TRACE_PATH_MAX + 1];
+    FILE *file; /* the writer's, as are the next two */
+    uint64_t n_in_file, n_files;
+    pthread_t writer;
+    bool has_writer;
+    _Atomic bool stopping;
+    sem_t committed;
+};
+
+/* The effective entry of a setting: the model's own where it overrides, else the global one. */
+struct px_trace_entry *px_trace_entry(struct px_trace *trace, struct px_str model);
+
+/* The writer (trace_file.c). */
+PX_MUST_USE enum px_code px_trace_file_start(struct px_trace *trace, struct px_err *err);
+void px_trace_file_stop(struct px_trace *trace);
+
+#endif
