@@ -81,6 +81,22 @@ static void read_statistics(struct px_arena *arena)
         atomic_fetch_add(&n_failed, 1);
 }
 
+/* Every seventh request is traced with its tensors, whatever happens to the models. */
+static struct px_trace *trace_some(void)
+{
+    char path[256];
+    struct px_trace *trace;
+    struct px_trace_change change = {0};
+    const struct px_str levels[] = {PX_STR("TIMESTAMPS"), PX_STR("TENSORS")}, rate = PX_STR("7");
+    snprintf(path, sizeof path, "%s/.trace.json", root);
+    CHECK_OK(px_trace_create(path, LOOPS, &trace, NULL));
+    CHECK_OK(px_trace_change_add(&change, px_str("trace_level"), levels, 2, NULL));
+    CHECK_OK(px_trace_change_add(&change, px_str("trace_rate"), &rate, 1, NULL));
+    CHECK_OK(px_trace_update(trace, px_str(""), &change, NULL));
+    px_serving_set_trace(serving, trace);
+    return trace;
+}
+
 static void *serve(void *argument)
 {
     unsigned loop = *(unsigned *)argument;
@@ -158,6 +174,7 @@ PX_TEST(reloads_under_load_fail_no_request_and_keep_no_memory)
     put("comes-and-goes");
     CHECK_OK(px_serving_create(LOOPS, &limits, &serving, NULL));
     CHECK_OK(px_serving_add(serving, root, NULL));
+    struct px_trace *trace = trace_some();
     manual_loops_init(&loops, LOOPS);
     CHECK_OK(px_serving_manage(serving, &loops.port, true, NULL));
     for (unsigned i = 0; i < LOOPS; i++) {
@@ -170,6 +187,7 @@ PX_TEST(reloads_under_load_fail_no_request_and_keep_no_memory)
         pthread_join(threads[i], NULL);
     px_serving_unmanage(serving);
     px_serving_destroy(serving);
+    px_trace_destroy(trace);
     nftw(root, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
     CHECK_INT(atomic_load(&n_failed), 0);
     CHECK(atomic_load(&n_scored) > 0);
