@@ -52,13 +52,17 @@ def infer(client, model, n=1):
 def traces(path, n):
     """The records of the file once it has traces of `n` requests: {id: [record, ...]}."""
     deadline = time.monotonic() + 30
-    while True:
-        found = {}
-        for record in json.loads(path.read_text()):
-            found.setdefault(record["id"], []).append(record)
-        if len(found) >= n or time.monotonic() > deadline:
-            return found
+    found = {}
+    while len(found) < n and time.monotonic() < deadline:
         time.sleep(0.01)
+        try:
+            records = json.loads(path.read_text())
+        except json.JSONDecodeError:  # in the middle of a write
+            continue
+        found = {}
+        for record in records:
+            found.setdefault(record["id"], []).append(record)
+    return found
 
 
 def test_settings_have_defaults_and_are_reset_by_null(traced):
