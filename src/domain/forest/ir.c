@@ -375,13 +375,22 @@ static enum px_code check_tree(const struct px_forest_ir *ir, size_t number, str
     return PX_OK;
 }
 
+enum px_code px_ir_check_features(uint64_t n, struct px_err *err)
+{
+    if (n <= PX_FOREST_FEATURES_MAX)
+        return PX_OK;
+    return px_err_set(err, PX_E_TOO_LARGE,
+                      "the model declares %" PRIu64 " features; the limit is %d", n,
+                      PX_FOREST_FEATURES_MAX);
+}
+
 static enum px_code check_sizes(const struct px_forest_ir *ir, struct px_err *err)
 {
     if (ir->n_features == 0)
         return px_err_set(err, PX_E_CORRUPT, "the model declares no features");
-    if (ir->n_features > PX_FOREST_FEATURES_MAX)
-        return px_err_set(err, PX_E_TOO_LARGE, "the model declares %zu features; the limit is %d",
-                          ir->n_features, PX_FOREST_FEATURES_MAX);
+    enum px_code code = px_ir_check_features(ir->n_features, err);
+    if (code != PX_OK)
+        return code;
     if (ir->n_margins > PX_FOREST_OUTPUTS_MAX)
         return px_err_set(err, PX_E_TOO_LARGE, "the model declares %zu outputs; the limit is %d",
                           ir->n_margins, PX_FOREST_OUTPUTS_MAX);

@@ -41,7 +41,11 @@
 
 /* Limits on what a file may declare. */
 enum {
-    PX_FOREST_FEATURES_MAX = 1 << 22, /* each has a description in memory, used or not */
+    /*
+     * Each declared feature, used or not, gets a name, a description and a place in maps of names: some hundred
+     * bytes, which a file of a few bytes could ask for millions of times.
+     */
+    PX_FOREST_FEATURES_MAX = 1 << 20,
     PX_FOREST_OUTPUTS_MAX = 1 << 16,
     PX_FOREST_NODES_MAX = 1 << 28,
     PX_FOREST_CATEGORY_MAX = 1 << 24, /* codes are below */
@@ -92,8 +96,8 @@ struct px_linear_term {
 
 struct px_tree {
     uint32_t first_node, n_nodes;
-    uint32_t first_leaf,
-        n_leaves;          /* values of leaf l start at leaf_values[first_leaf + l * width] */
+    /* Values of leaf l start at leaf_values[first_leaf + l * width]. */
+    uint32_t first_leaf, n_leaves;
     uint32_t width;        /* values per leaf: 1, or the number of margins */
     uint32_t output;       /* margin that a leaf of width 1 adds to */
     uint32_t depth;        /* splits on the longest path */
@@ -114,8 +118,8 @@ struct px_forest_ir {
     struct px_transform transform;
     double *base;   /* [n_margins], in the arena */
     bool base_last; /* the base is added after the trees, as XGBoost did up to 1.2 */
-    double sum_divisor,
-        sum_factor;              /* 1 each but with base_last: ONNX's AVERAGE, CatBoost's scale */
+    /* 1 each but with base_last: ONNX's AVERAGE, CatBoost's scale. */
+    double sum_divisor, sum_factor;
     enum px_aggregate aggregate; /* only with base_last other than SUM */
     size_t depth_max, n_leaves;
 
@@ -204,6 +208,9 @@ PX_MUST_USE enum px_code px_ir_warn(struct px_forest_ir *ir, struct px_err *err,
                                     ...) PX_PRINTF(3, 4);
 
 PX_MUST_USE enum px_code px_ir_no_memory(struct px_err *err);
+
+/* PX_E_TOO_LARGE when a file declares more features than PX_FOREST_FEATURES_MAX. */
+PX_MUST_USE enum px_code px_ir_check_features(uint64_t n, struct px_err *err);
 
 /* What a kernel leaves to do on its sums, [n, n_margins] of ir->type: divisor, factor and late base. */
 void px_ir_finish_margins(const struct px_forest_ir *ir, void *margins, size_t n_rows);

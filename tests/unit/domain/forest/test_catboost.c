@@ -699,7 +699,7 @@ PX_TEST(a_broken_document_is_refused)
         {{.floats =
               FLOAT_AS("0", "0", "[1],\"borders\":[1]", "\"nan_value_treatment\":\"AsMany\"")},
          "'AsMany' is not AsIs"},
-        {{.floats = FLOAT_AS("0", "-5", "[1,2]", AS_IS)}, "flat_feature_index -5 is not in"},
+        {{.floats = FLOAT_AS("0", "-5", "[1,2]", AS_IS)}, "flat_feature_index is -5"},
         {{.floats = FLOAT_AS("0", "0", "[1,2]", AS_IS) "," FLOAT_AS("1", "0", "[3]", AS_IS)},
          "two features have the flat_feature_index 0"},
         {{.categories = CATEGORY_AS("") "," CATEGORY_AS("")}, "does not come after 0"},
@@ -717,6 +717,8 @@ PX_TEST(a_broken_document_is_refused)
         CHECK_CONTAINS(refusal_n(text, strlen(text), &code), cases[i].message);
         CHECK(code == PX_E_CORRUPT || code == PX_E_UNSUPPORTED);
     }
+    CHECK_REFUSED(cb_text((struct cb){.floats = FLOAT_AS("0", "1048576", "[1,2]", AS_IS)}),
+                  PX_E_TOO_LARGE, "the model declares 1048577 features; the limit is 1048576");
     CHECK_REFUSED("{\"features_info\":{},\"trees\":[", PX_E_CORRUPT, "end of the text");
     CHECK_REFUSED("{\"a\":{\"features_info\":1},\"trees\":[]}", PX_E_CORRUPT, "no 'features_info'");
     CHECK_REFUSED("{\"features_info\":{\"trees\":1}}", PX_E_CORRUPT, "no 'oblivious_trees'");

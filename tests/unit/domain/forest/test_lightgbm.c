@@ -439,8 +439,8 @@ PX_TEST(broken_headers_are_refused)
     CHECK_REFUSED("tree\nnum_class=1\n", PX_E_CORRUPT, "the header has no max_feature_idx");
     CHECK_REFUSED(lgb_text((struct lgb){.features = "-1"}), PX_E_CORRUPT,
                   "max_feature_idx is '-1'");
-    CHECK_REFUSED(lgb_text((struct lgb){.features = "4194304"}), PX_E_TOO_LARGE,
-                  "max_feature_idx");
+    CHECK_REFUSED(lgb_text((struct lgb){.features = "1048576"}), PX_E_TOO_LARGE,
+                  "the model declares 1048577 features; the limit is 1048576");
     CHECK_REFUSED(lgb_text((struct lgb){.k = "99999999"}), PX_E_TOO_LARGE, "num_class is 99999999");
     CHECK_REFUSED(lgb_text((struct lgb){.k = "2", .header = "objective=multiclass num_class:2\n"}),
                   PX_E_CORRUPT, "1 trees are no multiple of the 2 trees per iteration");

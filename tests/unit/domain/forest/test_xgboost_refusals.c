@@ -189,8 +189,8 @@ PX_TEST(more_leaves_than_rows_of_values)
 
 PX_TEST(sizes_beyond_the_limits)
 {
-    CHECK_REFUSED(xgb_text((struct xgb){.num_feature = "16777217"}), PX_E_TOO_LARGE,
-                  "declares 16777217 features");
+    CHECK_REFUSED(xgb_text((struct xgb){.num_feature = "1048577"}), PX_E_TOO_LARGE,
+                  "the model declares 1048577 features; the limit is 1048576");
     CHECK_REFUSED(xgb_text((struct xgb){.num_feature = "0"}), PX_E_CORRUPT, "declares no features");
     CHECK_REFUSED(xgb_text((struct xgb){.num_feature = "-1"}), PX_E_CORRUPT, "may be negative");
     CHECK_REFUSED(xgb_text((struct xgb){.num_class = "65537"}), PX_E_TOO_LARGE,

@@ -319,13 +319,11 @@ static void take_column(struct px_catboost_file *file, int64_t flat)
 {
     if (file->code != PX_OK)
         return;
-    if (flat < 0 || flat >= PX_FOREST_FEATURES_MAX) {
-        file->code =
-            px_err_set(file->err, PX_E_CORRUPT, "flat_feature_index %" PRId64 " is not in [0, %d)",
-                       flat, PX_FOREST_FEATURES_MAX);
-        return;
-    }
-    if ((size_t)flat >= file->ir->n_features)
+    if (flat < 0)
+        file->code = px_err_set(file->err, PX_E_CORRUPT, "flat_feature_index is %" PRId64, flat);
+    else
+        file->code = px_ir_check_features((uint64_t)flat + 1, file->err);
+    if (file->code == PX_OK && (size_t)flat >= file->ir->n_features)
         file->ir->n_features = (size_t)flat + 1;
 }
 

@@ -101,8 +101,10 @@ static enum px_code take_sizes(struct reader *reader, struct px_err *err)
     enum px_code code =
         header_number(reader->num_class, "num_class", 1, PX_FOREST_OUTPUTS_MAX, &num_class, err);
     if (code == PX_OK)
-        code = header_number(reader->max_feature, "max_feature_idx", 0, PX_FOREST_FEATURES_MAX - 1,
-                             &max_feature, err);
+        code =
+            header_number(reader->max_feature, "max_feature_idx", 0, INT64_MAX, &max_feature, err);
+    if (code == PX_OK)
+        code = px_ir_check_features(max_feature + 1, err);
     ir->n_margins = num_class;
     ir->n_features = max_feature + 1;
     if (code == PX_OK && reader->trees_per_iteration.ptr)

@@ -36,9 +36,9 @@ enum px_code px_onnx_columns_input(struct px_onnx_graph *graph, const struct px_
         return px_err_set(err, PX_E_UNSUPPORTED,
                           "input '%.*s' of the graph has %zu dimensions, expected [rows, features]",
                           PX_STR_ARG(port->name), port->n_dims);
-    if (width > PX_FOREST_FEATURES_MAX - (int64_t)first)
-        return px_err_set(err, PX_E_TOO_LARGE, "the graph's inputs have more than %d features",
-                          PX_FOREST_FEATURES_MAX);
+    enum px_code code = px_ir_check_features(first + (uint64_t)(width > 0 ? width : 0), err);
+    if (code != PX_OK)
+        return code;
     *ret = (struct px_onnx_value){.kind = PX_ONNX_COLUMNS, .type = port->type};
     if (width <= 0)
         return PX_OK;
@@ -195,8 +195,10 @@ enum px_code px_onnx_columns_concat(struct px_onnx_graph *graph, const struct px
             return code;
         total += inputs[i].n;
     }
-    struct px_onnx_column *columns =
-        total <= PX_FOREST_FEATURES_MAX ? new_columns(graph, total) : NULL;
+    enum px_code code = px_ir_check_features(total, err);
+    if (code != PX_OK)
+        return code;
+    struct px_onnx_column *columns = new_columns(graph, total);
     if (!columns)
         return px_onnx_no_room(graph, err);
     total = 0;

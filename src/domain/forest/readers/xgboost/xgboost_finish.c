@@ -304,11 +304,10 @@ static enum px_code take_features(struct px_xgboost_file *file, struct px_err *e
         code = check_per_feature(ir, "feature_types", file->feature_types.len, err);
     if (code == PX_OK)
         code = check_per_feature(ir, "cats", file->n_categories, err);
+    if (code == PX_OK)
+        code = px_ir_check_features(ir->n_features, err);
     if (code != PX_OK)
         return code;
-    if (ir->n_features > PX_FOREST_FEATURES_MAX)
-        return px_err_set(err, PX_E_TOO_LARGE, "the model declares %zu features; the limit is %d",
-                          ir->n_features, PX_FOREST_FEATURES_MAX);
     ir->categorical = px_arena_zalloc(&ir->arena, ir->n_features, sizeof(bool));
     if (file->feature_names.len)
         ir->feature_names = copy_strings(ir, &file->feature_names);
