@@ -129,57 +129,57 @@ static enum px_code define_inputs(struct px_onnx_graph *graph, struct px_err *er
 }
 
 /* A node under way. */
-struct step {
+struct visit {
     struct px_onnx_graph *graph;
     const struct px_onnx_node *node;
     const struct px_onnx_value *in; /* [node->n_inputs] */
     struct px_onnx_value out;
 };
 
-static const struct px_onnx_value *input(const struct step *step, size_t i)
+static const struct px_onnx_value *input(const struct visit *visit, size_t i)
 {
-    return i < step->node->n_inputs ? &step->in[i] : NULL;
+    return i < visit->node->n_inputs ? &visit->in[i] : NULL;
 }
 
-static enum px_code run_operation(struct step *step, const struct px_onnx_operation *operation,
+static enum px_code run_operation(struct visit *visit, const struct px_onnx_operation *operation,
                                   struct px_err *err)
 {
     const struct px_onnx_value *a = operation->a, *b = operation->b;
     enum px_onnx_kind kind = a->kind == PX_ONNX_CONSTANT && b ? b->kind : a->kind;
     if (kind == PX_ONNX_COLUMNS)
-        return px_onnx_columns_step(step->graph, operation, &step->out, err);
+        return px_onnx_columns_step(visit->graph, operation, &visit->out, err);
     if (kind == PX_ONNX_TABLE)
-        return px_onnx_table_step(step->graph, operation, &step->out, err);
+        return px_onnx_table_step(visit->graph, operation, &visit->out, err);
     if (kind == PX_ONNX_SCORES)
-        return px_onnx_scores_step(step->graph, operation, &step->out, err);
-    return px_onnx_refuse_node(step->graph, err);
+        return px_onnx_scores_step(visit->graph, operation, &visit->out, err);
+    return px_onnx_refuse_node(visit->graph, err);
 }
 
 /* label = no + (yes - no) * answer, as Mul and Add of whole numbers on a decision. */
-static enum px_code compute_decision(struct step *step, enum px_step_op op, struct px_err *err)
+static enum px_code compute_decision(struct visit *visit, enum px_step_op op, struct px_err *err)
 {
-    const struct px_onnx_value *decision = input(step, 0), *constant = input(step, 1);
+    const struct px_onnx_value *decision = input(visit, 0), *constant = input(visit, 1);
     if (decision->kind == PX_ONNX_CONSTANT) {
-        decision = input(step, 1);
-        constant = input(step, 0);
+        decision = input(visit, 1);
+        constant = input(visit, 0);
     }
     bool known = op == PX_STEP_ADD || op == PX_STEP_MUL;
     if (!known || constant->kind != PX_ONNX_CONSTANT || constant->n != 1 ||
         constant->type != decision->type || decision->type != PX_ONNX_INT64)
-        return px_onnx_refuse_node(step->graph, err);
-    step->out = *decision;
-    step->out.yes = px_step_compute(op, false, decision->yes, constant->numbers[0]);
-    step->out.no = px_step_compute(op, false, decision->no, constant->numbers[0]);
+        return px_onnx_refuse_node(visit->graph, err);
+    visit->out = *decision;
+    visit->out.yes = px_step_compute(op, false, decision->yes, constant->numbers[0]);
+    visit->out.no = px_step_compute(op, false, decision->no, constant->numbers[0]);
     return PX_OK;
 }
 
 /* Trees of several ensembles, when not all operands are functions of one tree. */
-static bool are_different_sums(const struct step *step)
+static bool are_different_sums(const struct visit *visit)
 {
-    const struct px_onnx_value *first = input(step, 0);
+    const struct px_onnx_value *first = input(visit, 0);
     bool tables = true, scores = false;
-    for (size_t i = 0; i < step->node->n_inputs; i++) {
-        const struct px_onnx_value *in = &step->in[i];
+    for (size_t i = 0; i < visit->node->n_inputs; i++) {
+        const struct px_onnx_value *in = &visit->in[i];
         if (in->kind != PX_ONNX_TABLE && in->kind != PX_ONNX_SCORES)
             return false;
         tables = tables && in->kind == PX_ONNX_TABLE && in->ensemble == first->ensemble;
@@ -188,53 +188,53 @@ static bool are_different_sums(const struct step *step)
     return scores || !tables;
 }
 
-static enum px_code run_sum(struct step *step, struct px_err *err)
+static enum px_code run_sum(struct visit *visit, struct px_err *err)
 {
-    size_t n = step->node->n_inputs;
-    struct px_onnx_value *inputs = px_arena_alloc(&step->graph->arena, n, sizeof *inputs);
-    enum px_code code = inputs ? PX_OK : px_onnx_no_room(step->graph, err);
+    size_t n = visit->node->n_inputs;
+    struct px_onnx_value *inputs = px_arena_alloc(&visit->graph->arena, n, sizeof *inputs);
+    enum px_code code = inputs ? PX_OK : px_onnx_no_room(visit->graph, err);
     for (size_t i = 0; code == PX_OK && i < n; i++) {
-        inputs[i] = step->in[i];
+        inputs[i] = visit->in[i];
         if (inputs[i].kind == PX_ONNX_TABLE)
-            code = px_onnx_table_as_scores(step->graph, &step->in[i], &inputs[i], err);
+            code = px_onnx_table_as_scores(visit->graph, &visit->in[i], &inputs[i], err);
     }
-    return code == PX_OK ? px_onnx_scores_sum(step->graph, inputs, n, &step->out, err) : code;
+    return code == PX_OK ? px_onnx_scores_sum(visit->graph, inputs, n, &visit->out, err) : code;
 }
 
-static enum px_code run_binary(struct step *step, enum px_step_op op, struct px_err *err)
+static enum px_code run_binary(struct visit *visit, enum px_step_op op, struct px_err *err)
 {
-    const struct px_onnx_value *a = input(step, 0), *b = input(step, 1);
-    if (step->node->n_inputs != 2)
-        return px_onnx_refuse_node(step->graph, err);
+    const struct px_onnx_value *a = input(visit, 0), *b = input(visit, 1);
+    if (visit->node->n_inputs != 2)
+        return px_onnx_refuse_node(visit->graph, err);
     if (a->kind == PX_ONNX_DECISION || b->kind == PX_ONNX_DECISION)
-        return compute_decision(step, op, err);
-    if (op == PX_STEP_ADD && are_different_sums(step))
-        return run_sum(step, err);
-    return run_operation(step, &(struct px_onnx_operation){op, a, b}, err);
+        return compute_decision(visit, op, err);
+    if (op == PX_STEP_ADD && are_different_sums(visit))
+        return run_sum(visit, err);
+    return run_operation(visit, &(struct px_onnx_operation){op, a, b}, err);
 }
 
-static enum px_code run_add_all(struct step *step, struct px_err *err)
+static enum px_code run_add_all(struct visit *visit, struct px_err *err)
 {
-    if (step->node->n_inputs == 2)
-        return run_binary(step, PX_STEP_ADD, err);
-    if (step->node->n_inputs == 0 || !are_different_sums(step))
-        return px_onnx_refuse_node(step->graph, err);
-    return run_sum(step, err);
+    if (visit->node->n_inputs == 2)
+        return run_binary(visit, PX_STEP_ADD, err);
+    if (visit->node->n_inputs == 0 || !are_different_sums(visit))
+        return px_onnx_refuse_node(visit->graph, err);
+    return run_sum(visit, err);
 }
 
-static enum px_code run_unary(struct step *step, enum px_step_op op, struct px_err *err)
+static enum px_code run_unary(struct visit *visit, enum px_step_op op, struct px_err *err)
 {
-    if (step->node->n_inputs != 1)
-        return px_onnx_refuse_node(step->graph, err);
-    return run_operation(step, &(struct px_onnx_operation){op, input(step, 0), NULL}, err);
+    if (visit->node->n_inputs != 1)
+        return px_onnx_refuse_node(visit->graph, err);
+    return run_operation(visit, &(struct px_onnx_operation){op, input(visit, 0), NULL}, err);
 }
 
 /* The same value under another name or shape. */
-static enum px_code run_same(struct step *step, struct px_err *err)
+static enum px_code run_same(struct visit *visit, struct px_err *err)
 {
-    if (step->node->n_inputs == 0 || input(step, 0)->kind == PX_ONNX_CONSTANT)
-        return px_onnx_refuse_node(step->graph, err);
-    step->out = *input(step, 0);
+    if (visit->node->n_inputs == 0 || input(visit, 0)->kind == PX_ONNX_CONSTANT)
+        return px_onnx_refuse_node(visit->graph, err);
+    visit->out = *input(visit, 0);
     return PX_OK;
 }
 
@@ -246,150 +246,150 @@ static size_t width(const struct px_onnx_value *value)
 }
 
 /* Rows must stay rows: [-1, n], [0, n] and, for one column, [-1]. */
-static enum px_code run_reshape(struct step *step, struct px_err *err)
+static enum px_code run_reshape(struct visit *visit, struct px_err *err)
 {
-    const struct px_onnx_value *value = input(step, 0), *shape = input(step, 1);
-    if (step->node->n_inputs != 2 || shape->kind != PX_ONNX_CONSTANT || shape->n < 1 ||
+    const struct px_onnx_value *value = input(visit, 0), *shape = input(visit, 1);
+    if (visit->node->n_inputs != 2 || shape->kind != PX_ONNX_CONSTANT || shape->n < 1 ||
         shape->n > 2 || shape->numbers[0] > 0)
-        return px_onnx_refuse(step->graph, "changes the shape of the rows", err);
+        return px_onnx_refuse(visit->graph, "changes the shape of the rows", err);
     double n = shape->n == 2 ? shape->numbers[1] : 1.0;
     bool same = n == (double)width(value) || (n == -1.0 && shape->numbers[0] == 0.0);
     if (!same)
-        return px_onnx_refuse(step->graph, "changes the shape of the rows", err);
-    return run_same(step, err);
+        return px_onnx_refuse(visit->graph, "changes the shape of the rows", err);
+    return run_same(visit, err);
 }
 
-static enum px_code run_flatten(struct step *step, struct px_err *err)
+static enum px_code run_flatten(struct visit *visit, struct px_err *err)
 {
     int64_t axis = 1;
-    enum px_code code = px_onnx_get_int(step->graph->model, step->node, "axis", &axis, err);
+    enum px_code code = px_onnx_get_int(visit->graph->model, visit->node, "axis", &axis, err);
     if (code == PX_OK && axis != 1)
-        code = px_onnx_refuse(step->graph, "changes the shape of the rows", err);
-    return code == PX_OK ? run_same(step, err) : code;
+        code = px_onnx_refuse(visit->graph, "changes the shape of the rows", err);
+    return code == PX_OK ? run_same(visit, err) : code;
 }
 
-static enum px_code cast_answer(struct step *step, int type, struct px_err *err)
+static enum px_code cast_answer(struct visit *visit, int type, struct px_err *err)
 {
-    const struct px_onnx_value *from = input(step, 0);
+    const struct px_onnx_value *from = input(visit, 0);
     if (type != PX_ONNX_INT64 && !(from->kind == PX_ONNX_LABELS && type == PX_ONNX_STRING))
-        return px_onnx_refuse_node(step->graph, err);
-    step->out = *from;
-    step->out.type = type;
+        return px_onnx_refuse_node(visit->graph, err);
+    visit->out = *from;
+    visit->out.type = type;
     return PX_OK;
 }
 
-static enum px_code run_cast(struct step *step, struct px_err *err)
+static enum px_code run_cast(struct visit *visit, struct px_err *err)
 {
-    struct px_onnx_graph *graph = step->graph;
-    const struct px_onnx_value *from = input(step, 0);
+    struct px_onnx_graph *graph = visit->graph;
+    const struct px_onnx_value *from = input(visit, 0);
     int64_t to = 0;
-    enum px_code code = px_onnx_get_int(graph->model, step->node, "to", &to, err);
+    enum px_code code = px_onnx_get_int(graph->model, visit->node, "to", &to, err);
     if (code != PX_OK)
         return code;
-    if (step->node->n_inputs != 1 || to < 1 || to > PX_ONNX_DOUBLE)
+    if (visit->node->n_inputs != 1 || to < 1 || to > PX_ONNX_DOUBLE)
         return px_onnx_refuse_node(graph, err);
     if (from->kind == PX_ONNX_COLUMNS)
-        return px_onnx_columns_cast(graph, from, (int)to, &step->out, err);
+        return px_onnx_columns_cast(graph, from, (int)to, &visit->out, err);
     if (from->kind == PX_ONNX_TABLE)
-        return px_onnx_table_cast(graph, from, (int)to, &step->out, err);
+        return px_onnx_table_cast(graph, from, (int)to, &visit->out, err);
     if (from->kind == PX_ONNX_SCORES)
-        return px_onnx_scores_cast(graph, from, (int)to, &step->out, err);
+        return px_onnx_scores_cast(graph, from, (int)to, &visit->out, err);
     if (from->kind == PX_ONNX_LABELS || from->kind == PX_ONNX_DECISION)
-        return cast_answer(step, (int)to, err);
+        return cast_answer(visit, (int)to, err);
     return px_onnx_refuse_node(graph, err);
 }
 
 /* Gather along the columns, and ArrayFeatureExtractor. */
-static enum px_code run_pick(struct step *step, struct px_err *err)
+static enum px_code run_pick(struct visit *visit, struct px_err *err)
 {
-    int64_t axis = px_str_is(step->node->op, "Gather") ? 0 : 1;
-    enum px_code code = px_onnx_get_int(step->graph->model, step->node, "axis", &axis, err);
+    int64_t axis = px_str_is(visit->node->op, "Gather") ? 0 : 1;
+    enum px_code code = px_onnx_get_int(visit->graph->model, visit->node, "axis", &axis, err);
     if (code != PX_OK)
         return code;
-    const struct px_onnx_value *from = input(step, 0), *indices = input(step, 1);
-    bool fits = step->node->n_inputs == 2 && from->kind == PX_ONNX_COLUMNS &&
+    const struct px_onnx_value *from = input(visit, 0), *indices = input(visit, 1);
+    bool fits = visit->node->n_inputs == 2 && from->kind == PX_ONNX_COLUMNS &&
                 indices->kind == PX_ONNX_CONSTANT && (axis == 1 || axis == -1);
     if (!fits)
-        return px_onnx_refuse_node(step->graph, err);
-    return px_onnx_columns_pick(step->graph, from, indices, &step->out, err);
+        return px_onnx_refuse_node(visit->graph, err);
+    return px_onnx_columns_pick(visit->graph, from, indices, &visit->out, err);
 }
 
-static enum px_code run_concat(struct step *step, struct px_err *err)
+static enum px_code run_concat(struct visit *visit, struct px_err *err)
 {
     int64_t axis = 0;
-    enum px_code code = px_onnx_get_int(step->graph->model, step->node, "axis", &axis, err);
+    enum px_code code = px_onnx_get_int(visit->graph->model, visit->node, "axis", &axis, err);
     if (code != PX_OK)
         return code;
-    bool fits = step->node->n_inputs > 0 && input(step, 0)->kind == PX_ONNX_COLUMNS &&
+    bool fits = visit->node->n_inputs > 0 && input(visit, 0)->kind == PX_ONNX_COLUMNS &&
                 (axis == 1 || axis == -1);
     if (!fits)
-        return px_onnx_refuse_node(step->graph, err);
-    return px_onnx_columns_concat(step->graph, step->in, step->node->n_inputs, &step->out, err);
+        return px_onnx_refuse_node(visit->graph, err);
+    return px_onnx_columns_concat(visit->graph, visit->in, visit->node->n_inputs, &visit->out, err);
 }
 
-static enum px_code run_scaler(struct step *step, struct px_err *err)
+static enum px_code run_scaler(struct visit *visit, struct px_err *err)
 {
-    if (step->node->n_inputs != 1 || input(step, 0)->kind != PX_ONNX_COLUMNS)
-        return px_onnx_refuse_node(step->graph, err);
-    return px_onnx_columns_scale(step->graph, input(step, 0), &step->out, err);
+    if (visit->node->n_inputs != 1 || input(visit, 0)->kind != PX_ONNX_COLUMNS)
+        return px_onnx_refuse_node(visit->graph, err);
+    return px_onnx_columns_scale(visit->graph, input(visit, 0), &visit->out, err);
 }
 
-static enum px_code run_imputer(struct step *step, struct px_err *err)
+static enum px_code run_imputer(struct visit *visit, struct px_err *err)
 {
-    if (step->node->n_inputs != 1 || input(step, 0)->kind != PX_ONNX_COLUMNS)
-        return px_onnx_refuse_node(step->graph, err);
-    return px_onnx_columns_impute(step->graph, input(step, 0), &step->out, err);
+    if (visit->node->n_inputs != 1 || input(visit, 0)->kind != PX_ONNX_COLUMNS)
+        return px_onnx_refuse_node(visit->graph, err);
+    return px_onnx_columns_impute(visit->graph, input(visit, 0), &visit->out, err);
 }
 
-static enum px_code run_encoder(struct step *step, struct px_err *err)
+static enum px_code run_encoder(struct visit *visit, struct px_err *err)
 {
-    if (step->node->n_inputs != 1 || input(step, 0)->kind != PX_ONNX_TABLE)
-        return px_onnx_refuse_node(step->graph, err);
-    return px_onnx_table_encode(step->graph, input(step, 0), &step->out, err);
+    if (visit->node->n_inputs != 1 || input(visit, 0)->kind != PX_ONNX_TABLE)
+        return px_onnx_refuse_node(visit->graph, err);
+    return px_onnx_table_encode(visit->graph, input(visit, 0), &visit->out, err);
 }
 
 /* A sequence of maps from label to probability: the same numbers in another dress. */
-static enum px_code run_zipmap(struct step *step, struct px_err *err)
+static enum px_code run_zipmap(struct visit *visit, struct px_err *err)
 {
-    if (step->node->n_inputs != 1 || input(step, 0)->kind != PX_ONNX_SCORES)
-        return px_onnx_refuse_node(step->graph, err);
-    return run_same(step, err);
+    if (visit->node->n_inputs != 1 || input(visit, 0)->kind != PX_ONNX_SCORES)
+        return px_onnx_refuse_node(visit->graph, err);
+    return run_same(visit, err);
 }
 
-static enum px_code run_constant(struct step *step, struct px_err *err)
+static enum px_code run_constant(struct visit *visit, struct px_err *err)
 {
-    struct px_onnx_graph *graph = step->graph;
+    struct px_onnx_graph *graph = visit->graph;
     struct px_onnx_tensor tensor = {0};
-    enum px_code code = px_onnx_get_tensor(graph->model, step->node, "value", &tensor, err);
-    if (code == PX_OK && (!tensor.type || step->node->n_outputs != 1))
+    enum px_code code = px_onnx_get_tensor(graph->model, visit->node, "value", &tensor, err);
+    if (code == PX_OK && (!tensor.type || visit->node->n_outputs != 1))
         code = px_onnx_refuse_node(graph, err);
     if (code == PX_OK)
-        code = define_constant(graph, graph->model->names.items[step->node->first_output], &tensor,
+        code = define_constant(graph, graph->model->names.items[visit->node->first_output], &tensor,
                                err);
     px_vec_free(&tensor.values);
     return code;
 }
 
-static enum px_code check_features(const struct step *step,
+static enum px_code check_features(const struct visit *visit,
                                    const struct px_onnx_used_ensemble *used, struct px_err *err)
 {
     int64_t feature = used->ensemble.feature_max;
     if (used->n_columns && feature >= (int64_t)used->n_columns)
         return px_err_set(err, PX_E_CORRUPT,
                           "%s: splits on feature %" PRId64 ", but its input has %zu",
-                          px_onnx_node_text(step->node).text, feature, used->n_columns);
+                          px_onnx_node_text(visit->node).text, feature, used->n_columns);
     return PX_OK;
 }
 
 /* Names the outputs itself: a classifier's first one is the label. */
-static enum px_code define_results(const struct step *step, size_t number, struct px_err *err)
+static enum px_code define_results(const struct visit *visit, size_t number, struct px_err *err)
 {
-    struct px_onnx_graph *graph = step->graph;
-    const struct px_str *names = &graph->model->names.items[step->node->first_output];
+    struct px_onnx_graph *graph = visit->graph;
+    const struct px_str *names = &graph->model->names.items[visit->node->first_output];
     struct px_onnx_value value = {0};
     size_t scores_at = graph->ensembles.items[number].ensemble.classifier ? 1 : 0;
     enum px_code code = px_onnx_ensemble_value(graph, number, &value, err);
-    if (code == PX_OK && scores_at && step->node->n_outputs) {
+    if (code == PX_OK && scores_at && visit->node->n_outputs) {
         const struct px_onnx_value label = {.kind = PX_ONNX_LABELS,
                                             .type = PX_ONNX_INT64,
                                             .ensemble = number,
@@ -397,39 +397,38 @@ static enum px_code define_results(const struct step *step, size_t number, struc
         if (names[0].len)
             code = define(graph, names[0], &label, err);
     }
-    if (code == PX_OK && scores_at < step->node->n_outputs && names[scores_at].len)
+    if (code == PX_OK && scores_at < visit->node->n_outputs && names[scores_at].len)
         code = define(graph, names[scores_at], &value, err);
     return code;
 }
 
-static enum px_code run_ensemble(struct step *step, struct px_err *err)
+static enum px_code run_ensemble(struct visit *visit, struct px_err *err)
 {
-    struct px_onnx_graph *graph = step->graph;
-    const struct px_onnx_value *rows = input(step, 0);
-    if (step->node->n_inputs != 1 || rows->kind != PX_ONNX_COLUMNS || rows->type == PX_ONNX_BOOL)
+    struct px_onnx_graph *graph = visit->graph;
+    const struct px_onnx_value *rows = input(visit, 0);
+    if (visit->node->n_inputs != 1 || rows->kind != PX_ONNX_COLUMNS || rows->type == PX_ONNX_BOOL)
         return px_onnx_refuse(graph, "does not read the rows of the request", err);
     struct px_onnx_used_ensemble *used = px_vec_push(&graph->ensembles);
     if (!used)
         return px_ir_no_memory(err);
     *used = (struct px_onnx_used_ensemble){.columns = rows->columns, .n_columns = rows->n};
     enum px_code code = px_onnx_ensemble_read(
-        graph->model, step->node, rows->type == PX_ONNX_DOUBLE, graph->ir, &used->ensemble, err);
+        graph->model, visit->node, rows->type == PX_ONNX_DOUBLE, graph->ir, &used->ensemble, err);
     if (code == PX_OK)
-        code = check_features(step, used, err);
-    return code == PX_OK ? define_results(step, graph->ensembles.len - 1, err) : code;
+        code = check_features(visit, used, err);
+    return code == PX_OK ? define_results(visit, graph->ensembles.len - 1, err) : code;
 }
 
 /* What a node does: a function of its own, or an elementwise operation of one or two operands. */
-struct operator
-{
+struct op_row {
     const char *name;
-    enum px_code (*run)(struct step * step, struct px_err * err);
-    enum px_code (*apply)(struct step * step, enum px_step_op op, struct px_err * err);
+    enum px_code (*run)(struct visit *visit, struct px_err *err);
+    enum px_code (*apply)(struct visit *visit, enum px_step_op op, struct px_err *err);
     enum px_step_op op;
     bool defines; /* `run` defines the outputs itself */
 };
 
-static const struct operator core_operators[] = {
+static const struct op_row core_operators[] = {
     {.name = "Add", .apply = run_binary, .op = PX_STEP_ADD},
     {.name = "Sub", .apply = run_binary, .op = PX_STEP_SUB},
     {.name = "Mul", .apply = run_binary, .op = PX_STEP_MUL},
@@ -453,7 +452,7 @@ static const struct operator core_operators[] = {
     {.name = "Reshape", .run = run_reshape},
 };
 
-static const struct operator ml_operators[] = {
+static const struct op_row ml_operators[] = {
     {.name = "ArrayFeatureExtractor", .run = run_pick},
     {.name = "Imputer", .run = run_imputer},
     {.name = "LabelEncoder", .run = run_encoder},
@@ -464,10 +463,10 @@ static const struct operator ml_operators[] = {
     {.name = "ZipMap", .run = run_zipmap},
 };
 
-static const struct operator* find_operator(const struct px_onnx_node *node)
+static const struct op_row *find_operator(const struct px_onnx_node *node)
 {
     bool ml = px_str_is(node->domain, "ai.onnx.ml");
-    const struct operator* operators = ml ? ml_operators : core_operators;
+    const struct op_row *operators = ml ? ml_operators : core_operators;
     size_t n = ml ? PX_ARRAY_LEN(ml_operators) : PX_ARRAY_LEN(core_operators);
     if (!ml && node->domain.len && !px_str_is(node->domain, "ai.onnx"))
         return NULL;
@@ -478,16 +477,16 @@ static const struct operator* find_operator(const struct px_onnx_node *node)
     return NULL;
 }
 
-static enum px_code find_inputs(const struct step *step, struct px_onnx_value *in,
+static enum px_code find_inputs(const struct visit *visit, struct px_onnx_value *in,
                                 struct px_err *err)
 {
-    for (size_t i = 0; i < step->node->n_inputs; i++) {
-        struct px_str name = step->graph->model->names.items[step->node->first_input + i];
-        if (px_onnx_graph_find(step->graph, name, &in[i]))
+    for (size_t i = 0; i < visit->node->n_inputs; i++) {
+        struct px_str name = visit->graph->model->names.items[visit->node->first_input + i];
+        if (px_onnx_graph_find(visit->graph, name, &in[i]))
             continue;
         return px_err_set(err, PX_E_CORRUPT,
                           "the graph has a %s whose input '%.*s' no node before it makes",
-                          px_onnx_node_text(step->node).text, PX_STR_ARG(name));
+                          px_onnx_node_text(visit->node).text, PX_STR_ARG(name));
     }
     return PX_OK;
 }
@@ -495,22 +494,22 @@ static enum px_code find_inputs(const struct step *step, struct px_onnx_value *i
 static enum px_code run_node(struct px_onnx_graph *graph, const struct px_onnx_node *node,
                              struct px_err *err)
 {
-    const struct operator* found = find_operator(node);
+    const struct op_row *found = find_operator(node);
     graph->node = node;
     if (!found || node->n_inputs > NODE_INPUTS_MAX)
         return px_onnx_refuse_node(graph, err);
     struct px_onnx_value *in = px_arena_zalloc(&graph->arena, node->n_inputs + 1, sizeof *in);
     if (!in)
         return px_onnx_no_room(graph, err);
-    struct step step = {.graph = graph, .node = node, .in = in};
-    enum px_code code = find_inputs(&step, in, err);
+    struct visit visit = {.graph = graph, .node = node, .in = in};
+    enum px_code code = find_inputs(&visit, in, err);
     if (code == PX_OK)
-        code = found->run ? found->run(&step, err) : found->apply(&step, found->op, err);
+        code = found->run ? found->run(&visit, err) : found->apply(&visit, found->op, err);
     if (code != PX_OK || found->defines)
         return code;
     if (node->n_outputs != 1)
         return px_onnx_refuse_node(graph, err);
-    return define(graph, graph->model->names.items[node->first_output], &step.out, err);
+    return define(graph, graph->model->names.items[node->first_output], &visit.out, err);
 }
 
 enum px_code px_onnx_graph_run(struct px_onnx_graph *graph, struct px_err *err)

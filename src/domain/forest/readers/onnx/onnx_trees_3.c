@@ -23,7 +23,7 @@ struct tree_entry {
     uint32_t number;
 };
 
-struct lists {
+struct node_lists_3 {
     struct px_onnx_ensemble *ensemble;
     struct px_ints trees, nodes, features, yes, no, missing;
     struct px_strs modes;
@@ -35,7 +35,7 @@ struct lists {
     PX_VEC(struct px_onnx_vote) votes;
 };
 
-static void free_lists(struct lists *l)
+static void free_lists(struct node_lists_3 *l)
 {
     px_vec_free(&l->trees);
     px_vec_free(&l->nodes);
@@ -60,7 +60,7 @@ struct int_list {
     bool optional;
 };
 
-static enum px_code get_int_lists(const struct px_onnx_model *model, const struct lists *l,
+static enum px_code get_int_lists(const struct px_onnx_model *model, const struct node_lists_3 *l,
                                   const struct int_list *lists, size_t n, struct px_err *err)
 {
     enum px_code code = PX_OK;
@@ -74,7 +74,7 @@ static enum px_code get_int_lists(const struct px_onnx_model *model, const struc
     return code;
 }
 
-static enum px_code get_nodes(const struct px_onnx_model *model, struct lists *l,
+static enum px_code get_nodes(const struct px_onnx_model *model, struct node_lists_3 *l,
                               struct px_err *err)
 {
     const struct int_list lists[] = {
@@ -100,7 +100,7 @@ static enum px_code get_nodes(const struct px_onnx_model *model, struct lists *l
     return code;
 }
 
-static enum px_code get_votes(const struct px_onnx_model *model, struct lists *l,
+static enum px_code get_votes(const struct px_onnx_model *model, struct node_lists_3 *l,
                               struct px_err *err)
 {
     bool classes = l->ensemble->classifier;
@@ -118,7 +118,8 @@ static enum px_code get_votes(const struct px_onnx_model *model, struct lists *l
     return px_onnx_check_len(l->ensemble, weights, l->vote_weights.len, l->vote_targets.len, err);
 }
 
-static enum px_code bad_node(const struct lists *l, size_t at, const char *what, struct px_err *err)
+static enum px_code bad_node(const struct node_lists_3 *l, size_t at, const char *what,
+                             struct px_err *err)
 {
     return px_err_set(err, PX_E_CORRUPT, "%s: tree %" PRId64 ", node %" PRId64 ": %s",
                       px_onnx_node_text(l->ensemble->node).text, l->trees.items[at],
@@ -126,7 +127,7 @@ static enum px_code bad_node(const struct lists *l, size_t at, const char *what,
 }
 
 /* Cuts the list of nodes into trees. */
-static enum px_code find_trees(struct lists *l, struct px_err *err)
+static enum px_code find_trees(struct node_lists_3 *l, struct px_err *err)
 {
     struct px_onnx_tree *tree = NULL;
     for (size_t i = 0; i < l->trees.len; i++) {
@@ -149,7 +150,7 @@ static int compare_trees(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static enum px_code sort_trees(struct lists *l, struct px_err *err)
+static enum px_code sort_trees(struct node_lists_3 *l, struct px_err *err)
 {
     struct tree_entry *entries = l->by_id.items;
     if (l->by_id.len > 1)
@@ -171,7 +172,7 @@ static int compare_nodes(const void *a, const void *b)
     return (x->id > y->id) - (x->id < y->id);
 }
 
-static bool ids_are_positions(const struct lists *l)
+static bool ids_are_positions(const struct node_lists_3 *l)
 {
     const struct px_onnx_tree *tree;
     px_vec_foreach (tree, &l->ensemble->trees) {
@@ -183,7 +184,7 @@ static bool ids_are_positions(const struct lists *l)
     return true;
 }
 
-static enum px_code index_nodes(struct lists *l, struct px_err *err)
+static enum px_code index_nodes(struct node_lists_3 *l, struct px_err *err)
 {
     if (ids_are_positions(l))
         return PX_OK;
@@ -205,7 +206,7 @@ static enum px_code index_nodes(struct lists *l, struct px_err *err)
 }
 
 /* The position of a node among all, or -1. */
-static int64_t find_node(const struct lists *l, uint32_t number, int64_t id)
+static int64_t find_node(const struct node_lists_3 *l, uint32_t number, int64_t id)
 {
     const struct px_onnx_tree *tree = &l->ensemble->trees.items[number];
     if (l->by_tree_and_id.len == 0)
@@ -216,7 +217,7 @@ static int64_t find_node(const struct lists *l, uint32_t number, int64_t id)
     return found ? (int64_t)found->position : -1;
 }
 
-static const struct tree_entry *find_tree(const struct lists *l, int64_t id)
+static const struct tree_entry *find_tree(const struct node_lists_3 *l, int64_t id)
 {
     if (id >= 0 && (uint64_t)id < l->by_id.len && l->by_id.items[id].id == id)
         return &l->by_id.items[id];
@@ -238,7 +239,7 @@ static int mode_of(struct px_str text)
     return -1;
 }
 
-static enum px_code find_child(const struct lists *l, uint32_t number, size_t at, int64_t id,
+static enum px_code find_child(const struct node_lists_3 *l, uint32_t number, size_t at, int64_t id,
                                uint32_t *ret, struct px_err *err)
 {
     int64_t position = find_node(l, number, id);
@@ -251,7 +252,7 @@ static enum px_code find_child(const struct lists *l, uint32_t number, size_t at
     return PX_OK;
 }
 
-static void take_question(const struct lists *l, size_t at, struct px_onnx_split *split)
+static void take_question(const struct node_lists_3 *l, size_t at, struct px_onnx_split *split)
 {
     int64_t feature = l->features.items[at];
     split->threshold = l->thresholds.items[at];
@@ -261,7 +262,7 @@ static void take_question(const struct lists *l, size_t at, struct px_onnx_split
         l->ensemble->feature_max = feature;
 }
 
-static enum px_code take_node(struct lists *l, uint32_t number, size_t at,
+static enum px_code take_node(struct node_lists_3 *l, uint32_t number, size_t at,
                               struct px_onnx_split *split, struct px_err *err)
 {
     int mode = mode_of(l->modes.items[at]);
@@ -282,7 +283,7 @@ static enum px_code take_node(struct lists *l, uint32_t number, size_t at,
     return code;
 }
 
-static enum px_code take_nodes(struct lists *l, struct px_err *err)
+static enum px_code take_nodes(struct node_lists_3 *l, struct px_err *err)
 {
     struct px_onnx_ensemble *ensemble = l->ensemble;
     enum px_code code = PX_OK;
@@ -298,7 +299,7 @@ static enum px_code take_nodes(struct lists *l, struct px_err *err)
     return code;
 }
 
-static enum px_code take_vote(struct lists *l, size_t i, struct px_err *err)
+static enum px_code take_vote(struct node_lists_3 *l, size_t i, struct px_err *err)
 {
     const struct tree_entry *tree = find_tree(l, l->vote_trees.items[i]);
     int64_t target = l->vote_targets.items[i];
@@ -328,7 +329,7 @@ static enum px_code take_vote(struct lists *l, size_t i, struct px_err *err)
     return PX_OK;
 }
 
-static enum px_code take_votes(struct lists *l, struct px_err *err)
+static enum px_code take_votes(struct node_lists_3 *l, struct px_err *err)
 {
     enum px_code code = PX_OK;
     for (size_t i = 0; code == PX_OK && i < l->vote_targets.len; i++)
@@ -340,7 +341,7 @@ static enum px_code take_votes(struct lists *l, struct px_err *err)
 enum px_code px_onnx_read_trees_3(const struct px_onnx_model *model,
                                   struct px_onnx_ensemble *ensemble, struct px_err *err)
 {
-    struct lists l = {.ensemble = ensemble};
+    struct node_lists_3 l = {.ensemble = ensemble};
     enum px_code code = get_nodes(model, &l, err);
     if (code == PX_OK)
         code = find_trees(&l, err);

@@ -11,7 +11,7 @@
 #include <inttypes.h>
 #include <math.h>
 
-struct lists {
+struct tensors_5 {
     struct px_onnx_ensemble *ensemble;
     struct px_ints roots, features, yes, no, yes_leaf, no_leaf, missing, targets;
     struct px_onnx_tensor modes, splits, weights, members;
@@ -20,7 +20,7 @@ struct lists {
     PX_VEC(struct px_onnx_vote) votes;
 };
 
-static void free_lists(struct lists *l)
+static void free_lists(struct tensors_5 *l)
 {
     struct px_ints *ints[] = {&l->roots,    &l->features, &l->yes,     &l->no,
                               &l->yes_leaf, &l->no_leaf,  &l->missing, &l->targets};
@@ -34,7 +34,7 @@ static void free_lists(struct lists *l)
     px_vec_free(&l->votes);
 }
 
-static enum px_code get_tensor(const struct px_onnx_model *model, const struct lists *l,
+static enum px_code get_tensor(const struct px_onnx_model *model, const struct tensors_5 *l,
                                const char *name, struct px_onnx_tensor *ret, struct px_err *err)
 {
     int expected = l->ensemble->wide ? PX_ONNX_DOUBLE : PX_ONNX_FLOAT;
@@ -51,7 +51,8 @@ static enum px_code get_tensor(const struct px_onnx_model *model, const struct l
                       px_onnx_type_name(expected));
 }
 
-static enum px_code get_ints(const struct px_onnx_model *model, struct lists *l, struct px_err *err)
+static enum px_code get_ints(const struct px_onnx_model *model, struct tensors_5 *l,
+                             struct px_err *err)
 {
     const struct {
         const char *name;
@@ -78,7 +79,7 @@ static enum px_code get_ints(const struct px_onnx_model *model, struct lists *l,
     return code;
 }
 
-static enum px_code get_lists(const struct px_onnx_model *model, struct lists *l,
+static enum px_code get_lists(const struct px_onnx_model *model, struct tensors_5 *l,
                               struct px_err *err)
 {
     enum px_code code = get_ints(model, l, err);
@@ -105,7 +106,7 @@ static enum px_code get_lists(const struct px_onnx_model *model, struct lists *l
 }
 
 /* The members of each MEMBER node stand in the order of the nodes' array, each list ended by a NaN. */
-static enum px_code find_members(struct lists *l, struct px_err *err)
+static enum px_code find_members(struct tensors_5 *l, struct px_err *err)
 {
     const struct px_doubles *values = &l->members.values;
     size_t at = 0;
@@ -131,7 +132,7 @@ static enum px_code find_members(struct lists *l, struct px_err *err)
                       px_onnx_node_text(l->ensemble->node).text, values->len - at);
 }
 
-static enum px_code take_members(struct lists *l, size_t node, struct px_onnx_split *split,
+static enum px_code take_members(struct tensors_5 *l, size_t node, struct px_onnx_split *split,
                                  struct px_err *err)
 {
     struct px_onnx_ensemble *e = l->ensemble;
@@ -150,7 +151,7 @@ static enum px_code take_members(struct lists *l, size_t node, struct px_onnx_sp
     return PX_OK;
 }
 
-static struct px_onnx_split *push_split(struct lists *l, struct px_onnx_tree *tree)
+static struct px_onnx_split *push_split(struct tensors_5 *l, struct px_onnx_tree *tree)
 {
     struct px_onnx_split *split = px_vec_push(&l->ensemble->splits);
     if (split)
@@ -159,7 +160,7 @@ static struct px_onnx_split *push_split(struct lists *l, struct px_onnx_tree *tr
     return split;
 }
 
-static enum px_code add_leaf(struct lists *l, struct px_onnx_tree *tree, int64_t leaf,
+static enum px_code add_leaf(struct tensors_5 *l, struct px_onnx_tree *tree, int64_t leaf,
                              struct px_err *err)
 {
     struct px_onnx_ensemble *e = l->ensemble;
@@ -183,7 +184,7 @@ static enum px_code add_leaf(struct lists *l, struct px_onnx_tree *tree, int64_t
 }
 
 /* Appends an inner node; until it is expanded, `yes` holds its number in the file. */
-static enum px_code add_node(struct lists *l, struct px_onnx_tree *tree, int64_t node,
+static enum px_code add_node(struct tensors_5 *l, struct px_onnx_tree *tree, int64_t node,
                              struct px_err *err)
 {
     bool inside = node >= 0 && (uint64_t)node < l->features.len;
@@ -202,7 +203,7 @@ static enum px_code add_node(struct lists *l, struct px_onnx_tree *tree, int64_t
     return PX_OK;
 }
 
-static enum px_code take_question(struct lists *l, size_t node, struct px_onnx_split *split,
+static enum px_code take_question(struct tensors_5 *l, size_t node, struct px_onnx_split *split,
                                   struct px_err *err)
 {
     int64_t feature = l->features.items[node];
@@ -215,13 +216,13 @@ static enum px_code take_question(struct lists *l, size_t node, struct px_onnx_s
     return split->mode == PX_ONNX_MEMBER ? take_members(l, node, split, err) : PX_OK;
 }
 
-static enum px_code add_child(struct lists *l, struct px_onnx_tree *tree, int64_t child, bool leaf,
-                              struct px_err *err)
+static enum px_code add_child(struct tensors_5 *l, struct px_onnx_tree *tree, int64_t child,
+                              bool leaf, struct px_err *err)
 {
     return leaf ? add_leaf(l, tree, child, err) : add_node(l, tree, child, err);
 }
 
-static enum px_code expand(struct lists *l, struct px_onnx_tree *tree, size_t at,
+static enum px_code expand(struct tensors_5 *l, struct px_onnx_tree *tree, size_t at,
                            struct px_err *err)
 {
     struct px_onnx_split *split = &l->ensemble->splits.items[at];
@@ -236,13 +237,13 @@ static enum px_code expand(struct lists *l, struct px_onnx_tree *tree, size_t at
     return code;
 }
 
-static bool is_one_leaf(const struct lists *l, int64_t root)
+static bool is_one_leaf(const struct tensors_5 *l, int64_t root)
 {
     return root >= 0 && (uint64_t)root < l->features.len && l->yes_leaf.items[root] &&
            l->no_leaf.items[root] && l->yes.items[root] == l->no.items[root];
 }
 
-static enum px_code take_tree(struct lists *l, int64_t root, struct px_err *err)
+static enum px_code take_tree(struct tensors_5 *l, int64_t root, struct px_err *err)
 {
     struct px_onnx_ensemble *e = l->ensemble;
     struct px_onnx_tree *tree = px_vec_push(&e->trees);
@@ -259,7 +260,7 @@ static enum px_code take_tree(struct lists *l, int64_t root, struct px_err *err)
     return code;
 }
 
-static enum px_code take_trees(struct lists *l, struct px_err *err)
+static enum px_code take_trees(struct tensors_5 *l, struct px_err *err)
 {
     l->met = px_alloc(l->features.len + 1, sizeof *l->met);
     l->member = px_alloc(l->features.len + 1, sizeof *l->member);
@@ -273,7 +274,7 @@ static enum px_code take_trees(struct lists *l, struct px_err *err)
 enum px_code px_onnx_read_trees_5(const struct px_onnx_model *model,
                                   struct px_onnx_ensemble *ensemble, struct px_err *err)
 {
-    struct lists l = {.ensemble = ensemble};
+    struct tensors_5 l = {.ensemble = ensemble};
     enum px_code code = get_lists(model, &l, err);
     if (code == PX_OK)
         code = take_trees(&l, err);
