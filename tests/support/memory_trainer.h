@@ -31,11 +31,11 @@ static inline void put_tree(struct px_buf *json, size_t id, double leaf)
                   id, leaf);
 }
 
-static inline double share_of(const struct px_training_set *set, size_t class)
+static inline double share_of(const struct px_training_set *set, size_t class_index)
 {
     size_t n = 0;
     for (size_t i = 0; i < set->rows.n_rows; i++)
-        n += set->labels[i] == (float)class;
+        n += set->labels[i] == (float)class_index;
     return ((double)n + 1) / ((double)set->rows.n_rows + 1);
 }
 

@@ -18,10 +18,10 @@ void px_plan_predict(struct px_plan *plan, size_t kernel);
 bool px_plan_estimate(struct px_plan *plan, size_t kernel);
 
 /* Is the kernel usable, and its cost, as far as it is known, near enough to the least of the class? */
-bool px_plan_is_candidate(const struct px_plan *plan, size_t kernel, size_t class);
+bool px_plan_is_candidate(const struct px_plan *plan, size_t kernel, size_t size_class);
 
 /* Time of a call of 2^class rows: measured, or predicted and corrected by what was measured. */
-double px_plan_call_ns(const struct px_plan *plan, size_t kernel, size_t class);
+double px_plan_call_ns(const struct px_plan *plan, size_t kernel, size_t size_class);
 
 /* Was the kernel measured in any class? Its time is then no mere prediction. */
 bool px_plan_is_measured(const struct px_plan *plan, size_t kernel);

@@ -33,24 +33,24 @@ struct bench {
     void *margins, *scratch;
 };
 
-static size_t calls_in_sample(const struct bench *bench, size_t kernel, size_t class)
+static size_t calls_in_sample(const struct bench *bench, size_t kernel, size_t size_class)
 {
-    double calls = (double)SAMPLE_CYCLES / bench->plan->kernels[kernel].cycles[class];
-    size_t most = bench->rows.n_rows >> class;
+    double calls = (double)SAMPLE_CYCLES / bench->plan->kernels[kernel].cycles[size_class];
+    size_t most = bench->rows.n_rows >> size_class;
     if (calls < 1.0)
         return 1;
     return calls < (double)most ? (size_t)calls : most;
 }
 
 /* Nanoseconds of one call. */
-static double sample(const struct bench *bench, size_t kernel, size_t class)
+static double sample(const struct bench *bench, size_t kernel, size_t size_class)
 {
     struct px_matrix batch = bench->rows;
-    size_t calls = calls_in_sample(bench, kernel, class);
-    batch.n_rows = (size_t)1 << class;
+    size_t calls = calls_in_sample(bench, kernel, size_class);
+    batch.n_rows = (size_t)1 << size_class;
     uint64_t begin = bench->clock_ns();
     for (size_t i = 0; i < calls; i++) {
-        batch.data = px_matrix_row(&bench->rows, i << class);
+        batch.data = px_matrix_row(&bench->rows, i << size_class);
         px_plan_margins_by(bench->plan, kernel, &batch, bench->margins, bench->scratch);
     }
     uint64_t end = bench->clock_ns();
@@ -58,25 +58,26 @@ static double sample(const struct bench *bench, size_t kernel, size_t class)
 }
 
 /* Is the kernel worth measuring, also by what smaller batches have shown? */
-static bool is_worth_it(const struct bench *bench, size_t kernel, size_t class)
+static bool is_worth_it(const struct bench *bench, size_t kernel, size_t size_class)
 {
     double least = INFINITY;
-    if (!px_plan_is_candidate(bench->plan, kernel, class))
+    if (!px_plan_is_candidate(bench->plan, kernel, size_class))
         return false;
     for (size_t i = 0; i < bench->plan->n_kernels; i++) {
-        if (px_plan_is_candidate(bench->plan, i, class))
-            least = fmin(least, px_plan_call_ns(bench->plan, i, class));
+        if (px_plan_is_candidate(bench->plan, i, size_class))
+            least = fmin(least, px_plan_call_ns(bench->plan, i, size_class));
     }
-    return px_plan_call_ns(bench->plan, kernel, class) <= PX_PLAN_HOPELESS * least;
+    return px_plan_call_ns(bench->plan, kernel, size_class) <= PX_PLAN_HOPELESS * least;
 }
 
 /* Nanoseconds that a round of the kernels in `set` will take, as far as one knows. */
-static double round_ns(const struct bench *bench, uint32_t set, size_t class)
+static double round_ns(const struct bench *bench, uint32_t set, size_t size_class)
 {
     double ns = 0;
     for (size_t i = 0; i < bench->plan->n_kernels; i++) {
         if (set >> i & 1)
-            ns += px_plan_call_ns(bench->plan, i, class) * (double)calls_in_sample(bench, i, class);
+            ns += px_plan_call_ns(bench->plan, i, size_class) *
+                  (double)calls_in_sample(bench, i, size_class);
     }
     return ns;
 }
@@ -86,22 +87,23 @@ static bool fits(const struct bench *bench, double ns)
     return (double)bench->clock_ns() + ns < (double)bench->deadline_ns;
 }
 
-static void measure_class(const struct bench *bench, size_t class)
+static void measure_class(const struct bench *bench, size_t size_class)
 {
     uint32_t set = 0; /* decided before the first round: all in it make the same rounds */
     for (size_t i = 0; i < bench->plan->n_kernels; i++)
-        set |= (uint32_t)is_worth_it(bench, i, class) << i;
-    double expected_ns = round_ns(bench, set, class);
+        set |= (uint32_t)is_worth_it(bench, i, size_class) << i;
+    double expected_ns = round_ns(bench, set, size_class);
     int first_counted = expected_ns < LONG_ROUND_NS ? 1 : 0;
     for (int round = 0; round < ROUNDS && fits(bench, expected_ns); round++) {
         for (size_t i = 0; i < bench->plan->n_kernels; i++) {
             if (!(set >> i & 1))
                 continue;
-            double ns = sample(bench, i, class), *least = &bench->plan->kernels[i].call_ns[class];
+            double *least = &bench->plan->kernels[i].call_ns[size_class];
+            double ns = sample(bench, i, size_class);
             if (round >= first_counted && (*least <= 0 || ns < *least))
                 *least = ns;
         }
-        expected_ns = fmax(expected_ns, round_ns(bench, set, class));
+        expected_ns = fmax(expected_ns, round_ns(bench, set, size_class));
     }
 }
 

@@ -102,8 +102,8 @@ void px_plan_drop(struct px_plan *plan, size_t kernel)
 
 static bool has_a_class(const struct px_plan *plan, size_t kernel)
 {
-    for (size_t class = 0; class < PX_PLAN_CLASSES; class ++) {
-        if (px_plan_is_candidate(plan, kernel, class))
+    for (size_t size_class = 0; size_class < PX_PLAN_CLASSES; size_class++) {
+        if (px_plan_is_candidate(plan, kernel, size_class))
             return true;
     }
     return false;
@@ -239,10 +239,10 @@ void px_plan_deinit(struct px_plan *plan)
 
 size_t px_plan_class(size_t n_rows)
 {
-    size_t class = 0;
-    while (class + 1 < PX_PLAN_CLASSES && (size_t)2 << class <= n_rows)
-        class ++;
-    return class;
+    size_t size_class = 0;
+    while (size_class + 1 < PX_PLAN_CLASSES && (size_t)2 << size_class <= n_rows)
+        size_class++;
+    return size_class;
 }
 
 size_t px_plan_choice(const struct px_plan *plan, size_t n_rows)
@@ -300,13 +300,13 @@ size_t px_plan_bytes(const struct px_plan *plan)
     return bytes;
 }
 
-struct px_forest_choice px_plan_describe_class(const struct px_plan *plan, size_t class)
+struct px_forest_choice px_plan_describe_class(const struct px_plan *plan, size_t size_class)
 {
-    size_t kernel = plan->choice[class];
+    size_t kernel = plan->choice[size_class];
     return (struct px_forest_choice){
-        .rows = (size_t)1 << class,
+        .rows = (size_t)1 << size_class,
         .kernel = plan->table[kernel]->name,
-        .ns_per_row = px_plan_call_ns(plan, kernel, class) / (double)((size_t)1 << class),
+        .ns_per_row = px_plan_call_ns(plan, kernel, size_class) / (double)((size_t)1 << size_class),
         .measured = px_plan_is_measured(plan, kernel),
     };
 }

@@ -60,7 +60,7 @@ struct px_plan_kernel {
     bool refused; /* not for this forest, this processor or this memory: `reason` says why */
     /* Predicted for a call of 2^class rows, estimated if it was not compiled; 0 when not asked. */
     double cycles[PX_PLAN_CLASSES];
-    /* Measured for the same, the least of a few; 0 when it was not */
+    /* Measured for the same, the least of a few; 0 when it was not. */
     double call_ns[PX_PLAN_CLASSES];
     enum px_kernel_state state;
     char reason[PX_ERR_MESSAGE_MAX]; /* why it is not chosen; empty when it is */
@@ -112,7 +112,7 @@ void px_plan_margins_by(const struct px_plan *plan, size_t kernel, const struct 
 size_t px_plan_bytes(const struct px_plan *plan);
 
 /* What the plan says about a class and about a kernel; texts live as long as the plan. */
-struct px_forest_choice px_plan_describe_class(const struct px_plan *plan, size_t class);
+struct px_forest_choice px_plan_describe_class(const struct px_plan *plan, size_t size_class);
 struct px_forest_kernel px_plan_describe_kernel(const struct px_plan *plan, size_t kernel);
 
 #endif

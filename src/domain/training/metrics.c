@@ -163,13 +163,13 @@ static size_t predicted_class(const double *scores, size_t n_classes)
     return best;
 }
 
-double px_metrics_class_f1(const struct px_multiclass_metrics *metrics, size_t class)
+double px_metrics_class_f1(const struct px_multiclass_metrics *metrics, size_t class_index)
 {
     size_t n = metrics->n_classes;
-    uint64_t hit = metrics->confusion[class * n + class], actual = 0, predicted = 0;
+    uint64_t hit = metrics->confusion[class_index * n + class_index], actual = 0, predicted = 0;
     for (size_t i = 0; i < n; i++) {
-        actual += metrics->confusion[class * n + i];
-        predicted += metrics->confusion[i * n + class];
+        actual += metrics->confusion[class_index * n + i];
+        predicted += metrics->confusion[i * n + class_index];
     }
     return actual + predicted ? f1(hit, predicted - hit, actual - hit) : (double)NAN;
 }

@@ -54,7 +54,7 @@ struct px_multiclass_metrics {
     uint64_t n;
     size_t n_classes;
     double logloss, accuracy;
-    /* Mean of the classes' F1; a class that is neither there nor predicted is left out */
+    /* Mean of the classes' F1; a class that is neither there nor predicted is left out. */
     double macro_f1;
     uint64_t *confusion; /* [actual, predicted]; the caller's, n_classes squared */
 };
@@ -64,6 +64,6 @@ void px_metrics_multiclass(const float *labels, const double *scores, size_t n,
                            struct px_multiclass_metrics *ret);
 
 /* F1 of one class of a confusion matrix; NaN when it is neither there nor predicted. */
-double px_metrics_class_f1(const struct px_multiclass_metrics *metrics, size_t class);
+double px_metrics_class_f1(const struct px_multiclass_metrics *metrics, size_t class_index);
 
 #endif

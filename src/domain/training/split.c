@@ -50,10 +50,10 @@ enum px_code px_split_random(const float *classes, size_t n_classes, size_t n,
     size_t *rows = px_alloc(n + 1, sizeof *rows);
     if (!rows)
         return px_err_set(err, PX_E_NO_MEMORY, "no memory to split %zu rows", n);
-    for (size_t class = 0; class < (classes ? n_classes : 1); class ++) {
+    for (size_t class_index = 0; class_index < (classes ? n_classes : 1); class_index++) {
         size_t n_rows = 0;
         for (size_t i = 0; i < n; i++) {
-            if (!classes || classes[i] == (float)class)
+            if (!classes || classes[i] == (float)class_index)
                 rows[n_rows++] = i;
         }
         split_group(rows, n_rows, options, &rng, ret_parts);

@@ -6,15 +6,14 @@
 #include <math.h>
 
 /* A class while the target is being fitted. */
-struct class
-{
+struct target_class {
     struct px_str label;
     double number; /* where every label is one */
     uint64_t n;
 };
 
 struct classes {
-    struct class *items;
+    struct target_class *items;
     size_t len;
 };
 
@@ -27,7 +26,7 @@ static struct px_str number_label(double number, char *out)
 
 static int compare_classes(const void *left, const void *right)
 {
-    const struct class *a = left, *b = right;
+    const struct target_class *a = left, *b = right;
     if (a->number != b->number)
         return a->number < b->number ? -1 : 1;
     return px_str_cmp(a->label, b->label);
@@ -55,7 +54,7 @@ static enum px_code collect(const struct px_column_profile *profile, struct px_t
         label = px_arena_str(arena, label);
         if (!label.ptr)
             return px_arena_check(arena, "the labels", err);
-        ret->items[ret->len] = (struct class){label, number, profile->values.items[i].n};
+        ret->items[ret->len] = (struct target_class){label, number, profile->values.items[i].n};
         code = px_map_put(&target->by_label, label, ret->len++, err);
     }
     qsort(ret->items, ret->len, sizeof *ret->items, compare_classes);
@@ -134,7 +133,7 @@ static bool is_true_word(struct px_str label)
 static enum px_code order_binary(struct classes *classes, struct px_str positive,
                                  struct px_err *err)
 {
-    struct class *c = classes->items;
+    struct target_class *c = classes->items;
     bool swap = is_true_word(c[0].label) && !is_true_word(c[1].label);
     if (positive.len) {
         swap = px_str_eq(positive, c[0].label);
@@ -145,7 +144,7 @@ static enum px_code order_binary(struct classes *classes, struct px_str positive
                               PX_STR_ARG(positive), PX_STR_ARG(c[0].label), PX_STR_ARG(c[1].label));
     }
     if (swap) {
-        struct class first = c[0];
+        struct target_class first = c[0];
         c[0] = c[1];
         c[1] = first;
     }

@@ -13,7 +13,7 @@ struct px_http2_block {
         struct px_http2_block *next; /* while it is unused */
         size_t size;                 /* while it is lent: room behind this head */
     };
-    uint32_t class; /* LARGE = not kept */
+    uint32_t size_class; /* LARGE = not kept */
     _Alignas(16) char bytes[];
 };
 
@@ -33,18 +33,18 @@ static uint32_t class_of(size_t size)
 static void *get(size_t size, void *context)
 {
     struct px_http2_memory *memory = context;
-    uint32_t class = class_of(size);
-    size_t room = class == LARGE ? size : (size_t)SMALLEST << class;
-    struct px_http2_block *block = class == LARGE ? NULL : memory->unused[class];
+    uint32_t size_class = class_of(size);
+    size_t room = size_class == LARGE ? size : (size_t)SMALLEST << size_class;
+    struct px_http2_block *block = size_class == LARGE ? NULL : memory->unused[size_class];
     if (block) {
-        memory->unused[class] = block->next;
+        memory->unused[size_class] = block->next;
         memory->kept_bytes -= room;
     } else {
         block = room < SIZE_MAX / 2 ? px_alloc(1, sizeof *block + room) : NULL;
     }
     if (!block)
         return NULL;
-    block->class = class;
+    block->size_class = size_class;
     block->size = room;
     return block->bytes;
 }
@@ -55,14 +55,14 @@ static void put(void *bytes, void *context)
     if (!bytes)
         return;
     struct px_http2_block *block = block_of(bytes);
-    uint32_t class = block->class;
-    if (class == LARGE || memory->kept_bytes + block->size > PX_HTTP2_BLOCKS_KEPT_MAX) {
+    uint32_t size_class = block->size_class;
+    if (size_class == LARGE || memory->kept_bytes + block->size > PX_HTTP2_BLOCKS_KEPT_MAX) {
         px_free(block);
         return;
     }
     memory->kept_bytes += block->size;
-    block->next = memory->unused[class];
-    memory->unused[class] = block;
+    block->next = memory->unused[size_class];
+    memory->unused[size_class] = block;
 }
 
 static void *get_zeroed(size_t n, size_t size, void *context)

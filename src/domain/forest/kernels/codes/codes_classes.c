@@ -323,27 +323,27 @@ static enum px_code find_predicates(struct builder *b, const uint64_t *keys, siz
     return PX_OK;
 }
 
-static bool push_map(struct builder *b, uint32_t class)
+static bool push_map(struct builder *b, uint32_t atom_class)
 {
     uint16_t *map = px_vec_push(&b->draft->maps);
     if (map)
-        *map = (uint16_t) class;
+        *map = (uint16_t)atom_class;
     return map != NULL;
 }
 
-/* From `number` on the class is `class`; takes the place of an entry for the same number. */
-static bool push_change(struct builder *b, double number, uint32_t class)
+/* From `number` on the class is `atom_class`; takes the place of an entry for the same number. */
+static bool push_change(struct builder *b, double number, uint32_t atom_class)
 {
     size_t first = b->draft->first_number[b->column - b->draft->codes->columns];
     size_t n = b->draft->numbers.len;
     if (n > first && b->draft->numbers.items[n - 1] == number) {
-        b->draft->maps.items[b->draft->maps.len - 1] = (uint16_t) class;
+        b->draft->maps.items[b->draft->maps.len - 1] = (uint16_t)atom_class;
         return true;
     }
     double *item = px_vec_push(&b->draft->numbers);
     if (item)
         *item = number;
-    return item && push_map(b, class);
+    return item && push_map(b, atom_class);
 }
 
 /* The least number whose category is `code`. */
@@ -356,15 +356,15 @@ static double category_start(const struct px_forest_ir *ir, size_t code)
 
 static bool push_interval(struct builder *b, const struct interval *interval)
 {
-    uint32_t class = 0;
+    uint32_t atom_class = 0;
     size_t code = (size_t)interval->low * 32, atom = interval->first_atom;
     for (; code < (size_t)interval->high * 32; code++, atom++) {
-        if (b->class_of[atom] != class &&
+        if (b->class_of[atom] != atom_class &&
             !push_change(b, category_start(b->ir, code), b->class_of[atom]))
             return false;
-        class = b->class_of[atom];
+        atom_class = b->class_of[atom];
     }
-    return class == 0 || push_change(b, category_start(b->ir, code), 0);
+    return atom_class == 0 || push_change(b, category_start(b->ir, code), 0);
 }
 
 static bool push_value(struct builder *b, size_t atom)

@@ -91,10 +91,10 @@ static void list_row_bytes(struct packer *packer)
     bool wide = false;
     for (size_t c = 0; c < codes->n_columns; c++) {
         const struct px_code_column *column = &codes->columns[c];
-        bool class = px_codes_is_class_column(column);
+        bool by_class = px_codes_is_class_column(column);
         wide |= column->wide;
-        packer->first_byte[c] = class ? class_column++ : byte;
-        for (uint32_t minus = 0; !class && minus + 1 < column->n_codes; minus += BYTE_STEP)
+        packer->first_byte[c] = by_class ? class_column++ : byte;
+        for (uint32_t minus = 0; !by_class && minus + 1 < column->n_codes; minus += BYTE_STEP)
             np->row_bytes[byte++] = (struct px_np_byte){column->slot, minus, column->wide};
     }
     packer->zero_byte = byte;
@@ -153,16 +153,16 @@ struct place {
 };
 
 static void set_mask_bit(struct px_node_parallel *np, const struct px_np_class_column *column,
-                         size_t class, struct place place)
+                         size_t value_class, struct place place)
 {
     if (place.top)
-        np->top_masks[column->first_top + class * np->n_tops + place.unit] |=
+        np->top_masks[column->first_top + value_class * np->n_tops + place.unit] |=
             (uint8_t)(1U << place.bit);
     else if (np->panels)
-        ((uint16_t *)np->masks)[column->first + class * np->n_units + place.unit] |=
+        ((uint16_t *)np->masks)[column->first + value_class * np->n_units + place.unit] |=
             (uint16_t)(1U << place.bit);
     else
-        ((uint8_t *)np->masks)[column->first + class * np->n_units + place.unit] |=
+        ((uint8_t *)np->masks)[column->first + value_class * np->n_units + place.unit] |=
             (uint8_t)(1U << place.bit);
 }
 

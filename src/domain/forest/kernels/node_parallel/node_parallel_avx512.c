@@ -110,9 +110,9 @@ static void find_class_masks(const struct px_node_parallel *np, const struct scr
     size_t size = np->panels ? sizeof(uint16_t) : sizeof(uint8_t);
     for (size_t c = 0; c < np->n_class_columns; c++) {
         const struct px_np_class_column *column = &np->class_columns[c];
-        size_t class = code_at(s, column->slot, column->wide);
-        s->top_masks[c] = np->top_masks + column->first_top + class * np->n_tops;
-        s->masks[c] = (const char *)np->masks + (column->first + class * np->n_units) * size;
+        size_t value_class = code_at(s, column->slot, column->wide);
+        s->top_masks[c] = np->top_masks + column->first_top + value_class * np->n_tops;
+        s->masks[c] = (const char *)np->masks + (column->first + value_class * np->n_units) * size;
     }
 }
 

@@ -60,13 +60,14 @@ static uint32_t class_decisions(const struct row *row, bool top, size_t unit)
     uint32_t right = 0;
     for (size_t c = 0; c < np->n_class_columns; c++) {
         const struct px_np_class_column *column = &np->class_columns[c];
-        size_t class = code_at(row, column->slot, column->wide);
+        size_t value_class = code_at(row, column->slot, column->wide);
         if (top)
-            right |= np->top_masks[column->first_top + class * np->n_tops + unit];
+            right |= np->top_masks[column->first_top + value_class * np->n_tops + unit];
         else if (np->panels)
-            right |= ((const uint16_t *)np->masks)[column->first + class * np->n_units + unit];
+            right |=
+                ((const uint16_t *)np->masks)[column->first + value_class * np->n_units + unit];
         else
-            right |= ((const uint8_t *)np->masks)[column->first + class * np->n_units + unit];
+            right |= ((const uint8_t *)np->masks)[column->first + value_class * np->n_units + unit];
     }
     return right;
 }
