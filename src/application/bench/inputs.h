@@ -28,7 +28,7 @@ struct px_input_tensor {
     const struct px_str *categories; /* of TEXT; NULL when nobody told */
     size_t n_categories;
     const double *typical; /* [width], NaN where unknown; NULL when nobody told */
-    /* [width], of the features of a tensor that holds several; or NULL */
+    /* [width]: of each feature, where a tensor holds several; else NULL. */
     const enum px_input_kind *kinds;
 };
 

@@ -52,13 +52,13 @@ enum { PX_LOAD_STATUS_MIN = 100, PX_LOAD_STATUS_MAX = 599 };
 /* What a run counted, of requests whose intended time lies in its measured window. */
 struct px_load_tally {
     struct px_latencies latency; /* from the intended time */
-    /* Of replies, from the time of sending: what a closed-loop client would report */
+    /* Of replies, from the time of sending: what a closed-loop client would report. */
     struct px_latencies service;
     struct px_latencies lag; /* the client's own lateness */
     uint64_t outcomes[PX_LOAD_OUTCOMES];
     uint64_t statuses[PX_LOAD_STATUS_MAX - PX_LOAD_STATUS_MIN + 1];
     uint64_t offered; /* intended in the window */
-    /* Complete 2xx replies that came within the window, whenever they were intended */
+    /* Complete 2xx replies that came within the window, whenever they were intended. */
     uint64_t replies;
     uint64_t good;   /* 2xx within the latency limit */
     uint64_t waited; /* found every connection busy when they were due */
@@ -69,7 +69,7 @@ void px_load_tally_merge(struct px_load_tally *into, const struct px_load_tally 
 struct px_open_loop_config {
     enum px_load_arrivals arrivals;
     double rate; /* requests per second of this loop */
-    /* 0..1: by which part of a gap a fixed schedule is shifted, so that threads alternate */
+    /* By which part of a gap, 0 to 1, a fixed schedule is shifted, so that threads alternate. */
     double phase;
     uint64_t seed;        /* of a Poisson schedule */
     uint64_t start_ns;    /* the first request is due about now */

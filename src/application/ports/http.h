@@ -57,8 +57,8 @@ struct px_http_request {
     enum px_http_method method;
     struct px_str path;  /* still percent-encoded, without the query; begins with '/', or is "*" */
     struct px_str query; /* without '?', {NULL, 0} when absent */
-    const struct px_http_header
-        *headers; /* of HTTP/2: ":authority" as "host", no other pseudo-field */
+    /* Of HTTP/2: ":authority" as "host", and no other pseudo-field. */
+    const struct px_http_header *headers;
     size_t n_headers;
     struct px_str body;   /* whole, de-chunked, and decoded but for `coding` */
     struct px_str coding; /* Content-Encoding that the transport did not undo; empty when all is */
@@ -85,9 +85,9 @@ struct px_http_exchange {
     /* As extra_headers, behind the body: HTTP/2 and streamed HTTP/1.1; of no effect elsewhere. */
     const char *trailers;
 
-    uint64_t
-        deadline_ns; /* monotonic, 0 = none; set by the handler, acts on deferred and streamed ones */
-    void *state;     /* the handler's own */
+    /* Monotonic, 0 = none; set by the handler, acts on deferred and streamed exchanges. */
+    uint64_t deadline_ns;
+    void *state; /* the handler's own */
 
     /* private to the transport */
     bool finished, deferred, streamed, abandoned;

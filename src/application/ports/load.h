@@ -50,7 +50,7 @@ struct px_load_job {
     double rate; /* requests per second, all threads together */
     uint64_t seed;
     uint64_t warmup_ns, duration_ns;
-    /* Of a request from its sending, of a connect, and of waiting for a free connection */
+    /* Of a request from its sending, of a connect, and of waiting for a free connection. */
     uint64_t timeout_ns;
     uint64_t limit_ns;                 /* latency limit of goodput */
     unsigned n_connections, n_threads; /* threads <= connections */
@@ -63,7 +63,7 @@ struct px_load_result {
     uint64_t duration_ns; /* the measured window */
     uint64_t bytes_sent, bytes_received;
     double busy_share; /* processor time of the busiest client thread by wall time, 0..1 */
-    /* And how long it was ready to run but had no processor; 0 where nobody tells */
+    /* How long it was ready to run but had no processor, by wall time; 0 where nobody tells. */
     double starved_share;
     char failure[PX_LOAD_SAMPLE_MAX]; /* the first failure in words; empty when none */
 };

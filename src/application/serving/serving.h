@@ -27,8 +27,8 @@ struct px_serving_limits {
     size_t request_rows_max; /* rows of one request */
     size_t batch_rows_max;   /* rows of one engine call */
     size_t wave_bytes_max;   /* rows that one loop may hold decoded at a time */
-    unsigned
-        batch_threads; /* that may share one large batch, the loop's included; 0 and 1: no sharing */
+    /* That may share one large batch, the loop's included; 0 and 1: no sharing. */
+    unsigned batch_threads;
 };
 
 enum px_model_state { PX_MODEL_READY = 1, PX_MODEL_FAILED };

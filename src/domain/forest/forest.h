@@ -42,7 +42,7 @@ enum px_forest_rounds { PX_ROUNDS_ALL = 0, PX_ROUNDS_BEST };
 
 struct px_forest_options {
     enum px_forest_rounds rounds;
-    /* NULL: the planner picks; else the name of one to be used for all batches */
+    /* NULL: the planner picks; else the name of the one to be used for all batches. */
     const char *kernel;
     /*
      * A clock in nanoseconds that never goes back, for the planner to measure kernels with. NULL: the cost

@@ -185,9 +185,9 @@ struct trial {
     size_t made;      /* the block that `rows` and `want` hold, plus one */
     size_t n_kernels; /* tested so far */
     size_t n_untested;
-    size_t n_rows,
-        n_rows_dropped; /* the fewest in batches, of kernels that serve and of dropped ones */
-    bool serves;        /* some tested kernel does */
+    /* The fewest in batches, of kernels that serve and of dropped ones. */
+    size_t n_rows, n_rows_dropped;
+    bool serves; /* some tested kernel does */
 };
 
 /* Any NaN equals any NaN: the sign of inf - inf is the processor's choice, not the library's. */

@@ -61,7 +61,7 @@ struct px_cli {
     const struct px_verb *verb;
     FILE *out, *err;
     /* parsed */
-    /* Per option row; ptr == NULL when not given and no default */
+    /* By option row; ptr is NULL for an option without a value and without a default. */
     struct px_str values[PX_CLI_OPTIONS_MAX];
     bool given[PX_CLI_OPTIONS_MAX]; /* on the command line, not by default */
     const char *arguments[PX_CLI_ARGUMENTS_MAX];

@@ -36,8 +36,8 @@ struct px_rest {
 struct px_rest_request {
     struct px_rest *rest;
     struct px_http_exchange *exchange;
-    struct px_str
-        args[PX_ROUTE_ARGS_MAX]; /* decoded {segments}, in pattern order: model, version */
+    /* Decoded {segments}, in the order of the pattern: model, version. */
+    struct px_str args[PX_ROUTE_ARGS_MAX];
 };
 
 #define PX_ROUTE(method, pattern, handler, summary)                                                \

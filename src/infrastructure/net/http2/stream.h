@@ -31,8 +31,8 @@ struct px_http2_stream {
     struct px_http2_pool *pool;
     struct px_http2 *session;                /* NULL once the stream is closed */
     struct px_http2_stream *previous, *next; /* of the session; `next` also unused in the pool */
-    struct px_deadline
-        deadline; /* for the rest of the request, or for the client to take the response */
+    /* For the rest of the request, or for the client to take the response. */
+    struct px_deadline deadline;
     int32_t id;
 
     /* The request. */

@@ -30,8 +30,8 @@ enum px_tls_clients {
 struct px_tls_config {
     const char *certificate_file; /* PEM: the server's own first, then the chain */
     const char *key_file;         /* PEM */
-    const char *
-        client_ca_file; /* PEM, whom clients' certificates must come from; NULL without clients' ones */
+    /* PEM, whom clients' certificates must come from; NULL: clients need none. */
+    const char *client_ca_file;
     enum px_tls_clients clients;
     bool only_13;   /* TLS 1.2 is refused */
     bool in_kernel; /* kTLS */

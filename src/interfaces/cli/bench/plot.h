@@ -23,8 +23,8 @@ struct px_plot_tick {
 };
 
 struct px_plot {
-    const double *low,
-        *high; /* [n_columns], ns: the column is solid up to low, shaded up to high */
+    /* [n_columns], ns: the column is solid up to low, shaded up to high. */
+    const double *low, *high;
     size_t n_columns, n_rows;
     const struct px_plot_tick *ticks; /* under the columns, left to right */
     size_t n_ticks;

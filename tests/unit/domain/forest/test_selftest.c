@@ -4,7 +4,7 @@
  * with rows that are made from nothing by the same seed.
  */
 #include "domain/forest/selftest.h"
-#include "support/harness.h"
+#include "harness.h"
 
 enum {
     FEATURES = 1 << 18, /* so wide that a block has a few rows */
@@ -136,4 +136,7 @@ PX_TEST(a_block_that_takes_the_place_of_another_keeps_nothing_of_it)
     px_ir_deinit(&ir);
 }
 
-PX_TESTS(T(a_block_that_takes_the_place_of_another_keeps_nothing_of_it))
+// clang-format off
+PX_TEST_MAIN(
+    T(a_block_that_takes_the_place_of_another_keeps_nothing_of_it)
+)

@@ -69,7 +69,7 @@ struct px_slice_step {
 struct px_slice_tree {
     uint8_t shape;
     uint8_t n_planes; /* bits of its index */
-    /* COMPLETE: its questions by level; else PX_SLICE_PLANES_MAX planes, lowest first */
+    /* COMPLETE: its questions by level; else PX_SLICE_PLANES_MAX planes, lowest first. */
     uint32_t first_id;
     uint32_t first_step, n_steps; /* PROGRAM; none when an earlier tree of the batch has run them */
 };
@@ -91,8 +91,8 @@ struct px_slice_batch {
 
 struct px_slice_column {
     uint32_t column; /* in the codes */
-    uint32_t first,
-        n; /* its predicates in group_predicates; the n-th has that place in the table */
+    /* Its predicates in group_predicates; the n-th has that place in the table. */
+    uint32_t first, n;
 };
 
 struct px_slice_group {
@@ -127,7 +127,7 @@ struct px_slice {
     size_t tables_size;
     struct px_slice_work work;
     uint32_t leaf_slots; /* entries of every leaf table: 64, 128 or 256 */
-    /* Of any group's table: predicates, two constants and the slots of programs */
+    /* The most places of a group's table: predicates, two constants and the slots of programs. */
     uint32_t places_max;
 };
 

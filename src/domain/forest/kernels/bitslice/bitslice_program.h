@@ -23,7 +23,7 @@ struct px_program_draft {
 };
 
 struct px_slice_program {
-    /* Of the all-false vector; the all-true one and the slots are behind it */
+    /* Of the all-false vector; the all-true one and the slots are behind it. */
     uint16_t constant_place;
     uint16_t n_slots;
     PX_VEC(struct px_program_draft) drafts;

@@ -51,7 +51,7 @@ struct px_codes {
     struct px_code_column *columns; /* ascending by feature, then reading */
     size_t n_columns;
     size_t n_slots; /* bytes of one row's codes */
-    /* Grouped by column; in a threshold column ascending by code */
+    /* Grouped by column; in a threshold column ascending by code. */
     struct px_predicate *predicates;
     size_t n_predicates;
     uint32_t *predicate_of; /* [ir->nodes.len]: predicate of each split; of leaves undefined */

@@ -41,8 +41,8 @@ enum {
 struct keyed_forest {
     const struct px_forest_ir *ir;
     struct px_keyed_nodes nodes;
-    void *
-        values; /* [ir->leaf_values.len] weight * value, of ir->type; NULL when all leaves hold theirs */
+    /* [ir->leaf_values.len]: weight * value, of ir->type; NULL when all leaves hold theirs. */
+    void *values;
 };
 
 static struct px_walk_group make_group(const struct px_keyed_tree *trees, size_t n)

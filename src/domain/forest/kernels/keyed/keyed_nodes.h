@@ -20,7 +20,7 @@ struct px_keyed_tree {
     uint32_t depth, output, width;
     float mean_depth; /* of its leaves */
     bool windows;     /* has splits by set or value list */
-    /* A leaf's key is the bits of weight * value as a float; else the leaf's number */
+    /* A leaf's key is the bits of weight * value as a float, not the leaf's number. */
     bool inlined;
     const struct px_tree *tree;
 };
