@@ -196,9 +196,9 @@ static void limit_memory(rlim_t bytes)
 
 PX_TEST(a_self_test_of_a_wide_model_needs_a_few_rows_of_memory)
 {
-    struct px_forest *forest = load(lgb_text((struct lgb){.features = "4194303"}));
+    struct px_forest *forest = load(lgb_text((struct lgb){.features = "1048575"}));
     CHECK(forest);
-    limit_memory(1 << 29); /* a row has 32 MB, 64 of them 2 GB */
+    limit_memory(1 << 28); /* a row has 8 MB, 64 of them 512 MB */
     enum px_code code = px_forest_self_test(forest, 70, 3, NULL);
     limit_memory(RLIM_INFINITY);
     CHECK_INT(code, PX_OK);
