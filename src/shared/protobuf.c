@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/protobuf.h"
+#include "shared/bits.h"
 
 uint64_t px_protobuf_varint(struct px_cursor *cursor)
 {
@@ -67,17 +68,12 @@ int64_t px_protobuf_i64(const struct px_protobuf_field *field)
 
 float px_protobuf_f32(const struct px_protobuf_field *field)
 {
-    uint32_t bits = (uint32_t)field->value;
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
+    return px_f32_of_bits((uint32_t)field->value);
 }
 
 double px_protobuf_f64(const struct px_protobuf_field *field)
 {
-    double value;
-    memcpy(&value, &field->value, sizeof value);
-    return value;
+    return px_f64_of_bits(field->value);
 }
 
 /* ---- writing ---- */

@@ -14,6 +14,8 @@
  */
 #include "domain/forest/ir.h"
 
+#include "shared/bits.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
@@ -279,12 +281,6 @@ void px_ir_set_insert(struct px_forest_ir *ir, uint32_t set, uint32_t code)
     ir->set_words.items[s->first_word + code / 32 - s->low_word] |= UINT32_C(1) << (code % 32);
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 enum px_code px_ir_add_values(struct px_forest_ir *ir, const double *values, size_t n,
                               uint32_t *ret_list, struct px_err *err)
 {
@@ -298,7 +294,7 @@ enum px_code px_ir_add_values(struct px_forest_ir *ir, const double *values, siz
         return PX_OK;
     double *sorted = &ir->values.items[first];
     memcpy(sorted, values, n * sizeof *sorted);
-    qsort(sorted, n, sizeof *sorted, compare_doubles);
+    qsort(sorted, n, sizeof *sorted, px_f64_compare);
     size_t kept = 0;
     for (size_t i = 0; i < n; i++) {
         PX_ASSERT(!isnan(sorted[i]));

@@ -217,6 +217,20 @@ void px_ir_finish_margins(const struct px_forest_ir *ir, void *margins, size_t n
 
 size_t px_ir_bytes(const struct px_forest_ir *ir);
 
+/* Where the sum of margin `k` starts: at the base, or at 0 when that comes last. */
+static inline double px_ir_start(const struct px_forest_ir *ir, size_t k)
+{
+    return ir->base_last ? 0.0 : ir->base[k];
+}
+
+/* weight * leaf as it enters the sum: of FP32 numbers, and rounded to one, in an FP32 forest. */
+static inline double px_ir_weighted(const struct px_forest_ir *ir, const struct px_tree *tree,
+                                    double leaf)
+{
+    return ir->type == PX_TYPE_FP32 ? (double)((float)leaf * (float)tree->weight)
+                                    : leaf * tree->weight;
+}
+
 /*
  * Is the category `x` (not NaN) in the set? The code is `x` without its fraction. XGBoost takes every
  * negative number for an invalid category, LightGBM rounds -0.5 toward zero first.

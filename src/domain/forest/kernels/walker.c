@@ -53,9 +53,8 @@ static void add_f32(const struct px_forest_ir *ir, const struct px_tree *tree, c
 {
     uint32_t leaf = px_walker_leaf(ir, tree, row);
     const double *values = &ir->leaf_values.items[tree->first_leaf + (size_t)leaf * tree->width];
-    float weight = (float)tree->weight;
     for (uint32_t k = 0; k < tree->width; k++)
-        margins[tree->output + k] += (float)values[k] * weight;
+        margins[tree->output + k] += (float)px_ir_weighted(ir, tree, values[k]);
 }
 
 static void add_f64(const struct px_forest_ir *ir, const struct px_tree *tree, const void *row,
@@ -68,13 +67,13 @@ static void add_f64(const struct px_forest_ir *ir, const struct px_tree *tree, c
         return;
     }
     for (uint32_t k = 0; k < tree->width; k++)
-        margins[tree->output + k] += values[k] * tree->weight;
+        margins[tree->output + k] += px_ir_weighted(ir, tree, values[k]);
 }
 
 static void margins_f32(const struct px_forest_ir *ir, const void *row, float *margins)
 {
     for (size_t k = 0; k < ir->n_margins; k++)
-        margins[k] = ir->base_last ? 0 : (float)ir->base[k];
+        margins[k] = (float)px_ir_start(ir, k);
     for (size_t t = 0; t < ir->trees.len; t++)
         add_f32(ir, &ir->trees.items[t], row, margins);
 }
@@ -82,7 +81,7 @@ static void margins_f32(const struct px_forest_ir *ir, const void *row, float *m
 static void margins_f64(const struct px_forest_ir *ir, const void *row, double *margins)
 {
     for (size_t k = 0; k < ir->n_margins; k++)
-        margins[k] = ir->base_last ? 0 : ir->base[k];
+        margins[k] = px_ir_start(ir, k);
     for (size_t t = 0; t < ir->trees.len; t++)
         add_f64(ir, &ir->trees.items[t], row, margins);
 }

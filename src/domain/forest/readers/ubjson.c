@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "domain/forest/readers/ubjson.h"
 
+#include "shared/bits.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -269,27 +271,13 @@ const unsigned char *px_ubjson_take_typed(struct px_ubjson *u, char type, size_t
     return values;
 }
 
-static float float_of_bits(uint32_t bits)
-{
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static double double_of_bits(uint64_t bits)
-{
-    double value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 float px_ubjson_f32(struct px_ubjson *u)
 {
     char marker = take_marker(u);
     if (marker == 'd')
-        return float_of_bits((uint32_t)take_big_endian(u, 4));
+        return px_f32_of_bits((uint32_t)take_big_endian(u, 4));
     if (marker == 'D')
-        return (float)double_of_bits(take_big_endian(u, 8));
+        return (float)px_f64_of_bits(take_big_endian(u, 8));
     if (is_integer(marker))
         return (float)take_integer(u, marker);
     fail_expected(u, "a number", marker);

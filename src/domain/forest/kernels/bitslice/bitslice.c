@@ -67,7 +67,7 @@ static void encode(const struct px_slice *slice, const struct px_slice_form *for
 static void start_sums(const struct px_forest_ir *ir, uint32_t lanes, void *sums)
 {
     for (size_t k = 0; k < ir->n_margins; k++) {
-        double base = ir->base_last ? 0.0 : ir->base[k];
+        double base = px_ir_start(ir, k);
         for (size_t i = k * lanes; i < (k + 1) * lanes; i++) {
             if (ir->type == PX_TYPE_FP32)
                 ((float *)sums)[i] = (float)base;

@@ -367,11 +367,7 @@ static void fill_table(const struct layout *l, const struct px_tree *tree, const
     for (uint32_t i = 0; i < UINT32_C(1) << index_bits(tree); i++) {
         uint32_t leaf = leaf_at[i] < tree->n_leaves ? leaf_at[i] : 0;
         double value = values[(size_t)leaf * tree->width + value_at];
-        if (l->element_size == sizeof(float))
-            value = (double)((float)value * (float)tree->weight);
-        else
-            value *= tree->weight;
-        put_leaf(l, value, i, table);
+        put_leaf(l, px_ir_weighted(l->input->ir, tree, value), i, table);
     }
 }
 

@@ -61,15 +61,14 @@ static size_t NAMED(pack_tree)(const struct px_forest_ir *ir, const struct px_tr
                                ELEMENT *values)
 {
     const double *leaves = &ir->leaf_values.items[tree->first_leaf];
-    ELEMENT weight = (ELEMENT)tree->weight;
     for (uint32_t i = tree->first_node; i < tree->first_node + tree->n_nodes; i++) {
         const struct px_node *node = &ir->nodes.items[i];
         if (node->kind != PX_NODE_LEAF) {
             nodes[i] = NAMED(pack_split)(node, tree->first_node);
             out->special |= (nodes[i].feature & IS_SPECIAL) != 0;
         } else if (tree->width == 1) {
-            nodes[i] =
-                (struct NAMED(packed)){.value = (ELEMENT)leaves[node->left] * weight, .left = i};
+            nodes[i] = (struct NAMED(packed)){
+                .value = (ELEMENT)px_ir_weighted(ir, tree, leaves[node->left]), .left = i};
         } else {
             nodes[i] = (struct NAMED(packed)){.value_row = node->left, .left = i};
         }
@@ -78,7 +77,7 @@ static size_t NAMED(pack_tree)(const struct px_forest_ir *ir, const struct px_tr
         return 0;
     size_t n_values = (size_t)tree->n_leaves * tree->width;
     for (size_t v = 0; v < n_values; v++)
-        values[v] = (ELEMENT)leaves[v] * weight;
+        values[v] = (ELEMENT)px_ir_weighted(ir, tree, leaves[v]);
     return n_values;
 }
 
@@ -216,7 +215,7 @@ static void NAMED(start_margins)(const struct px_forest_ir *ir, ELEMENT *margins
 {
     for (size_t i = 0; i < n; i++) {
         for (size_t k = 0; k < ir->n_margins; k++)
-            margins[i * ir->n_margins + k] = ir->base_last ? 0 : (ELEMENT)ir->base[k];
+            margins[i * ir->n_margins + k] = (ELEMENT)px_ir_start(ir, k);
     }
 }
 

@@ -13,6 +13,7 @@
  * has the greatest key, decodes to NaN, and as NaN is reached by no number.
  */
 #include "domain/forest/kernels/codes/codes_tables.h"
+#include "shared/bits.h"
 #include "shared/processor.h"
 
 #include <inttypes.h>
@@ -28,38 +29,6 @@ enum {
 
 #define UNREACHED UINT64_MAX
 
-static uint64_t key_of_f32(float x)
-{
-    uint32_t bits;
-    x = x == 0 ? 0 : x;
-    memcpy(&bits, &x, sizeof bits);
-    return bits ^ (bits >> 31 ? UINT32_MAX : UINT32_C(1) << 31);
-}
-
-static uint64_t key_of_f64(double x)
-{
-    uint64_t bits;
-    x = x == 0 ? 0 : x;
-    memcpy(&bits, &x, sizeof bits);
-    return bits ^ (bits >> 63 ? UINT64_MAX : UINT64_C(1) << 63);
-}
-
-static double number_of_f32(uint64_t key)
-{
-    uint32_t bits = (uint32_t)key ^ (key >> 31 & 1 ? UINT32_C(1) << 31 : UINT32_MAX);
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    return (double)x;
-}
-
-static double number_of_f64(uint64_t key)
-{
-    uint64_t bits = key ^ (key >> 63 ? UINT64_C(1) << 63 : UINT64_MAX);
-    double x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
 /* The key of t' with "goes left" being x < t'. */
 static uint64_t threshold_key(enum px_datatype type, const struct px_node *node)
 {
@@ -67,16 +36,16 @@ static uint64_t threshold_key(enum px_datatype type, const struct px_node *node)
     if (node->kind == PX_NODE_LE && t == (double)INFINITY)
         return UNREACHED;
     if (type == PX_TYPE_FP32)
-        return key_of_f32(node->kind == PX_NODE_LE ? nextafterf((float)t, (float)INFINITY)
-                                                   : (float)t);
-    return key_of_f64(node->kind == PX_NODE_LE ? nextafter(t, (double)INFINITY) : t);
+        return px_f32_ordered(node->kind == PX_NODE_LE ? nextafterf((float)t, (float)INFINITY)
+                                                       : (float)t);
+    return px_f64_ordered(node->kind == PX_NODE_LE ? nextafter(t, (double)INFINITY) : t);
 }
 
 static double number_of(enum px_datatype type, uint64_t key)
 {
     if (key == UNREACHED)
         return (double)NAN;
-    return type == PX_TYPE_FP32 ? number_of_f32(key) : number_of_f64(key);
+    return type == PX_TYPE_FP32 ? (double)px_f32_of_ordered((uint32_t)key) : px_f64_of_ordered(key);
 }
 
 static size_t count_splits(const struct px_forest_ir *ir)

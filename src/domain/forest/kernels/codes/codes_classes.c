@@ -13,6 +13,7 @@
  */
 #include "domain/forest/kernels/codes/codes_tables.h"
 
+#include "shared/bits.h"
 #include "shared/hash.h"
 
 #include <inttypes.h>
@@ -63,12 +64,6 @@ static int compare_intervals(const void *a, const void *b)
     return (x->low > y->low) - (x->low < y->low);
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Joins what overlaps or touches, and numbers the atoms. */
 static void merge_intervals(struct builder *b)
 {
@@ -116,7 +111,7 @@ static bool add_list_values(struct builder *b, uint32_t list)
 static void sort_values(struct builder *b)
 {
     if (b->values.len)
-        qsort(b->values.items, b->values.len, sizeof *b->values.items, compare_doubles);
+        qsort(b->values.items, b->values.len, sizeof *b->values.items, px_f64_compare);
     for (size_t i = 0; i < b->values.len; i++) {
         if (b->n_atoms == 0 || b->values.items[b->n_atoms - 1] < b->values.items[i])
             b->values.items[b->n_atoms++] = b->values.items[i];
@@ -180,7 +175,7 @@ static void visit_values(struct builder *b, uint32_t list, visitor *visit)
     const struct px_value_list *l = &b->ir->value_lists.items[list];
     for (uint32_t i = 0; i < l->n; i++) {
         const double *at = b->n_atoms ? bsearch(&b->ir->values.items[l->first + i], b->values.items,
-                                                b->n_atoms, sizeof *at, compare_doubles)
+                                                b->n_atoms, sizeof *at, px_f64_compare)
                                       : NULL;
         if (at)
             visit(b, (size_t)(at - b->values.items));

@@ -9,6 +9,8 @@
  */
 #include "domain/forest/kernels/keyed/keyed_nodes.h"
 
+#include "shared/bits.h"
+
 #include "domain/forest/kernels/walk_cost.h"
 
 enum {
@@ -44,13 +46,10 @@ static bool has_window(const struct px_node *node)
 static uint32_t leaf_key(const struct packing *packing, const struct px_node *node)
 {
     const struct px_tree *tree = packing->out->tree;
-    uint32_t key = node->left;
-    if (packing->out->inlined) {
-        float value = (float)packing->ir->leaf_values.items[tree->first_leaf + node->left];
-        value *= (float)tree->weight;
-        memcpy(&key, &value, sizeof key);
-    }
-    return key;
+    if (!packing->out->inlined)
+        return node->left;
+    double leaf = packing->ir->leaf_values.items[tree->first_leaf + node->left];
+    return px_f32_bits((float)px_ir_weighted(packing->ir, tree, leaf));
 }
 
 #define COLUMN      uint16_t

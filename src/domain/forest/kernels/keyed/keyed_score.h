@@ -15,10 +15,9 @@ static void NAMED(fill_values)(const struct px_forest_ir *ir, ELEMENT *values)
 {
     const struct px_tree *tree;
     px_vec_foreach (tree, &ir->trees) {
-        ELEMENT weight = (ELEMENT)tree->weight;
         size_t end = tree->first_leaf + (size_t)tree->n_leaves * tree->width;
         for (size_t v = tree->first_leaf; v < end; v++)
-            values[v] = (ELEMENT)ir->leaf_values.items[v] * weight;
+            values[v] = (ELEMENT)px_ir_weighted(ir, tree, ir->leaf_values.items[v]);
     }
 }
 
@@ -109,7 +108,7 @@ static void NAMED(start_margins)(const struct px_forest_ir *ir, ELEMENT *margins
 {
     for (size_t i = 0; i < n; i++) {
         for (size_t k = 0; k < ir->n_margins; k++)
-            margins[i * ir->n_margins + k] = ir->base_last ? 0 : (ELEMENT)ir->base[k];
+            margins[i * ir->n_margins + k] = (ELEMENT)px_ir_start(ir, k);
     }
 }
 

@@ -12,31 +12,16 @@
 #include "domain/forest/kernels/keyed/keys.h"
 
 #include "shared/alloc.h"
+#include "shared/bits.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 enum { WINDOW_HEADER = 2, WINDOW_END = 2 }; /* words before and behind those of the set */
 
-static PX_ALWAYS_INLINE uint32_t ordered_u32(float x)
-{
-    uint32_t bits;
-    x += 0.0F;
-    memcpy(&bits, &x, sizeof bits);
-    return bits ^ ((uint32_t)((int32_t)bits >> 31) | UINT32_C(0x80000000));
-}
-
-static PX_ALWAYS_INLINE uint64_t ordered_u64(double x)
-{
-    uint64_t bits;
-    x += 0.0;
-    memcpy(&bits, &x, sizeof bits);
-    return bits ^ ((uint64_t)((int64_t)bits >> 63) | UINT64_C(0x8000000000000000));
-}
-
 static uint64_t split_u64(const struct px_node *node)
 {
-    return ordered_u64(node->threshold) - (node->kind == PX_NODE_LT);
+    return px_f64_ordered(node->threshold) - (node->kind == PX_NODE_LT);
 }
 
 /* Place of a feature among the used ones: its own number when all before it are used. */
@@ -208,7 +193,7 @@ void px_keys_splits(const struct px_keys *keys, const struct px_node *nodes, siz
         if (!is_threshold(&nodes[i]))
             continue;
         if (keys->ir->type == PX_TYPE_FP32) {
-            ret[i] = ordered_u32((float)nodes[i].threshold) - (nodes[i].kind == PX_NODE_LT);
+            ret[i] = px_f32_ordered((float)nodes[i].threshold) - (nodes[i].kind == PX_NODE_LT);
             continue;
         }
         add_search(keys, &s, &nodes[i], &ret[i]);
@@ -251,12 +236,6 @@ static uint32_t add_set_window(struct px_keys *keys, const struct px_node *node,
     return at;
 }
 
-static int compare_numbers(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Place of the greatest of the numbers that is not above `x`, or 0. */
 static PX_ALWAYS_INLINE size_t value_place(const struct px_keys *keys, double x)
 {
@@ -296,7 +275,7 @@ static enum px_code make_values(struct px_keys *keys, struct px_err *err)
     if (n == 0)
         return PX_OK;
     memcpy(keys->values, keys->ir->values.items, n * sizeof *keys->values);
-    qsort(keys->values, n, sizeof *keys->values, compare_numbers);
+    qsort(keys->values, n, sizeof *keys->values, px_f64_compare);
     for (size_t i = 0; i < n; i++) {
         if (i == 0 || keys->values[i] != keys->values[keys->n_values - 1])
             keys->values[keys->n_values++] = keys->values[i];
@@ -435,9 +414,9 @@ static PX_ALWAYS_INLINE void encode_floats(const float *x, size_t stride, size_t
     for (size_t i = 0; i < n; i++) {
         float value = x[i * stride];
         if (reading == PX_READ_MISSING_AS_ZERO) {
-            out[i] = ordered_u32(isnan(value) ? 0.0F : value);
+            out[i] = px_f32_ordered(isnan(value) ? 0.0F : value);
         } else {
-            uint32_t key = ordered_u32(value);
+            uint32_t key = px_f32_ordered(value);
             out[i] = reads_as_missing((double)value, reading) ? missing_key(reading) : key;
         }
     }
@@ -451,7 +430,7 @@ static PX_ALWAYS_INLINE void encode_doubles(const struct px_keys *keys,
     uint64_t ordered[PX_KEY_LANES] = {0};
     for (size_t i = 0; i < n; i++) {
         double value = x[i * stride];
-        ordered[i] = ordered_u64(isnan(value) ? 0.0 : value);
+        ordered[i] = px_f64_ordered(isnan(value) ? 0.0 : value);
     }
     rank_lanes(&keys->ranks[column->first_rank], column->n_ranks, ordered, out);
     if (reading == PX_READ_MISSING_AS_ZERO)

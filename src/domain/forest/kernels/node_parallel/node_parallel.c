@@ -221,13 +221,14 @@ static void fill_heap(const struct px_node *nodes, uint32_t root, uint32_t depth
 }
 
 /* weight * leaf, at `at` of an array of the forest's type. */
-static void set_value(const struct px_forest_ir *ir, void *values, size_t at, double leaf,
-                      double weight)
+static void set_value(const struct px_forest_ir *ir, const struct px_tree *tree, double leaf,
+                      void *values, size_t at)
 {
+    double value = px_ir_weighted(ir, tree, leaf);
     if (ir->type == PX_TYPE_FP32)
-        ((float *)values)[at] = (float)leaf * (float)weight;
+        ((float *)values)[at] = (float)value;
     else
-        ((double *)values)[at] = leaf * weight;
+        ((double *)values)[at] = value;
 }
 
 static void copy_values(const struct packer *packer, size_t number)
@@ -235,8 +236,8 @@ static void copy_values(const struct packer *packer, size_t number)
     const struct px_forest_ir *ir = packer->input->ir;
     const struct px_tree *tree = &ir->trees.items[number];
     for (size_t i = 0; i < (size_t)tree->n_leaves * tree->width; i++)
-        set_value(ir, packer->np->values, packer->np->trees[number].first_value + i,
-                  ir->leaf_values.items[tree->first_leaf + i], tree->weight);
+        set_value(ir, tree, ir->leaf_values.items[tree->first_leaf + i], packer->np->values,
+                  packer->np->trees[number].first_value + i);
 }
 
 /* Leaf `at` of a bottom: the value, or where the values are. */
@@ -248,7 +249,7 @@ static void set_bottom_leaf(const struct packer *packer, size_t number, uint32_t
     void *leaves = bottom + sizeof(struct px_bottom);
     size_t place = packer->np->trees[number].first_value + (size_t)leaf * tree->width;
     if (!packer->np->vectors)
-        set_value(ir, leaves, at, ir->leaf_values.items[tree->first_leaf + leaf], tree->weight);
+        set_value(ir, tree, ir->leaf_values.items[tree->first_leaf + leaf], leaves, at);
     else if (ir->type == PX_TYPE_FP32)
         ((uint32_t *)leaves)[at] = (uint32_t)place;
     else

@@ -137,7 +137,7 @@ static void score_deep_tree(const struct row *row, size_t tree)
 static void start(const struct row *row, const struct px_forest_ir *ir)
 {
     for (size_t k = 0; k < ir->n_margins; k++) {
-        double base = ir->base_last ? 0 : ir->base[k];
+        double base = px_ir_start(ir, k);
         if (row->type == PX_TYPE_FP32)
             ((float *)row->margins)[k] = (float)base;
         else

@@ -8,7 +8,7 @@
 static void NAMED(start)(const struct px_forest_ir *ir, ELEMENT *margins)
 {
     for (size_t k = 0; k < ir->n_margins; k++)
-        margins[k] = ir->base_last ? 0 : (ELEMENT)ir->base[k];
+        margins[k] = (ELEMENT)px_ir_start(ir, k);
 }
 
 static PX_ALWAYS_INLINE void NAMED(add_values)(const struct px_node_parallel *np, size_t tree,

@@ -2,6 +2,8 @@
 /* AttributeProto and TensorProto; field numbers are those of onnx.proto. */
 #include "domain/forest/readers/onnx/onnx_model.h"
 
+#include "shared/bits.h"
+
 #include <inttypes.h>
 
 enum { VALUE_F = 2, VALUE_I = 3, VALUE_S = 4, VALUE_T = 5, FLOATS = 7, INTS = 8, STRINGS = 9 };
@@ -184,16 +186,10 @@ static size_t element_size(int type)
 static double raw_value(struct px_cursor *cursor, int type)
 {
     uint64_t bits = px_cursor_le(cursor, element_size(type));
-    float single;
-    double wide;
-    if (type == PX_ONNX_FLOAT) {
-        uint32_t low = (uint32_t)bits;
-        memcpy(&single, &low, sizeof single);
-        return (double)single;
-    }
-    memcpy(&wide, &bits, sizeof wide);
+    if (type == PX_ONNX_FLOAT)
+        return (double)px_f32_of_bits((uint32_t)bits);
     if (type == PX_ONNX_DOUBLE)
-        return wide;
+        return px_f64_of_bits(bits);
     if (type == PX_ONNX_INT32)
         return (double)(int32_t)(uint32_t)bits;
     return type == PX_ONNX_INT64 ? (double)(int64_t)bits : (double)bits;

@@ -13,6 +13,8 @@
  */
 #include "domain/forest/readers/onnx/onnx_graph.h"
 
+#include "shared/bits.h"
+
 #include <float.h>
 #include <inttypes.h>
 #include <math.h>
@@ -29,15 +31,8 @@ struct emitter {
 static double nth_number(enum px_datatype type, int64_t n)
 {
     uint64_t magnitude = (uint64_t)(n < 0 ? -n : n);
-    double value;
-    if (type == PX_TYPE_FP32) {
-        uint32_t bits = (uint32_t)magnitude;
-        float single;
-        memcpy(&single, &bits, sizeof single);
-        value = (double)single;
-    } else {
-        memcpy(&value, &magnitude, sizeof value);
-    }
+    double value = type == PX_TYPE_FP32 ? (double)px_f32_of_bits((uint32_t)magnitude)
+                                        : px_f64_of_bits(magnitude);
     return n < 0 ? -value : value;
 }
 
