@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "domain/forest/readers/doc.h"
 
+#include "shared/bits.h"
+
 void px_doc_init(struct px_doc *doc, struct px_str bytes, bool binary, struct px_arena *arena)
 {
     *doc = (struct px_doc){.binary = binary};
@@ -20,9 +22,15 @@ bool px_doc_enter_object(struct px_doc *doc)
     return doc->binary ? px_ubjson_enter_object(&doc->ubjson) : px_json_enter_object(&doc->json);
 }
 
+/* Walks end here: at a failure, or at a finding of the reader's own. */
+static bool has_ended(const struct px_doc *doc)
+{
+    return px_doc_failed(doc) || (doc->finding && *doc->finding != PX_OK);
+}
+
 bool px_doc_next_key(struct px_doc *doc, struct px_str *ret_key)
 {
-    if (px_doc_failed(doc))
+    if (has_ended(doc))
         return false;
     return doc->binary ? px_ubjson_next_key(&doc->ubjson, ret_key)
                        : px_json_next_key(&doc->json, ret_key);
@@ -35,7 +43,7 @@ bool px_doc_enter_array(struct px_doc *doc)
 
 bool px_doc_next_element(struct px_doc *doc)
 {
-    if (px_doc_failed(doc))
+    if (has_ended(doc))
         return false;
     return doc->binary ? px_ubjson_next_element(&doc->ubjson) : px_json_next_element(&doc->json);
 }
@@ -99,6 +107,76 @@ int64_t px_doc_param(struct px_doc *doc)
     return value;
 }
 
+bool px_doc_member(struct px_doc *doc, struct px_str key, const struct px_doc_field *fields,
+                   size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (px_str_is(key, fields[i].key)) {
+            fields[i].read(doc, fields[i].target);
+            return true;
+        }
+    }
+    return false;
+}
+
+void px_doc_object(struct px_doc *doc, const struct px_doc_field *fields, size_t n)
+{
+    struct px_str key;
+    px_doc_enter_object(doc);
+    while (px_doc_next_key(doc, &key)) {
+        if (!px_doc_member(doc, key, fields, n))
+            px_doc_skip(doc);
+    }
+}
+
+void px_doc_list(struct px_doc *doc, void (*read)(struct px_doc *doc, void *target), void *target)
+{
+    if (px_doc_null(doc) || !px_doc_enter_array(doc))
+        return;
+    while (px_doc_next_element(doc))
+        read(doc, target);
+}
+
+void px_doc_read_str(struct px_doc *doc, void *target)
+{
+    *(struct px_str *)target = px_doc_str(doc);
+}
+
+void px_doc_read_i64(struct px_doc *doc, void *target)
+{
+    *(int64_t *)target = px_doc_i64(doc);
+}
+
+void px_doc_read_f64(struct px_doc *doc, void *target)
+{
+    *(double *)target = px_doc_f64(doc);
+}
+
+void px_doc_read_single(struct px_doc *doc, void *target)
+{
+    *(float *)target = (float)px_doc_f64(doc);
+}
+
+void px_doc_read_bool(struct px_doc *doc, void *target)
+{
+    *(bool *)target = px_doc_i64(doc) != 0;
+}
+
+void px_doc_read_param(struct px_doc *doc, void *target)
+{
+    *(int64_t *)target = px_doc_param(doc);
+}
+
+void px_doc_read_ints(struct px_doc *doc, void *target)
+{
+    px_doc_ints(doc, target);
+}
+
+void px_doc_read_floats(struct px_doc *doc, void *target)
+{
+    px_doc_floats(doc, target);
+}
+
 static uint32_t big_endian_32(const unsigned char *at)
 {
     return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
@@ -113,10 +191,8 @@ static bool take_typed_floats(struct px_doc *doc, struct px_floats *ret)
     if (!values)
         return false;
     doc->no_memory |= !px_vec_reserve(ret, n);
-    for (size_t i = 0; !doc->no_memory && i < n; i++) {
-        uint32_t bits = big_endian_32(values + 4 * i);
-        memcpy(&ret->items[i], &bits, sizeof bits);
-    }
+    for (size_t i = 0; !doc->no_memory && i < n; i++)
+        ret->items[i] = px_f32_of_bits(big_endian_32(values + 4 * i));
     ret->len = doc->no_memory ? 0 : n;
     return true;
 }

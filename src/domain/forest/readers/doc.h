@@ -13,6 +13,8 @@
 struct px_doc {
     bool binary; /* UBJSON */
     bool no_memory;
+    /* A finding of the reader's own that ends every walk, as a failure does; NULL: there is none. */
+    const enum px_code *finding;
     struct px_json json;
     struct px_ubjson ubjson;
 };
@@ -38,6 +40,34 @@ bool px_doc_null(struct px_doc *doc);
 struct px_str px_doc_label(struct px_doc *doc);
 /* The same in JSON that is no document of its own: a text within a model. */
 struct px_str px_doc_json_label(struct px_json *json);
+
+/*
+ * Objects as tables. A member is read by its function into its target; what is in no row is passed over, and
+ * a member that comes twice replaces the first.
+ */
+struct px_doc_field {
+    const char *key;
+    void (*read)(struct px_doc *doc, void *target);
+    void *target;
+};
+
+void px_doc_object(struct px_doc *doc, const struct px_doc_field *fields, size_t n);
+/* Reads the value of a key that was just met; false, and nothing is read, when no row has it. */
+bool px_doc_member(struct px_doc *doc, struct px_str key, const struct px_doc_field *fields,
+                   size_t n);
+/* Calls `read` at each element of a list, which may be written as null when it is empty. JSON only. */
+void px_doc_list(struct px_doc *doc, void (*read)(struct px_doc *doc, void *target), void *target);
+
+/* Functions of rows, by the type of their target. */
+void px_doc_read_str(struct px_doc *doc, void *target); /* struct px_str */
+void px_doc_read_i64(struct px_doc *doc, void *target); /* int64_t */
+void px_doc_read_f64(struct px_doc *doc, void *target); /* double; JSON only */
+void px_doc_read_single(struct px_doc *doc,
+                        void *target);                    /* float, by way of a double; JSON only */
+void px_doc_read_bool(struct px_doc *doc, void *target);  /* bool: truth value or number */
+void px_doc_read_param(struct px_doc *doc, void *target); /* int64_t, by px_doc_param */
+void px_doc_read_ints(struct px_doc *doc, void *target);  /* struct px_ints */
+void px_doc_read_floats(struct px_doc *doc, void *target); /* struct px_floats */
 
 /* A parameter: XGBoost writes them as strings; a plain integer is taken as well. */
 int64_t px_doc_param(struct px_doc *doc);

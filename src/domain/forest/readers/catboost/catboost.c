@@ -26,11 +26,6 @@ void px_catboost_no_memory(struct px_catboost_file *file)
         file->code = px_ir_no_memory(file->err);
 }
 
-bool px_catboost_enter_list(struct px_catboost_file *file)
-{
-    return !px_doc_null(&file->doc) && px_doc_enter_array(&file->doc);
-}
-
 double px_catboost_number(struct px_catboost_file *file)
 {
     double value = px_doc_f64(&file->doc);
@@ -51,78 +46,67 @@ static struct px_str find_version(struct px_str info)
     return px_str_trim(px_str_cut(&rest, '\n'));
 }
 
-static void read_loss(struct px_catboost_file *file)
+static void read_loss(struct px_doc *doc, void *target)
 {
-    struct px_str key;
-    px_doc_enter_object(&file->doc);
-    while (px_doc_next_key(&file->doc, &key)) {
-        if (px_str_is(key, "type"))
-            file->loss = px_doc_str(&file->doc);
-        else
-            px_doc_skip(&file->doc);
-    }
+    struct px_catboost_file *file = target;
+    const struct px_doc_field fields[] = {{"type", px_doc_read_str, &file->loss}};
+    px_doc_object(doc, fields, PX_ARRAY_LEN(fields));
 }
 
-static void read_params(struct px_catboost_file *file)
+static void read_params(struct px_doc *doc, void *target)
 {
-    struct px_str key;
-    px_doc_enter_object(&file->doc);
-    while (px_doc_next_key(&file->doc, &key)) {
-        if (px_str_is(key, "loss_function"))
-            read_loss(file);
-        else
-            px_doc_skip(&file->doc);
-    }
+    const struct px_doc_field fields[] = {{"loss_function", read_loss, target}};
+    px_doc_object(doc, fields, PX_ARRAY_LEN(fields));
 }
 
-/* Labels: strings as they are, numbers and truth values as their text. */
-static void read_class_names(struct px_catboost_file *file)
+/* A label: a string as it is, a number or truth value as its text. */
+static void add_class_name(struct px_doc *doc, void *target)
 {
+    struct px_catboost_file *file = target;
+    struct px_str *item = px_vec_push(&file->class_names);
+    if (!item)
+        px_catboost_no_memory(file);
+    else
+        *item = px_doc_label(doc);
+}
+
+static void read_class_names(struct px_doc *doc, void *target)
+{
+    struct px_catboost_file *file = target;
     file->class_names.len = 0;
-    bool any = px_catboost_enter_list(file);
-    while (any && px_doc_next_element(&file->doc)) {
-        struct px_str label = px_doc_label(&file->doc);
-        struct px_str *item = px_vec_push(&file->class_names);
-        if (!item) {
-            px_catboost_no_memory(file);
-            return;
-        }
-        *item = label;
-    }
+    px_doc_list(doc, add_class_name, file);
 }
 
-static void read_classes(struct px_catboost_file *file)
+static void read_classes(struct px_doc *doc, void *target)
 {
-    struct px_str key;
-    px_doc_enter_object(&file->doc);
-    while (px_catboost_going(file) && px_doc_next_key(&file->doc, &key)) {
-        if (px_str_is(key, "class_names"))
-            read_class_names(file);
-        else
-            px_doc_skip(&file->doc);
-    }
+    struct px_catboost_file *file = target;
+    const struct px_doc_field fields[] = {{"class_names", read_class_names, file}};
+    px_doc_object(doc, fields, PX_ARRAY_LEN(fields));
     file->has_classes = true;
 }
 
-static void read_model_info(struct px_catboost_file *file)
+static void read_version(struct px_doc *doc, void *target)
 {
-    struct px_str key;
-    px_doc_enter_object(&file->doc);
-    while (px_catboost_going(file) && px_doc_next_key(&file->doc, &key)) {
-        if (px_str_is(key, "params"))
-            read_params(file);
-        else if (px_str_is(key, "class_params") || px_str_is(key, "multiclass_params"))
-            read_classes(file);
-        else if (px_str_is(key, "catboost_version_info"))
-            file->version = find_version(px_doc_str(&file->doc));
-        else
-            px_doc_skip(&file->doc);
-    }
+    *(struct px_str *)target = find_version(px_doc_str(doc));
 }
 
-static void add_bias(struct px_catboost_file *file)
+static void read_model_info(struct px_doc *doc, void *target)
 {
+    struct px_catboost_file *file = target;
+    const struct px_doc_field fields[] = {
+        {"params", read_params, file},
+        {"class_params", read_classes, file},
+        {"multiclass_params", read_classes, file},
+        {"catboost_version_info", read_version, &file->version},
+    };
+    px_doc_object(doc, fields, PX_ARRAY_LEN(fields));
+}
+
+static void add_bias(struct px_doc *doc, void *target)
+{
+    struct px_catboost_file *file = target;
     double *bias = px_vec_push(&file->bias);
+    (void)doc;
     if (!bias)
         px_catboost_no_memory(file);
     else
@@ -130,20 +114,18 @@ static void add_bias(struct px_catboost_file *file)
 }
 
 /* [scale, [bias, ...]]; older versions write a single number for the bias. */
-static void read_scale_and_bias(struct px_catboost_file *file)
+static void read_scale_and_bias(struct px_doc *doc, void *target)
 {
-    struct px_doc *doc = &file->doc;
+    struct px_catboost_file *file = target;
     file->bias.len = 0;
     px_doc_enter_array(doc);
-    for (size_t i = 0; px_catboost_going(file) && px_doc_next_element(doc); i++) {
-        bool number = px_doc_peek(doc) == PX_JSON_NUMBER;
+    for (size_t i = 0; px_doc_next_element(doc); i++) {
         if (i == 0)
             file->scale = px_catboost_number(file);
-        else if (number)
-            add_bias(file);
-        else if (px_catboost_enter_list(file))
-            while (px_catboost_going(file) && px_doc_next_element(doc))
-                add_bias(file);
+        else if (px_doc_peek(doc) == PX_JSON_NUMBER)
+            add_bias(doc, file);
+        else
+            px_doc_list(doc, add_bias, file);
     }
 }
 
@@ -182,8 +164,22 @@ static void take_trees(struct px_catboost_file *file, bool oblivious)
     px_doc_skip(&file->doc);
 }
 
-static void take_features(struct px_catboost_file *file)
+static void take_oblivious_trees(struct px_doc *doc, void *target)
 {
+    (void)doc;
+    take_trees(target, true);
+}
+
+static void take_nested_trees(struct px_doc *doc, void *target)
+{
+    (void)doc;
+    take_trees(target, false);
+}
+
+static void take_features(struct px_doc *doc, void *target)
+{
+    struct px_catboost_file *file = target;
+    (void)doc;
     if (file->has_features) {
         refuse_twice(file, "features_info");
         return;
@@ -193,37 +189,31 @@ static void take_features(struct px_catboost_file *file)
 }
 
 /* null in the files of models without target statistics that some versions write. */
-static void take_ctr_data(struct px_catboost_file *file)
+static void take_ctr_data(struct px_doc *doc, void *target)
 {
+    struct px_catboost_file *file = target;
     if (file->has_ctr_data) {
         refuse_twice(file, "ctr_data");
         return;
     }
     file->has_ctr_data = true;
-    if (px_doc_peek(&file->doc) == PX_JSON_OBJECT)
+    if (px_doc_peek(doc) == PX_JSON_OBJECT)
         px_catboost_read_tables(file);
     else
-        px_doc_skip(&file->doc);
+        px_doc_skip(doc);
 }
 
 static void read_document(struct px_catboost_file *file)
 {
-    struct px_str key;
-    px_doc_enter_object(&file->doc);
-    while (px_catboost_going(file) && px_doc_next_key(&file->doc, &key)) {
-        if (px_str_is(key, "features_info"))
-            take_features(file);
-        else if (px_str_is(key, "ctr_data"))
-            take_ctr_data(file);
-        else if (px_str_is(key, "model_info"))
-            read_model_info(file);
-        else if (px_str_is(key, "scale_and_bias"))
-            read_scale_and_bias(file);
-        else if (px_str_is(key, "oblivious_trees") || px_str_is(key, "trees"))
-            take_trees(file, px_str_is(key, "oblivious_trees"));
-        else
-            px_doc_skip(&file->doc);
-    }
+    const struct px_doc_field fields[] = {
+        {"features_info", take_features, file},
+        {"ctr_data", take_ctr_data, file},
+        {"model_info", read_model_info, file},
+        {"scale_and_bias", read_scale_and_bias, file},
+        {"oblivious_trees", take_oblivious_trees, file},
+        {"trees", take_nested_trees, file},
+    };
+    px_doc_object(&file->doc, fields, PX_ARRAY_LEN(fields));
 }
 
 /* Trees that came before what they refer to. */
@@ -307,6 +297,7 @@ enum px_code px_catboost_read(struct px_forest_ir *ir, struct px_str bytes, stru
     file.codes_max = PX_FOREST_CATEGORY_MAX;
     file.ctr_work = (uint64_t)bytes.len * CTR_WORK_PER_BYTE + CTR_WORK_SLACK;
     px_doc_init(&file.doc, bytes, false, &ir->arena);
+    file.doc.finding = &file.code;
     read_document(&file);
     if (file.code == PX_OK)
         file.code = px_doc_finish(&file.doc, err);

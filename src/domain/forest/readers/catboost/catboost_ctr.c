@@ -43,11 +43,11 @@ static void note_hash(struct raw_table *raw)
 }
 
 /* [hash, count, ..., hash, count, ...]: hashes are texts of digits, counts are numbers. */
-static void read_hash_map(struct px_catboost_file *file, struct raw_table *raw)
+static void read_hash_map(struct px_doc *doc, void *target)
 {
-    struct px_doc *doc = &file->doc;
+    struct raw_table *raw = target;
     px_doc_enter_array(doc);
-    while (px_catboost_going(file) && px_doc_next_element(doc)) {
+    while (px_doc_next_element(doc)) {
         bool is_hash = px_doc_peek(doc) == PX_JSON_STRING;
         uint64_t *hash = is_hash ? px_vec_push(&raw->hashes) : NULL;
         double *count = is_hash ? NULL : px_vec_push(&raw->counts);
@@ -56,7 +56,7 @@ static void read_hash_map(struct px_catboost_file *file, struct raw_table *raw)
         else if (count)
             *count = px_doc_f64(doc);
         else if (!hash)
-            px_catboost_no_memory(file);
+            doc->no_memory = true;
         if (hash)
             note_hash(raw);
     }
@@ -88,18 +88,12 @@ static bool is_regular(const struct raw_table *raw, int64_t stride)
 static void read_table(struct px_catboost_file *file, struct px_catboost_table *table)
 {
     struct raw_table raw = {0};
-    struct px_str key;
-    px_doc_enter_object(&file->doc);
-    while (px_catboost_going(file) && px_doc_next_key(&file->doc, &key)) {
-        if (px_str_is(key, "hash_stride"))
-            table->stride = px_doc_i64(&file->doc);
-        else if (px_str_is(key, "counter_denominator"))
-            table->denominator = px_doc_i64(&file->doc);
-        else if (px_str_is(key, "hash_map"))
-            read_hash_map(file, &raw);
-        else
-            px_doc_skip(&file->doc);
-    }
+    const struct px_doc_field fields[] = {
+        {"hash_stride", px_doc_read_i64, &table->stride},
+        {"counter_denominator", px_doc_read_i64, &table->denominator},
+        {"hash_map", read_hash_map, &raw},
+    };
+    px_doc_object(&file->doc, fields, PX_ARRAY_LEN(fields));
     if (px_catboost_going(file) && !is_regular(&raw, table->stride))
         file->code = px_err_set(file->err, PX_E_CORRUPT,
                                 "ctr_data, table %zu: its hash_map has no rows of hash_stride "
@@ -115,7 +109,7 @@ void px_catboost_read_tables(struct px_catboost_file *file)
 {
     struct px_str key;
     px_doc_enter_object(&file->doc);
-    while (px_catboost_going(file) && px_doc_next_key(&file->doc, &key)) {
+    while (px_doc_next_key(&file->doc, &key)) {
         struct px_catboost_table *table = px_vec_push(&file->tables);
         if (!table) {
             px_catboost_no_memory(file);

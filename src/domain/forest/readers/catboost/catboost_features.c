@@ -18,66 +18,90 @@ static void refuse_kind(struct px_catboost_file *file, const char *kind)
     px_err_hint(file->err, "train without them, or turn them into numbers first");
 }
 
-static struct px_catboost_run read_numbers(struct px_catboost_file *file)
+static void refuse_texts(struct px_doc *doc, void *target)
 {
-    struct px_catboost_run run = {.first = file->borders.len};
-    bool any = px_catboost_enter_list(file);
-    while (any && px_catboost_going(file) && px_doc_next_element(&file->doc)) {
-        double *border = px_vec_push(&file->borders);
-        if (!border)
-            px_catboost_no_memory(file);
-        else
-            *border = px_doc_f64(&file->doc);
-    }
-    run.n = file->borders.len - run.first;
-    return run;
+    (void)doc;
+    refuse_kind(target, "text");
+}
+
+static void refuse_embeddings(struct px_doc *doc, void *target)
+{
+    (void)doc;
+    refuse_kind(target, "embedding");
+}
+
+/* Where a run of numbers goes. */
+struct run_target {
+    struct px_catboost_file *file;
+    struct px_catboost_run *run;
+};
+
+static void add_number(struct px_doc *doc, void *target)
+{
+    struct px_catboost_file *file = target;
+    double *number = px_vec_push(&file->borders);
+    if (!number)
+        px_catboost_no_memory(file);
+    else
+        *number = px_doc_f64(doc);
+}
+
+static void read_numbers(struct px_doc *doc, void *target)
+{
+    const struct run_target *to = target;
+    to->run->first = to->file->borders.len;
+    px_doc_list(doc, add_number, to->file);
+    to->run->n = to->file->borders.len - to->run->first;
 }
 
 /* The library keeps borders as floats, and writes them as the doubles of the same value. */
-static struct px_catboost_run read_borders(struct px_catboost_file *file)
+static void read_borders(struct px_doc *doc, void *target)
 {
-    struct px_catboost_run run = read_numbers(file);
-    for (size_t i = run.first; i < run.first + run.n; i++)
-        file->borders.items[i] = (double)(float)file->borders.items[i];
-    return run;
+    const struct run_target *to = target;
+    read_numbers(doc, target);
+    for (size_t i = to->run->first; i < to->run->first + to->run->n; i++)
+        to->file->borders.items[i] = (double)(float)to->file->borders.items[i];
 }
 
-/* The name that the training data gave, else the id; texts that say nothing are left out. */
-static void take_name(struct px_catboost_file *file, struct px_str key, struct px_str *name)
+/* The name that the training data gave; one that says nothing is left out. */
+static void read_feature_name(struct px_doc *doc, void *target)
 {
-    struct px_str text = px_doc_str(&file->doc);
-    if (px_str_is(key, "feature_name") ? text.len > 0 : name->len == 0)
+    struct px_str text = px_doc_str(doc);
+    if (text.len > 0)
+        *(struct px_str *)target = text;
+}
+
+/* Stands for a name that is not there. */
+static void read_feature_id(struct px_doc *doc, void *target)
+{
+    struct px_str text = px_doc_str(doc), *name = target;
+    if (name->len == 0)
         *name = text;
 }
 
-static bool is_name(struct px_str key)
-{
-    return px_str_is(key, "feature_name") || px_str_is(key, "feature_id");
-}
-
 /* AsFalse and AsIs are the same: no NaN is greater than a border. AsTrue counts only with has_nans. */
-static void read_float_feature(struct px_catboost_file *file, struct px_catboost_float *feature)
+static void read_float_feature(struct px_doc *doc, void *target)
 {
-    struct px_doc *doc = &file->doc;
-    struct px_str key, treatment = PX_STR("AsIs");
-    bool has_nans = false;
-    px_doc_enter_object(doc);
-    while (px_catboost_going(file) && px_doc_next_key(doc, &key)) {
-        if (px_str_is(key, "feature_index"))
-            feature->index = px_doc_i64(doc);
-        else if (px_str_is(key, "flat_feature_index"))
-            feature->flat = px_doc_i64(doc);
-        else if (px_str_is(key, "has_nans"))
-            has_nans = px_doc_i64(doc);
-        else if (px_str_is(key, "nan_value_treatment"))
-            treatment = px_doc_str(doc);
-        else if (px_str_is(key, "borders"))
-            feature->borders = read_borders(file);
-        else if (is_name(key))
-            take_name(file, key, &feature->name);
-        else
-            px_doc_skip(doc);
+    struct px_catboost_file *file = target;
+    struct px_catboost_float *feature = px_vec_push(&file->floats);
+    if (!feature) {
+        px_catboost_no_memory(file);
+        return;
     }
+    struct px_str treatment = PX_STR("AsIs");
+    bool has_nans = false;
+    struct run_target borders = {file, &feature->borders};
+    const struct px_doc_field fields[] = {
+        {"feature_index", px_doc_read_i64, &feature->index},
+        {"flat_feature_index", px_doc_read_i64, &feature->flat},
+        {"has_nans", px_doc_read_bool, &has_nans},
+        {"nan_value_treatment", px_doc_read_str, &treatment},
+        {"borders", read_borders, &borders},
+        {"feature_name", read_feature_name, &feature->name},
+        {"feature_id", read_feature_id, &feature->name},
+    };
+    *feature = (struct px_catboost_float){.index = -1, .flat = -1};
+    px_doc_object(doc, fields, PX_ARRAY_LEN(fields));
     bool above = px_str_is(treatment, "AsTrue");
     if (px_catboost_going(file) && !above && !px_str_is(treatment, "AsIs") &&
         !px_str_is(treatment, "AsFalse"))
@@ -88,85 +112,73 @@ static void read_float_feature(struct px_catboost_file *file, struct px_catboost
     feature->nan_above = above && has_nans;
 }
 
-static void read_float_features(struct px_catboost_file *file)
+static void read_float_features(struct px_doc *doc, void *target)
 {
-    bool any = px_catboost_enter_list(file);
-    while (any && px_catboost_going(file) && px_doc_next_element(&file->doc)) {
-        struct px_catboost_float *feature = px_vec_push(&file->floats);
-        if (!feature) {
-            px_catboost_no_memory(file);
-            return;
-        }
-        *feature = (struct px_catboost_float){.index = -1, .flat = -1};
-        read_float_feature(file, feature);
-    }
+    px_doc_list(doc, read_float_feature, target);
 }
 
-static void read_category(struct px_catboost_file *file, struct px_catboost_category *feature)
+static void read_category(struct px_doc *doc, void *target)
 {
-    struct px_doc *doc = &file->doc;
-    struct px_str key;
-    px_doc_enter_object(doc);
-    while (px_catboost_going(file) && px_doc_next_key(doc, &key)) {
-        if (px_str_is(key, "feature_index"))
-            feature->index = px_doc_i64(doc);
-        else if (px_str_is(key, "flat_feature_index"))
-            feature->flat = px_doc_i64(doc);
-        else if (px_str_is(key, "values"))
-            feature->values = read_numbers(file);
-        else if (is_name(key))
-            take_name(file, key, &feature->name);
-        else
-            px_doc_skip(doc);
+    struct px_catboost_file *file = target;
+    struct px_catboost_category *feature = px_vec_push(&file->categories);
+    if (!feature) {
+        px_catboost_no_memory(file);
+        return;
     }
+    struct run_target values = {file, &feature->values};
+    const struct px_doc_field fields[] = {
+        {"feature_index", px_doc_read_i64, &feature->index},
+        {"flat_feature_index", px_doc_read_i64, &feature->flat},
+        {"values", read_numbers, &values},
+        {"feature_name", read_feature_name, &feature->name},
+        {"feature_id", read_feature_id, &feature->name},
+    };
+    *feature = (struct px_catboost_category){.index = -1, .flat = -1};
+    px_doc_object(doc, fields, PX_ARRAY_LEN(fields));
 }
 
-static void read_categories(struct px_catboost_file *file)
+static void read_categories(struct px_doc *doc, void *target)
 {
-    bool any = px_catboost_enter_list(file);
-    while (any && px_catboost_going(file) && px_doc_next_element(&file->doc)) {
-        struct px_catboost_category *feature = px_vec_push(&file->categories);
-        if (!feature) {
-            px_catboost_no_memory(file);
-            return;
-        }
-        *feature = (struct px_catboost_category){.index = -1, .flat = -1};
-        read_category(file, feature);
-    }
+    px_doc_list(doc, read_category, target);
 }
 
 /* --- target statistics ------------------------------------------------------------------------ */
 
+/* A target statistic under way. */
+struct ctr_target {
+    struct px_catboost_file *file;
+    struct px_catboost_ctr *ctr;
+    size_t n_elements;
+};
+
 /* An element of a combination: a category, or a float or one-hot split. */
-static void read_element(struct px_catboost_file *file, struct px_catboost_ctr *ctr, size_t i)
+static void read_element(struct px_doc *doc, struct ctr_target *to)
 {
-    struct px_doc *doc = &file->doc;
-    struct px_str key, kind = PX_STR("");
+    struct px_str kind = PX_STR("");
     int64_t feature = -1;
-    px_doc_enter_object(doc);
-    while (px_catboost_going(file) && px_doc_next_key(doc, &key)) {
-        if (px_str_is(key, "cat_feature_index"))
-            feature = px_doc_i64(doc);
-        else if (px_str_is(key, "combination_element"))
-            kind = px_doc_str(doc);
-        else
-            px_doc_skip(doc);
-    }
-    ctr->combined |= i > 0 || !px_str_is(kind, "cat_feature_value");
+    size_t i = to->n_elements++;
+    const struct px_doc_field fields[] = {
+        {"cat_feature_index", px_doc_read_i64, &feature},
+        {"combination_element", px_doc_read_str, &kind},
+    };
+    px_doc_object(doc, fields, PX_ARRAY_LEN(fields));
+    to->ctr->combined |= i > 0 || !px_str_is(kind, "cat_feature_value");
     if (i == 0)
-        ctr->feature = feature;
+        to->ctr->feature = feature;
     else if (i == 1)
-        ctr->other = feature;
+        to->ctr->other = feature;
 }
 
-static void read_elements(struct px_catboost_file *file, struct px_catboost_ctr *ctr)
+static void read_elements(struct px_doc *doc, void *target)
 {
-    px_doc_enter_array(&file->doc);
-    for (size_t i = 0; px_catboost_going(file) && px_doc_next_element(&file->doc); i++)
-        read_element(file, ctr, i);
+    struct ctr_target *to = target;
+    to->n_elements = 0;
+    px_doc_enter_array(doc);
+    while (px_doc_next_element(doc))
+        read_element(doc, to);
 }
 
-static void take_ctr_type(struct px_catboost_file *file, struct px_catboost_ctr *ctr)
+static void read_ctr_type(struct px_doc *doc, void *target)
 {
     static const struct {
         const char *name;
@@ -179,98 +191,74 @@ static void take_ctr_type(struct px_catboost_file *file, struct px_catboost_ctr 
         {"Counter", PX_CATBOOST_COUNTER},
         {"FeatureFreq", PX_CATBOOST_COUNTER},
     };
-    struct px_str name = px_doc_str(&file->doc);
+    struct ctr_target *to = target;
+    struct px_str name = px_doc_str(doc);
     size_t i = 0;
     while (i < PX_ARRAY_LEN(types) && !px_str_is(name, types[i].name))
         i++;
     if (i < PX_ARRAY_LEN(types))
-        ctr->type = types[i].type;
-    else if (px_catboost_going(file))
-        file->code =
-            px_err_set(file->err, PX_E_UNSUPPORTED,
+        to->ctr->type = types[i].type;
+    else if (px_catboost_going(to->file))
+        to->file->code =
+            px_err_set(to->file->err, PX_E_UNSUPPORTED,
                        "target statistics of type '%.*s' are not supported", PX_STR_ARG(name));
 }
 
-static float read_float(struct px_catboost_file *file)
+static void read_ctr(struct px_doc *doc, void *target)
 {
-    return (float)px_doc_f64(&file->doc);
+    struct px_catboost_file *file = target;
+    struct px_catboost_ctr *ctr = px_vec_push(&file->ctrs);
+    if (!ctr) {
+        px_catboost_no_memory(file);
+        return;
+    }
+    struct ctr_target to = {.file = file, .ctr = ctr};
+    struct run_target borders = {file, &ctr->borders};
+    const struct px_doc_field fields[] = {
+        {"ctr_type", read_ctr_type, &to},
+        {"identifier", px_doc_read_str, &ctr->identifier},
+        {"elements", read_elements, &to},
+        {"prior_numerator", px_doc_read_single, &ctr->prior_numerator},
+        {"prior_denomerator", px_doc_read_single, &ctr->prior_denominator}, /* their spelling */
+        {"shift", px_doc_read_single, &ctr->shift},
+        {"scale", px_doc_read_single, &ctr->scale},
+        {"target_border_idx", px_doc_read_i64, &ctr->target_border},
+        {"borders", read_borders, &borders},
+    };
+    *ctr = (struct px_catboost_ctr){.feature = -1, .other = -1, .scale = 1.0F};
+    px_doc_object(doc, fields, PX_ARRAY_LEN(fields));
 }
 
-static void read_ctr(struct px_catboost_file *file, struct px_catboost_ctr *ctr)
+static void read_ctrs(struct px_doc *doc, void *target)
 {
-    struct px_doc *doc = &file->doc;
-    struct px_str key;
-    px_doc_enter_object(doc);
-    while (px_catboost_going(file) && px_doc_next_key(doc, &key)) {
-        if (px_str_is(key, "ctr_type"))
-            take_ctr_type(file, ctr);
-        else if (px_str_is(key, "identifier"))
-            ctr->identifier = px_doc_str(doc);
-        else if (px_str_is(key, "elements"))
-            read_elements(file, ctr);
-        else if (px_str_is(key, "prior_numerator"))
-            ctr->prior_numerator = read_float(file);
-        else if (px_str_is(key, "prior_denomerator")) /* as the library spells it */
-            ctr->prior_denominator = read_float(file);
-        else if (px_str_is(key, "shift"))
-            ctr->shift = read_float(file);
-        else if (px_str_is(key, "scale"))
-            ctr->scale = read_float(file);
-        else if (px_str_is(key, "target_border_idx"))
-            ctr->target_border = px_doc_i64(doc);
-        else if (px_str_is(key, "borders"))
-            ctr->borders = read_borders(file);
-        else
-            px_doc_skip(doc);
-    }
-}
-
-static void read_ctrs(struct px_catboost_file *file)
-{
-    bool any = px_catboost_enter_list(file);
-    while (any && px_catboost_going(file) && px_doc_next_element(&file->doc)) {
-        struct px_catboost_ctr *ctr = px_vec_push(&file->ctrs);
-        if (!ctr) {
-            px_catboost_no_memory(file);
-            return;
-        }
-        *ctr = (struct px_catboost_ctr){.feature = -1, .other = -1, .scale = 1.0F};
-        read_ctr(file, ctr);
-    }
+    px_doc_list(doc, read_ctr, target);
 }
 
 /* --- names of categories ---------------------------------------------------------------------- */
 
-static void read_name(struct px_catboost_file *file, struct px_catboost_name *name)
+static void read_name(struct px_doc *doc, void *target)
 {
-    struct px_str key;
-    int64_t hash = -1;
-    px_doc_enter_object(&file->doc);
-    while (px_catboost_going(file) && px_doc_next_key(&file->doc, &key)) {
-        if (px_str_is(key, "hash"))
-            hash = px_doc_i64(&file->doc);
-        else if (px_str_is(key, "value"))
-            name->text = px_doc_str(&file->doc);
-        else
-            px_doc_skip(&file->doc);
+    struct px_catboost_file *file = target;
+    struct px_catboost_name *name = px_vec_push(&file->names);
+    if (!name) {
+        px_catboost_no_memory(file);
+        return;
     }
+    int64_t hash = -1;
+    const struct px_doc_field fields[] = {
+        {"hash", px_doc_read_i64, &hash},
+        {"value", px_doc_read_str, &name->text},
+    };
+    *name = (struct px_catboost_name){0};
+    px_doc_object(doc, fields, PX_ARRAY_LEN(fields));
     if (px_catboost_going(file) && (hash < 0 || hash > UINT32_MAX || !name->text.ptr))
-        px_doc_fail(&file->doc, "expected a hash of 32 bits and its value");
+        px_doc_fail(doc, "expected a hash of 32 bits and its value");
     name->hash = (uint32_t)hash;
 }
 
-static void read_names(struct px_catboost_file *file)
+static void read_names(struct px_doc *doc, void *target)
 {
-    bool any = px_catboost_enter_list(file);
-    while (any && px_catboost_going(file) && px_doc_next_element(&file->doc)) {
-        struct px_catboost_name *name = px_vec_push(&file->names);
-        if (!name) {
-            px_catboost_no_memory(file);
-            return;
-        }
-        *name = (struct px_catboost_name){0};
-        read_name(file, name);
-    }
+    px_doc_list(doc, read_name, target);
 }
 
 /* --- bins and columns ------------------------------------------------------------------------- */
@@ -329,24 +317,15 @@ static void take_column(struct px_catboost_file *file, int64_t flat)
 
 void px_catboost_read_features(struct px_catboost_file *file)
 {
-    struct px_str key;
-    px_doc_enter_object(&file->doc);
-    while (px_catboost_going(file) && px_doc_next_key(&file->doc, &key)) {
-        if (px_str_is(key, "float_features"))
-            read_float_features(file);
-        else if (px_str_is(key, "categorical_features"))
-            read_categories(file);
-        else if (px_str_is(key, "ctrs"))
-            read_ctrs(file);
-        else if (px_str_is(key, "cat_features_hash"))
-            read_names(file);
-        else if (px_str_is(key, "text_features"))
-            refuse_kind(file, "text");
-        else if (px_str_is(key, "embedding_features"))
-            refuse_kind(file, "embedding");
-        else
-            px_doc_skip(&file->doc);
-    }
+    const struct px_doc_field fields[] = {
+        {"float_features", read_float_features, file},
+        {"categorical_features", read_categories, file},
+        {"ctrs", read_ctrs, file},
+        {"cat_features_hash", read_names, file},
+        {"text_features", refuse_texts, file},
+        {"embedding_features", refuse_embeddings, file},
+    };
+    px_doc_object(&file->doc, fields, PX_ARRAY_LEN(fields));
     if (!px_catboost_going(file))
         return;
     for (size_t i = 0; i < file->floats.len; i++)

@@ -144,9 +144,6 @@ static inline bool px_catboost_going(const struct px_catboost_file *file)
 
 void px_catboost_no_memory(struct px_catboost_file *file);
 
-/* Enters the list that comes next; false when there is none (an empty one may be written as null). */
-bool px_catboost_enter_list(struct px_catboost_file *file);
-
 /* The finite number or the whole number next in the document. */
 double px_catboost_number(struct px_catboost_file *file);
 

@@ -140,7 +140,7 @@ static uint32_t read_split(struct px_catboost_file *file)
 
 static void read_values(struct px_catboost_file *file)
 {
-    while (px_catboost_going(file) && px_doc_next_element(&file->doc)) {
+    while (px_doc_next_element(&file->doc)) {
         double *value = px_vec_push(&file->values);
         if (!value)
             px_catboost_no_memory(file);
@@ -194,35 +194,40 @@ static void lay_out_heap(struct px_catboost_file *file, size_t depth)
             (struct px_file_node){.node = {.kind = PX_NODE_LEAF}, .left = (int64_t)leaf};
 }
 
-static void read_splits(struct px_catboost_file *file)
+static void add_split(struct px_doc *doc, void *target)
 {
-    bool any = px_catboost_enter_list(file);
-    while (any && px_catboost_going(file) && px_doc_next_element(&file->doc)) {
-        uint32_t *split = px_vec_push(&file->splits);
-        if (!split)
-            px_catboost_no_memory(file);
-        else
-            *split = read_split(file);
-    }
+    struct px_catboost_file *file = target;
+    uint32_t *split = px_vec_push(&file->splits);
+    (void)doc;
+    if (!split)
+        px_catboost_no_memory(file);
+    else
+        *split = read_split(file);
+}
+
+static void read_splits(struct px_doc *doc, void *target)
+{
+    struct px_catboost_file *file = target;
+    file->splits.len = 0;
+    px_doc_list(doc, add_split, file);
+}
+
+static void read_leaf_values(struct px_doc *doc, void *target)
+{
+    struct px_catboost_file *file = target;
+    file->values.len = 0;
+    px_doc_enter_array(doc);
+    read_values(file);
 }
 
 static void read_oblivious_fields(struct px_catboost_file *file)
 {
-    struct px_str key;
+    const struct px_doc_field fields[] = {
+        {"leaf_values", read_leaf_values, file},
+        {"splits", read_splits, file},
+    };
     file->values.len = file->splits.len = 0;
-    px_doc_enter_object(&file->doc);
-    while (px_catboost_going(file) && px_doc_next_key(&file->doc, &key)) {
-        if (px_str_is(key, "leaf_values")) {
-            file->values.len = 0;
-            px_doc_enter_array(&file->doc);
-            read_values(file);
-        } else if (px_str_is(key, "splits")) {
-            file->splits.len = 0;
-            read_splits(file);
-        } else {
-            px_doc_skip(&file->doc);
-        }
-    }
+    px_doc_object(&file->doc, fields, PX_ARRAY_LEN(fields));
 }
 
 static void read_oblivious_tree(struct px_catboost_file *file)
@@ -264,51 +269,76 @@ static void read_leaf(struct px_catboost_file *file, size_t at)
     file->nodes.items[at].left = file->width ? (int64_t)(before / file->width) : 0;
 }
 
+/* A node while its members are read. */
 struct node_fields {
+    struct px_catboost_file *file;
+    size_t at; /* its own number */
     bool left, right, split, value;
     int64_t left_id, right_id;
 };
 
+static int64_t read_node(struct px_catboost_file *file);
+
+static void read_left(struct px_doc *doc, void *target)
+{
+    struct node_fields *has = target;
+    (void)doc;
+    has->left_id = read_node(has->file);
+    has->left = true;
+}
+
+static void read_right(struct px_doc *doc, void *target)
+{
+    struct node_fields *has = target;
+    (void)doc;
+    has->right_id = read_node(has->file);
+    has->right = true;
+}
+
+static void read_node_split(struct px_doc *doc, void *target)
+{
+    struct node_fields *has = target;
+    struct px_catboost_file *file = has->file;
+    (void)doc;
+    uint32_t bin = read_split(file);
+    has->split = true;
+    if (px_catboost_going(file))
+        file->nodes.items[has->at].node = file->bins.items[bin].node;
+}
+
+static void read_node_value(struct px_doc *doc, void *target)
+{
+    struct node_fields *has = target;
+    (void)doc;
+    read_leaf(has->file, has->at);
+    has->value = true;
+}
+
 /* Reads a node and what is below it; returns its number. Recursion is bounded by PX_JSON_DEPTH_MAX. */
 static int64_t read_node(struct px_catboost_file *file)
 {
-    struct node_fields has = {0};
-    struct px_str key;
-    size_t at = file->nodes.len;
+    struct node_fields has = {.file = file, .at = file->nodes.len};
+    const struct px_doc_field fields[] = {
+        {"left", read_left, &has},
+        {"right", read_right, &has},
+        {"split", read_node_split, &has},
+        {"value", read_node_value, &has},
+    };
     struct px_file_node *node = px_vec_push(&file->nodes);
     if (!node) {
         px_catboost_no_memory(file);
         return 0;
     }
     *node = (struct px_file_node){.node = {.kind = PX_NODE_LEAF}};
-    px_doc_enter_object(&file->doc);
-    while (px_catboost_going(file) && px_doc_next_key(&file->doc, &key)) {
-        if (px_str_is(key, "left")) {
-            has.left_id = read_node(file);
-            has.left = true;
-        } else if (px_str_is(key, "right")) {
-            has.right_id = read_node(file);
-            has.right = true;
-        } else if (px_str_is(key, "split")) {
-            uint32_t bin = read_split(file);
-            has.split = true;
-            if (px_catboost_going(file))
-                file->nodes.items[at].node = file->bins.items[bin].node;
-        } else if (px_str_is(key, "value")) {
-            read_leaf(file, at);
-            has.value = true;
-        } else {
-            px_doc_skip(&file->doc);
-        }
-    }
+    px_doc_object(&file->doc, fields, PX_ARRAY_LEN(fields));
     bool inner = has.left && has.right && has.split;
     if (inner == has.value || has.left != has.right || has.left != has.split)
         corrupt(file, "a node needs either 'value', or 'split', 'left' and 'right'");
     if (inner && px_catboost_going(file)) {
-        file->nodes.items[at].left = has.left_id;
-        file->nodes.items[at].right = has.right_id;
+        file->nodes.items[has.at].left = has.left_id;
+        file->nodes.items[has.at].right = has.right_id;
     }
-    return (int64_t)at;
+    return (int64_t)has.at;
 }
 
 static void read_nested_tree(struct px_catboost_file *file)
@@ -321,7 +351,7 @@ static void read_nested_tree(struct px_catboost_file *file)
 void px_catboost_read_trees(struct px_catboost_file *file)
 {
     px_doc_enter_array(&file->doc);
-    while (px_catboost_going(file) && px_doc_next_element(&file->doc)) {
+    while (px_doc_next_element(&file->doc)) {
         if (file->oblivious)
             read_oblivious_tree(file);
         else

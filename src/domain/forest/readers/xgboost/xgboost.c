@@ -6,8 +6,8 @@
  * features), hence two steps: this file collects what stands where, xgboost_finish.c judges the whole.
  * Trees are built as they are read, so that only one tree's arrays are held at a time.
  *
- * Each object of the document is a table of keys with the function that reads the value; other keys are
- * skipped. A key that comes twice replaces the first, as in XGBoost.
+ * Each object of the document is a table (px_doc_object). A key that comes twice replaces the first, as in
+ * XGBoost.
  *
  * Dropout weights have had three places (beside `gbtree` inside a `dart` booster up to 3.2, beside
  * `model` in 3.3, inside `model` from 3.4 on); the tables accept all, whatever the version says.
@@ -18,76 +18,28 @@
 
 #include <inttypes.h>
 
-struct field {
-    const char *key;
-    void (*read)(struct px_xgboost_file *file);
-};
-
-static bool going(const struct px_xgboost_file *file)
+/* Into a struct px_strs. */
+static void read_strings(struct px_doc *doc, void *target)
 {
-    return file->code == PX_OK && !px_doc_failed(&file->doc);
-}
-
-/* What to do with a key that is in no table. */
-static void pass_over(struct px_xgboost_file *file, struct px_str key)
-{
-    (void)key;
-    px_doc_skip(&file->doc);
-}
-
-/* Up to 3.4 `learner` has the same few members; another one may change what the rest means. */
-static void warn_and_pass_over(struct px_xgboost_file *file, struct px_str key)
-{
-    file->code = px_ir_warn(file->ir, file->err,
-                            "learner has a member '%.*s' that is not known here; compare some "
-                            "predictions before serving the model",
-                            PX_STR_ARG(key));
-    px_doc_skip(&file->doc);
-}
-
-static void read_object(struct px_xgboost_file *file, const struct field *fields, size_t n,
-                        void (*otherwise)(struct px_xgboost_file *file, struct px_str key))
-{
-    struct px_str key;
-    px_doc_enter_object(&file->doc);
-    while (going(file) && px_doc_next_key(&file->doc, &key)) {
-        size_t i = 0;
-        while (i < n && !px_str_is(key, fields[i].key))
-            i++;
-        if (i < n)
-            fields[i].read(file);
-        else
-            otherwise(file, key);
-    }
-}
-
-#define READ_OBJECT(file, fields) read_object(file, fields, PX_ARRAY_LEN(fields), pass_over)
-
-static void fail_memory(struct px_xgboost_file *file)
-{
-    if (file->code == PX_OK)
-        file->code = px_ir_no_memory(file->err);
-}
-
-static void read_strings(struct px_xgboost_file *file, struct px_strs *ret)
-{
-    ret->len = 0;
-    px_doc_enter_array(&file->doc);
-    while (going(file) && px_doc_next_element(&file->doc)) {
-        struct px_str *item = px_vec_push(ret);
+    struct px_strs *strings = target;
+    strings->len = 0;
+    px_doc_enter_array(doc);
+    while (px_doc_next_element(doc)) {
+        struct px_str *item = px_vec_push(strings);
         if (!item) {
-            fail_memory(file);
+            doc->no_memory = true;
             return;
         }
-        *item = px_doc_str(&file->doc);
+        *item = px_doc_str(doc);
     }
 }
 
 /* --- attributes ------------------------------------------------------------------------------- */
 
-static void read_best_iteration(struct px_xgboost_file *file)
+static void read_best_iteration(struct px_doc *doc, void *target)
 {
-    file->best_iteration = px_doc_param(&file->doc);
+    struct px_xgboost_file *file = target;
+    file->best_iteration = px_doc_param(doc);
     file->has_best_iteration = true;
 }
 
@@ -101,7 +53,7 @@ static void read_labels(struct px_xgboost_file *file, struct px_json *json)
         struct px_str *item = px_vec_push(&file->class_labels);
         if (!item) {
             px_json_fail(json, "out of memory"); /* ends the caller's walk as well */
-            fail_memory(file);
+            file->doc.no_memory = true;
             return;
         }
         *item = label;
@@ -112,11 +64,12 @@ static void read_labels(struct px_xgboost_file *file, struct px_json *json)
  * The scikit-learn wrapper keeps its own JSON inside a string; old versions put the class labels there.
  * It is a convenience of another program, so a surprise in it costs the labels, not the model.
  */
-static void read_wrapper(struct px_xgboost_file *file)
+static void read_wrapper(struct px_doc *doc, void *target)
 {
+    struct px_xgboost_file *file = target;
     struct px_json json;
     struct px_str key;
-    struct px_str text = px_doc_str(&file->doc);
+    struct px_str text = px_doc_str(doc);
     px_json_init(&json, text, &file->ir->arena, PX_JSON_NONFINITE);
     px_json_enter_object(&json);
     while (px_json_next_key(&json, &key)) {
@@ -129,202 +82,161 @@ static void read_wrapper(struct px_xgboost_file *file)
         file->class_labels.len = 0;
 }
 
-static void read_attributes(struct px_xgboost_file *file)
+static void read_attributes(struct px_doc *doc, void *target)
 {
-    static const struct field fields[] = {
-        {"best_iteration", read_best_iteration},
-        {"scikit_learn", read_wrapper},
+    const struct px_doc_field fields[] = {
+        {"best_iteration", read_best_iteration, target},
+        {"scikit_learn", read_wrapper, target},
     };
-    READ_OBJECT(file, fields);
+    px_doc_object(doc, fields, PX_ARRAY_LEN(fields));
 }
 
-/* --- names and parameters --------------------------------------------------------------------- */
+/* --- parameters ------------------------------------------------------------------------------- */
 
-static void read_feature_names(struct px_xgboost_file *file)
+static void read_model_param(struct px_doc *doc, void *target)
 {
-    read_strings(file, &file->feature_names);
-}
-
-static void read_feature_types(struct px_xgboost_file *file)
-{
-    read_strings(file, &file->feature_types);
-}
-
-static void read_base_score(struct px_xgboost_file *file)
-{
-    file->base_score = px_doc_str(&file->doc);
-}
-
-static void read_num_class(struct px_xgboost_file *file)
-{
-    file->num_class = px_doc_param(&file->doc);
-}
-
-static void read_num_feature(struct px_xgboost_file *file)
-{
-    file->num_feature = px_doc_param(&file->doc);
-}
-
-static void read_num_target(struct px_xgboost_file *file)
-{
-    file->num_target = px_doc_param(&file->doc);
-}
-
-static void read_model_param(struct px_xgboost_file *file)
-{
-    static const struct field fields[] = {
-        {"base_score", read_base_score},
-        {"num_class", read_num_class},
-        {"num_feature", read_num_feature},
-        {"num_target", read_num_target},
+    struct px_xgboost_file *file = target;
+    const struct px_doc_field fields[] = {
+        {"base_score", px_doc_read_str, &file->base_score},
+        {"num_class", px_doc_read_param, &file->num_class},
+        {"num_feature", px_doc_read_param, &file->num_feature},
+        {"num_target", px_doc_read_param, &file->num_target},
     };
-    READ_OBJECT(file, fields);
+    px_doc_object(doc, fields, PX_ARRAY_LEN(fields));
 }
 
-static void read_objective_name(struct px_xgboost_file *file)
+static void read_softmax_param(struct px_doc *doc, void *target)
 {
-    file->objective = px_doc_str(&file->doc);
-}
-
-static void read_objective_classes(struct px_xgboost_file *file)
-{
-    file->objective_classes = px_doc_param(&file->doc);
-}
-
-static void read_softmax_param(struct px_xgboost_file *file)
-{
-    static const struct field fields[] = {{"num_class", read_objective_classes}};
-    READ_OBJECT(file, fields);
-}
-
-static void read_objective(struct px_xgboost_file *file)
-{
-    static const struct field fields[] = {
-        {"name", read_objective_name},
-        {"softmax_multiclass_param", read_softmax_param},
+    struct px_xgboost_file *file = target;
+    const struct px_doc_field fields[] = {
+        {"num_class", px_doc_read_param, &file->objective_classes},
     };
-    READ_OBJECT(file, fields);
+    px_doc_object(doc, fields, PX_ARRAY_LEN(fields));
+}
+
+static void read_objective(struct px_doc *doc, void *target)
+{
+    struct px_xgboost_file *file = target;
+    const struct px_doc_field fields[] = {
+        {"name", px_doc_read_str, &file->objective},
+        {"softmax_multiclass_param", read_softmax_param, file},
+    };
+    px_doc_object(doc, fields, PX_ARRAY_LEN(fields));
 }
 
 /* --- the booster ------------------------------------------------------------------------------ */
 
-static void read_num_trees(struct px_xgboost_file *file)
+static void read_gbtree_param(struct px_doc *doc, void *target)
 {
-    file->num_trees = px_doc_param(&file->doc);
-}
-
-static void read_num_parallel_tree(struct px_xgboost_file *file)
-{
-    file->num_parallel_tree = px_doc_param(&file->doc);
-}
-
-static void read_gbtree_param(struct px_xgboost_file *file)
-{
-    static const struct field fields[] = {
-        {"num_trees", read_num_trees},
-        {"num_parallel_tree", read_num_parallel_tree},
+    struct px_xgboost_file *file = target;
+    const struct px_doc_field fields[] = {
+        {"num_trees", px_doc_read_param, &file->num_trees},
+        {"num_parallel_tree", px_doc_read_param, &file->num_parallel_tree},
     };
-    READ_OBJECT(file, fields);
+    px_doc_object(doc, fields, PX_ARRAY_LEN(fields));
 }
 
-static void read_trees(struct px_xgboost_file *file)
+static void read_trees(struct px_doc *doc, void *target)
 {
+    struct px_xgboost_file *file = target;
     px_ir_clear_trees(file->ir);
     file->has_trees = true;
-    px_doc_enter_array(&file->doc);
-    while (going(file) && px_doc_next_element(&file->doc))
-        file->code = px_xgboost_read_tree(&file->tree, &file->doc, file->ir, file->err);
+    px_doc_enter_array(doc);
+    while (px_doc_next_element(doc))
+        file->code = px_xgboost_read_tree(&file->tree, doc, file->ir, file->err);
 }
 
-static void read_tree_info(struct px_xgboost_file *file)
+static void read_weights(struct px_doc *doc, void *target)
 {
-    px_doc_ints(&file->doc, &file->tree_info);
-}
-
-static void read_iteration_starts(struct px_xgboost_file *file)
-{
-    px_doc_ints(&file->doc, &file->iteration_starts);
-}
-
-static void read_weights(struct px_xgboost_file *file)
-{
-    px_doc_floats(&file->doc, &file->weights);
+    struct px_xgboost_file *file = target;
+    px_doc_floats(doc, &file->weights);
     file->has_weights = true;
 }
 
-static void read_tree_model(struct px_xgboost_file *file)
+static void read_tree_model(struct px_doc *doc, void *target)
 {
-    static const struct field fields[] = {
-        {"gbtree_model_param", read_gbtree_param},
-        {"tree_info", read_tree_info},
-        {"trees", read_trees},
-        {"iteration_indptr", read_iteration_starts},
-        {"weight_drop", read_weights},
-        {"cats", px_xgboost_read_categories},
+    struct px_xgboost_file *file = target;
+    const struct px_doc_field fields[] = {
+        {"gbtree_model_param", read_gbtree_param, file},
+        {"tree_info", px_doc_read_ints, &file->tree_info},
+        {"trees", read_trees, file},
+        {"iteration_indptr", px_doc_read_ints, &file->iteration_starts},
+        {"weight_drop", read_weights, file},
+        {"cats", px_xgboost_read_categories, file},
     };
-    READ_OBJECT(file, fields);
-}
-
-static void read_booster_name(struct px_xgboost_file *file)
-{
-    file->booster = px_doc_str(&file->doc);
+    px_doc_object(doc, fields, PX_ARRAY_LEN(fields));
 }
 
 /* The booster inside a dart booster; its name ("gbtree") is not the model's. */
-static void read_inner_booster(struct px_xgboost_file *file)
+static void read_inner_booster(struct px_doc *doc, void *target)
 {
-    static const struct field fields[] = {{"model", read_tree_model}};
-    READ_OBJECT(file, fields);
+    const struct px_doc_field fields[] = {{"model", read_tree_model, target}};
+    px_doc_object(doc, fields, PX_ARRAY_LEN(fields));
 }
 
-static void read_booster(struct px_xgboost_file *file)
+static void read_booster(struct px_doc *doc, void *target)
 {
-    static const struct field fields[] = {
-        {"name", read_booster_name},
-        {"model", read_tree_model},
-        {"gbtree", read_inner_booster},
-        {"weight_drop", read_weights},
+    struct px_xgboost_file *file = target;
+    const struct px_doc_field fields[] = {
+        {"name", px_doc_read_str, &file->booster},
+        {"model", read_tree_model, file},
+        {"gbtree", read_inner_booster, file},
+        {"weight_drop", read_weights, file},
     };
-    READ_OBJECT(file, fields);
+    px_doc_object(doc, fields, PX_ARRAY_LEN(fields));
 }
 
 /* --- the document ----------------------------------------------------------------------------- */
 
-static void read_learner(struct px_xgboost_file *file)
+/* Up to 3.4 `learner` has the same few members; another one may change what the rest means. */
+static void warn_and_pass_over(struct px_xgboost_file *file, struct px_str key)
 {
-    static const struct field fields[] = {
-        {"attributes", read_attributes},       {"feature_names", read_feature_names},
-        {"feature_types", read_feature_types}, {"learner_model_param", read_model_param},
-        {"objective", read_objective},         {"gradient_booster", read_booster},
+    file->code = px_ir_warn(file->ir, file->err,
+                            "learner has a member '%.*s' that is not known here; compare some "
+                            "predictions before serving the model",
+                            PX_STR_ARG(key));
+    px_doc_skip(&file->doc);
+}
+
+static void read_learner(struct px_doc *doc, void *target)
+{
+    struct px_xgboost_file *file = target;
+    struct px_str key;
+    const struct px_doc_field fields[] = {
+        {"attributes", read_attributes, file},
+        {"feature_names", read_strings, &file->feature_names},
+        {"feature_types", read_strings, &file->feature_types},
+        {"learner_model_param", read_model_param, file},
+        {"objective", read_objective, file},
+        {"gradient_booster", read_booster, file},
     };
     file->has_learner = true;
-    read_object(file, fields, PX_ARRAY_LEN(fields), warn_and_pass_over);
+    px_doc_enter_object(doc);
+    while (px_doc_next_key(doc, &key)) {
+        if (!px_doc_member(doc, key, fields, PX_ARRAY_LEN(fields)))
+            warn_and_pass_over(file, key);
+    }
 }
-
-static void read_version(struct px_xgboost_file *file)
-{
-    px_doc_ints(&file->doc, &file->version);
-}
-
-static const struct field model_fields[] = {
-    {"learner", read_learner},
-    {"version", read_version},
-};
 
 /* The payload of a pickle is a model beside its training configuration. */
-static void read_snapshot(struct px_xgboost_file *file)
+static void read_snapshot(struct px_doc *doc, void *target)
 {
-    READ_OBJECT(file, model_fields);
+    struct px_xgboost_file *file = target;
+    const struct px_doc_field fields[] = {
+        {"learner", read_learner, file},
+        {"version", px_doc_read_ints, &file->version},
+    };
+    px_doc_object(doc, fields, PX_ARRAY_LEN(fields));
 }
 
 static void read_document(struct px_xgboost_file *file)
 {
-    static const struct field fields[] = {
-        {"learner", read_learner},
-        {"version", read_version},
-        {"Model", read_snapshot},
+    const struct px_doc_field fields[] = {
+        {"learner", read_learner, file},
+        {"version", px_doc_read_ints, &file->version},
+        {"Model", read_snapshot, file},
     };
-    READ_OBJECT(file, fields);
+    px_doc_object(&file->doc, fields, PX_ARRAY_LEN(fields));
 }
 
 static void deinit_file(struct px_xgboost_file *file)
@@ -345,6 +257,7 @@ enum px_code px_xgboost_read(struct px_forest_ir *ir, struct px_str bytes, bool 
     struct px_xgboost_file file = {
         .ir = ir, .err = err, .num_target = 1, .num_trees = -1, .num_parallel_tree = 1};
     px_doc_init(&file.doc, bytes, binary, &ir->arena);
+    file.doc.finding = &file.code;
     read_document(&file);
     enum px_code code = file.code;
     if (code == PX_OK)

@@ -14,22 +14,22 @@ struct encoding {
     bool texts;
 };
 
-static void read_encoding(struct px_xgboost_file *file, struct encoding *encoding)
+static void read_offsets(struct px_doc *doc, void *target)
 {
-    struct px_str key;
+    struct encoding *encoding = target;
+    px_doc_ints(doc, &encoding->offsets);
+    encoding->texts = true;
+}
+
+static void read_encoding(struct px_doc *doc, struct encoding *encoding)
+{
+    const struct px_doc_field fields[] = {
+        {"offsets", read_offsets, encoding},
+        {"values", px_doc_read_ints, &encoding->values},
+    };
     encoding->offsets.len = encoding->values.len = 0;
     encoding->texts = false;
-    px_doc_enter_object(&file->doc);
-    while (px_doc_next_key(&file->doc, &key)) {
-        if (px_str_is(key, "offsets")) {
-            px_doc_ints(&file->doc, &encoding->offsets);
-            encoding->texts = true;
-        } else if (px_str_is(key, "values")) {
-            px_doc_ints(&file->doc, &encoding->values);
-        } else {
-            px_doc_skip(&file->doc);
-        }
-    }
+    px_doc_object(doc, fields, PX_ARRAY_LEN(fields));
 }
 
 static struct px_str format_integer(struct px_arena *arena, int64_t value)
@@ -88,18 +88,19 @@ static void add_feature(struct px_xgboost_file *file, const struct encoding *enc
         file->code = px_ir_no_memory(file->err);
 }
 
-static void read_encodings(struct px_xgboost_file *file)
+static void read_encodings(struct px_doc *doc, void *target)
 {
+    struct px_xgboost_file *file = target;
     PX_VEC(struct px_category_names) all = {0};
     struct encoding encoding = {0};
-    px_doc_enter_array(&file->doc);
-    while (file->code == PX_OK && px_doc_next_element(&file->doc)) {
+    px_doc_enter_array(doc);
+    while (px_doc_next_element(doc)) {
         struct px_category_names *names = px_vec_push(&all);
         file->n_categories = all.len ? all.len - 1 : 0;
-        read_encoding(file, &encoding);
+        read_encoding(doc, &encoding);
         if (!names)
             file->code = px_ir_no_memory(file->err);
-        else if (!px_doc_failed(&file->doc))
+        else if (!px_doc_failed(doc))
             add_feature(file, &encoding, names);
     }
     file->n_categories = all.len;
@@ -113,18 +114,11 @@ static void read_encodings(struct px_xgboost_file *file)
     px_vec_free(&encoding.values);
 }
 
-void px_xgboost_read_categories(struct px_xgboost_file *file)
+void px_xgboost_read_categories(struct px_doc *doc, void *target)
 {
-    struct px_str key;
-    if (px_doc_peek(&file->doc) != PX_JSON_OBJECT) {
-        px_doc_skip(&file->doc);
-        return;
-    }
-    px_doc_enter_object(&file->doc);
-    while (file->code == PX_OK && px_doc_next_key(&file->doc, &key)) {
-        if (px_str_is(key, "enc"))
-            read_encodings(file);
-        else
-            px_doc_skip(&file->doc);
-    }
+    const struct px_doc_field fields[] = {{"enc", read_encodings, target}};
+    if (px_doc_peek(doc) == PX_JSON_OBJECT)
+        px_doc_object(doc, fields, PX_ARRAY_LEN(fields));
+    else
+        px_doc_skip(doc);
 }

@@ -37,7 +37,7 @@ struct px_xgboost_file {
 PX_MUST_USE enum px_code px_xgboost_finish(struct px_xgboost_file *file,
                                            enum px_forest_rounds rounds, struct px_err *err);
 
-/* Reads `cats`: what codes of categorical features stand for (3.1 and later). */
-void px_xgboost_read_categories(struct px_xgboost_file *file);
+/* Reads `cats`, what codes of categorical features stand for (3.1 and later), into a px_xgboost_file. */
+void px_xgboost_read_categories(struct px_doc *doc, void *target);
 
 #endif

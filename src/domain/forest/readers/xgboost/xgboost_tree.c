@@ -30,69 +30,36 @@ void px_xgboost_tree_deinit(struct px_xgboost_tree *tree)
     px_vec_free(&tree->values);
 }
 
-static void read_tree_param(struct px_xgboost_tree *tree, struct px_doc *doc)
+static void read_tree_param(struct px_doc *doc, void *target)
 {
-    struct px_str key;
-    px_doc_enter_object(doc);
-    while (px_doc_next_key(doc, &key)) {
-        if (px_str_is(key, "num_nodes"))
-            tree->num_nodes = px_doc_param(doc);
-        else if (px_str_is(key, "size_leaf_vector"))
-            tree->leaf_width = px_doc_param(doc);
-        else
-            px_doc_skip(doc);
-    }
-}
-
-/* Where the array under `key` belongs; NULL when it is not needed. */
-static struct px_ints *find_ints(struct px_xgboost_tree *tree, struct px_str key)
-{
-    const struct {
-        const char *key;
-        struct px_ints *ints;
-    } fields[] = {
-        {"left_children", &tree->left},
-        {"right_children", &tree->right},
-        {"split_indices", &tree->feature},
-        {"default_left", &tree->default_left},
-        {"split_type", &tree->split_type},
-        {"categories", &tree->categories},
-        {"categories_nodes", &tree->category_nodes},
-        {"categories_segments", &tree->category_starts},
-        {"categories_sizes", &tree->category_sizes},
+    struct px_xgboost_tree *tree = target;
+    const struct px_doc_field fields[] = {
+        {"num_nodes", px_doc_read_param, &tree->num_nodes},
+        {"size_leaf_vector", px_doc_read_param, &tree->leaf_width},
     };
-    for (size_t i = 0; i < PX_ARRAY_LEN(fields); i++) {
-        if (px_str_is(key, fields[i].key))
-            return fields[i].ints;
-    }
-    return NULL;
+    px_doc_object(doc, fields, PX_ARRAY_LEN(fields));
 }
 
-static struct px_floats *find_floats(struct px_xgboost_tree *tree, struct px_str key)
+static void read_fields(struct px_xgboost_tree *tree, struct px_doc *doc)
 {
-    if (px_str_is(key, "split_conditions"))
-        return &tree->threshold;
-    if (px_str_is(key, "base_weights"))
-        return &tree->base_weights;
-    if (px_str_is(key, "sum_hessian"))
-        return &tree->cover;
-    return px_str_is(key, "leaf_weights") ? &tree->leaf_weights : NULL;
-}
-
-static void read_field(struct px_xgboost_tree *tree, struct px_doc *doc, struct px_str key)
-{
-    struct px_ints *ints = find_ints(tree, key);
-    struct px_floats *floats = find_floats(tree, key);
-    if (ints)
-        px_doc_ints(doc, ints);
-    else if (floats)
-        px_doc_floats(doc, floats);
-    else if (px_str_is(key, "id"))
-        tree->id = px_doc_i64(doc);
-    else if (px_str_is(key, "tree_param"))
-        read_tree_param(tree, doc);
-    else
-        px_doc_skip(doc);
+    const struct px_doc_field fields[] = {
+        {"id", px_doc_read_i64, &tree->id},
+        {"tree_param", read_tree_param, tree},
+        {"left_children", px_doc_read_ints, &tree->left},
+        {"right_children", px_doc_read_ints, &tree->right},
+        {"split_indices", px_doc_read_ints, &tree->feature},
+        {"default_left", px_doc_read_ints, &tree->default_left},
+        {"split_type", px_doc_read_ints, &tree->split_type},
+        {"categories", px_doc_read_ints, &tree->categories},
+        {"categories_nodes", px_doc_read_ints, &tree->category_nodes},
+        {"categories_segments", px_doc_read_ints, &tree->category_starts},
+        {"categories_sizes", px_doc_read_ints, &tree->category_sizes},
+        {"split_conditions", px_doc_read_floats, &tree->threshold},
+        {"base_weights", px_doc_read_floats, &tree->base_weights},
+        {"sum_hessian", px_doc_read_floats, &tree->cover},
+        {"leaf_weights", px_doc_read_floats, &tree->leaf_weights},
+    };
+    px_doc_object(doc, fields, PX_ARRAY_LEN(fields));
 }
 
 static void forget_fields(struct px_xgboost_tree *tree)
@@ -296,11 +263,8 @@ static enum px_code build(struct px_xgboost_tree *tree, struct px_forest_ir *ir,
 enum px_code px_xgboost_read_tree(struct px_xgboost_tree *tree, struct px_doc *doc,
                                   struct px_forest_ir *ir, struct px_err *err)
 {
-    struct px_str key;
     forget_fields(tree);
-    px_doc_enter_object(doc);
-    while (px_doc_next_key(doc, &key))
-        read_field(tree, doc, key);
+    read_fields(tree, doc);
     if (px_doc_check(doc, err) != PX_OK)
         return px_err_wrap(err, "tree %zu", ir->trees.len);
     return build(tree, ir, err);
