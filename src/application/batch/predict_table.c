@@ -4,7 +4,7 @@
  * score and print them. A number goes to the matrix as it is; a text is encoded as the field of a CSV
  * would be, so that the same table scores the same in both forms.
  */
-#include "application/batch/outcome.h"
+#include "application/batch/run.h"
 #include "shared/alloc.h"
 
 #include <math.h>
@@ -15,28 +15,29 @@ enum {
 };
 
 struct job {
+    struct px_batch_job common; /* first */
     struct px_table_chunk chunk;
     uint64_t first_row; /* number of the chunk's first row */
-    struct px_outcome outcome;
 };
 
 struct batch {
-    struct px_sink sink;
-    struct px_header header;
-    const struct px_batch_table *table;
+    struct px_batch_run run;
+    struct px_table_reader *reader;
     const struct px_table_column *columns;
     size_t *selected; /* [n_selected]: columns that are features */
     size_t n_selected;
-    struct px_scorer *scorers; /* [n_threads] */
-    struct job *jobs;          /* [n_jobs] */
-    size_t n_threads, n_jobs;
     uint64_t n_rows;
 };
+
+static struct batch *batch_of(void *run)
+{
+    return PX_CONTAINER_OF(run, struct batch, run);
+}
 
 static enum px_code bind(struct batch *b, struct px_err *err)
 {
     size_t n;
-    b->columns = px_table_reader_columns(b->table->reader, &n);
+    b->columns = px_table_reader_columns(b->reader, &n);
     struct px_str *names = px_alloc(n, sizeof *names);
     b->selected = px_alloc(n, sizeof *b->selected);
     enum px_code code = PX_OK;
@@ -45,10 +46,10 @@ static enum px_code bind(struct batch *b, struct px_err *err)
     for (size_t c = 0; code == PX_OK && c < n; c++)
         names[c] = b->columns[c].name;
     if (code == PX_OK)
-        code = px_header_bind(&b->header, names, n, err);
+        code = px_header_bind(&b->run.header, names, n, err);
     px_free(names);
     for (size_t c = 0; code == PX_OK && c < n; c++) {
-        if (b->header.binding.feature_of[c] < 0)
+        if (b->run.header.binding.feature_of[c] < 0)
             continue;
         b->selected[b->n_selected++] = c;
         if (b->columns[c].type == PX_TABLE_UNREADABLE)
@@ -56,7 +57,7 @@ static enum px_code bind(struct batch *b, struct px_err *err)
                               "column '%.*s': expected numbers, booleans or text, got %.*s",
                               PX_STR_ARG(b->columns[c].name), PX_STR_ARG(b->columns[c].type_name));
     }
-    return code == PX_OK ? px_table_reader_select(b->table->reader, b->selected, b->n_selected, err)
+    return code == PX_OK ? px_table_reader_select(b->reader, b->selected, b->n_selected, err)
                          : code;
 }
 
@@ -73,33 +74,9 @@ static size_t row_bytes(const struct batch *b)
     return bytes;
 }
 
-static enum px_code create(struct batch *b, const struct px_package *package, struct px_err *err)
+static void deinit_job(void *job)
 {
-    b->n_jobs = px_pipeline_jobs(b->n_threads, CHUNK_ROWS * row_bytes(b));
-    b->scorers = px_alloc(b->n_threads, sizeof *b->scorers);
-    b->jobs = px_alloc(b->n_jobs, sizeof *b->jobs);
-    enum px_code code = PX_OK;
-    if (!b->scorers || !b->jobs)
-        code = px_err_set(err, PX_E_NO_MEMORY, "no memory for %zu threads", b->n_threads);
-    for (size_t i = 0; code == PX_OK && i < b->n_threads; i++) {
-        code = px_scorer_init(&b->scorers[i], package, &b->sink.format, err);
-    }
-    return code;
-}
-
-static void destroy(struct batch *b)
-{
-    for (size_t i = 0; b->scorers && i < b->n_threads; i++)
-        px_scorer_deinit(&b->scorers[i]);
-    for (size_t i = 0; b->jobs && i < b->n_jobs; i++) {
-        px_table_chunk_release(&b->jobs[i].chunk);
-        px_outcome_deinit(&b->jobs[i].outcome);
-    }
-    px_free(b->scorers);
-    px_free(b->jobs);
-    px_free(b->selected);
-    px_header_deinit(&b->header);
-    px_sink_deinit(&b->sink);
+    px_table_chunk_release(&((struct job *)job)->chunk);
 }
 
 /* A column of a chunk and the feature that it is. */
@@ -132,9 +109,9 @@ static enum px_code encode_row(const struct batch *b, const struct px_table_chun
                                size_t row, struct px_matrix *matrix, struct px_err *err)
 {
     for (size_t i = 0; i < b->n_selected; i++) {
-        size_t column = b->selected[i], feature = (size_t)b->header.binding.feature_of[column];
+        size_t column = b->selected[i], feature = (size_t)b->run.header.binding.feature_of[column];
         const struct source source = {chunk, &chunk->columns[i], b->columns[column].type,
-                                      &b->header.signature->features[feature]};
+                                      &b->run.header.signature->features[feature]};
         double value;
         enum px_code code = encode_value(&source, row, &value, err);
         if (code != PX_OK)
@@ -144,35 +121,36 @@ static enum px_code encode_row(const struct batch *b, const struct px_table_chun
     return PX_OK;
 }
 
-static void work(void *context, void *worker, void *job)
+static void work(void *run, void *worker, void *job)
 {
-    const struct batch *b = context;
-    struct px_scorer *scorer = worker;
+    const struct batch *b = batch_of(run);
+    struct px_scorer *scorer = &((struct px_batch_worker *)worker)->scorer;
     struct job *j = job;
+    struct px_outcome *out = &j->common.outcome;
     struct px_err why;
-    px_outcome_clear(&j->outcome);
+    px_outcome_clear(out);
     scorer->chunk.n_rows = 0;
     for (size_t row = 0; row < j->chunk.n_rows; row++) {
         uint64_t place = j->first_row + row;
         if (encode_row(b, &j->chunk, row, &scorer->chunk, &why) == PX_OK) {
-            j->outcome.n_rows++;
-            px_scorer_add(scorer, place, &j->outcome.output);
+            out->n_rows++;
+            px_scorer_add(scorer, place, &out->output);
             continue;
         }
-        px_outcome_bad_row(&j->outcome, place, &why);
-        if (b->sink.options->fail_on_error)
+        px_outcome_bad_row(out, place, &why);
+        if (b->run.sink.options->fail_on_error)
             break;
     }
-    px_scorer_flush(scorer, &j->outcome.output);
+    px_scorer_flush(scorer, &out->output);
     px_table_chunk_release(&j->chunk);
 }
 
-static enum px_code fill(void *context, void *job, bool idle, enum px_fill *ret, struct px_err *err)
+static enum px_code fill(void *run, void *job, bool idle, enum px_fill *ret, struct px_err *err)
 {
-    struct batch *b = context;
+    struct batch *b = batch_of(run);
     struct job *j = job;
     (void)idle; /* a file does not keep anybody waiting */
-    enum px_code code = px_table_reader_next(b->table->reader, &j->chunk, err);
+    enum px_code code = px_table_reader_next(b->reader, &j->chunk, err);
     if (code != PX_OK)
         return code;
     *ret = j->chunk.n_rows ? PX_FILL_JOB : PX_FILL_END;
@@ -181,49 +159,32 @@ static enum px_code fill(void *context, void *job, bool idle, enum px_fill *ret,
     return PX_OK;
 }
 
-static enum px_code emit(void *context, void *job, struct px_err *err)
-{
-    struct batch *b = context;
-    return px_sink_take(&b->sink, &((struct job *)job)->outcome, err);
-}
-
-static enum px_code run(struct batch *b, struct px_err *err)
-{
-    const struct px_pipeline_ops ops = {fill, work, emit, b};
-    const struct px_pipeline_size size = {.workers = b->scorers,
-                                          .jobs = b->jobs,
-                                          .worker_bytes = sizeof *b->scorers,
-                                          .job_bytes = sizeof *b->jobs,
-                                          .n_workers = b->n_threads,
-                                          .n_jobs = b->n_jobs};
-    enum px_code code = px_pipeline_run(&ops, &size, err);
-    return code == PX_OK ? px_sink_finish(&b->sink, err) : code;
-}
+static const struct px_batch_kind chunks_of_table = {
+    .worker_bytes = sizeof(struct px_batch_worker),
+    .job_bytes = sizeof(struct job),
+    .fill = fill,
+    .work = work,
+    .deinit_job = deinit_job,
+};
 
 enum px_code px_batch_predict_table(const struct px_package *package,
                                     const struct px_batch_options *options,
                                     const struct px_batch_io *io,
                                     const struct px_batch_table *table, struct px_err *err)
 {
-    struct px_rows_options rows = options->rows;
+    struct px_batch_options named = *options;
     struct batch b = {
-        .sink = {.options = options, .io = io, .progress = table->progress},
-        .table = table,
-        .n_threads = options->n_threads ? options->n_threads : 1,
+        .run = {.kind = &chunks_of_table, .sink = {.io = io, .progress = table->progress}},
+        .reader = table->reader,
     };
-    PX_ASSERT(b.n_threads <= PX_PIPELINE_THREADS_MAX);
-    *table->progress = (struct px_batch_progress){0};
-    if (!rows.target.len)
-        rows.target = package->target;
-    rows.no_header = false; /* columns have names */
-    px_header_init(&b.header, &package->signature, &rows);
-    enum px_code code = px_sink_init(&b.sink, package, "row", err);
+    named.rows.no_header = false; /* columns have names */
+    enum px_code code = px_batch_run_init(&b.run, package, &named, "row", err);
     if (code == PX_OK)
         code = bind(&b, err);
     if (code == PX_OK)
-        code = create(&b, package, err);
-    if (code == PX_OK)
-        code = run(&b, err);
-    destroy(&b);
+        code = px_batch_run(&b.run, package,
+                            px_pipeline_jobs(b.run.n_threads, CHUNK_ROWS * row_bytes(&b)), err);
+    px_batch_run_deinit(&b.run);
+    px_free(b.selected);
     return code;
 }
