@@ -76,8 +76,9 @@ KERNELS = {
                  "ns_per_row": {"median": NUMBER, "min": NUMBER, "p90": NUMBER},
                  "rows_per_s": NUMBER, "bytes_touched": int, "repetitions": int,
                  "calls_per_repetition": int, "chosen": bool}],
-    "kernel_forced": bool,
-    "plan": [{"rows": int, "kernel": str, "ns_per_row": NUMBER, "measured": bool}],
+    "plan": {"forced": bool,
+             "choices": [{"rows": int, "kernel": str, "ns_per_row": NUMBER, "measured": bool}],
+             "kernels": [dict]},
     "refused": [{"kernel": str, "reason": str}],
     "machine": MACHINE,
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "interfaces/cli/bench/bench.h"
-#include "interfaces/cli/machine.h"
 #include "interfaces/cli/bench/plot.h"
+#include "interfaces/cli/machine.h"
 #include "interfaces/cli/stream.h"
 #include "shared/alloc.h"
 #include "shared/clock.h"

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "interfaces/cli/bench/bench.h"
-#include "interfaces/cli/machine.h"
+
+#include "application/lifecycle/plan_report.h"
 #include "interfaces/cli/bench/plot.h"
+#include "interfaces/cli/machine.h"
 
 enum { JSON_MAX = 16 << 20 };
 
@@ -186,23 +188,6 @@ static void put_results(struct px_json_writer *w, const struct px_kernel_bench *
     px_json_end_array(w);
 }
 
-static void put_plan(struct px_json_writer *w, const struct px_kernel_bench *b)
-{
-    const struct px_forest_info *info = px_forest_info(b->package->forest);
-    px_json_member_bool(w, "kernel_forced", info->kernel_forced);
-    px_json_key(w, "plan");
-    px_json_begin_array(w);
-    for (size_t i = 0; i < info->n_choices; i++) {
-        px_json_begin_object(w);
-        px_json_member_u64(w, "rows", info->choices[i].rows);
-        px_json_member_text(w, "kernel", info->choices[i].kernel);
-        px_json_member_f64(w, "ns_per_row", info->choices[i].ns_per_row);
-        px_json_member_bool(w, "measured", info->choices[i].measured);
-        px_json_end_object(w);
-    }
-    px_json_end_array(w);
-}
-
 static void put_refused(struct px_json_writer *w, const struct px_kernel_bench *b)
 {
     px_json_key(w, "refused");
@@ -227,7 +212,7 @@ void px_bench_model_print_json(FILE *out, const struct px_kernel_bench *b)
     put_model(&w, b);
     put_rows(&w, b);
     put_results(&w, b);
-    put_plan(&w, b);
+    px_plan_put_json(&w, px_forest_info(b->package->forest));
     put_refused(&w, b);
     px_machine_put(&w);
     px_json_end_object(&w);
