@@ -53,7 +53,7 @@ struct px_table_reader_ops {
     /* Which columns are read, once, before the first `next`. */
     enum px_code (*select)(struct px_table_reader *reader, const size_t *columns, size_t n,
                            struct px_err *err);
-    /* The next chunk, in the order of the file; n_rows 0 = the end. May block. */
+    /* The next chunk, in the order of the file; n_rows 0 = the end, however often asked. May block. */
     enum px_code (*next)(struct px_table_reader *reader, struct px_table_chunk *ret,
                          struct px_err *err);
     void (*close)(struct px_table_reader *reader); /* after all chunks are released */

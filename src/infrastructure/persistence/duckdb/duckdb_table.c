@@ -23,6 +23,7 @@ struct table {
     void *database, *connection, *prepared;
     struct px_duckdb_result result;
     bool has_result;
+    bool ended; /* the library fails when it is asked for more than the last chunk */
     struct px_buf source; /* the file as SQL */
     struct px_arena arena;
     struct px_table_column *columns;
@@ -243,8 +244,9 @@ static enum px_code next(struct px_table_reader *reader, struct px_table_chunk *
 {
     struct table *t = PX_CONTAINER_OF(reader, struct table, port);
     struct px_duckdb_library *d = &t->library;
-    void *chunk;
-    enum px_code code = fetch_chunk(t, &chunk, err);
+    void *chunk = NULL;
+    enum px_code code = t->ended ? PX_OK : fetch_chunk(t, &chunk, err);
+    t->ended = code == PX_OK && !chunk;
     if (!chunk)
         return code;
     struct handle *h = px_alloc(1, sizeof *h + t->n_selected * sizeof h->columns[0]);
