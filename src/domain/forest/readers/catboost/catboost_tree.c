@@ -45,13 +45,17 @@ static void PX_PRINTF(2, 3) corrupt(struct px_catboost_file *file, const char *f
 
 #define UNSAID INT64_MIN
 
-/* What the bin says against what the split says about itself. */
+struct said_number {
+    bool said;
+    double number;
+};
+
+/* What a split says about itself, against what the bin says. */
 struct claim {
     int64_t index;
     struct px_str type;
     int64_t float_feature, category; /* UNSAID, or the number of the feature */
-    bool has_border, has_value;
-    double border, value;
+    struct said_number border, value;
 };
 
 /* `index`: the number that features_info gives the owner of the bin; -1 when it gives none. */
@@ -73,35 +77,27 @@ static bool same_question(const struct px_catboost_file *file, const struct px_c
         return false;
     if (bin->question == PX_CATBOOST_ONE_HOT)
         return same_feature(claim->category, file->categories.items[bin->owner].index) &&
-               (!claim->has_value || claim->value == bin->border);
-    return !claim->has_border || (double)(float)claim->border == bin->border;
+               (!claim->value.said || claim->value.number == bin->border);
+    return !claim->border.said || (double)(float)claim->border.number == bin->border;
 }
 
-static void read_claim(struct px_catboost_file *file, struct claim *claim)
+static void read_said_number(struct px_doc *doc, void *target)
 {
-    struct px_doc *doc = &file->doc;
-    struct px_str key;
+    *(struct said_number *)target = (struct said_number){true, px_doc_f64(doc)};
+}
+
+static void read_claim(struct px_doc *doc, struct claim *claim)
+{
+    const struct px_doc_field fields[] = {
+        {"split_index", px_doc_read_i64, &claim->index},
+        {"float_feature_index", px_doc_read_i64, &claim->float_feature},
+        {"cat_feature_index", px_doc_read_i64, &claim->category},
+        {"split_type", px_doc_read_str, &claim->type},
+        {"border", read_said_number, &claim->border},
+        {"value", read_said_number, &claim->value},
+    };
     *claim = (struct claim){.index = -1, .float_feature = UNSAID, .category = UNSAID};
-    px_doc_enter_object(doc);
-    while (px_doc_next_key(doc, &key)) {
-        if (px_str_is(key, "split_index")) {
-            claim->index = px_doc_i64(doc);
-        } else if (px_str_is(key, "float_feature_index")) {
-            claim->float_feature = px_doc_i64(doc);
-        } else if (px_str_is(key, "cat_feature_index")) {
-            claim->category = px_doc_i64(doc);
-        } else if (px_str_is(key, "split_type")) {
-            claim->type = px_doc_str(doc);
-        } else if (px_str_is(key, "border")) {
-            claim->border = px_doc_f64(doc);
-            claim->has_border = true;
-        } else if (px_str_is(key, "value")) {
-            claim->value = px_doc_f64(doc);
-            claim->has_value = true;
-        } else {
-            px_doc_skip(doc);
-        }
-    }
+    px_doc_object(doc, fields, PX_ARRAY_LEN(fields));
 }
 
 static void refuse_split(struct px_catboost_file *file, const struct claim *claim)
@@ -126,7 +122,7 @@ static void refuse_split(struct px_catboost_file *file, const struct claim *clai
 static uint32_t read_split(struct px_catboost_file *file)
 {
     struct claim claim;
-    read_claim(file, &claim);
+    read_claim(&file->doc, &claim);
     bool inside = claim.index >= 0 && (uint64_t)claim.index < file->bins.len;
     if (!inside || !same_question(file, &file->bins.items[claim.index], &claim)) {
         refuse_split(file, &claim);
