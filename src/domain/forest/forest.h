@@ -4,8 +4,8 @@
  *
  * Concepts
  * - A forest is read from bytes (XGBoost JSON or UBJSON, LightGBM text, CatBoost JSON, ONNX; the format is
- *   detected by content) into one internal form (ir.h), checked so that kernels need no checks, and compiled for the
- *   kernels that can score it.
+ *   detected by content) into one internal form (ir.h), checked so that kernels need no checks, and compiled
+ *   for the kernels that can score it.
  * - A margin is the sum of the leaves and the base score; a score is the margin after the objective's
  *   transform. Both are what the training library's CPU predictor returns, bit for bit: 32-bit sums in
  *   tree order for XGBoost, 64-bit ones for LightGBM and CatBoost, for ONNX those that the graph declares.

@@ -3,9 +3,9 @@
  * The internal form of a tree ensemble: what every reader produces and every kernel consumes.
  *
  * Concepts
- * - Two element types. In an FP32 forest (XGBoost, ONNX graphs of floats) features, thresholds, leaves and sums are 32-bit; the
- *   numbers below are doubles that hold those floats exactly. In an FP64 forest (LightGBM, CatBoost, ONNX
- *   graphs of doubles) all are 64-bit.
+ * - Two element types. In an FP32 forest (XGBoost, ONNX graphs of floats) features, thresholds, leaves and
+ *   sums are 32-bit; the numbers below are doubles that hold those floats exactly. In an FP64 forest
+ *   (LightGBM, CatBoost, ONNX graphs of doubles) all are 64-bit.
  * - A split asks one question of one feature. Its children are neighbours: left, left + 1.
  *     LT   x <  threshold goes left          (XGBoost)
  *     LE   x <= threshold goes left          (LightGBM)
@@ -18,8 +18,8 @@
  *     PX_MISSING_ZERO      NaN and |x| <= PX_ZERO_THRESHOLD take the default side (its type Zero)
  * - A leaf has a number within its tree (in file order) and `width` values: one that is added to the
  *   margin `output`, or (vector leaf) one per margin.
- * - A node's cover is how much of the training data reached it: XGBoost's sum of Hessians, LightGBM's count of
- *   rows. Only explanations need it (explain.h).
+ * - A node's cover is how much of the training data reached it: XGBoost's sum of Hessians, LightGBM's
+ *   count of rows. Only explanations need it (explain.h).
  * - margin[k] = base[k] + sum over trees, in order, of weight * leaf; each product and each sum is rounded
  *   to the element type. With `base_last` the sum starts at 0, is divided by `sum_divisor` and multiplied by
  *   `sum_factor`, and the base comes last. With `average_by` scores are computed from the margin divided by

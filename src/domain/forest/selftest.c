@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Each row follows four random paths, each of a random tree: at every split its feature gets the threshold
- * (of a value list one of its numbers), one of its neighbours, or a special value, and the walk goes on to a random child. So deep
- * nodes are tested on their own thresholds, which rows of independent features hardly reach. Other features
- * get a special or a random value if some tree uses them, else 0: a few bytes of file can declare millions.
+ * (of a value list one of its numbers), one of its neighbours, or a special value, and the walk goes on to a
+ * random child. So deep nodes are tested on their own thresholds, which rows of independent features hardly
+ * reach. Other features get a special or a random value if some tree uses them, else 0: a few bytes of file
+ * can declare a million.
  *
  * The comparison. The walker scores each row, every other kernel scores them in batches of many sizes, and
- * some of them one by one. Rows that fit into one block, which is nearly always, are made and walked once; wide
- * ones are made and walked again for each kernel, which costs the features in use and not those declared. Kernels that the plan has dropped are compiled again, one at a time, unless the
- * forest is large: then it would take longer than all else, and say nothing about the kernels that serve. What
- * limits the work is counted in rows, values and predicted cycles, never in time: the same model always
- * gets the same test. Where the limits allow fewer different rows than are to be scored, rows repeat, so
- * that large batches are tested on large models too.
+ * some of them one by one. Rows that fit into one block, which is nearly always, are made and walked once;
+ * wide ones are made and walked again for each kernel, which costs the features in use and not those declared.
+ * Kernels that the plan has dropped are compiled again, one at a time, unless the forest is large: then it
+ * would take longer than all else, and say nothing about the kernels that serve. What limits the work is
+ * counted in rows, values and predicted cycles, never in time: the same model always gets the same test.
+ * Where the limits allow fewer different rows than are to be scored, rows repeat, so that large batches are
+ * tested on large models too.
  */
 #include "domain/forest/selftest.h"
 

@@ -8,8 +8,8 @@
 
 /*
  * Fills `rows` with values on and next to the thresholds and listed numbers of the forest, category codes in
- * and around its sets, and the special numbers (zeros, infinities, NaN, denormals). Features that no tree uses are 0. The
- * same seed gives the same rows.
+ * and around its sets, and the special numbers (zeros, infinities, NaN, denormals). Features that no tree
+ * uses are 0. The same seed gives the same rows.
  */
 void px_selftest_rows(const struct px_forest_ir *ir, struct px_rng *rng, struct px_matrix *rows);
 

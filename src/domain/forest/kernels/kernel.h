@@ -3,9 +3,8 @@
  * A kernel: one way to compute margins. All kernels give the same bits; they differ in speed, in the
  * forests that they support and in the processors that they need. planner.h picks among them.
  *
- * Adding one: a file here with a `struct px_kernel`, its `extern` below, PX_KERNELS in planner.h and a line in
- * planner.c. The self-test, the parity tests
- * and `phoenix bench` take it from there.
+ * Adding one: a file here with a `struct px_kernel`, its `extern` below, PX_KERNELS in planner.h and a line
+ * in planner.c. The self-test, the parity tests and `phoenix bench` take it from there.
  */
 #ifndef PX_DOMAIN_FOREST_KERNEL_H
 #define PX_DOMAIN_FOREST_KERNEL_H
