@@ -51,7 +51,7 @@ char *px_buf_reserve(struct px_buf *buf, size_t more)
     return buf->ptr + buf->len;
 }
 
-void px_buf_append(struct px_buf *buf, const void *bytes, size_t len)
+void px_buf_append_slowly(struct px_buf *buf, const void *bytes, size_t len)
 {
     char *to = px_buf_reserve(buf, len);
     if (!to)
@@ -60,21 +60,6 @@ void px_buf_append(struct px_buf *buf, const void *bytes, size_t len)
         memcpy(to, bytes, len);
     to[len] = '\0';
     buf->len += len;
-}
-
-void px_buf_str(struct px_buf *buf, struct px_str s)
-{
-    px_buf_append(buf, s.ptr, s.len);
-}
-
-void px_buf_text(struct px_buf *buf, const char *text)
-{
-    px_buf_append(buf, text, strlen(text));
-}
-
-void px_buf_byte(struct px_buf *buf, char byte)
-{
-    px_buf_append(buf, &byte, 1);
 }
 
 void px_buf_u64(struct px_buf *buf, uint64_t value)

@@ -44,10 +44,39 @@ void px_buf_clear(struct px_buf *buf);
 /* Makes room for `more` bytes and returns where they go, or NULL. The caller adds to `len`. */
 char *px_buf_reserve(struct px_buf *buf, size_t more);
 
-void px_buf_append(struct px_buf *buf, const void *bytes, size_t len);
-void px_buf_str(struct px_buf *buf, struct px_str s);
-void px_buf_text(struct px_buf *buf, const char *text);
-void px_buf_byte(struct px_buf *buf, char byte);
+void px_buf_append_slowly(struct px_buf *buf, const void *bytes, size_t len); /* private */
+
+/*
+ * Inline, because responses are made of many short pieces, whose length the compiler often knows. A buffer with memory has
+ * cap > len, and cap <= max + 1.
+ */
+static inline void px_buf_append(struct px_buf *buf, const void *bytes, size_t len)
+{
+    if (PX_UNLIKELY(buf->cap - buf->len <= len || buf->failed || len == 0)) {
+        px_buf_append_slowly(buf, bytes, len);
+        return;
+    }
+    char *to = buf->ptr + buf->len;
+    memcpy(to, bytes, len);
+    to[len] = '\0';
+    buf->len += len;
+}
+
+static inline void px_buf_str(struct px_buf *buf, struct px_str s)
+{
+    px_buf_append(buf, s.ptr, s.len);
+}
+
+static inline void px_buf_text(struct px_buf *buf, const char *text)
+{
+    px_buf_append(buf, text, strlen(text));
+}
+
+static inline void px_buf_byte(struct px_buf *buf, char byte)
+{
+    px_buf_append(buf, &byte, 1);
+}
+
 void px_buf_u64(struct px_buf *buf, uint64_t value);
 void px_buf_printf(struct px_buf *buf, const char *format, ...) PX_PRINTF(2, 3);
 
