@@ -117,6 +117,8 @@ static void abandon(void *context, struct px_http_exchange *exchange, enum px_ht
     (void)context;
     if (call && call->stream)
         px_grpc_stream_abandon(call->stream, why);
+    else if (call && call->waits_for)
+        px_grpc_repository_abandon(call, why);
     else if (call && call->infer)
         px_call_cancel(&call->infer->call);
 }

@@ -18,6 +18,7 @@ struct px_grpc_call;
 struct px_grpc_stream;
 struct px_grpc_slot;
 struct px_infer;
+struct px_repository_request;
 
 /* What a streamed method does; NULL where it does nothing. */
 struct px_grpc_stream_ops {
@@ -48,10 +49,11 @@ struct px_grpc_call {
     struct px_http_exchange *exchange;
     const struct px_grpc_method *method;
     struct px_grpc_head head;
-    uint64_t deadline_ns;          /* monotonic, 0 = none */
-    struct px_str message;         /* of a unary call: the one, decompressed */
-    struct px_infer *infer;        /* parked in the wave, of a unary call */
-    struct px_grpc_stream *stream; /* NULL for a unary call */
+    uint64_t deadline_ns;                    /* monotonic, 0 = none */
+    struct px_str message;                   /* of a unary call: the one, decompressed */
+    struct px_infer *infer;                  /* parked in the wave, of a unary call */
+    struct px_repository_request *waits_for; /* deferred until this is done */
+    struct px_grpc_stream *stream;           /* NULL for a unary call */
 };
 
 /* One loop's part. */
@@ -86,6 +88,9 @@ static inline struct px_coder *px_grpc_coder(const struct px_grpc *grpc, unsigne
 {
     return grpc->settings.coders ? grpc->settings.coders[loop] : NULL;
 }
+
+/* Ends a call that waits for the repository; what was asked for goes on. */
+void px_grpc_repository_abandon(struct px_grpc_call *call, enum px_http_end why);
 
 /* Counts an error that concerns no model. */
 void px_grpc_count_error(const struct px_grpc_call *call, enum px_code code);

@@ -6,8 +6,17 @@
 const char *px_extension(size_t index, bool has_shared_memory)
 {
     static const char *const names[] = {
-        "classification", "parameters",           "schedule_policy",
-        "statistics",     "system_shared_memory", /* last: not every server has it */
+        "binary_tensor_data",
+        "classification",
+        "logging",
+        "model_configuration",
+        "model_repository",
+        "model_repository(unload_dependents)",
+        "parameters",
+        "schedule_policy",
+        "statistics",
+        "trace",
+        "system_shared_memory", /* last: not every server has it */
     };
     size_t n = PX_ARRAY_LEN(names) - !has_shared_memory;
     return index < n ? names[index] : NULL;

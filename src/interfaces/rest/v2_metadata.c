@@ -8,7 +8,8 @@
  * `outputs` lists what comes when a request names none; `properties` lists what may be asked for besides,
  * and how the model is scored; the protocol wants texts there.
  */
-#include "application/lifecycle/plan_report.h"
+#include "interfaces/inference/extensions.h"
+#include "interfaces/inference/properties.h"
 #include "interfaces/rest/reply.h"
 #include "interfaces/rest/v2.h"
 
@@ -65,28 +66,10 @@ static void put_inputs(struct px_json_writer *w, const struct px_model *model)
     px_json_end_array(w);
 }
 
-/* "bitslice512, 99 ns per row in batches of 512" */
-static void put_choice(struct px_json_writer *w, const char *key,
-                       const struct px_forest_choice *choice)
-{
-    char text[128], ns[PX_PLAN_NS_TEXT_MAX];
-    snprintf(text, sizeof text, "%s, %s ns per row in batches of %zu", choice->kernel,
-             px_plan_ns_text(choice->ns_per_row, ns), choice->rows);
-    px_json_member_text(w, key, text);
-}
-
-static void put_plan(struct px_json_writer *w, const struct px_forest_info *forest)
-{
-    if (forest->n_choices > 0) {
-        put_choice(w, "kernel_one", &forest->choices[0]);
-        put_choice(w, "kernel_many", &forest->choices[forest->n_choices - 1]);
-    }
-    if (forest->self_test.done)
-        px_json_member_text(w, "self_test", forest->self_test.passed ? "passed" : "failed");
-}
-
 static void put_outputs(struct px_json_writer *w, const struct px_model *model)
 {
+    struct px_property properties[PX_PROPERTIES_MAX];
+    size_t n_properties = px_model_properties(model, properties);
     px_json_key(w, "outputs");
     px_json_begin_array(w);
     put_tensor(w, model->signature->output_name, px_datatype_name(model->engine->score_type),
@@ -94,13 +77,8 @@ static void put_outputs(struct px_json_writer *w, const struct px_model *model)
     px_json_end_array(w);
     px_json_key(w, "properties");
     px_json_begin_object(w);
-    px_json_member_text(w, "task", px_task_name(model->signature->task));
-    px_json_member_text(w, "optional_outputs",
-                        px_model_has_labels(model) && px_model_has_margins(model) ? "labels,margins"
-                        : px_model_has_labels(model)                              ? "labels"
-                        : px_model_has_margins(model)                             ? "margins"
-                                                                                  : "");
-    put_plan(w, model->forest);
+    for (size_t i = 0; i < n_properties; i++)
+        px_json_member_text(w, properties[i].key, properties[i].value);
     px_json_end_object(w);
 }
 
@@ -144,23 +122,13 @@ void px_handle_v2_model(struct px_rest_request *request)
     px_reply_json(request->exchange, 200);
 }
 
-/* Only what is served here, in Triton's words. */
 static void put_extensions(struct px_json_writer *w, const struct px_rest *rest)
 {
+    bool has_shared_memory = rest->shared_memory != NULL;
     px_json_key(w, "extensions");
     px_json_begin_array(w);
-    px_json_put_text(w, "binary_tensor_data");
-    px_json_put_text(w, "classification");
-    px_json_put_text(w, "logging");
-    px_json_put_text(w, "model_configuration");
-    px_json_put_text(w, "model_repository");
-    px_json_put_text(w, "model_repository(unload_dependents)");
-    px_json_put_text(w, "parameters");
-    px_json_put_text(w, "schedule_policy");
-    px_json_put_text(w, "statistics");
-    px_json_put_text(w, "trace");
-    if (rest->shared_memory)
-        px_json_put_text(w, "system_shared_memory");
+    for (size_t i = 0; px_extension(i, has_shared_memory); i++)
+        px_json_put_text(w, px_extension(i, has_shared_memory));
     px_json_end_array(w);
 }
 

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ModelReady, ModelMetadata and ModelConfig: what a model is, from the same description as over REST. */
+#include "interfaces/grpc/handlers.h"
+#include "interfaces/grpc/message.h"
+#include "interfaces/grpc/status.h"
+#include "interfaces/inference/properties.h"
+
+#include "application/serving/model_config.h"
+
+/* The model that a request of name and version asks for; NULL after the call has failed. */
+static struct px_model *find_model(struct px_grpc_call *call, struct px_str *ret_version)
+{
+    struct px_str name;
+    struct px_err err;
+    struct px_model *model = NULL;
+    if (px_grpc_read_name_version(call->message, &name, ret_version, &err) == PX_OK)
+        model = px_serving_find(call->grpc->serving, name, *ret_version, &err);
+    if (!model)
+        px_grpc_fail(call, &err);
+    return model;
+}
+
+void px_grpc_handle_model_ready(struct px_grpc_call *call)
+{
+    enum { READY = 1 };
+    struct px_str name, version;
+    struct px_err err;
+    enum px_code code = px_grpc_read_name_version(call->message, &name, &version, &err);
+    bool ready = code == PX_OK && px_serving_find(call->grpc->serving, name, version, &err) != NULL;
+    /* Known but not ready is an answer, unknown an error. */
+    if (!ready && err.code != PX_E_UNAVAILABLE) {
+        px_grpc_fail(call, &err);
+        return;
+    }
+    struct px_buf *body = call->exchange->body;
+    size_t mark = px_grpc_begin_message(body);
+    if (ready)
+        px_protobuf_put_bool(body, READY, true);
+    px_grpc_end_message(body, mark);
+    px_grpc_reply(call);
+}
+
+static bool describe(struct px_grpc_call *call, const struct px_model *model,
+                     struct px_model_config *ret)
+{
+    struct px_err err;
+    if (px_model_config(model, px_serving_limits(call->grpc->serving), call->exchange->arena, ret,
+                        &err) == PX_OK)
+        return true;
+    px_grpc_fail(call, &err);
+    return false;
+}
+
+/* ---- metadata ---- */
+
+enum metadata_field {
+    METADATA_NAME = 1,
+    METADATA_VERSIONS,
+    METADATA_PLATFORM,
+    METADATA_INPUTS,
+    METADATA_OUTPUTS,
+    METADATA_PROPERTIES,
+};
+
+static void put_tensor(struct px_buf *buf, uint32_t number, const struct px_model_tensor *tensor)
+{
+    enum { NAME = 1, DATATYPE, SHAPE };
+    const int64_t shape[] = {-1, (int64_t)tensor->n_columns};
+    size_t message = px_protobuf_begin(buf, number);
+    px_protobuf_put_bytes(buf, NAME, tensor->name);
+    px_protobuf_put_text(buf, DATATYPE, px_datatype_name(tensor->type));
+    px_protobuf_put_packed(buf, SHAPE, shape, PX_ARRAY_LEN(shape));
+    px_protobuf_end(buf, message);
+}
+
+/* Without a version in the request: every version that is ready. */
+static void put_versions(struct px_buf *buf, const struct px_grpc_call *call,
+                         const struct px_model *model, bool only_this)
+{
+    const struct px_model_set *set = px_serving_models(call->grpc->serving);
+    for (size_t i = 0; i < set->n_models; i++) {
+        const struct px_model *other = set->models[i];
+        bool wanted = only_this ? other == model : other->state == PX_MODEL_READY;
+        if (wanted && px_str_eq(other->name, model->name))
+            px_protobuf_put_bytes(buf, METADATA_VERSIONS, other->version);
+    }
+}
+
+static void put_properties(struct px_buf *buf, const struct px_model *model)
+{
+    enum { KEY = 1, VALUE };
+    struct px_property properties[PX_PROPERTIES_MAX];
+    size_t n = px_model_properties(model, properties);
+    for (size_t i = 0; i < n; i++) {
+        size_t entry = px_protobuf_begin(buf, METADATA_PROPERTIES);
+        px_protobuf_put_text(buf, KEY, properties[i].key);
+        px_protobuf_put_text(buf, VALUE, properties[i].value);
+        px_protobuf_end(buf, entry);
+    }
+}
+
+void px_grpc_handle_model_metadata(struct px_grpc_call *call)
+{
+    struct px_str version;
+    struct px_model_config config;
+    const struct px_model *model = find_model(call, &version);
+    if (!model || !describe(call, model, &config))
+        return;
+    struct px_buf *body = call->exchange->body;
+    size_t mark = px_grpc_begin_message(body);
+    px_protobuf_put_bytes(body, METADATA_NAME, config.name);
+    put_versions(body, call, model, version.len > 0);
+    px_protobuf_put_text(body, METADATA_PLATFORM, config.platform);
+    for (size_t i = 0; i < config.n_inputs; i++)
+        put_tensor(body, METADATA_INPUTS, &config.inputs[i]);
+    for (size_t i = 0; i < config.n_outputs; i++)
+        put_tensor(body, METADATA_OUTPUTS, &config.outputs[i]);
+    put_properties(body, model);
+    px_grpc_end_message(body, mark);
+    px_grpc_reply(call);
+}
+
+/* ---- configuration ---- */
+
+enum config_field {
+    CONFIG_NAME = 1,
+    CONFIG_PLATFORM = 2,
+    CONFIG_VERSION_POLICY = 3,
+    CONFIG_MAX_BATCH_SIZE = 4,
+    CONFIG_INPUT = 5,
+    CONFIG_OUTPUT = 6,
+    CONFIG_INSTANCE_GROUP = 7,
+    CONFIG_DYNAMIC_BATCHING = 11,
+    CONFIG_BACKEND = 17,
+};
+
+/* A message without fields, which says that its choice is made. */
+static void put_empty(struct px_buf *buf, uint32_t number)
+{
+    px_protobuf_put_header(buf, number, 0);
+}
+
+static void put_config_tensor(struct px_buf *buf, uint32_t number,
+                              const struct px_model_tensor *tensor)
+{
+    enum { NAME = 1, DATA_TYPE = 2, OUTPUT_DIMS = 3, INPUT_DIMS = 4, OPTIONAL = 8 };
+    const int64_t dims = (int64_t)tensor->n_columns;
+    bool is_input = number == CONFIG_INPUT;
+    size_t message = px_protobuf_begin(buf, number);
+    px_protobuf_put_bytes(buf, NAME, tensor->name);
+    px_protobuf_put_u64(buf, DATA_TYPE, px_config_type_number(tensor->type));
+    px_protobuf_put_packed(buf, is_input ? INPUT_DIMS : OUTPUT_DIMS, &dims, 1);
+    if (is_input && tensor->optional)
+        px_protobuf_put_bool(buf, OPTIONAL, true);
+    px_protobuf_end(buf, message);
+}
+
+static void put_instance_group(struct px_buf *buf, const struct px_model_config *config)
+{
+    enum { NAME = 1, COUNT = 2, KIND = 4, KIND_CPU = 2 };
+    size_t group = px_protobuf_begin(buf, CONFIG_INSTANCE_GROUP);
+    px_protobuf_put_bytes(buf, NAME, config->instance_group);
+    px_protobuf_put_u64(buf, COUNT, config->n_instances);
+    px_protobuf_put_u64(buf, KIND, KIND_CPU);
+    px_protobuf_end(buf, group);
+}
+
+void px_grpc_handle_model_config(struct px_grpc_call *call)
+{
+    enum { RESPONSE_CONFIG = 1, POLICY_ALL = 2 };
+    struct px_str version;
+    struct px_model_config config;
+    const struct px_model *model = find_model(call, &version);
+    if (!model || !describe(call, model, &config))
+        return;
+    struct px_buf *body = call->exchange->body;
+    size_t mark = px_grpc_begin_message(body), message = px_protobuf_begin(body, RESPONSE_CONFIG);
+    px_protobuf_put_bytes(body, CONFIG_NAME, config.name);
+    px_protobuf_put_text(body, CONFIG_PLATFORM, config.platform);
+    px_protobuf_put_text(body, CONFIG_BACKEND, config.backend);
+    size_t policy = px_protobuf_begin(body, CONFIG_VERSION_POLICY);
+    put_empty(body, POLICY_ALL);
+    px_protobuf_end(body, policy);
+    px_protobuf_put_i64(body, CONFIG_MAX_BATCH_SIZE, config.max_batch_size);
+    for (size_t i = 0; i < config.n_inputs; i++)
+        put_config_tensor(body, CONFIG_INPUT, &config.inputs[i]);
+    for (size_t i = 0; i < config.n_outputs; i++)
+        put_config_tensor(body, CONFIG_OUTPUT, &config.outputs[i]);
+    put_instance_group(body, &config);
+    put_empty(body, CONFIG_DYNAMIC_BATCHING);
+    px_protobuf_end(body, message);
+    px_grpc_end_message(body, mark);
+    px_grpc_reply(call);
+}
