@@ -31,8 +31,7 @@ def test_readiness(client):
     assert client.is_model_ready("named")
     assert client.is_model_ready("named", "1")
     assert not client.is_model_ready("broken")
-    status, _ = status_of(lambda: client.is_model_ready("nobody"))
-    assert status == "StatusCode.NOT_FOUND"
+    assert not client.is_model_ready("nobody")
 
 
 def test_metadata_is_that_of_rest(client, rest):

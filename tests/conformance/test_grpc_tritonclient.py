@@ -200,8 +200,13 @@ def test_errors(client):
     assert status == "StatusCode.INVALID_ARGUMENT" and "predictions" in text
     status, text = status_of(lambda: client.infer("é%\n", whole(x)))
     assert status == "StatusCode.NOT_FOUND" and "é%\n" in text
-    status, _ = status_of(lambda: client.infer("named", whole(x), sequence_id=7, sequence_start=True))
-    assert status == "StatusCode.UNIMPLEMENTED"
+
+
+def test_members_of_a_sequence_are_answered_as_any_other_request(client):
+    x = rows(3).astype(np.float32)
+    plain, member = (client.infer("named", whole(x), **options).as_numpy("predictions")
+                     for options in ({}, {"sequence_id": 7, "sequence_start": True}))
+    assert np.array_equal(plain, member)
 
 
 def test_statistics(client):

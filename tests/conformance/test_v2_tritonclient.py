@@ -193,10 +193,11 @@ def refused(client, message, *arguments, **options):
     return caught.value.status()
 
 
-def test_sequences_are_refused_by_name(client):
+def test_members_of_a_sequence_are_answered_as_any_other_request(client):
     x = tensor("input", rows().astype(np.float32), "FP32")
-    assert refused(client, "sequence_id", "named", [x], outputs=[output()], sequence_id=7) == "501"
-    assert refused(client, "sequence_id", "named", [x], outputs=[output()], sequence_id="a") == "501"
+    plain = scores(client, "named", [x])
+    same_bits(scores(client, "named", [x], sequence_id=7, sequence_start=True), plain)
+    same_bits(scores(client, "named", [x], sequence_id="a", sequence_end=True), plain)
 
 
 @pytest.mark.parametrize("algorithm", ["gzip", "deflate"])

@@ -274,24 +274,12 @@ static enum px_code read_timeout(struct reader *r, const struct px_grpc_paramete
     return PX_OK;
 }
 
-/* Zero and the empty text mean that the request belongs to no sequence. */
-static bool belongs_to_sequence(const struct px_grpc_parameter *parameter)
-{
-    return parameter->type == PX_GRPC_PARAMETER_TEXT ? parameter->value.bytes.len > 0
-                                                     : parameter->value.value != 0;
-}
-
-static bool is_of_sequence(struct px_str key)
-{
-    return px_str_is(key, "sequence_id") || px_str_is(key, "sequence_start") ||
-           px_str_is(key, "sequence_end");
-}
-
 static enum px_code refuse(const struct reader *r, struct px_str key, const char *reason)
 {
     return px_err_set(r->err, PX_E_UNSUPPORTED, "parameter '%.*s': %s", PX_STR_ARG(key), reason);
 }
 
+/* The members of a sequence have no effect: models that keep no state answer them as any other request. */
 static enum px_code read_request_parameter(struct reader *r, const struct px_protobuf_field *field)
 {
     struct px_grpc_parameter parameter;
@@ -303,8 +291,6 @@ static enum px_code read_request_parameter(struct reader *r, const struct px_pro
         return read_timeout(r, &parameter);
     if (px_str_is(parameter.key, "priority")) /* waves have no queue to jump */
         return px_grpc_parameter_u64(&parameter, &number, r->err);
-    if (is_of_sequence(parameter.key) && belongs_to_sequence(&parameter))
-        return refuse(r, parameter.key, "models here keep no state between requests; leave it out");
     if (px_str_is(parameter.key, "headers"))
         return refuse(r, parameter.key, "the name is reserved");
     if (px_str_is(parameter.key, "triton_enable_empty_final_response"))

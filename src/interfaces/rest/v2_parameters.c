@@ -8,8 +8,6 @@
  */
 #include "interfaces/rest/v2.h"
 
-static const char no_state[] = "models here keep no state between requests; leave it out";
-
 static const struct known {
     const char *name;
     unsigned places;
@@ -55,19 +53,18 @@ static enum px_code refuse(struct px_str key, const char *reason, struct px_err 
     return px_err_set(err, PX_E_UNSUPPORTED, "parameter '%.*s': %s", PX_STR_ARG(key), reason);
 }
 
-/* Zero and the empty text mean that the request belongs to no sequence. */
-static bool has_sequence(struct px_json *json)
+/*
+ * A model that keeps no state answers a member of a sequence as it answers any other request: the members are checked
+ * and have no effect.
+ */
+static void read_sequence(struct px_json *json, enum px_v2_parameter parameter)
 {
-    if (px_json_peek(json) == PX_JSON_STRING)
-        return px_json_str(json).len > 0;
-    return px_json_u64(json) != 0;
-}
-
-static enum px_code read_sequence(struct px_json *json, struct px_str key,
-                                  enum px_v2_parameter parameter, struct px_err *err)
-{
-    bool set = parameter == PX_V2_SEQUENCE_ID ? has_sequence(json) : px_json_bool(json);
-    return set && !px_json_failed(json) ? refuse(key, no_state, err) : PX_OK;
+    if (parameter != PX_V2_SEQUENCE_ID)
+        (void)px_json_bool(json);
+    else if (px_json_peek(json) == PX_JSON_STRING)
+        (void)px_json_str(json);
+    else
+        (void)px_json_u64(json);
 }
 
 static enum px_code read_classification(struct px_json *json, struct px_v2_parameters *ret,
@@ -95,7 +92,8 @@ static enum px_code read_known(struct px_json *json, struct px_str key,
     case PX_V2_REGION_SIZE: ret->region.size = px_json_u64(json); return PX_OK;
     case PX_V2_RESERVED: return refuse(key, "the name is reserved", err);
     case PX_V2_SEQUENCE_ID: case PX_V2_SEQUENCE_START: case PX_V2_SEQUENCE_END:
-        return read_sequence(json, key, parameter, err);
+        read_sequence(json, parameter);
+        return PX_OK;
     case PX_V2_CUSTOM: break;
     } // clang-format on
     read_custom(json, key);

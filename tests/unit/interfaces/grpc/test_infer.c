@@ -363,9 +363,8 @@ PX_TEST(reserved_and_impossible_parameters_are_refused)
                 {"triton_enable_empty_final_response", "\x08\x01", 2, 0},
                 {"timeout", "\x1a\x01x", 3, 3},
                 {"priority", "\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11, 3},
-                {"sequence_id", "\x10\x07", 2, 12},
-                {"sequence_id", "\x10\x00", 2, 0},
-                {"sequence_start", "\x08\x01", 2, 12},
+                {"sequence_id", "\x10\x07", 2, 0},
+                {"sequence_start", "\x08\x01", 2, 0},
                 {"headers", "\x1a\x01x", 3, 12},
                 {"mine", "\x21\x00\x00\x00\x00\x00\x00\xf0\x3f", 9, 0},
                 {"mine", "\x32\x01x", 3, 3}};
