@@ -7,7 +7,7 @@
 #   SOAK_SECONDS=300       length of `make soak`
 #   QUICK=1                `make bench` in short rounds: does it work, not how fast is it
 .DEFAULT_GOAL := build
-.PHONY: build run test bench asan tsan fuzz soak lint coverage docs format clean help
+.PHONY: build run test peers bench asan tsan fuzz soak lint coverage docs format clean help
 
 build: ## Build build/phoenix and libphoenix (installs what the build needs)
 	@tools/setup build
@@ -28,6 +28,10 @@ asan: ## Every test under the address and undefined-behaviour sanitizers
 tsan: ## Every test under the thread sanitizer
 	@tools/setup build test
 	@tools/test tsan
+
+peers: build ## Tests against other people's clients and servers (tests/peers); fetches a lot
+	@tools/setup test peers
+	@.venv/bin/python -m pytest tests/peers
 
 fuzz: ## Run every fuzz target for SECONDS_EACH seconds
 	@tools/setup build test

@@ -9,7 +9,8 @@ import subprocess
 import pytest
 from command import ROOT
 
-GRPCURL = shutil.which("grpcurl", path=f"{ROOT}/.venv/bin{os.pathsep}{os.environ['PATH']}")
+PEERS = os.environ.get("PEERS", f"{ROOT}/.venv-peers")
+GRPCURL = shutil.which("grpcurl", path=f"{PEERS}/bin{os.pathsep}{os.environ['PATH']}")
 
 pytestmark = pytest.mark.skipif(not GRPCURL, reason="grpcurl is not installed")
 
