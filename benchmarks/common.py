@@ -58,7 +58,10 @@ def get(port, path):
 
 
 class Server:
-    """A server process; ready when `path` answers 200, or anything with `any_answer`. Ends with its block."""
+    """A server process, which ends with its block.
+
+    It is ready when `path` answers 200, or anything with `any_answer`; without a path, when it takes connections.
+    """
 
     def __init__(self, command, port, path, environment=None, any_answer=False, patience_s=30):
         self.command, self.port, self.path = [str(word) for word in command], port, path
@@ -66,6 +69,10 @@ class Server:
         self.any_answer, self.patience_s = any_answer, patience_s
 
     def is_ready(self):
+        if self.path is None:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                return True
+            return False
         status = get(self.port, self.path)
         return status != 0 if self.any_answer else status == 200
 

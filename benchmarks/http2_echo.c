@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What nghttp2 can do at most here: one thread, one epoll, a server session per connection, each request answered with the
- * body of fixed size. The peer of benchmarks of HTTP/2. Build: cc -O2 http2_echo.c -lnghttp2; run: http2_echo PORT BYTES
+ * What nghttp2 can do at most here: one epoll per process, a server session per connection, each request answered with a
+ * body of fixed size. The peer of benchmarks of HTTP/2. Build: cc -O2 http2_echo.c -lnghttp2; run:
+ * http2_echo PORT BYTES PROCESSES
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -61,8 +62,11 @@ int main(int argc, char **argv)
     static nghttp2_session *sessions[4096];
     int one = 1, port = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 9091;
     body_len = argc > 2 ? strtoul(argv[2], NULL, 10) : 100;
+    for (long left = argc > 3 ? strtol(argv[3], NULL, 10) : 1; left > 1 && fork() != 0; left--)
+        ;
     int listener = socket(AF_INET, SOCK_STREAM, 0), epoll = epoll_create1(0);
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
     setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
