@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A JSON body by the table of its members, and the members that several dialects have. */
-#include "interfaces/rest/rows.h"
+#include "interfaces/rest/rows/rows.h"
 
 enum { MEMBERS_MAX = 8 };
 

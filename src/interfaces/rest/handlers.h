@@ -18,7 +18,7 @@ struct px_rest_loop {
     struct px_buf name; /* of the column of a CSV reply that is being written */
 } __attribute__((aligned(PX_CACHE_LINE)));
 
-struct px_rest_asset; /* assets.c */
+struct px_rest_asset; /* operations/assets.c */
 
 struct px_rest {
     struct px_serving *serving;
@@ -48,7 +48,7 @@ struct px_rest_request {
 /* Counts an error that concerns no model, and answers with it. */
 void px_rest_fail(struct px_rest_request *request, const struct px_err *err);
 
-/* The dashboard's files with their headers, made once (assets.c). */
+/* The dashboard's files with their headers, made once (operations/assets.c). */
 PX_MUST_USE enum px_code px_rest_assets_init(struct px_rest *rest, struct px_err *err);
 void px_rest_assets_deinit(struct px_rest *rest);
 /* Is there a file of this name? The empty name is the front page. */

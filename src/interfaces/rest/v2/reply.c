@@ -4,7 +4,7 @@
  * them has a byte the answer is plain JSON, which clients then expect.
  */
 #include "interfaces/rest/reply.h"
-#include "interfaces/rest/v2.h"
+#include "interfaces/rest/v2/v2.h"
 
 static void put_shape(struct px_json_writer *w, const struct px_tensor *t)
 {

@@ -7,7 +7,7 @@
  * the model has several scores, a text per row for labels. TensorFlow Serving's column format ("inputs") is
  * answered under "outputs".
  */
-#include "interfaces/rest/v1.h"
+#include "interfaces/rest/v1/v1.h"
 
 #include "interfaces/rest/reply.h"
 

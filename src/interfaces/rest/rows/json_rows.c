@@ -6,7 +6,7 @@
  * each key is first compared with the feature after the last one and looked up only when that fails.
  * Unknown keys are errors unless the dialect is known to send tables: a misspelt feature would silently be missing.
  */
-#include "interfaces/rest/rows.h"
+#include "interfaces/rest/rows/rows.h"
 
 #include <math.h>
 

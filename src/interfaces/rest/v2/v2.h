@@ -3,8 +3,8 @@
  * Private to interfaces/rest: the Open Inference Protocol's inference request, in JSON and with binary tensors.
  *
  * A body is JSON, or JSON of the length that the header Inference-Header-Content-Length says and then the bytes of
- * its binary tensors in their order. v2_infer.c reads the request, v2_parameters.c its parameters, v2_inputs.c and
- * v2_element.c the tensors, v2_reply.c writes the answer, v2_metadata.c says which form of input a model
+ * its binary tensors in their order. infer.c reads the request, parameters.c its parameters, inputs.c and
+ * element.c the tensors, reply.c writes the answer, metadata.c says which form of input a model
  * advertises (interfaces/inference/tensor.h).
  */
 #ifndef PX_INTERFACES_REST_V2_H

@@ -6,7 +6,7 @@
  * is refused by name, because a client that asked for it must not get something else. Any other name is the
  * client's own: it must be text, a number or a boolean, and has no effect.
  */
-#include "interfaces/rest/v2.h"
+#include "interfaces/rest/v2/v2.h"
 
 static const struct known {
     const char *name;

@@ -11,7 +11,7 @@
 #include "interfaces/inference/extensions.h"
 #include "interfaces/inference/properties.h"
 #include "interfaces/rest/reply.h"
-#include "interfaces/rest/v2.h"
+#include "interfaces/rest/v2/v2.h"
 
 static bool takes_text(const struct px_feature *feature)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /proc is memory, not a disk: reading it does not wait, so an event loop may. */
-#include "interfaces/rest/process.h"
+#include "interfaces/rest/operations/process.h"
 
 #include "shared/str.h"
 

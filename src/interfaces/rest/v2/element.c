@@ -6,7 +6,7 @@
  * the text, rounded to half, and BF16 the float nearest to it, cut to 16 bits, both to nearest even, which is
  * what a client does that makes a binary tensor from its own numbers. Integers outside their datatype are refused, not wrapped.
  */
-#include "interfaces/rest/v2.h"
+#include "interfaces/rest/v2/v2.h"
 
 #include <math.h>
 

@@ -7,7 +7,7 @@
  * because the request's parameters may follow its outputs.
  */
 #include "interfaces/rest/reply.h"
-#include "interfaces/rest/v2.h"
+#include "interfaces/rest/v2/v2.h"
 
 enum { SEEN_ID = 1, SEEN_PARAMETERS = 2, SEEN_INPUTS = 4, SEEN_OUTPUTS = 8 };
 

@@ -5,7 +5,7 @@
  * AIP_HEALTH_ROUTE in the container's environment). Vertex AI itself adds deployedModelId and the like to the reply.
  */
 #include "interfaces/rest/options.h"
-#include "interfaces/rest/v1.h"
+#include "interfaces/rest/v1/v1.h"
 
 static const struct px_body_member members[] = {
     {PX_STR("instances"), px_json_rows_instances, true},

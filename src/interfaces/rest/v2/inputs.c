@@ -11,7 +11,7 @@
  * A value means its datatype: 0.1 in an FP32 tensor is the float nearest to 0.1, in an FP64 tensor the
  * double, whatever the model's own type is; integers are checked against the datatype's range.
  */
-#include "interfaces/rest/v2.h"
+#include "interfaces/rest/v2/v2.h"
 
 enum {
     SEEN_NAME = 1,

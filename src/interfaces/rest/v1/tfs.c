@@ -6,7 +6,7 @@
  * answer {"results": [...]}: per example [[label, score], ...] or a number. The format of the examples is TensorFlow
  * Serving's api_rest; the key "results" is what its server writes (its page says "result").
  */
-#include "interfaces/rest/v1.h"
+#include "interfaces/rest/v1/v1.h"
 
 #include "interfaces/rest/reply.h"
 

@@ -9,7 +9,7 @@
  * the fields are the features in order.
  */
 #include "application/batch/scores.h"
-#include "interfaces/rest/v1.h"
+#include "interfaces/rest/v1/v1.h"
 
 #include "interfaces/rest/reply.h"
 #include "shared/number.h"

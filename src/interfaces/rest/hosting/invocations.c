@@ -7,14 +7,14 @@
  *   application/json       MLflow: one of dataframe_split, dataframe_records, instances and inputs, with params;
  *                          SageMaker: instances of {"features": [values]}
  *   application/jsonlines  SageMaker: a row per line, {"features": [values]} or as in instances
- *   text/csv               with a header (MLflow) or without (SageMaker); v1_csv.c tells them apart
+ *   text/csv               with a header (MLflow) or without (SageMaker); v1/csv.c tells them apart
  * Replies, by Accept: {"predictions": [...]} (JSON), a line per row (CSV), or {"score": ...} per line (JSON lines). A
  * SageMaker row in JSON is answered in its form, {"predictions": [{"score": ...}]}.
  *
  * Which model: X-Amzn-SageMaker-Target-Model, else serving.default_model, else the only one there is.
  */
 #include "interfaces/rest/options.h"
-#include "interfaces/rest/v1.h"
+#include "interfaces/rest/v1/v1.h"
 
 #include "interfaces/rest/reply.h"
 

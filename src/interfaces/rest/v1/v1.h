@@ -5,7 +5,7 @@
 #ifndef PX_INTERFACES_REST_V1_H
 #define PX_INTERFACES_REST_V1_H
 
-#include "interfaces/rest/rows.h"
+#include "interfaces/rest/rows/rows.h"
 
 /* Write the reply and finish the exchange. */
 void px_v1_reply_json(struct px_infer *infer);

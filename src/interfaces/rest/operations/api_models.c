@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GET /api/v1/models and /api/v1/version: what this server holds. docs/api/rest.md shows the form. */
 #include "application/lifecycle/plan_report.h"
-#include "interfaces/rest/api.h"
+#include "interfaces/rest/operations/api.h"
 #include "interfaces/rest/reply.h"
 #include "shared/clock.h"
 

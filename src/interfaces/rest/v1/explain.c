@@ -7,7 +7,7 @@
  * as for predict, so an explanation passes the same stages and is counted as a request; it is computed when the score
  * is there, on the loop, which is why the engine bounds how many rows it takes.
  */
-#include "interfaces/rest/v1.h"
+#include "interfaces/rest/v1/v1.h"
 
 #include "interfaces/rest/reply.h"
 

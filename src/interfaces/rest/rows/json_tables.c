@@ -6,7 +6,7 @@
  * as in CSV, because a misspelt one would silently be missing; columns that are no feature are passed over.
  * Columns that have numbers for names (what pandas writes for a table without names) are features by position.
  */
-#include "interfaces/rest/rows.h"
+#include "interfaces/rest/rows/rows.h"
 
 static enum px_code check_every_feature(const struct px_json_rows *in)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "interfaces/rest/sums.h"
+#include "interfaces/rest/operations/sums.h"
 
 static const void *cell(const void *shard, size_t offset)
 {

@@ -8,9 +8,9 @@
  */
 #include "application/serving/repository.h"
 #include "interfaces/rest/handlers.h"
-#include "interfaces/rest/process.h"
+#include "interfaces/rest/operations/process.h"
 #include "interfaces/rest/reply.h"
-#include "interfaces/rest/sums.h"
+#include "interfaces/rest/operations/sums.h"
 #include "shared/alloc.h"
 #include "shared/clock.h"
 #include "shared/number.h"

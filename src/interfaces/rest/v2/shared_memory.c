@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Triton's shared memory extensions: regions are registered, listed and unregistered here; tensors use them by name
- * (v2_inputs.c, v2_infer.c). There is no GPU memory: its list is empty and registering it is refused.
+ * (inputs.c, infer.c). There is no GPU memory: its list is empty and registering it is refused.
  */
 #include "interfaces/inference/shared.h"
 #include "interfaces/rest/handlers.h"

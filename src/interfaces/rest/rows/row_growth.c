@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "interfaces/rest/rows.h"
+#include "interfaces/rest/rows/rows.h"
 
 enum { GROWTH_MAX = 16 };
 
