@@ -153,12 +153,20 @@ def test_stats(rest):
 
 
 def test_dashboard(rest):
-    reply = get(rest, "/")
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    reply = get(rest, "/", headers=browser)
     assert reply.status_code == 200
     assert reply.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "script-src 'self'" in reply.headers["Content-Security-Policy"]
-    again = get(rest, "/", headers={"If-None-Match": reply.headers["ETag"]})
+    again = get(rest, "/", headers={**browser, "If-None-Match": reply.headers["ETag"]})
     assert (again.status_code, again.content) == (304, b"")
+
+
+def test_the_front_page_tells_programs_that_the_server_is_alive(rest):
+    for accept in ("*/*", "application/json", None):
+        reply = get(rest, "/", headers={"Accept": accept})
+        assert reply.status_code == 200 and reply.json() == {"status": "alive"}
+        assert "Accept" in reply.headers["Vary"]
 
 
 def test_problem_details(rest):

@@ -39,6 +39,7 @@ async def refusal(call):
 async def version_1():
     async with InferenceRESTClient(RESTConfig(protocol="v1")) as client:
         return {
+            "live": await client.is_server_live(BASE),
             "ready": await client.is_model_ready(BASE, "named"),
             "broken ready": await client.is_model_ready(BASE, "broken"),
             "absent ready": await refusal(client.is_model_ready(BASE, "nobody")),
@@ -72,7 +73,7 @@ async def over_grpc():
             "live": await client.is_server_live(),
             "server ready": await client.is_server_ready(),
             "ready": await client.is_model_ready("named"),
-            "absent ready": await refusal(client.is_model_ready("nobody")),
+            "absent ready": await client.is_model_ready("nobody"),
             "infer": reply(await client.infer(request())),
             "binary": reply(await client.infer(request(binary=True))),
             "absent": await refusal(client.infer(request("nobody"))),

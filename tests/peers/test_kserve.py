@@ -34,7 +34,7 @@ def same(got, want):
 
 def test_version_1(answers, scores):
     v1 = answers("v1")
-    assert (v1["ready"], v1["broken ready"]) == (True, False)
+    assert (v1["live"], v1["ready"], v1["broken ready"]) == (True, True, False)
     same(v1["predict"]["predictions"], scores())
     for name, status in (("absent ready", 404), ("absent", 404), ("bad", 400), ("bad explain", 400)):
         assert f"'{status} " in v1[name]
@@ -64,7 +64,7 @@ def test_other_widths_of_numbers(answers, scores, some_rows):
 
 
 def test_errors_name_what_is_absent(answers):
-    assert answers("v2")["absent ready"] is False
+    assert answers("v2")["absent ready"] is answers("grpc")["absent ready"] is False
     assert "'404 " in answers("v2")["absent"] and "nobody" in answers("v2")["absent"]
     assert "'400 " in answers("v2")["bad"]
     assert "NOT_FOUND" in answers("grpc")["absent"] and "nobody" in answers("grpc")["absent"]

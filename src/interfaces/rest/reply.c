@@ -84,12 +84,6 @@ void px_reply_add_header(struct px_http_exchange *exchange, const char *header)
     exchange->extra_headers = both;
 }
 
-/* A handler that sets empty headers wants no Retry-After: later will be no better. */
-static bool wants_none(const struct px_http_exchange *exchange)
-{
-    return exchange->extra_headers && exchange->extra_headers[0] == '\0';
-}
-
 void px_reply_error(struct px_http_exchange *exchange, const struct px_err *err)
 {
     enum family family = family_of(exchange->request.path);
@@ -105,7 +99,7 @@ void px_reply_error(struct px_http_exchange *exchange, const struct px_err *err)
         put_error_text(&w, err);
     px_json_end_object(&w);
     exchange->status = px_code_http(err->code);
-    if (exchange->status == 503 && px_code_retryable(err->code) && !wants_none(exchange))
+    if (exchange->status == 503 && px_code_retryable(err->code))
         px_reply_add_header(exchange, "Retry-After: 1\r\n");
     if (exchange->body->failed) /* no memory even for this: the status says enough */
         px_buf_clear(exchange->body);

@@ -226,11 +226,6 @@ void px_handle_ping(struct px_rest_request *request)
     px_reply_finish(request->exchange, 200, "text/plain; charset=utf-8");
 }
 
-void px_handle_mlflow_health(struct px_rest_request *request)
-{
-    px_handle_ping(request);
-}
-
 void px_handle_version(struct px_rest_request *request)
 {
     px_buf_text(request->exchange->body, PX_VERSION);

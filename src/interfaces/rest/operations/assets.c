@@ -65,7 +65,7 @@ static void init_asset(struct px_rest_asset *asset, const char *name, struct px_
     asset->content_type = content_type_of(asset->name);
     snprintf(asset->tag, sizeof asset->tag, "\"%016llx\"",
              (unsigned long long)px_hash_content(asset->bytes.ptr, asset->bytes.len));
-    snprintf(asset->headers, sizeof asset->headers, SECURITY_HEADERS "ETag: %s\r\n", asset->tag);
+    snprintf(asset->headers, sizeof asset->headers, SECURITY_HEADERS "ETag: W/%s\r\n", asset->tag);
 }
 
 enum px_code px_rest_assets_init(struct px_rest *rest, struct px_err *err)
@@ -146,6 +146,25 @@ static void reply_asset(struct px_rest_request *request, struct px_str name)
     }
     exchange->static_body = asset->bytes;
     px_reply_finish(exchange, 200, asset->content_type);
+}
+
+/*
+ * Browsers ask for text/html. Others are programs: KServe's V1 client takes the answer to GET / for the liveness of the
+ * server.
+ */
+void px_handle_front(struct px_rest_request *request)
+{
+    struct px_str accepted = px_http_header(&request->exchange->request, "Accept");
+    px_reply_add_header(request->exchange, "Vary: Accept\r\n");
+    if (accepted.len && memmem(accepted.ptr, accepted.len, "text/html", 9)) {
+        reply_asset(request, (struct px_str){0});
+        return;
+    }
+    struct px_json_writer w = px_json_writer(request->exchange->body);
+    px_json_begin_object(&w);
+    px_json_member_text(&w, "status", "alive");
+    px_json_end_object(&w);
+    px_reply_json(request->exchange, 200);
 }
 
 void px_handle_asset(struct px_rest_request *request)

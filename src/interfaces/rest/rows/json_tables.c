@@ -54,8 +54,13 @@ static enum px_code read_column(struct px_json_rows *in, size_t feature, bool is
     const char *begin = json->at;
     size_t row = 0;
     enum px_code code = PX_OK;
-    if (px_json_peek(json) != PX_JSON_ARRAY)
-        return read_cell(in, feature, 0, is_first, begin); /* a table of one row */
+    if (px_json_peek(json) != PX_JSON_ARRAY) { /* a table of one row */
+        if (!is_first && in->growth.n != 1)
+            return px_err_set(in->err, PX_E_INVALID,
+                              "expected %zu values as in the first column, got one that is no list",
+                              in->growth.n);
+        return read_cell(in, feature, 0, is_first, begin);
+    }
     px_json_enter_array(json);
     while (code == PX_OK && px_json_next_element(json))
         code = read_cell(in, feature, row++, is_first, begin);

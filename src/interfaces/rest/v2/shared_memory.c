@@ -129,7 +129,6 @@ void px_handle_v2_cuda_register(struct px_rest_request *request)
     px_err_set(&err, PX_E_UNAVAILABLE,
                "CUDA shared memory is unavailable: this server scores on the CPU");
     px_err_hint(&err, "use system shared memory or binary tensors");
-    request->exchange->extra_headers = ""; /* no Retry-After: later it is unavailable too */
     px_rest_fail(request, &err);
 }
 

@@ -79,6 +79,8 @@ PX_TEST(a_table_with_a_misspelt_column_is_refused_in_mlflows_form)
         {"{\"inputs\":{\"a\":[1],\"a\":[1]}}", "given twice"},
         {"{\"inputs\":{\"a\":[1],\"b\":[1,2]}}", "got more"},
         {"{\"inputs\":{\"a\":[1,2],\"b\":[1]}}", "column 'b': expected 2 values"},
+        {"{\"inputs\":{\"a\":[1,2],\"b\":5}}", "got one that is no list"},
+        {"{\"inputs\":{\"a\":5,\"b\":[1,2]}}", "got more"},
         {"{\"inputs\":{\"a\":[[1,2]]}}", "several values"},
         {"{\"inputs\":{\"a\":[[]]}}", "an empty array"},
         {"{\"instances\":[],\"inputs\":[]}", "got both"},
