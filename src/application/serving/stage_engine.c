@@ -40,17 +40,17 @@ static void append(struct call_list *list, struct px_call *call)
 }
 
 /*
- * Takes the next run out of `waiting`: calls with the same flags, and together within the limit. Those that nobody waits
- * for go to `ended`.
+ * Takes the next run out of `waiting`: calls with the same flags, and together within the limit. Only a call that stays
+ * alone may be over it: not even one without rows may join it, since together they are copied. Those that nobody
+ * waits for go to `ended`.
  */
 static struct call_list take_run(struct call_list *waiting, size_t rows_max, uint64_t now_ns,
                                  struct call_list *ended)
 {
     struct call_list run = {0};
     for (struct px_call *call; (call = waiting->first);) {
-        size_t room = run.n_rows < rows_max ? rows_max - run.n_rows : 0;
-        bool fits = !run.first ||
-                    (call->score_flags == run.first->score_flags && call->rows.n_rows <= room);
+        bool fits = !run.first || (call->score_flags == run.first->score_flags &&
+                                   run.n_rows + call->rows.n_rows <= rows_max);
         bool is_over = px_call_has_ended(call, now_ns);
         if (!fits && !is_over)
             break;
@@ -118,6 +118,7 @@ static void score_together(struct px_lane *lane, unsigned loop, const struct cal
 {
     struct px_matrix rows = lane->rows, scores = lane->scores;
     enum px_code code = PX_OK;
+    PX_ASSERT(run->n_rows <= lane->rows_max);
     scores.n_cols = scores.stride = run->first->scores.n_cols;
     scores.n_rows = run->n_rows;
     collect_rows(run, &rows);

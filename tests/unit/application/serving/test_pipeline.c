@@ -131,6 +131,32 @@ PX_TEST(one_call_over_the_batch_limit_is_scored_in_pieces)
     tear_down(&f);
 }
 
+/* The call of BATCH_MAX + 1 rows was scored in pieces where it lies, the one without rows answered. */
+static void check_alone(struct fixture *f, size_t big)
+{
+    px_serving_wave(f->serving, 0);
+    CHECK_INT(f->n_done, 2);
+    CHECK_INT(f->engine->n_calls, 2);
+    CHECK_INT(f->engine->call_rows[0], BATCH_MAX);
+    CHECK_INT(f->engine->call_rows[1], 1);
+    check_scores(&f->calls[big], 5, 1);
+    CHECK_INT(f->calls[1 - big].code, PX_OK);
+    f->n_done = f->engine->n_calls = 0;
+}
+
+PX_TEST(not_even_a_call_without_rows_joins_one_over_the_batch_limit)
+{
+    struct fixture f;
+    set_up(&f);
+    CHECK_OK(ask(&f, 0, BATCH_MAX + 1, 5, 0));
+    CHECK_OK(ask(&f, 1, 0, 0, 0));
+    check_alone(&f, 0);
+    CHECK_OK(ask(&f, 0, 0, 0, 0));
+    CHECK_OK(ask(&f, 1, BATCH_MAX + 1, 5, 0));
+    check_alone(&f, 1);
+    tear_down(&f);
+}
+
 PX_TEST(margins_are_not_batched_with_scores)
 {
     struct fixture f;
@@ -325,14 +351,16 @@ PX_TEST(draining_turns_readiness_off)
 
 PX_TEST_MAIN(
     T(calls_of_one_wave_are_scored_together) T(a_wave_over_the_batch_limit_is_cut_between_calls)
-        T(one_call_over_the_batch_limit_is_scored_in_pieces) T(margins_are_not_batched_with_scores)
-            T(calls_without_rows_are_answered) T(too_many_rows_are_refused_and_counted)
-                T(a_failing_engine_fails_every_call_of_its_batch_and_no_other)
-                    T(calls_batches_rows_and_missing_values_are_counted)
-                        T(unknown_models_are_refused_with_the_nearest_name)
-                            T(a_request_over_its_memory_is_refused)
-                                T(requests_of_one_wave_share_a_budget_of_memory)
-                                    T(a_wide_model_gets_smaller_batches)
-                                        T(scoring_allocates_nothing_after_warm_up)
-                                            T(no_allocation_failure_breaks_the_set_up)
-                                                T(draining_turns_readiness_off))
+        T(one_call_over_the_batch_limit_is_scored_in_pieces)
+            T(not_even_a_call_without_rows_joins_one_over_the_batch_limit)
+                T(margins_are_not_batched_with_scores) T(calls_without_rows_are_answered)
+                    T(too_many_rows_are_refused_and_counted)
+                        T(a_failing_engine_fails_every_call_of_its_batch_and_no_other)
+                            T(calls_batches_rows_and_missing_values_are_counted)
+                                T(unknown_models_are_refused_with_the_nearest_name)
+                                    T(a_request_over_its_memory_is_refused)
+                                        T(requests_of_one_wave_share_a_budget_of_memory)
+                                            T(a_wide_model_gets_smaller_batches)
+                                                T(scoring_allocates_nothing_after_warm_up)
+                                                    T(no_allocation_failure_breaks_the_set_up)
+                                                        T(draining_turns_readiness_off))
