@@ -133,7 +133,7 @@ static enum px_code configure_rest(struct px_rest *rest, const struct px_config 
 }
 
 /* Whoever can connect can load: without being told so, only a server that is reached from its own machine allows it. */
-static bool may_load(const struct px_config *config, const struct px_listening *listening)
+static bool may_control(const struct px_config *config, const struct px_listening *listening)
 {
     if (px_str_is(config->serving_model_control, "auto"))
         return px_listening_is_local(listening);
@@ -203,7 +203,7 @@ enum px_code px_server_process_run(const struct px_config *config, struct px_ser
         px_rest_watch_connections(faces.rest, count_connections, net);
         /* The banner reads the models, so it comes before they may change. */
         tell_where(config, &listening, net, announce, context);
-        code = px_serving_manage(serving, &loops, may_load(config, &listening), err);
+        code = px_serving_manage(serving, &loops, may_control(config, &listening), err);
     }
     if (code == PX_OK)
         code = px_net_start(net, err);

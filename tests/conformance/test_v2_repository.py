@@ -203,6 +203,26 @@ def test_model_control_none_refuses(repository, tmp_path):
         assert server.request("/v2/repository/index", method="POST")[0] == 200
 
 
+@pytest.mark.parametrize(
+    "path, change",
+    [
+        ("/v2/logging", {"log_error": False}),
+        ("/v2/trace/setting", {"trace_rate": "1"}),
+        ("/v2/models/risk/trace/setting", {"trace_rate": "1"}),
+        ("/v2/models/risk/trace/setting", {"trace_rate": None}),
+    ],
+)
+def test_model_control_none_keeps_settings(repository, tmp_path, path, change):
+    (tmp_path / "phoenix.yaml").write_text("serving:\n  model_control: none\n")
+    with Server(repository, "--config", tmp_path / "phoenix.yaml") as server:
+        before = server.request(path)
+        assert before[0] == 200
+        status, reply = server.request(path, change)
+        assert status == 503 and "not allowed" in reply["error"]
+        assert server.request(path) == before
+        assert server.request(path, method="POST")[0] == 200  # changes nothing
+
+
 def test_no_request_fails_while_models_are_reloaded(server, client):
     stop, failures, scored = threading.Event(), [], []
 

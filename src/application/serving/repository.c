@@ -171,18 +171,25 @@ static void drop_job(struct px_control_job *job)
     px_repository_request_free(of_job(job)); /* the loops have stopped */
 }
 
-static enum px_code check(const struct px_repository *r,
-                          const struct px_repository_request *request, struct px_err *err)
+enum px_code px_serving_check_control(struct px_serving *serving, const char *what,
+                                      struct px_err *err)
 {
+    const struct px_repository *r = px_repository_of(serving);
     if (!r)
         return px_err_set(err, PX_E_UNAVAILABLE, "the server is still starting");
-    if (request->action == PX_REPOSITORY_INDEX)
+    if (r->may_control)
         return PX_OK;
-    if (!r->may_load) {
-        px_err_set(err, PX_E_UNAVAILABLE,
-                   "explicit model load / unload is not allowed by this server's configuration");
-        return px_err_hint(err, "serving.model_control: explicit allows it");
-    }
+    px_err_set(err, PX_E_UNAVAILABLE, "%s is not allowed by this server's configuration", what);
+    return px_err_hint(err, "serving.model_control: explicit allows it");
+}
+
+/* What an index asks for is always allowed. */
+static enum px_code check_change(struct px_serving *serving,
+                                 const struct px_repository_request *request, struct px_err *err)
+{
+    enum px_code code = px_serving_check_control(serving, "explicit model load / unload", err);
+    if (code != PX_OK)
+        return code;
     if (!px_model_name_is_valid(request->name))
         return px_err_set(
             err, PX_E_INVALID,
@@ -202,9 +209,13 @@ enum px_code px_repository_submit(struct px_serving *serving, struct px_reposito
     PX_ASSERT(request->done && request->loop < serving->n_loops);
     request->serving = serving;
     request->job = (struct px_control_job){.run = run_job, .drop = drop_job};
-    enum px_code code = check(r, request, err);
+    bool lists = request->action == PX_REPOSITORY_INDEX;
+    enum px_code code = PX_OK;
+    if (!r)
+        code = px_err_set(err, PX_E_UNAVAILABLE, "the server is still starting");
+    else if (!lists)
+        code = check_change(serving, request, err);
     if (code == PX_OK) {
-        bool lists = request->action == PX_REPOSITORY_INDEX;
         request->name = px_arena_str(&request->arena, request->name);
         code = px_arena_check(&request->arena, "the request", err);
         if (code == PX_OK)
@@ -242,7 +253,7 @@ static void free_repository(struct px_repository *r)
 }
 
 enum px_code px_serving_manage(struct px_serving *serving, const struct px_loops *loops,
-                               bool may_load, struct px_err *err)
+                               bool may_control, struct px_err *err)
 {
     PX_ASSERT(!px_repository_of(serving) && loops->n_loops == serving->n_loops);
     struct px_repository *r = px_alloc(1, sizeof *r);
@@ -250,7 +261,7 @@ enum px_code px_serving_manage(struct px_serving *serving, const struct px_loops
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for the model repository");
     r->serving = serving;
     r->loops = *loops;
-    r->may_load = may_load;
+    r->may_control = may_control;
     pthread_mutex_init(&r->mutex, NULL);
     sem_init(&r->passed, 0, 0);
     enum px_code code = start_threads(r, err);

@@ -106,12 +106,19 @@ PX_MUST_USE enum px_code px_repository_add_parameter(struct px_repository_reques
                                                      struct px_err *err);
 
 /*
- * PX_E_UNAVAILABLE when loading over the network is turned off (serving.model_control), PX_E_INVALID for a name
+ * PX_E_UNAVAILABLE when clients may change nothing (px_serving_check_control), PX_E_INVALID for a name
  * that no model can have, PX_E_OVERLOADED. An error means that `done` is not called.
  */
 PX_MUST_USE enum px_code px_repository_submit(struct px_serving *serving,
                                               struct px_repository_request *request,
                                               struct px_err *err);
+
+/*
+ * May clients change what the server does: its models, its traces, its log? PX_E_UNAVAILABLE and how to allow it
+ * when serving.model_control turns that off; reading is always allowed. `what` is refused, as the message says it.
+ */
+PX_MUST_USE enum px_code px_serving_check_control(struct px_serving *serving, const char *what,
+                                                  struct px_err *err);
 
 /* What was done since the start; read it anywhere. */
 struct px_repository_counts {
@@ -123,9 +130,9 @@ const struct px_repository_counts *px_repository_counts(struct px_serving *servi
 
 /* ---- the composition root ---- */
 
-/* Starts the control threads; before it requests are refused. `loops` must outlive px_serving_unmanage. */
+/* Starts the control threads; before it requests are refused. `may_control`: clients may change things. `loops` must outlive px_serving_unmanage. */
 PX_MUST_USE enum px_code px_serving_manage(struct px_serving *serving, const struct px_loops *loops,
-                                           bool may_load, struct px_err *err);
+                                           bool may_control, struct px_err *err);
 /* Stops them; when the loops have stopped or never started, and before they are destroyed. */
 void px_serving_unmanage(struct px_serving *serving);
 

@@ -24,7 +24,7 @@ struct px_grave;
 struct px_repository {
     struct px_serving *serving;
     struct px_loops loops;
-    bool may_load;
+    bool may_control; /* clients may change what the server does */
     struct px_control *loader, *lister;
 
     /*

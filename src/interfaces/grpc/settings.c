@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * TraceSetting and LogSettings: settings that are read and changed while the server runs. A change is read as a whole
- * before anything of it holds; the answer is what holds then.
+ * before anything of it holds; the answer is what holds then. Who may not load models may not change them either.
  */
+#include "application/serving/repository.h"
 #include "application/telemetry/log_settings.h"
 #include "interfaces/grpc/handlers.h"
 #include "interfaces/grpc/message.h"
@@ -88,7 +89,10 @@ void px_grpc_handle_trace_setting(struct px_grpc_call *call)
     /* A model that is named must be known. */
     if (code == PX_OK && model.len && !px_serving_find(serving, model, (struct px_str){0}, &err))
         code = err.code;
-    if (code == PX_OK && (change.given || change.cleared))
+    bool changes = change.given || change.cleared;
+    if (code == PX_OK && changes)
+        code = px_serving_check_control(serving, "changing trace settings", &err);
+    if (code == PX_OK && changes)
         code = px_trace_update(trace, model, &change, &err);
     if (code == PX_OK)
         reply_trace(call, trace, model);
@@ -184,6 +188,8 @@ void px_grpc_handle_log_settings(struct px_grpc_call *call)
     }
     if (code == PX_OK)
         code = px_grpc_check(&p, "the request", &err);
+    if (code == PX_OK && changes)
+        code = px_serving_check_control(call->grpc->serving, "changing log settings", &err);
     if (code != PX_OK) {
         px_grpc_fail(call, &err);
         return;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Triton's trace and logging extensions: settings that are read and changed while the server runs. A change is read as a
- * whole before anything of it holds; the answer is what holds then.
+ * whole before anything of it holds; the answer is what holds then. Who may not load models may not change them either: a
+ * stranger would silence the log, or have other clients' tensors written to a file.
  */
+#include "application/serving/repository.h"
 #include "application/telemetry/log_settings.h"
 #include "interfaces/rest/inference.h"
 #include "interfaces/rest/reply.h"
@@ -103,6 +105,16 @@ void px_handle_v2_trace_read(struct px_rest_request *request)
         px_rest_fail(request, &err);
 }
 
+static enum px_code update_trace(struct px_rest_request *request,
+                                 const struct px_trace_change *change, struct px_err *err)
+{
+    struct px_serving *serving = request->rest->serving;
+    enum px_code code = px_serving_check_control(serving, "changing trace settings", err);
+    if (code != PX_OK)
+        return code;
+    return px_trace_update(px_serving_trace(serving), request->args[0], change, err);
+}
+
 void px_handle_v2_trace_update(struct px_rest_request *request)
 {
     struct px_trace_change change = {0};
@@ -110,9 +122,8 @@ void px_handle_v2_trace_update(struct px_rest_request *request)
     enum px_code code = check_model(request, &err);
     if (code == PX_OK)
         code = read_trace_change(request->exchange, &change, &err);
-    if (code == PX_OK)
-        code = px_trace_update(px_serving_trace(request->rest->serving), request->args[0], &change,
-                               &err);
+    if (code == PX_OK && (change.given || change.cleared))
+        code = update_trace(request, &change, &err);
     if (code == PX_OK)
         put_trace_settings(request);
     else
@@ -183,8 +194,13 @@ void px_handle_v2_log_update(struct px_rest_request *request)
 {
     struct px_log_settings settings;
     struct px_err err;
+    enum px_code code = PX_OK;
     px_log_read(&settings);
-    if (read_log_change(request->exchange, &settings, &err) != PX_OK) {
+    if (has_body(request->exchange))
+        code = px_serving_check_control(request->rest->serving, "changing log settings", &err);
+    if (code == PX_OK)
+        code = read_log_change(request->exchange, &settings, &err);
+    if (code != PX_OK) {
         px_rest_fail(request, &err);
         return;
     }

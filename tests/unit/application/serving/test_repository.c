@@ -221,6 +221,8 @@ PX_TEST(loading_may_be_turned_off)
     CHECK_CONTAINS(err.hint, "serving.model_control");
     CHECK_INT(unload("a"), PX_E_UNAVAILABLE);
     CHECK_CONTAINS(index_text(), "a/1 READY \n");
+    CHECK_INT(px_serving_check_control(serving, "that", &err), PX_E_UNAVAILABLE);
+    CHECK_CONTAINS(err.message, "that is not allowed");
     tear_down();
 }
 

@@ -142,6 +142,32 @@ PX_TEST(log_settings_change_all_or_nothing)
     grpc_tear_down(&f);
 }
 
+PX_TEST(settings_are_read_but_not_changed_where_models_may_not_be_loaded)
+{
+    struct px_log_settings before, after;
+    struct px_trace_settings traced;
+    struct px_trace *trace = NULL;
+    grpc_set_up(&f); /* without a repository nobody may */
+    CHECK_OK(px_trace_create(NULL, 2, &trace, NULL));
+    px_serving_set_trace(f.rest.serving, trace);
+    px_log_read(&before);
+    grpc_ask(&f, SERVICE "LogSettings", px_str_n("\x0a\x0e\x0a\x08log_info\x12\x02\x08\x00", 16));
+    CHECK_INT(f.status, 14);
+    px_log_read(&after);
+    CHECK_INT(after.info, before.info);
+    grpc_ask(&f, SERVICE "TraceSetting",
+             px_str("\x0a\x11\x0a\x0atrace_rate\x12\x03\x0a\x01"
+                    "5"));
+    CHECK_INT(f.status, 14);
+    px_trace_read(trace, px_str(""), &traced);
+    CHECK_INT(traced.rate, 1000);
+    grpc_ask(&f, SERVICE "TraceSetting", px_str(""));
+    CHECK_INT(f.status, 0);
+    px_serving_set_trace(f.rest.serving, NULL);
+    px_trace_destroy(trace);
+    grpc_tear_down(&f);
+}
+
 PX_TEST(tracing_is_unavailable_without_a_place_for_traces)
 {
     grpc_set_up(&f);
@@ -184,8 +210,9 @@ PX_TEST_MAIN(T(readiness_of_a_model_is_an_answer_whatever_its_name)
                  T(metadata_names_versions_tensors_and_properties)
                      T(configuration_has_types_and_dimensions_without_the_batch)
                          T(the_repository_is_unavailable_before_it_is_managed)
-                             T(unknown_and_malformed_load_parameters_are_refused)
-                                 T(log_settings_change_all_or_nothing)
+                             T(unknown_and_malformed_load_parameters_are_refused) T(
+                                 log_settings_change_all_or_nothing)
+                                 T(settings_are_read_but_not_changed_where_models_may_not_be_loaded)
                                      T(tracing_is_unavailable_without_a_place_for_traces)
                                          T(a_server_without_shared_memory_says_so)
                                              T(server_metadata_lists_what_there_is))
