@@ -84,8 +84,7 @@ static inline enum px_code rest_engine_explain(struct px_engine *engine,
                                                struct px_arena *arena, struct px_err *err)
 {
     (void)arena;
-    if (rows->n_rows > REST_EXPLAIN_MAX)
-        return px_err_set(err, PX_E_TOO_LARGE, "expected at most %d rows", REST_EXPLAIN_MAX);
+    (void)err;
     for (size_t row = 0; row < rows->n_rows; row++) {
         for (size_t k = 0; k < engine->n_margins; k++) {
             for (size_t i = 0; i < rows->n_cols; i++)
@@ -94,6 +93,12 @@ static inline enum px_code rest_engine_explain(struct px_engine *engine,
         }
     }
     return PX_OK;
+}
+
+static inline double rest_engine_explain_steps(const struct px_engine *engine)
+{
+    (void)engine;
+    return (double)PX_EXPLAIN_STEPS_MAX / REST_EXPLAIN_MAX;
 }
 
 static inline size_t rest_engine_scratch_size(const struct px_engine *engine, size_t rows_max)
@@ -117,6 +122,7 @@ static inline struct px_engine *rest_engine_create(struct rest_fixture *f, enum 
         .name = "recorder",
         .score = rest_engine_score,
         .explain = rest_engine_explain,
+        .explain_steps = rest_engine_explain_steps,
         .scratch_size = rest_engine_scratch_size,
         .destroy = rest_engine_destroy,
     };

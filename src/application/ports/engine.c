@@ -24,6 +24,11 @@ enum px_code px_engine_explain(struct px_engine *engine, const struct px_matrix 
     return engine->ops->explain(engine, rows, out, arena, err);
 }
 
+double px_engine_explain_steps(const struct px_engine *engine)
+{
+    return px_engine_has(engine, PX_ENGINE_EXPLAIN) ? engine->ops->explain_steps(engine) : 0;
+}
+
 size_t px_engine_scratch_size(const struct px_engine *engine, size_t rows_max)
 {
     return engine->ops->scratch_size(engine, rows_max);

@@ -41,11 +41,13 @@ struct px_engine_ops {
                           struct px_err *err);
     /*
      * Contributions of the features to the margins of `rows`: `out` is [n_rows, n_margins, n_features + 1] doubles,
-     * the last of each the expected margin. Scratch comes from `arena`. PX_E_UNSUPPORTED when this model has none,
-     * PX_E_TOO_LARGE when so many rows would hold the thread up. NULL without PX_ENGINE_EXPLAIN.
+     * the last of each the expected margin. Scratch comes from `arena`. PX_E_UNSUPPORTED when this model has none.
+     * NULL without PX_ENGINE_EXPLAIN.
      */
     enum px_code (*explain)(struct px_engine *engine, const struct px_matrix *rows, double *out,
                             struct px_arena *arena, struct px_err *err);
+    /* What explaining one row costs, in steps of some nanoseconds: the caller bounds them. NULL as `explain`. */
+    double (*explain_steps)(const struct px_engine *engine);
     /* Bytes of scratch for at most that many rows; monotonic in `rows_max`. */
     size_t (*scratch_size)(const struct px_engine *engine, size_t rows_max);
     void (*destroy)(struct px_engine *engine);
@@ -64,6 +66,7 @@ PX_MUST_USE enum px_code px_engine_score(struct px_engine *engine, const struct 
                                          struct px_err *err);
 PX_MUST_USE enum px_code px_engine_explain(struct px_engine *engine, const struct px_matrix *rows,
                                            double *out, struct px_arena *arena, struct px_err *err);
+double px_engine_explain_steps(const struct px_engine *engine); /* 0: it explains nothing */
 size_t px_engine_scratch_size(const struct px_engine *engine, size_t rows_max);
 const char *px_engine_name(const struct px_engine *engine); /* static */
 bool px_engine_has(const struct px_engine *engine, enum px_engine_caps cap);

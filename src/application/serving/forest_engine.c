@@ -11,7 +11,6 @@
 
 enum {
     CHUNK_ROWS_MAX = 512,
-    EXPLAIN_STEPS_MAX = 40000000,
     HELPER_SCRATCH_MAX = 4 << 20, /* more gets smaller chunks, where those need less */
 };
 
@@ -77,33 +76,24 @@ static enum px_code forest_score(struct px_engine *engine, const struct px_matri
     return PX_OK;
 }
 
-/* Runs on an event loop: more than this many steps, some 250 ms, would make others wait. */
-static enum px_code check_explain(const struct px_forest *forest, size_t n_rows, struct px_err *err)
-{
-    const char *refusal = px_forest_explain_refusal(forest);
-    if (refusal)
-        return px_err_set(err, PX_E_UNSUPPORTED, "this model cannot be explained: %s", refusal);
-    double rows_max = EXPLAIN_STEPS_MAX / (px_forest_explain_steps(forest) + 1.0);
-    size_t most = rows_max < 1.0 ? 1 : (size_t)rows_max; /* one row always */
-    if (n_rows <= most)
-        return PX_OK;
-    px_err_set(err, PX_E_TOO_LARGE,
-               "expected at most %zu rows of this model in one explanation, got %zu", most, n_rows);
-    return px_err_hint(err, "split the request");
-}
-
 static enum px_code forest_explain(struct px_engine *engine, const struct px_matrix *rows,
                                    double *out, struct px_arena *arena, struct px_err *err)
 {
     const struct px_forest *forest = self_of(engine)->forest;
-    enum px_code code = check_explain(forest, rows->n_rows, err);
-    if (code != PX_OK)
-        return code;
+    const char *refusal = px_forest_explain_refusal(forest);
+    if (refusal)
+        return px_err_set(err, PX_E_UNSUPPORTED, "this model cannot be explained: %s", refusal);
     void *scratch = px_arena_alloc(arena, 1, px_forest_explain_scratch_size(forest));
     if (!scratch)
         return px_arena_check(arena, "the explanation", err);
     px_forest_explain(forest, rows, out, scratch);
     return PX_OK;
+}
+
+static double forest_explain_steps(const struct px_engine *engine)
+{
+    const struct px_forest *forest = self_of(engine)->forest;
+    return px_forest_explain_refusal(forest) ? 0 : px_forest_explain_steps(forest);
 }
 
 static size_t forest_scratch_size(const struct px_engine *engine, size_t rows_max)
@@ -127,6 +117,7 @@ static const struct px_engine_ops forest_ops = {
     .name = "forest",
     .score = forest_score,
     .explain = forest_explain,
+    .explain_steps = forest_explain_steps,
     .scratch_size = forest_scratch_size,
     .destroy = forest_destroy,
 };

@@ -136,5 +136,6 @@ void px_serving_wave(struct px_serving *serving, unsigned loop)
         px_lane_score(serving, loop, lane);
     }
     own->wave_bytes = 0;
+    own->explain_steps = 0;
     own->waves++;
 }

@@ -5,7 +5,7 @@
  * {"explanations": [...], "features": [names]}: per row the contributions in the order of `features` and the
  * expected margin last, or an array of such arrays when the model has several margins (classes). The rows are scored
  * as for predict, so an explanation passes the same stages and is counted as a request; it is computed when the score
- * is there, on the loop, which is why the engine bounds how many rows it takes.
+ * is there, on the loop, which is why the core bounds how much of it one wave does.
  */
 #include "interfaces/rest/v1/v1.h"
 
@@ -52,24 +52,12 @@ static void put_features(struct px_json_writer *w, const struct px_signature *si
     px_json_end_array(w);
 }
 
-/* The contributions of every row, in the exchange's arena. */
-static enum px_code explain(struct px_infer *infer, double **ret)
-{
-    struct px_call *call = &infer->call;
-    struct px_engine *engine = call->model->engine;
-    size_t width = engine->n_margins * (engine->n_features + 1);
-    *ret = px_arena_alloc(call->arena, call->rows.n_rows, width * sizeof **ret);
-    if (!*ret)
-        return px_arena_check(call->arena, "the explanation", &call->err);
-    return px_engine_explain(engine, &call->rows, *ret, call->arena, &call->err);
-}
-
 static void reply(struct px_infer *infer)
 {
-    const struct px_call *call = &infer->call;
+    struct px_call *call = &infer->call;
     const struct px_engine *engine = call->model->engine;
     double *contributions;
-    if (explain(infer, &contributions) != PX_OK) {
+    if (px_call_explain(infer->serving, call, &contributions) != PX_OK) {
         px_infer_fail(infer);
         return;
     }

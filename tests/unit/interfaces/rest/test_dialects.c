@@ -236,6 +236,38 @@ PX_TEST(explanations_have_a_number_per_feature_and_the_expected_margin)
     rest_tear_down(&f);
 }
 
+enum { TOGETHER = 4 };
+
+PX_TEST(explanations_of_one_wave_share_a_budget)
+{
+    /* Four rows, four, four, two; ten are the budget. */
+    static const char four[] = "{\"instances\":[[1,1],[1,1],[1,1],[1,1]]}";
+    static const char *const bodies[TOGETHER] = {four, four, four, "{\"instances\":[[1,1],[1,1]]}"};
+    static const int statuses[TOGETHER] = {200, 200, 503, 200};
+    static struct px_http_exchange exchanges[TOGETHER];
+    struct px_buf replies[TOGETHER];
+    rest_set_up(&f);
+    for (int wave = 0; wave < 2; wave++) { /* the next one has the whole budget again */
+        px_arena_reset(&f.arena);
+        for (size_t i = 0; i < TOGETHER; i++) {
+            struct px_http_exchange *exchange = &exchanges[i];
+            replies[i] = px_buf(1 << 16);
+            *exchange =
+                (struct px_http_exchange){.arena = &f.arena, .body = &replies[i], .loop = 1};
+            exchange->request.method = PX_HTTP_POST;
+            exchange->request.path = px_str("/v1/models/multi:explain");
+            exchange->request.body = px_str(bodies[i]);
+            f.handler.handle(f.handler.context, exchange);
+        }
+        f.handler.wave(f.handler.context, 1);
+        for (size_t i = 0; i < TOGETHER; i++) {
+            CHECK_INT(exchanges[i].status, statuses[i]);
+            px_buf_deinit(&replies[i]);
+        }
+    }
+    rest_tear_down(&f);
+}
+
 static void get_from(const char *origin)
 {
     rest_header(&f, "Origin", origin);
@@ -344,6 +376,7 @@ PX_TEST_MAIN(
     T(a_label_stands_for_its_version_and_no_other)
     T(classes_and_values_of_examples)
     T(explanations_have_a_number_per_feature_and_the_expected_margin)
+    T(explanations_of_one_wave_share_a_budget)
     T(only_listed_origins_may_read)
     T(any_origin_is_a_star_without_vary)
     T(settings_that_cannot_be_are_refused)
