@@ -54,29 +54,30 @@ void px_shared_region_release(struct px_shared_region *region)
         region->ops->release(region);
 }
 
-static enum px_code check_range(const struct px_shared_region *region, uint64_t offset, size_t n,
-                                struct px_err *err)
+enum px_code px_shared_region_check(const struct px_shared_region *region, uint64_t offset,
+                                    uint64_t n, struct px_err *err)
 {
     uint64_t size = region->info.size;
     if (offset <= size && n <= size - offset)
         return PX_OK;
-    return px_err_set(err, PX_E_INVALID,
-                      "%zu bytes at offset %llu are not inside shared memory region '%.*s' of %llu "
-                      "bytes",
-                      n, (unsigned long long)offset, PX_STR_ARG(region->info.name),
-                      (unsigned long long)size);
+    return px_err_set(
+        err, PX_E_INVALID,
+        "%llu bytes at offset %llu are not inside shared memory region '%.*s' of %llu "
+        "bytes",
+        (unsigned long long)n, (unsigned long long)offset, PX_STR_ARG(region->info.name),
+        (unsigned long long)size);
 }
 
 enum px_code px_shared_region_read(struct px_shared_region *region, uint64_t offset, void *out,
                                    size_t out_n, struct px_err *err)
 {
-    enum px_code code = check_range(region, offset, out_n, err);
+    enum px_code code = px_shared_region_check(region, offset, out_n, err);
     return code == PX_OK ? region->ops->read(region, offset, out, out_n, err) : code;
 }
 
 enum px_code px_shared_region_write(struct px_shared_region *region, uint64_t offset,
                                     struct px_str bytes, struct px_err *err)
 {
-    enum px_code code = check_range(region, offset, bytes.len, err);
+    enum px_code code = px_shared_region_check(region, offset, bytes.len, err);
     return code == PX_OK ? region->ops->write(region, offset, bytes.ptr, bytes.len, err) : code;
 }

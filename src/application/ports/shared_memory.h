@@ -83,6 +83,10 @@ PX_MUST_USE enum px_code px_shared_memory_take(struct px_shared_memory *memory, 
                                                struct px_shared_region **ret, struct px_err *err);
 void px_shared_region_release(struct px_shared_region *region); /* NULL is fine */
 
+/* PX_E_INVALID when `n` bytes from `offset` on are not inside the region. Reads and writes check it too. */
+PX_MUST_USE enum px_code px_shared_region_check(const struct px_shared_region *region,
+                                                uint64_t offset, uint64_t n, struct px_err *err);
+
 /*
  * Bytes from `offset` of the region on: as many as `out_n`, or all of `bytes`. PX_E_INVALID when they are not inside, or
  * the client has made the object smaller than it registered.

@@ -85,8 +85,6 @@ px_stage_fn px_stage_admit;    /* rows within the limits, engine able */
 /* Is the call cancelled or late at `now_ns`? Then its code and error say so. */
 PX_MUST_USE bool px_call_has_ended(struct px_call *call, uint64_t now_ns);
 
-/* Charges `bytes` of rows to the loop's wave; PX_E_OVERLOADED in the call when it is full. */
-PX_MUST_USE bool px_admit_bytes(struct px_serving *serving, struct px_call *call, size_t bytes);
 px_stage_fn px_stage_batch; /* parks the call in its lane */
 
 /* Scores all calls of a lane (stage_engine.c) and completes them (observe, done). */

@@ -20,6 +20,16 @@ static enum px_code take(struct px_infer *infer, const struct px_shared_range *r
                          : code;
 }
 
+/* A request of a few bytes may name a large range: what it takes is charged like rows. NULL: the error is set. */
+static char *allocate(struct px_infer *infer, size_t size)
+{
+    struct px_call *call = &infer->call;
+    if (!px_admit_bytes(infer->serving, call, size))
+        return NULL;
+    char *bytes = px_arena_alloc(call->arena, size, 1);
+    return px_arena_check(call->arena, "the request", &call->err) == PX_OK ? bytes : NULL;
+}
+
 enum px_code px_shared_read(struct px_infer *infer, const struct px_shared_range *range,
                             struct px_str *ret)
 {
@@ -28,12 +38,13 @@ enum px_code px_shared_read(struct px_infer *infer, const struct px_shared_range
     enum px_code code = take(infer, range, &region);
     if (code != PX_OK)
         return code;
-    char *bytes = px_arena_alloc(call->arena, range->size, 1);
-    code = bytes ? px_shared_region_read(region, range->offset, bytes, range->size, &call->err)
-                 : px_arena_check(call->arena, "the request", &call->err);
+    code = px_shared_region_check(region, range->offset, range->size, &call->err);
+    char *bytes = code == PX_OK ? allocate(infer, range->size) : NULL;
+    if (bytes)
+        code = px_shared_region_read(region, range->offset, bytes, range->size, &call->err);
     px_shared_region_release(region);
     *ret = px_str_n(bytes, range->size);
-    return code;
+    return bytes ? code : call->err.code;
 }
 
 enum px_code px_shared_aim(struct px_infer *infer, struct px_infer_output *output,

@@ -397,6 +397,10 @@ PX_TEST(a_region_that_does_not_hold_is_an_error)
              "\"shared_memory_region\":\"in\",\"shared_memory_offset\":24,"
              "\"shared_memory_byte_size\":16}}]}");
     check_refused(400, "16 bytes at offset 24 are not inside shared memory region 'in' of 32");
+    rest_ask(&f, PX_HTTP_POST, MULTI, /* nothing of that size is allocated */
+             "{\"inputs\":[{\"name\":\"x\",\"shape\":[1,2],\"datatype\":\"FP64\",\"parameters\":{"
+             "\"shared_memory_region\":\"in\",\"shared_memory_byte_size\":250000000}}]}");
+    check_refused(400, "250000000 bytes at offset 0 are not inside shared memory region 'in'");
     rest_ask(&f, PX_HTTP_POST, MULTI,
              "{" AB ",\"outputs\":[{\"name\":\"predictions\",\"parameters\":{\"classification\":1,"
              "\"shared_memory_region\":\"out\",\"shared_memory_byte_size\":24}}]}");
@@ -404,14 +408,28 @@ PX_TEST(a_region_that_does_not_hold_is_an_error)
     rest_tear_down(&f);
 }
 
-PX_TEST_MAIN(T(tritonclients_request_without_outputs) T(tritonclients_request_with_parameters)
-                 T(tritonclients_request_in_json) T(texts_and_numbers_follow_each_other_in_order)
-                     T(a_listed_output_follows_its_own_wish_before_the_requests) T(
-                         no_rows_are_answered_in_plain_json) T(a_body_without_json_is_the_one_input)
-                         T(refuses_bytes_that_do_not_fit) T(classifies)
-                             T(a_timeout_in_the_past_is_a_deadline)
-                                 T(shared_memory_is_refused_without_it) T(gpu_memory_is_unavailable)
-                                     T(regions_are_registered_listed_and_forgotten)
-                                         T(tensors_travel_through_shared_memory)
-                                             T(an_output_region_lives_as_long_as_its_request)
-                                                 T(a_region_that_does_not_hold_is_an_error))
+PX_TEST(bytes_read_from_a_region_are_charged_to_the_wave)
+{
+    set_up_shared();
+    f.serving->limits.wave_bytes_max = 8;
+    rest_ask(&f, PX_HTTP_POST, MULTI, "{" SHARED_IN "}");
+    check_refused(503, "arrived together need more than 8 bytes");
+    f.serving->limits.wave_bytes_max = 32;
+    rest_ask(&f, PX_HTTP_POST, MULTI, "{" SHARED_IN "}");
+    CHECK_INT(f.status, 200);
+    rest_tear_down(&f);
+}
+
+PX_TEST_MAIN(
+    T(tritonclients_request_without_outputs) T(tritonclients_request_with_parameters)
+        T(tritonclients_request_in_json) T(texts_and_numbers_follow_each_other_in_order)
+            T(a_listed_output_follows_its_own_wish_before_the_requests)
+                T(no_rows_are_answered_in_plain_json) T(a_body_without_json_is_the_one_input)
+                    T(refuses_bytes_that_do_not_fit) T(classifies)
+                        T(a_timeout_in_the_past_is_a_deadline)
+                            T(shared_memory_is_refused_without_it) T(gpu_memory_is_unavailable)
+                                T(regions_are_registered_listed_and_forgotten)
+                                    T(tensors_travel_through_shared_memory)
+                                        T(an_output_region_lives_as_long_as_its_request)
+                                            T(a_region_that_does_not_hold_is_an_error)
+                                                T(bytes_read_from_a_region_are_charged_to_the_wave))
