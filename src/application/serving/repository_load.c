@@ -345,6 +345,8 @@ static enum px_code unload(struct px_repository *r, struct px_str name, struct p
     }
     if (code == PX_OK) {
         forget_failures(r, &models);
+        if (r->serving->trace)
+            px_trace_forget(r->serving->trace, name);
         px_log(PX_LOG_INFO, "model.unloaded", PX_LOG_S("model", name),
                PX_LOG_U("versions", models.len));
         px_metric_add(&r->counts.unloads, 1);

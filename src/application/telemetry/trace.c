@@ -2,8 +2,10 @@
 /*
  * Settings, sampling and records of traces.
  *
- * Settings are rows of atomics that are never removed, so a loop reads them without a lock and nothing has to be given
- * back. Writers take a mutex; they are rare.
+ * Settings are rows of atomics that are never freed, so a loop reads them without a lock. Writers take a mutex; they are
+ * rare. A row whose model overrides nothing any more is used again for another one. A loop that compares the name
+ * meanwhile may read a mixture of both, and one that found the row before may read the other's settings: one request is
+ * then traced as the other model's would be, which a change of settings at that moment could have done as well.
  */
 #include "application/telemetry/trace.h"
 
@@ -97,36 +99,58 @@ enum px_code px_trace_change_add(struct px_trace_change *change, struct px_str k
 
 /* ---- settings ---- */
 
+#define SET(field, value) atomic_store_explicit(&(field), value, memory_order_relaxed)
+#define GET(field)        atomic_load_explicit(&(field), memory_order_relaxed)
+
+static void name_words(struct px_str model, uint64_t words[TRACE_NAME_WORDS])
+{
+    memset(words, 0, TRACE_NAME_WORDS * sizeof *words);
+    memcpy(words, model.ptr, model.len);
+}
+
+static bool is_named(const struct px_trace_entry *entry, const uint64_t words[TRACE_NAME_WORDS])
+{
+    for (size_t i = 0; i < TRACE_NAME_WORDS; i++) {
+        if (GET(entry->name[i]) != words[i])
+            return false;
+    }
+    return true;
+}
+
 static struct px_trace_entry *find(struct px_trace *trace, struct px_str model)
 {
-    /* Pairs with the release in own_entry: the names of the entries that count are complete. */
-    size_t n = atomic_load_explicit(&trace->n_entries, memory_order_acquire);
+    uint64_t words[TRACE_NAME_WORDS];
+    size_t n = GET(trace->n_entries);
+    if (n == 1 || model.len > PX_TRACE_NAME_MAX)
+        return NULL;
+    name_words(model, words);
     for (size_t i = 1; i < n; i++) {
         struct px_trace_entry *entry = &trace->entries[i];
-        if (px_str_eq(px_str_n(entry->name, entry->name_len), model))
+        /* Pairs with the release in set_own: the name of an entry that overrides something is complete. */
+        if (atomic_load_explicit(&entry->own, memory_order_acquire) && is_named(entry, words))
             return entry;
     }
     return NULL;
 }
 
-/* The entry of a model, made when there is none; NULL when there are too many. Call it with the mutex held. */
-static struct px_trace_entry *own_entry(struct px_trace *trace, struct px_str model)
+/* A free entry with this name; NULL when there are too many. Call it with the mutex held. */
+static struct px_trace_entry *take_entry(struct px_trace *trace, struct px_str model)
 {
-    if (model.len == 0)
-        return &trace->entries[0];
-    struct px_trace_entry *entry = find(trace, model);
-    size_t n = atomic_load_explicit(&trace->n_entries, memory_order_relaxed);
-    if (entry || n > PX_TRACE_MODELS_MAX || model.len > PX_TRACE_NAME_MAX)
-        return entry;
-    entry = &trace->entries[n];
-    memcpy(entry->name, model.ptr, model.len);
-    entry->name_len = model.len;
-    atomic_store_explicit(&trace->n_entries, n + 1, memory_order_release);
+    uint64_t words[TRACE_NAME_WORDS];
+    size_t n = GET(trace->n_entries), at = 1;
+    while (at < n && GET(trace->entries[at].own))
+        at++;
+    if (at > PX_TRACE_MODELS_MAX || model.len > PX_TRACE_NAME_MAX)
+        return NULL;
+    struct px_trace_entry *entry = &trace->entries[at];
+    name_words(model, words);
+    for (size_t i = 0; i < TRACE_NAME_WORDS; i++)
+        SET(entry->name[i], words[i]);
+    SET(entry->seen, 0);
+    if (at == n)
+        SET(trace->n_entries, n + 1);
     return entry;
 }
-
-#define SET(field, value) atomic_store_explicit(&(field), value, memory_order_relaxed)
-#define GET(field)        atomic_load_explicit(&(field), memory_order_relaxed)
 
 static void set_keys(struct px_trace_entry *entry, unsigned keys,
                      const struct px_trace_settings *to)
@@ -141,6 +165,21 @@ static void set_keys(struct px_trace_entry *entry, unsigned keys,
         SET(entry->log_frequency, to->log_frequency);
 }
 
+static void set_own(struct px_trace_entry *entry, unsigned own)
+{
+    /* Pairs with the acquires in find and holder. */
+    atomic_store_explicit(&entry->own, own, memory_order_release);
+}
+
+static void update_switch(struct px_trace *trace)
+{
+    size_t n = GET(trace->n_entries);
+    bool on = false;
+    for (size_t i = 0; i < n; i++)
+        on |= (GET(trace->entries[i].own) & PX_TRACE_KEY_LEVEL) && GET(trace->entries[i].levels);
+    SET(trace->state.on, on);
+}
+
 static void apply(struct px_trace *trace, struct px_trace_entry *entry,
                   const struct px_trace_change *change)
 {
@@ -150,12 +189,8 @@ static void apply(struct px_trace *trace, struct px_trace_entry *entry,
     if (is_global)
         set_keys(entry, cleared, &defaults);
     else
-        SET(entry->own, (GET(entry->own) | change->given) & ~cleared);
-    size_t n = atomic_load_explicit(&trace->n_entries, memory_order_relaxed);
-    bool on = false;
-    for (size_t i = 0; i < n; i++)
-        on |= (GET(trace->entries[i].own) & PX_TRACE_KEY_LEVEL) && GET(trace->entries[i].levels);
-    SET(trace->state.on, on);
+        set_own(entry, (GET(entry->own) | change->given) & ~cleared);
+    update_switch(trace);
 }
 
 enum px_code px_trace_update(struct px_trace *trace, struct px_str model,
@@ -166,20 +201,36 @@ enum px_code px_trace_update(struct px_trace *trace, struct px_str model,
         return px_err_hint(err, "start it with trace.file in the configuration");
     }
     pthread_mutex_lock(&trace->mutex);
-    struct px_trace_entry *entry = own_entry(trace, model);
+    struct px_trace_entry *entry = model.len ? find(trace, model) : &trace->entries[0];
+    bool needs_one = !entry && change->given; /* to clear what is not there needs none */
+    if (needs_one)
+        entry = take_entry(trace, model);
     if (entry)
         apply(trace, entry, change);
     pthread_mutex_unlock(&trace->mutex);
-    return entry ? PX_OK
-                 : px_err_set(err, PX_E_TOO_LARGE,
-                              "more than %d models with trace settings of their own",
-                              PX_TRACE_MODELS_MAX);
+    if (entry || !needs_one)
+        return PX_OK;
+    return px_err_set(err, PX_E_TOO_LARGE, "more than %d models with trace settings of their own",
+                      PX_TRACE_MODELS_MAX);
+}
+
+void px_trace_forget(struct px_trace *trace, struct px_str model)
+{
+    pthread_mutex_lock(&trace->mutex);
+    struct px_trace_entry *entry = find(trace, model);
+    if (entry) {
+        set_own(entry, 0);
+        update_switch(trace);
+    }
+    pthread_mutex_unlock(&trace->mutex);
 }
 
 static struct px_trace_entry *holder(struct px_trace *trace, struct px_trace_entry *own,
                                      enum px_trace_key key)
 {
-    return own && (GET(own->own) & key) ? own : &trace->entries[0];
+    /* Pairs with the release in set_own: what it says to be overridden has its value. */
+    bool is_own = own && (atomic_load_explicit(&own->own, memory_order_acquire) & key);
+    return is_own ? own : &trace->entries[0];
 }
 
 void px_trace_read(struct px_trace *trace, struct px_str model, struct px_trace_settings *ret)

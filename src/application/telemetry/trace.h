@@ -3,7 +3,7 @@
  * Triton's trace extension: what happened when to sampled requests, as JSON in a file.
  *
  * Concepts
- * - Settings are global, and any of them may be overridden for a model until it is cleared. `levels` says what is recorded
+ * - Settings are global, and any of them may be overridden for a model until it is cleared or the model forgotten. `levels` says what is recorded
  *   (nothing, times, times and tensors), `rate` that every n-th request is, `count` how many more may be (-1: no limit),
  *   `log_frequency` after how many traces a new file begins (0: never; files are then FILE.0, FILE.1, ...).
  * - The file is chosen when the server starts (trace.file); without one nothing can be traced.
@@ -66,6 +66,9 @@ PX_MUST_USE enum px_code px_trace_change_add(struct px_trace_change *change, str
 /* `model` empty: the global settings, where clearing means the default. */
 PX_MUST_USE enum px_code px_trace_update(struct px_trace *trace, struct px_str model,
                                          const struct px_trace_change *change, struct px_err *err);
+
+/* Clears what a model overrides, when it is gone. */
+void px_trace_forget(struct px_trace *trace, struct px_str model);
 
 /* What holds for a model, or globally when it is empty. */
 void px_trace_read(struct px_trace *trace, struct px_str model, struct px_trace_settings *ret);

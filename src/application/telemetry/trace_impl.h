@@ -12,12 +12,15 @@
 enum {
     TRACE_RING_RECORDS = 64, /* of one loop; a power of two */
     TRACE_PATH_MAX = 255,
+    TRACE_NAME_WORDS = PX_TRACE_NAME_MAX / sizeof(uint64_t) + 1, /* the last byte is always 0 */
 };
 
-/* Settings of one model, or the global ones. Fields are atomics of their own: a reader may see one changed before another. */
+/*
+ * Settings of one model, or the global ones. Fields are atomics of their own: a reader may see one changed before another.
+ * An entry that overrides nothing is free, and may be taken for another model.
+ */
 struct px_trace_entry {
-    char name[PX_TRACE_NAME_MAX + 1]; /* fixed once the entry counts */
-    size_t name_len;
+    _Atomic uint64_t name[TRACE_NAME_WORDS]; /* its bytes, filled up with 0 */
     _Atomic unsigned own; /* px_trace_key: overridden here; every one of the global entry */
     _Atomic unsigned levels;
     _Atomic uint64_t rate, log_frequency;
@@ -39,7 +42,7 @@ struct px_trace {
 
     pthread_mutex_t mutex;                                  /* of writers of settings */
     struct px_trace_entry entries[PX_TRACE_MODELS_MAX + 1]; /* [0] is global */
-    _Atomic size_t n_entries;
+    _Atomic size_t n_entries;                               /* that were ever taken */
 
     struct px_trace_ring *rings; /* NULL without a file */
     char path[TRACE_PATH_MAX + 1];

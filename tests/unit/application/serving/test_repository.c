@@ -214,6 +214,30 @@ PX_TEST(names_that_are_nowhere_are_not_found)
     tear_down();
 }
 
+PX_TEST(an_unload_forgets_the_trace_settings_of_the_model)
+{
+    struct px_trace_change change = {0};
+    struct px_trace_settings settings;
+    struct px_str seven = px_str("7");
+    struct px_trace *trace = NULL;
+    set_up(true);
+    CHECK_OK(px_trace_create(NULL, 2, &trace, NULL));
+    px_serving_set_trace(serving, trace);
+    CHECK_OK(px_trace_change_add(&change, px_str("trace_rate"), &seven, 1, NULL));
+    CHECK_OK(px_trace_update(trace, px_str("a"), &change, NULL));
+    CHECK_OK(px_trace_update(trace, px_str("b"), &change, NULL));
+    CHECK_OK(load("a"));
+    px_trace_read(trace, px_str("a"), &settings);
+    CHECK_INT(settings.rate, 7);
+    CHECK_OK(unload("a"));
+    px_trace_read(trace, px_str("a"), &settings);
+    CHECK_INT(settings.rate, 1000);
+    px_trace_read(trace, px_str("b"), &settings);
+    CHECK_INT(settings.rate, 7);
+    tear_down();
+    px_trace_destroy(trace);
+}
+
 PX_TEST(loading_may_be_turned_off)
 {
     set_up(false);
@@ -380,16 +404,17 @@ PX_TEST(a_stop_does_not_wait_for_loops_that_do_not_run)
 
 PX_TEST_MAIN(
     T(unloaded_models_are_unknown_until_they_are_loaded_again)
-        T(an_unloaded_model_is_listed_with_its_state)
-            T(a_load_finds_new_models_and_versions_and_drops_those_that_are_gone)
-                T(a_failed_load_leaves_the_old_version_serving_and_tells_why)
-                    T(a_failed_load_keeps_versions_whose_folder_is_gone)
-                        T(names_that_are_nowhere_are_not_found) T(loading_may_be_turned_off)
-                            T(files_of_a_request_are_served_instead_of_the_repository)
-                                T(files_may_bring_a_model_that_the_repository_has_not)
-                                    T(parameters_that_are_not_known_are_refused)
-                                        T(a_configuration_that_disagrees_changes_nothing) T(
-                                            a_configuration_that_agrees_is_taken)
-                                            T(calls_in_flight_finish_on_the_old_model) T(
-                                                an_answer_for_a_loop_that_has_stopped_is_dropped)
+        T(an_unloaded_model_is_listed_with_its_state) T(
+            a_load_finds_new_models_and_versions_and_drops_those_that_are_gone)
+            T(a_failed_load_leaves_the_old_version_serving_and_tells_why) T(
+                a_failed_load_keeps_versions_whose_folder_is_gone)
+                T(names_that_are_nowhere_are_not_found) T(
+                    an_unload_forgets_the_trace_settings_of_the_model) T(loading_may_be_turned_off)
+                    T(files_of_a_request_are_served_instead_of_the_repository)
+                        T(files_may_bring_a_model_that_the_repository_has_not)
+                            T(parameters_that_are_not_known_are_refused)
+                                T(a_configuration_that_disagrees_changes_nothing)
+                                    T(a_configuration_that_agrees_is_taken)
+                                        T(calls_in_flight_finish_on_the_old_model)
+                                            T(an_answer_for_a_loop_that_has_stopped_is_dropped)
                                                 T(a_stop_does_not_wait_for_loops_that_do_not_run))

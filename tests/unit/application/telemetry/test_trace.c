@@ -121,6 +121,44 @@ PX_TEST(too_many_models_with_settings_are_refused)
     tear_down();
 }
 
+PX_TEST(models_without_settings_of_their_own_take_no_room)
+{
+    const struct px_trace_change nothing = {0};
+    struct px_trace_settings s;
+    char name[16];
+    set_up();
+    for (int i = 0; i < 2 * PX_TRACE_MODELS_MAX; i++) {
+        snprintf(name, sizeof name, "m%d", i);
+        CHECK_OK(px_trace_update(trace, px_str(name), &nothing, NULL));
+        CHECK_OK(set(name, "trace_rate", NULL));
+    }
+    for (int i = 0; i < 2 * PX_TRACE_MODELS_MAX; i++) {
+        snprintf(name, sizeof name, "m%d", i);
+        CHECK_OK(set(name, "trace_level", "TENSORS"));
+        CHECK(px_trace_is_on(trace));
+        if (i % 2)
+            CHECK_OK(set(name, "trace_level", NULL));
+        else
+            px_trace_forget(trace, px_str(name));
+        CHECK(!px_trace_is_on(trace));
+        px_trace_read(trace, px_str(name), &s);
+        CHECK_INT(s.levels, 0);
+    }
+    for (int i = 0; i < PX_TRACE_MODELS_MAX; i++) {
+        snprintf(name, sizeof name, "m%d", i);
+        CHECK_OK(set(name, "trace_rate", "5"));
+    }
+    px_trace_forget(trace, px_str("m7"));
+    CHECK_OK(set("another", "trace_rate", "6")); /* in its place */
+    px_trace_read(trace, px_str("another"), &s);
+    CHECK_INT(s.rate, 6);
+    px_trace_read(trace, px_str("m7"), &s);
+    CHECK_INT(s.rate, 1000);
+    px_trace_read(trace, px_str("m8"), &s);
+    CHECK_INT(s.rate, 5);
+    tear_down();
+}
+
 PX_TEST(a_file_that_cannot_be_written_is_an_error_at_the_start)
 {
     struct px_err err;
@@ -181,7 +219,8 @@ PX_TEST(no_allocation_failure_breaks_the_set_up)
 PX_TEST_MAIN(T(nothing_is_traced_until_it_is_asked_for)
                  T(a_models_settings_go_before_the_global_ones_until_they_are_cleared)
                      T(a_count_is_used_up) T(too_many_models_with_settings_are_refused)
-                         T(a_file_that_cannot_be_written_is_an_error_at_the_start)
-                             T(records_are_whole_json_and_long_tensors_are_cut)
-                                 T(a_full_ring_drops_and_counts)
-                                     T(no_allocation_failure_breaks_the_set_up))
+                         T(models_without_settings_of_their_own_take_no_room)
+                             T(a_file_that_cannot_be_written_is_an_error_at_the_start)
+                                 T(records_are_whole_json_and_long_tensors_are_cut)
+                                     T(a_full_ring_drops_and_counts)
+                                         T(no_allocation_failure_breaks_the_set_up))
