@@ -136,11 +136,11 @@ struct px_http_handler {
     /* How long the loop was busy in one wake-up, for the loop-lag metric; may be NULL. */
     void (*loop_busy)(void *context, unsigned loop, uint64_t busy_ns);
 
-    /* Streams; all three or none. `streams` sees a complete head. */
+    /* Streams; both or none. `streams` sees a complete head. */
     bool (*streams)(void *context, const struct px_http_request *request);
     void (*piece)(void *context, struct px_http_exchange *exchange, struct px_str piece,
                   bool is_last);
-    /* Also for deferred and parked exchanges. */
+    /* Of streams, and of deferred and parked exchanges; without streams it may be NULL. */
     void (*abandon)(void *context, struct px_http_exchange *exchange, enum px_http_end why);
 };
 

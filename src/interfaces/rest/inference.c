@@ -43,6 +43,13 @@ struct px_infer *px_rest_infer_open(struct px_rest_request *request,
     return px_infer_open(&own->infer, &asked) == PX_OK ? &own->infer : NULL;
 }
 
+void px_rest_infer_abandon(struct px_http_exchange *exchange)
+{
+    struct px_rest_infer *own = exchange->state;
+    if (own)
+        px_call_cancel(&own->infer.call);
+}
+
 void px_put_score(struct px_json_writer *w, const struct px_matrix *scores, size_t row, size_t col)
 {
     size_t at = row * scores->stride + col;

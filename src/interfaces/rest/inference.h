@@ -7,7 +7,7 @@
  *     if (code != PX_OK) px_infer_fail(infer); else px_infer_submit(infer);
  *
  * `encode` runs when the scores are there and finishes the exchange; an error is answered in the form that the
- * path asks for. The object lives in the exchange's arena.
+ * path asks for. The object lives in the exchange's arena, and is the exchange's `state`: of other requests that is NULL.
  */
 #ifndef PX_INTERFACES_REST_INFERENCE_H
 #define PX_INTERFACES_REST_INFERENCE_H
@@ -28,6 +28,9 @@ struct px_rest_infer {
 
 struct px_infer *px_rest_infer_open(struct px_rest_request *request,
                                     void (*encode)(struct px_infer *infer));
+
+/* The client has gone: the wave completes the request without scoring it. */
+void px_rest_infer_abandon(struct px_http_exchange *exchange);
 
 static inline struct px_rest_infer *px_rest_infer(const struct px_infer *infer)
 {

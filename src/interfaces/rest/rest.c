@@ -8,6 +8,7 @@
 #include "interfaces/rest/rest.h"
 
 #include "interfaces/rest/handlers.h"
+#include "interfaces/rest/inference.h"
 #include "interfaces/rest/options.h"
 #include "interfaces/rest/reply.h"
 #include "shared/alloc.h"
@@ -94,6 +95,13 @@ static void refuse(void *context, struct px_http_exchange *exchange, const struc
     px_reply_error(exchange, err);
 }
 
+static void abandon(void *context, struct px_http_exchange *exchange, enum px_http_end why)
+{
+    (void)context;
+    (void)why;
+    px_rest_infer_abandon(exchange);
+}
+
 static void loop_busy(void *context, unsigned loop, uint64_t busy_ns)
 {
     struct px_rest *rest = context;
@@ -170,6 +178,7 @@ struct px_http_handler px_rest_handler(struct px_rest *rest)
         .wave = wave,
         .refuse = refuse,
         .loop_busy = loop_busy,
+        .abandon = abandon,
     };
 }
 

@@ -3,15 +3,21 @@
  * Triton's model repository extension: index, load and unload.
  *
  * The exchange is deferred until the repository answers on this loop. What the repository works on is its own copy, so
- * nothing here outlives the exchange.
+ * nothing here outlives the exchange, and a client that has gone changes nothing.
  */
 #include "application/serving/repository.h"
 #include "interfaces/rest/inference.h"
 #include "interfaces/rest/reply.h"
 
-static void fail(struct px_http_exchange *exchange, const struct px_err *err)
+/* What is deferred, in the exchange's arena; exchange->state is of inferences (inference.h). */
+struct waiting {
+    struct px_rest *rest;
+    struct px_http_exchange *exchange;
+};
+
+static void fail(const struct waiting *waiting, const struct px_err *err)
 {
-    struct px_rest_request request = {.rest = exchange->state, .exchange = exchange};
+    struct px_rest_request request = {.rest = waiting->rest, .exchange = waiting->exchange};
     px_rest_fail(&request, err);
 }
 
@@ -29,9 +35,10 @@ static void put_entry(struct px_json_writer *w, const struct px_repository_entry
 
 static void reply_index(struct px_repository_request *repository)
 {
-    struct px_http_exchange *exchange = repository->owner;
+    const struct waiting *waiting = repository->owner;
+    struct px_http_exchange *exchange = waiting->exchange;
     if (repository->code != PX_OK) {
-        fail(exchange, &repository->err);
+        fail(waiting, &repository->err);
         return;
     }
     struct px_json_writer w = px_json_writer(exchange->body);
@@ -45,11 +52,11 @@ static void reply_index(struct px_repository_request *repository)
 /* Triton's success is an empty body. */
 static void reply_done(struct px_repository_request *repository)
 {
-    struct px_http_exchange *exchange = repository->owner;
+    const struct waiting *waiting = repository->owner;
     if (repository->code == PX_OK)
-        px_reply_finish(exchange, 200, NULL);
+        px_reply_finish(waiting->exchange, 200, NULL);
     else
-        fail(exchange, &repository->err);
+        fail(waiting, &repository->err);
 }
 
 /*
@@ -141,7 +148,9 @@ static void ask(struct px_rest_request *request, enum px_repository_action actio
                 void (*done)(struct px_repository_request *repository))
 {
     struct px_http_exchange *exchange = request->exchange;
-    struct px_repository_request *repository = px_repository_request_create(action);
+    struct waiting *waiting = px_arena_alloc(exchange->arena, 1, sizeof *waiting);
+    struct px_repository_request *repository =
+        waiting ? px_repository_request_create(action) : NULL;
     struct px_err err;
     if (!repository) {
         px_err_set(&err, PX_E_NO_MEMORY, "no memory for the request");
@@ -151,8 +160,8 @@ static void ask(struct px_rest_request *request, enum px_repository_action actio
     repository->name = request->args[0];
     repository->loop = exchange->loop;
     repository->done = done;
-    repository->owner = exchange;
-    exchange->state = request->rest;
+    repository->owner = waiting;
+    *waiting = (struct waiting){request->rest, exchange};
     if (read_body(repository, exchange, &err) != PX_OK) {
         px_repository_request_free(repository);
         px_rest_fail(request, &err);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Open Inference over JSON: forms of input, datatypes, outputs, parameters, and refusals. */
+#include "application/serving/repository.h"
+#include "manual_loops.h"
 #include "rest_fixture.h"
 
 #include "harness.h"
@@ -469,6 +471,52 @@ PX_TEST(a_request_over_its_memory_is_refused)
     rest_tear_down(&f);
 }
 
+static void begin(const char *path, const char *body)
+{
+    rest_begin(&f);
+    f.exchange.request.method = PX_HTTP_POST;
+    f.exchange.request.path = px_str(path);
+    f.exchange.request.body = px_str(body);
+    f.handler.handle(f.handler.context, &f.exchange);
+}
+
+PX_TEST(a_request_whose_client_has_gone_is_not_scored)
+{
+    rest_set_up(&f);
+    begin(INFER, "{\"inputs\":[{\"name\":\"x\",\"shape\":[1,4],\"datatype\":\"FP32\","
+                 "\"data\":[1,2,3,4]}]}");
+    f.handler.abandon(f.handler.context, &f.exchange, PX_HTTP_GONE);
+    f.handler.wave(f.handler.context, f.exchange.loop);
+    rest_end(&f);
+    CHECK_INT(f.status, 499);
+    CHECK_INT(f.engine_n_rows, 0);
+    begin("/v1/models/plain:predict", "{\"instances\":[[1,2,3,4]]}");
+    f.handler.abandon(f.handler.context, &f.exchange, PX_HTTP_GONE);
+    f.handler.wave(f.handler.context, f.exchange.loop);
+    rest_end(&f);
+    CHECK_INT(f.status, 499);
+    CHECK_INT(f.engine_n_rows, 0);
+    rest_tear_down(&f);
+}
+
+/* A load or an index is deferred, and goes on. */
+PX_TEST(a_client_that_does_not_wait_for_the_repository_does_no_harm)
+{
+    struct manual_loops loops;
+    rest_set_up(&f);
+    manual_loops_init(&loops, 2);
+    CHECK_OK(px_serving_manage(f.serving, &loops.port, true, NULL));
+    begin("/v2/repository/index", "");
+    CHECK(f.exchange.deferred);
+    f.handler.abandon(f.handler.context, &f.exchange, PX_HTTP_GONE);
+    manual_loops_wait(&loops, 1);
+    manual_loops_stop(&loops, 1);
+    rest_end(&f);
+    CHECK_INT(f.status, 200);
+    px_serving_unmanage(f.serving);
+    rest_tear_down(&f);
+}
+
 PX_TEST(a_reply_over_its_limit_is_an_error)
 {
     rest_set_up(&f);
@@ -484,18 +532,18 @@ PX_TEST(a_reply_over_its_limit_is_an_error)
 }
 
 PX_TEST_MAIN(
-    T(scores_a_matrix) T(id_is_echoed_only_when_given) T(members_come_in_any_order)
-        T(values_follow_their_datatype) T(a_double_stays_a_double_for_a_model_of_doubles)
-            T(refuses_values_outside_their_datatype) T(refuses_shapes_that_do_not_hold)
-                T(a_huge_shape_is_too_large) T(no_rows_give_no_scores)
-                    T(takes_one_tensor_per_feature) T(encodes_a_matrix_for_features_of_every_kind)
-                        T(refuses_tensors_that_do_not_fit_together)
-                            T(answers_the_outputs_asked_for_in_their_order)
-                                T(several_scores_and_classes_without_labels)
-                                    T(non_finite_scores_are_bare_words) T(checks_parameters)
-                                        T(refuses_compressed_bodies) T(refuses_malformed_requests)
-                                            T(unknown_models_and_versions)
-                                                T(server_and_model_metadata) T(health)
-                                                    T(a_warm_request_allocates_nothing)
-                                                        T(a_request_over_its_memory_is_refused)
-                                                            T(a_reply_over_its_limit_is_an_error))
+    T(scores_a_matrix) T(id_is_echoed_only_when_given) T(members_come_in_any_order) T(
+        values_follow_their_datatype) T(a_double_stays_a_double_for_a_model_of_doubles)
+        T(refuses_values_outside_their_datatype) T(refuses_shapes_that_do_not_hold) T(
+            a_huge_shape_is_too_large) T(no_rows_give_no_scores) T(takes_one_tensor_per_feature)
+            T(encodes_a_matrix_for_features_of_every_kind) T(
+                refuses_tensors_that_do_not_fit_together)
+                T(answers_the_outputs_asked_for_in_their_order) T(
+                    several_scores_and_classes_without_labels) T(non_finite_scores_are_bare_words)
+                    T(checks_parameters) T(refuses_compressed_bodies) T(refuses_malformed_requests)
+                        T(unknown_models_and_versions) T(server_and_model_metadata) T(health)
+                            T(a_warm_request_allocates_nothing) T(
+                                a_request_over_its_memory_is_refused)
+                                T(a_reply_over_its_limit_is_an_error) T(
+                                    a_request_whose_client_has_gone_is_not_scored)
+                                    T(a_client_that_does_not_wait_for_the_repository_does_no_harm))
