@@ -10,6 +10,7 @@
 #include "interfaces/grpc/infer.h"
 #include "interfaces/grpc/status.h"
 #include "interfaces/grpc/stream.h"
+#include "interfaces/inference/deadline.h"
 #include "shared/alloc.h"
 
 static void count_request(const struct px_grpc *grpc, unsigned loop)
@@ -44,7 +45,7 @@ static enum px_code open_call(struct px_grpc_call *call, struct px_err *err)
     if (code != PX_OK)
         return code;
     if (call->head.has_timeout) {
-        call->deadline_ns = request->received_ns + call->head.timeout_ns;
+        call->deadline_ns = px_deadline_after(request->received_ns, call->head.timeout_ns);
         call->exchange->deadline_ns = call->deadline_ns;
     }
     call->method = px_grpc_find_method(request->path);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "interfaces/grpc/head.h"
 
+#include "interfaces/inference/deadline.h"
 #include "shared/clock.h"
 
 enum { TIMEOUT_DIGITS_MAX = 8 };
@@ -36,7 +37,7 @@ bool px_grpc_parse_timeout(struct px_str text, uint64_t *ret_ns)
             return false;
         value = value * 10 + (uint64_t)(text.ptr[i] - '0');
     }
-    *ret_ns = value * unit; /* at most 10^8 hours: fits */
+    *ret_ns = px_duration_ns(value, unit); /* 10^8 hours are more than fit */
     return unit != 0;
 }
 

@@ -22,7 +22,7 @@ PX_MUST_USE enum px_code px_grpc_read_head(const struct px_http_request *request
 /* application/grpc, application/grpc+proto, either with parameters. */
 bool px_grpc_is_content_type(struct px_str value);
 
-/* "1500m" and the like: 1 to 8 digits and one of H M S m u n. */
+/* "1500m" and the like: 1 to 8 digits and one of H M S m u n; UINT64_MAX when it does not fit. */
 bool px_grpc_parse_timeout(struct px_str text, uint64_t *ret_ns);
 
 #endif

@@ -9,7 +9,6 @@
 #include "interfaces/grpc/infer.h"
 
 #include "interfaces/inference/shared.h"
-#include "shared/clock.h"
 
 enum request_field {
     MODEL_NAME = 1,
@@ -263,15 +262,11 @@ static enum px_code read_output(struct reader *r, struct px_str message)
 /* Microseconds that the client is ready to wait, from Triton's schedule policy; 0 means for ever. */
 static enum px_code read_timeout(struct reader *r, const struct px_grpc_parameter *parameter)
 {
-    struct px_call *call = &r->inference->infer.call;
     uint64_t timeout_us;
     enum px_code code = px_grpc_parameter_u64(parameter, &timeout_us, r->err);
-    if (code != PX_OK || timeout_us == 0 || timeout_us > UINT64_MAX / 2 / PX_NS_PER_US)
-        return code;
-    uint64_t deadline_ns = call->received_ns + timeout_us * PX_NS_PER_US;
-    if (call->deadline_ns == 0 || deadline_ns < call->deadline_ns)
-        call->deadline_ns = deadline_ns;
-    return PX_OK;
+    if (code == PX_OK)
+        px_infer_limit_time(&r->inference->infer, timeout_us);
+    return code;
 }
 
 static enum px_code refuse(const struct reader *r, struct px_str key, const char *reason)

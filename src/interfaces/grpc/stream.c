@@ -13,6 +13,7 @@
 #include "interfaces/grpc/stream.h"
 
 #include "interfaces/grpc/status.h"
+#include "interfaces/inference/deadline.h"
 #include "shared/alloc.h"
 #include "shared/clock.h"
 
@@ -395,7 +396,8 @@ void px_grpc_stream_open(struct px_grpc *grpc, struct px_http_exchange *exchange
         return;
     }
     if (stream->call.head.has_timeout) {
-        stream->call.deadline_ns = exchange->request.received_ns + stream->call.head.timeout_ns;
+        stream->call.deadline_ns =
+            px_deadline_after(exchange->request.received_ns, stream->call.head.timeout_ns);
         exchange->deadline_ns = stream->call.deadline_ns;
     }
     link_stream(stream);

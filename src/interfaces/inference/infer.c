@@ -2,6 +2,8 @@
 #include "interfaces/inference/infer.h"
 
 #include "domain/inference/decision.h"
+#include "interfaces/inference/deadline.h"
+#include "shared/clock.h"
 
 #include <stdio.h>
 
@@ -86,6 +88,16 @@ enum px_code px_infer_encode_number(struct px_infer *infer, const struct px_feat
     if (code == PX_OK && px_feature_is_unseen_number(feature, number, *ret))
         infer->call.n_unseen++;
     return code;
+}
+
+void px_infer_limit_time(struct px_infer *infer, uint64_t timeout_us)
+{
+    struct px_call *call = &infer->call;
+    if (timeout_us == 0)
+        return;
+    uint64_t timeout_ns = px_duration_ns(timeout_us, PX_NS_PER_US);
+    call->deadline_ns =
+        px_deadline_earlier(call->deadline_ns, px_deadline_after(call->received_ns, timeout_ns));
 }
 
 bool px_model_has_labels(const struct px_model *model)

@@ -101,6 +101,12 @@ PX_MUST_USE enum px_code px_infer_encode_number(struct px_infer *infer,
                                                 const struct px_feature *feature, double number,
                                                 double *ret);
 
+/*
+ * The client waits for `timeout_us` microseconds from when the request came, 0: for ever. The earlier deadline counts when
+ * the transport brought one too.
+ */
+void px_infer_limit_time(struct px_infer *infer, uint64_t timeout_us);
+
 /* Can the model's scores be turned into labels? */
 bool px_model_has_labels(const struct px_model *model);
 bool px_model_has_margins(const struct px_model *model);

@@ -106,10 +106,7 @@ static enum px_code read_request_parameters(struct px_v2_request *request)
     if (code != PX_OK)
         return code;
     request->form = parameters.binary ? PX_V2_FORM_BINARY : PX_V2_FORM_JSON;
-    uint64_t ns, deadline_ns;
-    if (parameters.timeout_us && !__builtin_mul_overflow(parameters.timeout_us, 1000u, &ns) &&
-        !__builtin_add_overflow(call->received_ns, ns, &deadline_ns))
-        call->deadline_ns = deadline_ns;
+    px_infer_limit_time(request->infer, parameters.timeout_us);
     return PX_OK;
 }
 

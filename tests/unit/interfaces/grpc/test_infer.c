@@ -394,6 +394,14 @@ PX_TEST(a_deadline_that_has_passed_is_not_scored)
     grpc_header(&f, "grpc-timeout", "10S");
     grpc_ask(&f, infer_path, px_str_n(golden_request, sizeof golden_request - 1));
     CHECK_INT(f.status, 0);
+    grpc_header(&f, "grpc-timeout", "99999999H");
+    grpc_ask(&f, infer_path, px_str_n(golden_request, sizeof golden_request - 1));
+    CHECK_INT(f.status, 0);
+    CHECK(f.rest.exchange.deadline_ns == UINT64_MAX);
+    grpc_header(&f, "grpc-timeout", "5124095H");
+    grpc_ask(&f, infer_path, px_str_n(golden_request, sizeof golden_request - 1));
+    CHECK_INT(f.status, 0);
+    CHECK(f.rest.exchange.deadline_ns > f.rest.exchange.request.received_ns);
     grpc_header(&f, "grpc-timeout", "soon");
     grpc_ask(&f, infer_path, px_str_n(golden_request, sizeof golden_request - 1));
     CHECK_INT(f.status, 3);
