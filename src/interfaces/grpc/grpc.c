@@ -211,8 +211,13 @@ enum px_code px_grpc_create(const struct px_grpc_settings *settings, struct px_g
     grpc->settings = *settings;
     grpc->serving = settings->serving;
     grpc->n_loops = n_loops;
+    /* Any one message always finds room, compressed and decompressed. */
+    size_t slot_bytes_max = 2 * settings->message_bytes_max;
+    if (slot_bytes_max < PX_GRPC_LOOP_BYTES)
+        slot_bytes_max = PX_GRPC_LOOP_BYTES;
     for (unsigned i = 0; i < n_loops; i++) {
         grpc->per_loop[i].grpc = grpc;
+        grpc->per_loop[i].slot_bytes_max = slot_bytes_max;
         grpc->per_loop[i].task.run = run_task;
         grpc->per_loop[i].scratch = px_buf(settings->message_bytes_max);
     }

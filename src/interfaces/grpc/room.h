@@ -67,6 +67,8 @@ struct px_grpc_loop {
     struct px_grpc_slot *free_slots;
     size_t n_free_slots;
     size_t n_parked_slots; /* whose answers wait for the wave */
+    size_t slot_bytes;     /* of messages that are being read or parked, at most slot_bytes_max */
+    size_t slot_bytes_max;
     struct px_buf scratch; /* compressed messages on their way in or out */
 } __attribute__((aligned(PX_CACHE_LINE)));
 

@@ -55,6 +55,7 @@ static struct px_grpc_slot *take_slot(struct px_grpc_stream *stream)
         slot->reply = px_buf(stream->call.exchange->body->max);
     }
     slot->stream = stream;
+    slot->charged = 0;
     slot->next = NULL;
     slot->state = NULL;
     slot->end = NULL;
@@ -76,6 +77,7 @@ static void put_slot_back(struct px_grpc_slot *slot)
     struct px_grpc_loop *loop = px_grpc_loop_of(&slot->stream->call);
     if (slot->parked)
         loop->n_parked_slots--;
+    loop->slot_bytes -= slot->charged;
     if (loop->n_free_slots == PX_GRPC_SLOTS_KEPT) {
         free_slot(slot);
         return;
@@ -233,6 +235,23 @@ void px_grpc_slot_fail(struct px_grpc_slot *slot, const struct px_err *err)
 
 /* ---- messages ---- */
 
+/* Answers that wait for the wave are worth less than room for what comes. */
+static enum px_code charge(struct px_grpc_slot *slot, size_t n_bytes, struct px_err *err)
+{
+    const struct px_grpc_call *call = &slot->stream->call;
+    struct px_grpc_loop *loop = px_grpc_loop_of(call);
+    if (n_bytes > loop->slot_bytes_max - loop->slot_bytes && loop->n_parked_slots > 0)
+        px_serving_wave(call->grpc->serving, call->exchange->loop);
+    if (n_bytes > loop->slot_bytes_max - loop->slot_bytes) {
+        px_err_set(err, PX_E_OVERLOADED, "messages of streams hold more than %zu bytes",
+                   loop->slot_bytes_max);
+        return px_err_hint(err, "try again later, or send smaller messages");
+    }
+    loop->slot_bytes += n_bytes;
+    slot->charged += n_bytes;
+    return PX_OK;
+}
+
 static enum px_code decompress(struct px_grpc_slot *slot, struct px_err *err)
 {
     slot->message = px_buf_view(&slot->bytes);
@@ -240,7 +259,7 @@ static enum px_code decompress(struct px_grpc_slot *slot, struct px_err *err)
         return PX_OK;
     enum px_code code = px_grpc_decode(&slot->stream->call, slot->message, &slot->plain, err);
     slot->message = px_buf_view(&slot->plain);
-    return code;
+    return code == PX_OK ? charge(slot, slot->plain.len, err) : code;
 }
 
 static void take_message(struct px_grpc_stream *stream)
@@ -250,11 +269,13 @@ static void take_message(struct px_grpc_stream *stream)
     struct px_err err;
     stream->filling = NULL;
     stream->n_prefix = 0;
+    stream->message_deadline_ns = 0;
     enum px_code code = decompress(slot, &err);
     if (code == PX_OK && stream->n_messages++ > 0 && ops->takes_one)
         code = px_err_set(&err, PX_E_INVALID, "expected one message, got a second one");
-    if (code != PX_OK) {
+    if (code != PX_OK)
         px_grpc_stream_end(stream, &err);
+    if (stream->is_ended) { /* also by an answer of the early wave */
         put_slot_back(slot);
         return;
     }
@@ -298,9 +319,14 @@ static struct px_str cut(struct px_str *piece, size_t wanted)
 static void fill_message(struct px_grpc_stream *stream, struct px_str *piece)
 {
     struct px_buf *bytes = &stream->filling->bytes;
+    struct px_str part = cut(piece, stream->expected - bytes->len);
     struct px_err err;
-    px_buf_str(bytes, cut(piece, stream->expected - bytes->len));
-    if (px_buf_check(bytes, "a message of the stream", &err) != PX_OK)
+    enum px_code code = charge(stream->filling, part.len, &err);
+    if (code == PX_OK) {
+        px_buf_str(bytes, part);
+        code = px_buf_check(bytes, "a message of the stream", &err);
+    }
+    if (code != PX_OK)
         px_grpc_stream_end(stream, &err);
     else if (bytes->len == stream->expected)
         take_message(stream);
@@ -339,11 +365,22 @@ static void close_half(struct px_grpc_stream *stream)
     px_grpc_stream_end(stream, &err);
 }
 
+/* The transport ends the stream when its client's deadline or that of a message has passed. */
+static void watch_message(struct px_grpc_stream *stream)
+{
+    if (stream->n_prefix > 0 && stream->message_deadline_ns == 0)
+        stream->message_deadline_ns =
+            px_deadline_after(px_clock_monotonic_ns(), PX_GRPC_MESSAGE_SECONDS * PX_NS_PER_S);
+    stream->call.exchange->deadline_ns =
+        px_deadline_earlier(stream->call.deadline_ns, stream->message_deadline_ns);
+}
+
 void px_grpc_stream_piece(struct px_grpc_stream *stream, struct px_str piece, bool is_last)
 {
     if (stream->is_ended)
         return;
     read_piece(stream, piece);
+    watch_message(stream);
     if (is_last && !stream->is_ended)
         close_half(stream);
 }
@@ -442,10 +479,13 @@ static void clean(struct px_grpc_stream *stream)
 void px_grpc_stream_abandon(struct px_grpc_stream *stream, enum px_http_end why)
 {
     struct px_err err;
-    if (why == PX_HTTP_LATE)
+    if (why == PX_HTTP_GONE)
+        px_err_set(&err, PX_E_CANCELLED, "the client has gone");
+    else if (stream->call.exchange->deadline_ns == stream->call.deadline_ns)
         px_err_set(&err, PX_E_DEADLINE, "the deadline of the stream passed");
     else
-        px_err_set(&err, PX_E_CANCELLED, "the client has gone");
+        px_err_set(&err, PX_E_TIMEOUT, "a message was not complete %d seconds after its first byte",
+                   (int)PX_GRPC_MESSAGE_SECONDS);
     stream->is_silent = true;
     px_grpc_stream_end(stream, &err);
     if (stream->first)

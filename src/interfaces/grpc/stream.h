@@ -13,6 +13,10 @@
  * Answers leave in the order of the messages. An answer is written straight into the body when it is the next one, else
  * it waits in its slot.
  *
+ * Bounds. What messages hold until they are answered is charged to their loop. Where it would pass the loop's maximum
+ * the wave is run early; if that does not help, the stream ends with RESOURCE_EXHAUSTED. A message that has begun must be
+ * complete in PX_GRPC_MESSAGE_SECONDS, else a client could hold that memory for ever; between messages a stream may rest.
+ *
  * End. The stream ends with OK once the client has sent its last message, or with an error at any time. Either way
  * what was taken before is answered first, and what the client still sends is read over.
  */
@@ -24,7 +28,10 @@
 enum {
     PX_GRPC_SLOTS_KEPT = 64,        /* for reuse, by each loop */
     PX_GRPC_SLOTS_PARKED = 256,     /* on one loop, before the wave is run early */
-    PX_GRPC_SLOT_BYTES_KEPT = 65536 /* of each of a slot's buffers */
+    PX_GRPC_SLOT_BYTES_KEPT = 65536, /* of each of a slot's buffers */
+    /* Of messages that one loop holds, at least; twice the longest message when that is more. */
+    PX_GRPC_LOOP_BYTES = 64 << 20,
+    PX_GRPC_MESSAGE_SECONDS = 60, /* from the first byte of a message to its last */
 };
 
 struct px_grpc_slot {
@@ -37,6 +44,7 @@ struct px_grpc_slot {
     struct px_buf bytes, plain, reply;
     struct px_err *end; /* not NULL: the stream ends here, instead of an answer */
     size_t mark;        /* of the answer in the body, when `direct` */
+    size_t charged;     /* to the loop's slot_bytes */
     bool compressed, parked, done, direct, skipped;
 };
 
@@ -54,6 +62,7 @@ struct px_grpc_stream {
     size_t n_prefix;
     uint32_t expected;            /* bytes of the message that is being read */
     struct px_grpc_slot *filling; /* it */
+    uint64_t message_deadline_ns; /* when it must be complete; 0 between messages */
     struct px_grpc_slot *first, *last;
     size_t n_messages;
     bool half_closed, is_linked, is_dirty;

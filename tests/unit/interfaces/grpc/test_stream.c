@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "grpc_fixture.h"
 #include "harness.h"
+#include "interfaces/grpc/stream.h"
 
 #include <stdio.h>
 
@@ -205,6 +206,91 @@ PX_TEST(a_deadline_ends_a_stream)
     grpc_tear_down(&f);
 }
 
+static struct px_grpc_loop *own_loop(void)
+{
+    return &f.grpc->per_loop[1]; /* the one that rest_begin names */
+}
+
+PX_TEST(unfinished_messages_hold_only_so_much)
+{
+    static const char bytes[1500] = "\0\0\0\x07\xd0"; /* of a message of 2,000 */
+    grpc_set_up(&f);
+    own_loop()->slot_bytes_max = 1400;
+    grpc_open(&f, stream_path);
+    grpc_send(&f, px_str_n(bytes, 1000), false);
+    CHECK_INT(f.status, -1);
+    CHECK_INT(own_loop()->slot_bytes, 995);
+    grpc_send(&f, px_str_n(bytes, 500), false);
+    CHECK_INT(f.status, 8);
+    CHECK_CONTAINS(f.fields, "messages of streams hold more than 1400 bytes");
+    CHECK_INT(own_loop()->slot_bytes, 0);
+    grpc_open(&f, stream_path);
+    grpc_send(&f, px_str_n(bytes, 1000), false);
+    f.rest.exchange.abandoned = true;
+    f.handler.abandon(f.handler.context, &f.rest.exchange, PX_HTTP_GONE);
+    CHECK_INT(own_loop()->slot_bytes, 0);
+    grpc_tear_down(&f);
+}
+
+PX_TEST(parked_messages_are_scored_early_when_room_is_short)
+{
+    struct px_buf buf = px_buf(1 << 20);
+    grpc_set_up(&f);
+    own_loop()->slot_bytes_max = 400;
+    for (unsigned i = 0; i < 200; i++)
+        put_request(&buf, "m", i);
+    grpc_open(&f, stream_path);
+    f.handler.piece(f.handler.context, &f.rest.exchange, px_buf_view(&buf), false);
+    CHECK(own_loop()->slot_bytes <= 400);
+    CHECK(own_loop()->n_parked_slots < 20);
+    grpc_send(&f, px_str(""), true);
+    CHECK_INT(f.status, 0);
+    check_order(200);
+    CHECK_INT(own_loop()->slot_bytes, 0);
+    px_buf_deinit(&buf);
+    grpc_tear_down(&f);
+}
+
+PX_TEST(a_message_that_drips_ends_its_stream)
+{
+    struct px_buf buf = px_buf(1 << 20);
+    grpc_set_up(&f);
+    put_request(&buf, "m", 0);
+    grpc_open(&f, stream_path);
+    CHECK(f.rest.exchange.deadline_ns == 0);
+    grpc_send(&f, px_str_n(buf.ptr, 1), false);
+    uint64_t deadline_ns = f.rest.exchange.deadline_ns;
+    CHECK(deadline_ns > f.rest.exchange.request.received_ns);
+    grpc_send(&f, px_str_n(buf.ptr + 1, 10), false);
+    CHECK(f.rest.exchange.deadline_ns == deadline_ns); /* more bytes win no time */
+    grpc_send(&f, px_str_n(buf.ptr + 11, buf.len - 11), false);
+    CHECK(f.rest.exchange.deadline_ns == 0); /* between messages a stream may rest */
+    check_order(1);
+    grpc_send(&f, px_buf_view(&buf), false);
+    CHECK(f.rest.exchange.deadline_ns == 0);
+    grpc_send(&f, px_str_n(buf.ptr, 7), false);
+    f.rest.exchange.abandoned = true;
+    f.handler.abandon(f.handler.context, &f.rest.exchange, PX_HTTP_LATE);
+    CHECK_INT(f.status, 4);
+    CHECK_CONTAINS(f.fields, "a message was not complete");
+    px_buf_deinit(&buf);
+    grpc_tear_down(&f);
+}
+
+PX_TEST(a_message_does_not_outlive_the_deadline_of_its_stream)
+{
+    grpc_set_up(&f);
+    grpc_header(&f, "grpc-timeout", "1S");
+    grpc_open(&f, stream_path);
+    uint64_t deadline_ns = f.rest.exchange.deadline_ns;
+    grpc_send(&f, px_str_n("\0", 1), false);
+    CHECK(f.rest.exchange.deadline_ns == deadline_ns);
+    f.rest.exchange.abandoned = true;
+    f.handler.abandon(f.handler.context, &f.rest.exchange, PX_HTTP_LATE);
+    CHECK_CONTAINS(f.fields, "the deadline of the stream passed");
+    grpc_tear_down(&f);
+}
+
 PX_TEST(a_client_that_does_not_read_ends_its_stream)
 {
     struct px_buf buf = px_buf(1 << 20);
@@ -397,7 +483,7 @@ PX_TEST_MAIN(
             T(a_failed_request_is_answered_in_its_place)
                 T(the_first_error_ends_the_stream_when_the_client_asks_for_it)
                     T(broken_streams_end_with_a_status) T(an_empty_stream_is_fine)
-                        T(a_client_that_goes_leaves_nothing_behind) T(a_deadline_ends_a_stream)
+                        T(a_client_that_goes_leaves_nothing_behind) T(a_deadline_ends_a_stream) T(unfinished_messages_hold_only_so_much) T(parked_messages_are_scored_early_when_room_is_short) T(a_message_that_drips_ends_its_stream) T(a_message_does_not_outlive_the_deadline_of_its_stream)
                             T(a_client_that_does_not_read_ends_its_stream)
                                 T(a_long_stream_needs_no_more_memory)
                                     T(short_memory_ends_a_stream_with_a_status)
