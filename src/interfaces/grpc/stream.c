@@ -124,11 +124,20 @@ static void cut_back(struct px_buf *buf, size_t len)
         buf->ptr[len] = '\0';
 }
 
-/* Forgets a message that did not fit, and ends the stream. */
+static enum px_code check_backlog(const struct px_buf *body, size_t before, struct px_err *err)
+{
+    if (before <= PX_GRPC_BACKLOG_BYTES)
+        return px_buf_check(body, "what waits to be sent to the client", err);
+    px_err_set(err, PX_E_TOO_LARGE, "more than %d bytes of answers wait for the client",
+               (int)PX_GRPC_BACKLOG_BYTES);
+    return px_err_hint(err, "read answers before sending more requests");
+}
+
+/* Forgets a message that did not fit behind `before` bytes of others, and ends the stream. */
 static void take_back(struct px_grpc_stream *stream, struct px_buf *body, size_t before)
 {
     struct px_err err;
-    if (px_buf_check(body, "what waits to be sent to the client", &err) == PX_OK)
+    if (check_backlog(body, before, &err) == PX_OK)
         return;
     cut_back(body, before);
     stream->is_silent = true;

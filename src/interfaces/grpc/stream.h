@@ -17,6 +17,10 @@
  * the wave is run early; if that does not help, the stream ends with RESOURCE_EXHAUSTED. A message that has begun must be
  * complete in PX_GRPC_MESSAGE_SECONDS, else a client could hold that memory for ever; between messages a stream may rest.
  *
+ * Answers may be much longer than what asks for them, and the transport holds a client back only after what it has read. So
+ * an answer that would be put behind PX_GRPC_BACKLOG_BYTES of others ends the stream with RESOURCE_EXHAUSTED instead. One
+ * answer may have any length.
+ *
  * End. The stream ends with OK once the client has sent its last message, or with an error at any time. Either way
  * what was taken before is answered first, and what the client still sends is read over.
  */
@@ -31,7 +35,8 @@ enum {
     PX_GRPC_SLOT_BYTES_KEPT = 65536, /* of each of a slot's buffers */
     /* Of messages that one loop holds, at least; twice the longest message when that is more. */
     PX_GRPC_LOOP_BYTES = 64 << 20,
-    PX_GRPC_MESSAGE_SECONDS = 60, /* from the first byte of a message to its last */
+    PX_GRPC_BACKLOG_BYTES = 4 << 20, /* of answers that wait for the client; see "Bounds" */
+    PX_GRPC_MESSAGE_SECONDS = 60,    /* from the first byte of a message to its last */
 };
 
 struct px_grpc_slot {
