@@ -11,14 +11,14 @@ enum { REQUEST_SERVICE = 1, RESPONSE_STATUS = 1, LIST_STATUSES = 1, STATUS_BYTES
 
 enum status { UNKNOWN = 0, SERVING, NOT_SERVING, SERVICE_UNKNOWN };
 
-static enum status status_of(struct px_grpc *grpc, struct px_str service)
+static enum status status_of(struct px_str service, bool is_ready)
 {
     bool known = service.len == 0;
     for (size_t i = 0; !known && px_grpc_service_name(i).ptr; i++)
         known = px_str_eq(service, px_grpc_service_name(i));
     if (!known)
         return SERVICE_UNKNOWN;
-    return px_serving_is_ready(grpc->serving, NULL) ? SERVING : NOT_SERVING;
+    return is_ready ? SERVING : NOT_SERVING;
 }
 
 static enum px_code read_request(struct px_str message, struct px_str *ret_service,
@@ -42,7 +42,7 @@ void px_grpc_handle_health_check(struct px_grpc_call *call)
     enum status status = UNKNOWN;
     enum px_code code = read_request(call->message, &service, &err);
     if (code == PX_OK)
-        status = status_of(call->grpc, service);
+        status = status_of(service, px_serving_is_ready(call->grpc->serving, NULL));
     if (status == SERVICE_UNKNOWN)
         code = px_err_set(&err, PX_E_NOT_FOUND, "unknown service '%.*s'", PX_STR_ARG(service));
     if (code != PX_OK) {
@@ -70,7 +70,8 @@ static void put_entry(struct px_buf *body, struct px_str service, enum status st
 void px_grpc_handle_health_list(struct px_grpc_call *call)
 {
     struct px_buf *body = call->exchange->body;
-    enum status status = status_of(call->grpc, (struct px_str){0});
+    bool is_ready = px_serving_is_ready(call->grpc->serving, NULL);
+    enum status status = status_of((struct px_str){0}, is_ready);
     size_t mark = px_grpc_begin_message(body);
     put_entry(body, (struct px_str)PX_STR(""), status);
     for (size_t i = 0; px_grpc_service_name(i).ptr; i++)
@@ -82,12 +83,10 @@ void px_grpc_handle_health_list(struct px_grpc_call *call)
 /* ---- Watch ---- */
 
 /* Tells the status when it is not what was told last. */
-static void look(struct px_grpc_stream *stream)
+static void look(struct px_grpc_stream *stream, bool is_ready)
 {
     char memory[STATUS_BYTES_MAX + 1];
-    if (!stream->health.is_watching)
-        return;
-    enum status status = status_of(stream->call.grpc, stream->health.service);
+    enum status status = status_of(stream->health.service, is_ready);
     if ((int)status == stream->health.last_status)
         return;
     struct px_buf message = px_buf_fixed(memory, sizeof memory);
@@ -109,10 +108,9 @@ static void watch(struct px_grpc_stream *stream, struct px_grpc_slot *slot)
         px_grpc_slot_fail(slot, &err);
         return;
     }
-    stream->health.is_watching = true;
     stream->health.last_status = -1;
     px_grpc_slot_skip(slot);
-    look(stream);
+    px_grpc_stream_watch(stream);
 }
 
 const struct px_grpc_stream_ops px_grpc_health_watch_ops = {

@@ -24,8 +24,8 @@ struct px_repository_request;
 struct px_grpc_stream_ops {
     /* One message is there, slot->message. Answers now or in the wave, with px_grpc_slot_done. */
     void (*message)(struct px_grpc_stream *stream, struct px_grpc_slot *slot);
-    /* After the wave: has something changed that this stream tells? */
-    void (*look)(struct px_grpc_stream *stream);
+    /* For streams that watch (px_grpc_stream_watch): after the next wave, then whenever readiness has changed. */
+    void (*look)(struct px_grpc_stream *stream, bool is_ready);
     bool takes_one;       /* exactly one message, as of a unary call */
     bool outlives_client; /* goes on after the client's last message */
 };
@@ -62,7 +62,8 @@ struct px_grpc_loop {
     struct px_grpc *grpc;
     _Atomic bool is_posted;
     struct px_grpc_stream *streams; /* all that are open */
-    size_t n_watchers;              /* of them with something to look at after a wave */
+    struct px_grpc_stream *watchers; /* of them, the newest first */
+    bool was_ready;                 /* as watchers were told last */
     struct px_grpc_stream *dirty;   /* with something to send or to end */
     struct px_grpc_slot *free_slots;
     size_t n_free_slots;

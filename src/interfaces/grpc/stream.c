@@ -403,8 +403,29 @@ static void link_stream(struct px_grpc_stream *stream)
     if (loop->streams)
         loop->streams->prev = stream;
     loop->streams = stream;
-    loop->n_watchers += stream->call.method->stream->look != NULL;
     stream->is_linked = true;
+}
+
+void px_grpc_stream_watch(struct px_grpc_stream *stream)
+{
+    struct px_grpc_loop *loop = px_grpc_loop_of(&stream->call);
+    stream->is_watching = true;
+    stream->next_watcher = loop->watchers;
+    if (loop->watchers)
+        loop->watchers->prev_watcher = stream;
+    loop->watchers = stream;
+}
+
+static void unlink_watcher(struct px_grpc_stream *stream)
+{
+    if (!stream->is_watching)
+        return;
+    if (stream->next_watcher)
+        stream->next_watcher->prev_watcher = stream->prev_watcher;
+    if (stream->prev_watcher)
+        stream->prev_watcher->next_watcher = stream->next_watcher;
+    else
+        px_grpc_loop_of(&stream->call)->watchers = stream->next_watcher;
 }
 
 static void unlink_stream(struct px_grpc_stream *stream)
@@ -418,7 +439,6 @@ static void unlink_stream(struct px_grpc_stream *stream)
         stream->prev->next = stream->next;
     else
         loop->streams = stream->next;
-    loop->n_watchers -= stream->call.method->stream->look != NULL;
 }
 
 void px_grpc_stream_open(struct px_grpc *grpc, struct px_http_exchange *exchange,
@@ -455,6 +475,7 @@ static void finish(struct px_grpc_stream *stream)
     struct px_http_exchange *exchange = stream->call.exchange;
     if (stream->filling)
         put_slot_back(stream->filling);
+    unlink_watcher(stream);
     unlink_stream(stream);
     exchange->trailers = stream->end.code == PX_OK
                              ? px_grpc_ok_fields
@@ -503,16 +524,28 @@ void px_grpc_stream_abandon(struct px_grpc_stream *stream, enum px_http_end why)
     finish(stream);
 }
 
+/* Readiness is asked for once; those that know it already, behind the new ones, are passed over unless it changed. */
+static void tell_watchers(struct px_grpc *grpc, struct px_grpc_loop *loop)
+{
+    if (!loop->watchers)
+        return;
+    bool is_ready = px_serving_is_ready(grpc->serving, NULL);
+    bool has_changed = is_ready != loop->was_ready;
+    loop->was_ready = is_ready;
+    for (struct px_grpc_stream *stream = loop->watchers;
+         stream && (has_changed || !stream->has_looked); stream = stream->next_watcher) {
+        stream->has_looked = true;
+        if (!stream->is_ended)
+            stream->call.method->stream->look(stream, is_ready);
+    }
+}
+
 void px_grpc_streams_settle(struct px_grpc *grpc, unsigned number)
 {
     struct px_grpc_loop *loop = &grpc->per_loop[number];
-    struct px_grpc_stream *stream = loop->n_watchers ? loop->streams : NULL;
-    for (; stream; stream = stream->next) {
-        if (!stream->is_ended && stream->call.method->stream->look)
-            stream->call.method->stream->look(stream);
-    }
+    tell_watchers(grpc, loop);
     while (loop->dirty) {
-        stream = loop->dirty;
+        struct px_grpc_stream *stream = loop->dirty;
         loop->dirty = stream->next_dirty;
         settle(stream);
     }

@@ -57,7 +57,6 @@ struct px_grpc_stream {
     struct px_grpc_call call; /* first */
     union {
         struct {
-            bool is_watching;
             struct px_str service; /* in the exchange's arena */
             int last_status;
         } health;
@@ -75,6 +74,8 @@ struct px_grpc_stream {
     bool is_silent;    /* sends no more answers */
     struct px_err end; /* why, when code is not PX_OK */
     struct px_grpc_stream *next, *prev, *next_dirty;
+    bool is_watching, has_looked;
+    struct px_grpc_stream *next_watcher, *prev_watcher;
 };
 
 /* A streamed exchange begins; its method is known. */
@@ -101,6 +102,8 @@ void px_grpc_slot_fail(struct px_grpc_slot *slot, const struct px_err *err);
 void px_grpc_slot_park(struct px_grpc_slot *slot);
 /* A message of the server's own. */
 void px_grpc_stream_send(struct px_grpc_stream *stream, struct px_str message);
+/* The stream hears of the server's readiness from now on, through its `look`. */
+void px_grpc_stream_watch(struct px_grpc_stream *stream);
 /* Ends the stream after what was taken so far. */
 void px_grpc_stream_end(struct px_grpc_stream *stream, const struct px_err *err);
 

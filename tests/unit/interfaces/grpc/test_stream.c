@@ -436,6 +436,37 @@ PX_TEST(a_watcher_hears_of_every_change_once)
     grpc_tear_down(&f);
 }
 
+PX_TEST(a_wave_that_changes_nothing_looks_at_no_watcher)
+{
+    grpc_set_up(&f);
+    grpc_open(&f, watch_path);
+    grpc_send_message(&f, px_str(""));
+    CHECK_INT(f.sent.len, 7);
+    struct px_grpc_stream *stream = f.rest.exchange.state;
+    stream->health.last_status = -1; /* whoever looks would tell it again */
+    f.handler.wave(f.handler.context, 1);
+    CHECK_INT(f.sent.len, 7);
+    px_serving_drain(f.rest.serving);
+    f.handler.wave(f.handler.context, 1);
+    CHECK_INT(f.sent.len, 14);
+    f.rest.exchange.abandoned = true;
+    f.handler.abandon(f.handler.context, &f.rest.exchange, PX_HTTP_GONE);
+    CHECK(!own_loop()->watchers);
+    grpc_tear_down(&f);
+}
+
+PX_TEST(a_watcher_that_comes_late_hears_of_the_status_at_once)
+{
+    grpc_set_up(&f);
+    px_serving_drain(f.rest.serving);
+    own_loop()->was_ready = false; /* nobody is left to be told */
+    grpc_open(&f, watch_path);
+    grpc_send_message(&f, px_str(""));
+    CHECK_INT(f.sent.len, 7);
+    CHECK(memcmp(f.sent.ptr + 5, "\x08\x02", 2) == 0);
+    grpc_tear_down(&f);
+}
+
 PX_TEST(watching_the_unknown_goes_on)
 {
     grpc_set_up(&f);
@@ -536,7 +567,7 @@ PX_TEST_MAIN(
                             T(a_client_that_does_not_read_ends_its_stream) T(short_questions_with_long_answers_end_their_stream) T(an_answer_that_does_not_fit_is_taken_back_whole)
                                 T(a_long_stream_needs_no_more_memory)
                                     T(short_memory_ends_a_stream_with_a_status)
-                                        T(a_watcher_hears_of_every_change_once)
+                                        T(a_watcher_hears_of_every_change_once) T(a_wave_that_changes_nothing_looks_at_no_watcher) T(a_watcher_that_comes_late_hears_of_the_status_at_once)
                                             T(watching_the_unknown_goes_on)
                                                 T(reflection_lists_the_services)
                                                     T(reflection_finds_files_by_name_and_symbol) T(
