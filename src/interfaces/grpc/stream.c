@@ -441,6 +441,13 @@ static void unlink_stream(struct px_grpc_stream *stream)
         loop->streams = stream->next;
 }
 
+static void end_of_server(struct px_grpc_stream *stream)
+{
+    struct px_err err;
+    px_err_set(&err, PX_E_UNAVAILABLE, "the server is stopping");
+    px_grpc_stream_end(stream, &err);
+}
+
 void px_grpc_stream_open(struct px_grpc *grpc, struct px_http_exchange *exchange,
                          const struct px_grpc_method *method)
 {
@@ -467,6 +474,8 @@ void px_grpc_stream_open(struct px_grpc *grpc, struct px_http_exchange *exchange
         exchange->deadline_ns = stream->call.deadline_ns;
     }
     link_stream(stream);
+    if (atomic_load(&grpc->is_closing)) /* the loop's others have been told already */
+        end_of_server(stream);
 }
 
 /* After this the stream's memory is the transport's. */
@@ -553,9 +562,7 @@ void px_grpc_streams_settle(struct px_grpc *grpc, unsigned number)
 
 void px_grpc_streams_close(struct px_grpc *grpc, unsigned number)
 {
-    struct px_err err;
-    px_err_set(&err, PX_E_UNAVAILABLE, "the server is stopping");
     for (struct px_grpc_stream *stream = grpc->per_loop[number].streams; stream;
          stream = stream->next)
-        px_grpc_stream_end(stream, &err);
+        end_of_server(stream);
 }

@@ -467,6 +467,20 @@ PX_TEST(a_watcher_that_comes_late_hears_of_the_status_at_once)
     grpc_tear_down(&f);
 }
 
+PX_TEST(a_stream_that_opens_while_the_server_stops_ends)
+{
+    static const char *const paths[] = {stream_path, watch_path, reflection_path};
+    grpc_set_up(&f);
+    px_grpc_close_streams(f.grpc);
+    for (size_t i = 0; i < PX_ARRAY_LEN(paths); i++) {
+        grpc_open(&f, paths[i]);
+        CHECK_INT(f.status, 14);
+        CHECK(f.rest.exchange.finished);
+    }
+    CHECK(!own_loop()->streams);
+    grpc_tear_down(&f);
+}
+
 PX_TEST(watching_the_unknown_goes_on)
 {
     grpc_set_up(&f);
@@ -567,7 +581,7 @@ PX_TEST_MAIN(
                             T(a_client_that_does_not_read_ends_its_stream) T(short_questions_with_long_answers_end_their_stream) T(an_answer_that_does_not_fit_is_taken_back_whole)
                                 T(a_long_stream_needs_no_more_memory)
                                     T(short_memory_ends_a_stream_with_a_status)
-                                        T(a_watcher_hears_of_every_change_once) T(a_wave_that_changes_nothing_looks_at_no_watcher) T(a_watcher_that_comes_late_hears_of_the_status_at_once)
+                                        T(a_watcher_hears_of_every_change_once) T(a_wave_that_changes_nothing_looks_at_no_watcher) T(a_watcher_that_comes_late_hears_of_the_status_at_once) T(a_stream_that_opens_while_the_server_stops_ends)
                                             T(watching_the_unknown_goes_on)
                                                 T(reflection_lists_the_services)
                                                     T(reflection_finds_files_by_name_and_symbol) T(
