@@ -41,6 +41,12 @@ enum px_code px_grpc_decode(const struct px_grpc_call *call, struct px_str messa
     return code;
 }
 
+static void shrink_scratch(struct px_buf *scratch)
+{
+    if (scratch->cap > PX_GRPC_SCRATCH_KEPT)
+        px_buf_deinit(scratch);
+}
+
 static enum px_code decode_to_arena(struct px_grpc_call *call, struct px_str packed,
                                     struct px_err *err)
 {
@@ -51,6 +57,7 @@ static enum px_code decode_to_arena(struct px_grpc_call *call, struct px_str pac
         call->message = px_arena_str(call->exchange->arena, px_buf_view(scratch));
         code = px_arena_check(call->exchange->arena, "the decompressed message", err);
     }
+    shrink_scratch(scratch);
     return code;
 }
 
@@ -98,25 +105,33 @@ void px_grpc_end_message(struct px_buf *body, size_t mark)
     fill_prefix(body, mark, false);
 }
 
+/* Replaces the message by its compressed form; false when it is better as it is, or memory is short. */
+static bool pack(struct px_coder *coder, enum px_coding coding, struct px_buf *body,
+                 struct px_buf *packed)
+{
+    struct px_str message = px_str_n(body->ptr + PX_GRPC_PREFIX, body->len - PX_GRPC_PREFIX);
+    px_buf_clear(packed);
+    if (px_coder_encode(coder, coding, message, packed, NULL) != PX_OK ||
+        packed->len >= message.len)
+        return false;
+    body->len = PX_GRPC_PREFIX;
+    px_buf_str(body, px_buf_view(packed));
+    fill_prefix(body, PX_GRPC_PREFIX, true);
+    return true;
+}
+
 enum px_coding px_grpc_compress_reply(struct px_grpc_call *call, struct px_buf *body)
 {
     enum px_coding coding = call->head.coding;
     struct px_coder *coder = px_grpc_coder(call->grpc, call->exchange->loop);
+    struct px_buf *scratch = &px_grpc_loop_of(call)->scratch;
     if (PX_LIKELY(coding == PX_CODING_NONE) || !coder || call->head.coding_is_unknown ||
         !(call->head.accepted >> coding & 1) || body->failed ||
         body->len < PX_GRPC_COMPRESS_MIN + PX_GRPC_PREFIX)
         return PX_CODING_NONE;
-    struct px_buf *packed = &px_grpc_loop_of(call)->scratch;
-    struct px_str message = px_str_n(body->ptr + PX_GRPC_PREFIX, body->len - PX_GRPC_PREFIX);
-    px_buf_clear(packed);
-    /* A failure only means that the message goes as it is. */
-    if (px_coder_encode(coder, coding, message, packed, NULL) != PX_OK ||
-        packed->len >= message.len)
-        return PX_CODING_NONE;
-    body->len = PX_GRPC_PREFIX;
-    px_buf_str(body, px_buf_view(packed));
-    fill_prefix(body, PX_GRPC_PREFIX, true);
-    return coding;
+    bool is_packed = pack(coder, coding, body, scratch);
+    shrink_scratch(scratch);
+    return is_packed ? coding : PX_CODING_NONE;
 }
 
 const char *px_grpc_encoding_field(enum px_coding coding)

@@ -12,6 +12,7 @@ enum {
     PX_GRPC_PREFIX = 5,
     /* Replies below it are not worth the time of compressing them. */
     PX_GRPC_COMPRESS_MIN = 1024,
+    PX_GRPC_SCRATCH_KEPT = 256 << 10, /* of a loop's scratch; more is given back after its use */
 };
 
 struct px_grpc_prefix {

@@ -2,6 +2,7 @@
 #include "grpc_fixture.h"
 #include "harness.h"
 #include "interfaces/grpc/head.h"
+#include "interfaces/grpc/message.h"
 
 #define SERVICE "/inference.GRPCInferenceService/"
 
@@ -224,6 +225,32 @@ PX_TEST(long_replies_are_compressed_for_clients_that_compress)
     grpc_tear_down(&f);
 }
 
+PX_TEST(one_long_message_does_not_keep_its_memory)
+{
+    enum { N_ROWS = 40000 };
+    static float values[2 * N_ROWS];
+    struct px_buf plain = px_buf(1 << 20), packed = px_buf(1 << 20);
+    grpc_set_up_with(&f, make_coder(), make_coder());
+    for (int64_t n_rows = 1; n_rows <= N_ROWS; n_rows += N_ROWS - 1) {
+        px_buf_clear(&plain);
+        px_buf_clear(&packed);
+        grpc_put_infer(&plain, "m", "", values, (const int64_t[]){n_rows, 2});
+        grpc_frame(&packed, px_buf_view(&plain));
+        packed.len = 5;
+        packed.ptr[0] = 1;
+        CHECK_OK(flip(NULL, PX_CODING_GZIP, px_buf_view(&plain), &packed, NULL));
+        grpc_header(&f, "grpc-encoding", "gzip");
+        grpc_header(&f, "grpc-accept-encoding", "gzip");
+        grpc_ask_raw(&f, SERVICE "ModelInfer", px_buf_view(&packed));
+        CHECK_INT(f.status, 0);
+        CHECK((f.rest.buf.ptr[0] == 1) == (n_rows == N_ROWS));
+        CHECK(f.grpc->per_loop[1].scratch.cap <= PX_GRPC_SCRATCH_KEPT);
+    }
+    px_buf_deinit(&plain);
+    px_buf_deinit(&packed);
+    grpc_tear_down(&f);
+}
+
 PX_TEST(timeouts_are_of_eight_digits_and_a_unit)
 {
     static const struct {
@@ -302,7 +329,7 @@ PX_TEST_MAIN(T(server_live_has_the_captured_bytes) T(readiness_ends_when_drainin
                          T(what_the_transport_refuses_gets_a_status)
                              T(messages_of_statuses_are_percent_encoded)
                                  T(compressed_requests_are_read_and_long_replies_compressed)
-                                     T(long_replies_are_compressed_for_clients_that_compress)
+                                     T(long_replies_are_compressed_for_clients_that_compress) T(one_long_message_does_not_keep_its_memory)
                                          T(timeouts_are_of_eight_digits_and_a_unit)
                                              T(health_checks_have_the_known_bytes)
                                                  T(statistics_count_what_was_scored))
