@@ -198,7 +198,6 @@ static enum px_code read_input(struct reader *r, struct px_str message)
 
 struct output {
     struct px_str name;
-    bool has_n_best;
     uint64_t n_best;
     struct px_shared_range range;
 };
@@ -212,34 +211,11 @@ static enum px_code read_output_parameter(const struct px_protobuf_field *field,
         return code;
     if (!px_str_is(parameter.key, "classification"))
         return read_range(&parameter, &output->range, err);
-    output->has_n_best = true;
     code = px_grpc_parameter_u64(&parameter, &output->n_best, err);
     if (code == PX_OK && output->n_best == 0)
         code =
             px_err_set(err, PX_E_INVALID, "parameter 'classification': expected a number above 0");
     return code;
-}
-
-/* Adds the output with what its parameters say. */
-static enum px_code add_output(struct reader *r, const struct output *asked)
-{
-    struct px_infer *infer = &r->inference->infer;
-    enum px_code code = px_infer_add_output(infer, asked->name);
-    if (code != PX_OK)
-        return code;
-    struct px_infer_output *output = &infer->outputs[infer->n_outputs - 1];
-    output->n_best = asked->n_best;
-    if (asked->has_n_best && output->kind == PX_OUTPUT_LABELS)
-        return px_err_set(r->err, PX_E_INVALID,
-                          "output 'labels': classification is for scores, not for text");
-    if (!asked->range.name.ptr)
-        return PX_OK;
-    if (asked->has_n_best)
-        return px_err_set(r->err, PX_E_INVALID,
-                          "output '%.*s': a classification cannot go to shared memory",
-                          PX_STR_ARG(asked->name));
-    code = px_shared_aim(infer, output, &asked->range);
-    return code == PX_OK ? code : px_err_wrap(r->err, "output '%.*s'", PX_STR_ARG(asked->name));
 }
 
 static enum px_code read_output(struct reader *r, struct px_str message)
@@ -256,7 +232,14 @@ static enum px_code read_output(struct reader *r, struct px_str message)
     }
     if (code == PX_OK)
         code = px_grpc_check(&p, "an output", r->err);
-    return code == PX_OK ? add_output(r, &output) : code;
+    if (code != PX_OK)
+        return code;
+    const struct px_output_request request = {
+        .name = output.name,
+        .n_best = output.n_best,
+        .range = output.range.name.ptr ? &output.range : NULL,
+    };
+    return px_output_ask(&r->inference->infer, &request);
 }
 
 /* Microseconds that the client is ready to wait, from Triton's schedule policy; 0 means for ever. */

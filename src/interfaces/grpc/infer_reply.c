@@ -59,24 +59,12 @@ static void put_output(struct px_buf *buf, const struct px_infer_output *output,
     px_protobuf_end(buf, message);
 }
 
-static enum px_code make_tensors(struct px_infer *infer, struct px_tensor *tensors)
-{
-    enum px_code code = PX_OK;
-    for (size_t i = 0; code == PX_OK && i < infer->n_outputs; i++) {
-        struct px_infer_output *output = &infer->outputs[i];
-        code = px_output_tensor(infer, output, &tensors[i]);
-        if (code == PX_OK && output->shared.region)
-            code = px_shared_write(infer, output, &tensors[i]);
-    }
-    return code;
-}
-
 enum px_code px_grpc_put_infer_response(struct px_grpc_infer *inference, bool is_of_stream,
                                         struct px_buf *buf)
 {
     struct px_infer *infer = &inference->infer;
     struct px_tensor tensors[PX_INFER_OUTPUTS_MAX];
-    enum px_code code = make_tensors(infer, tensors);
+    enum px_code code = px_output_tensors(infer, tensors);
     if (code != PX_OK)
         return code;
     px_protobuf_put_bytes(buf, MODEL_NAME, infer->call.model->name);

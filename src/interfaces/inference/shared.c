@@ -47,16 +47,34 @@ enum px_code px_shared_read(struct px_infer *infer, const struct px_shared_range
     return bytes ? code : call->err.code;
 }
 
-enum px_code px_shared_aim(struct px_infer *infer, struct px_infer_output *output,
-                           const struct px_shared_range *range)
+static enum px_code aim(struct px_infer *infer, const struct px_output_request *request)
 {
-    enum px_code code = take(infer, range, &output->shared.region);
-    output->shared.range = *range;
-    return code;
+    struct px_err *err = &infer->call.err;
+    struct px_infer_output *output = &infer->outputs[infer->n_outputs - 1];
+    if (request->n_best)
+        return px_err_set(err, PX_E_INVALID,
+                          "output '%.*s': a classification cannot go to shared memory",
+                          PX_STR_ARG(request->name));
+    enum px_code code = take(infer, request->range, &output->shared.region);
+    output->shared.range = *request->range;
+    return code == PX_OK ? code : px_err_wrap(err, "output '%.*s'", PX_STR_ARG(request->name));
 }
 
-enum px_code px_shared_write(struct px_infer *infer, const struct px_infer_output *output,
-                             const struct px_tensor *tensor)
+enum px_code px_output_ask(struct px_infer *infer, const struct px_output_request *request)
+{
+    enum px_code code = px_infer_add_output(infer, request->name);
+    if (code != PX_OK)
+        return code;
+    struct px_infer_output *output = &infer->outputs[infer->n_outputs - 1];
+    output->n_best = request->n_best;
+    if (request->n_best && output->kind == PX_OUTPUT_LABELS)
+        return px_err_set(&infer->call.err, PX_E_INVALID,
+                          "output 'labels': classification is for scores, not for text");
+    return request->range ? aim(infer, request) : PX_OK;
+}
+
+static enum px_code write_shared(struct px_infer *infer, const struct px_infer_output *output,
+                                 const struct px_tensor *tensor)
 {
     const struct px_shared_range *range = &output->shared.range;
     if (tensor->bytes.len > range->size)
@@ -67,4 +85,16 @@ enum px_code px_shared_write(struct px_infer *infer, const struct px_infer_outpu
                           (unsigned long long)range->size, PX_STR_ARG(range->name));
     return px_shared_region_write(output->shared.region, range->offset, tensor->bytes,
                                   &infer->call.err);
+}
+
+enum px_code px_output_tensors(struct px_infer *infer, struct px_tensor *tensors)
+{
+    enum px_code code = PX_OK;
+    for (size_t i = 0; code == PX_OK && i < infer->n_outputs; i++) {
+        const struct px_infer_output *output = &infer->outputs[i];
+        code = px_output_tensor(infer, output, &tensors[i]);
+        if (code == PX_OK && output->shared.region)
+            code = write_shared(infer, output, &tensors[i]);
+    }
+    return code;
 }

@@ -16,13 +16,21 @@ PX_MUST_USE enum px_code px_shared_check(const struct px_shared_memory *memory, 
 PX_MUST_USE enum px_code px_shared_read(struct px_infer *infer, const struct px_shared_range *range,
                                         struct px_str *ret);
 
-/* The output will be written to `range`, whose name must outlive the request. */
-PX_MUST_USE enum px_code px_shared_aim(struct px_infer *infer, struct px_infer_output *output,
-                                       const struct px_shared_range *range);
+/* An output that a request asks for. */
+struct px_output_request {
+    struct px_str name;
+    uint64_t n_best;                     /* classification, 0 = none */
+    const struct px_shared_range *range; /* where it is written, NULL: into the reply; its name outlives the request */
+};
 
-/* Writes the tensor of an output that was aimed. PX_E_INVALID when it is larger than the range. */
-PX_MUST_USE enum px_code px_shared_write(struct px_infer *infer,
-                                         const struct px_infer_output *output,
-                                         const struct px_tensor *tensor);
+/* Adds it as px_infer_add_output does. PX_E_INVALID for what cannot come together. */
+PX_MUST_USE enum px_code px_output_ask(struct px_infer *infer,
+                                       const struct px_output_request *request);
+
+/*
+ * The tensors of an answered request's outputs, PX_INFER_OUTPUTS_MAX at most; those that go to shared memory are written
+ * there, PX_E_INVALID when they are larger than their range.
+ */
+PX_MUST_USE enum px_code px_output_tensors(struct px_infer *infer, struct px_tensor *tensors);
 
 #endif

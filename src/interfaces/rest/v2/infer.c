@@ -15,24 +15,16 @@ enum { SEEN_ID = 1, SEEN_PARAMETERS = 2, SEEN_INPUTS = 4, SEEN_OUTPUTS = 8 };
 static enum px_code add_output(struct px_infer *infer, struct px_str name,
                                const struct px_v2_parameters *parameters)
 {
-    enum px_code code = px_infer_add_output(infer, name);
-    if (code != PX_OK)
-        return code;
-    struct px_infer_output *output = &infer->outputs[infer->n_outputs - 1];
-    if (parameters->seen & 1u << PX_V2_BINARY)
-        output->form = parameters->binary ? PX_V2_FORM_BINARY : PX_V2_FORM_JSON;
-    output->n_best = parameters->n_best;
-    if (parameters->n_best && output->kind == PX_OUTPUT_LABELS)
-        return px_err_set(&infer->call.err, PX_E_INVALID,
-                          "output 'labels': classification is for scores, not for text");
-    if (!(parameters->seen & 1u << PX_V2_REGION))
-        return PX_OK;
-    if (parameters->n_best)
-        return px_err_set(&infer->call.err, PX_E_INVALID,
-                          "output '%.*s': a classification cannot go to shared memory",
-                          PX_STR_ARG(name));
-    code = px_shared_aim(infer, output, &parameters->region);
-    return code == PX_OK ? code : px_err_wrap(&infer->call.err, "output '%.*s'", PX_STR_ARG(name));
+    const struct px_output_request request = {
+        .name = name,
+        .n_best = parameters->n_best,
+        .range = parameters->seen & 1u << PX_V2_REGION ? &parameters->region : NULL,
+    };
+    enum px_code code = px_output_ask(infer, &request);
+    if (code == PX_OK && parameters->seen & 1u << PX_V2_BINARY)
+        infer->outputs[infer->n_outputs - 1].form =
+            parameters->binary ? PX_V2_FORM_BINARY : PX_V2_FORM_JSON;
+    return code;
 }
 
 static enum px_code read_output(struct px_infer *infer, struct px_json *json)

@@ -103,18 +103,6 @@ static size_t put_binary(struct px_buf *body, const struct px_infer *infer,
     return n_bytes;
 }
 
-static enum px_code make_tensors(struct px_infer *infer, struct px_tensor *tensors)
-{
-    enum px_code code = PX_OK;
-    for (size_t i = 0; code == PX_OK && i < infer->n_outputs; i++) {
-        struct px_infer_output *output = &infer->outputs[i];
-        code = px_output_tensor(infer, output, &tensors[i]);
-        if (code == PX_OK && output->shared.region)
-            code = px_shared_write(infer, output, &tensors[i]);
-    }
-    return code;
-}
-
 /* "Inference-Header-Content-Length: 129\r\n", for a body of JSON and bytes. */
 static const char *length_header(struct px_arena *arena, size_t json_len)
 {
@@ -144,7 +132,7 @@ void px_v2_reply(struct px_infer *infer)
 {
     struct px_http_exchange *exchange = px_rest_exchange(infer);
     struct px_tensor tensors[PX_INFER_OUTPUTS_MAX];
-    if (make_tensors(infer, tensors) != PX_OK) {
+    if (px_output_tensors(infer, tensors) != PX_OK) {
         px_infer_fail(infer);
         return;
     }
