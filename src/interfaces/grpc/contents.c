@@ -59,9 +59,7 @@ static enum px_code refuse(const struct px_values *values, const char *what)
 
 static enum px_code put_signed(struct px_values *values, int64_t number)
 {
-    unsigned bits = (unsigned)px_datatype_size(values->tensor->type) * 8;
-    int64_t limit = bits < 64 ? (int64_t)1 << (bits - 1) : 0;
-    if (limit && (number >= limit || number < -limit))
+    if (!px_tensor_fits_signed(values->tensor->type, number))
         return px_err_set(values->in->err, PX_E_INVALID,
                           "input '%.*s': element %zu: %lld does not fit in %s",
                           PX_STR_ARG(values->tensor->name), values->n, (long long)number,
@@ -71,8 +69,7 @@ static enum px_code put_signed(struct px_values *values, int64_t number)
 
 static enum px_code put_unsigned(struct px_values *values, uint64_t number)
 {
-    unsigned bits = (unsigned)px_datatype_size(values->tensor->type) * 8;
-    if (bits < 64 && number >> bits)
+    if (!px_tensor_fits_unsigned(values->tensor->type, number))
         return px_err_set(values->in->err, PX_E_INVALID,
                           "input '%.*s': element %zu: %llu does not fit in %s",
                           PX_STR_ARG(values->tensor->name), values->n, (unsigned long long)number,

@@ -139,14 +139,9 @@ static enum px_code read_input_fields(struct px_str message, struct input *input
         code = px_grpc_check(&p, "an input", err);
     if (code != PX_OK)
         return code;
-    input->tensor.type = px_datatype_from_name(input->type_name);
-    if (input->tensor.type == PX_TYPE_NONE)
-        return px_err_set(
-            err, PX_E_INVALID,
-            "input '%.*s': unknown datatype '%.*s'; expected FP32, FP64, INT64, BOOL, "
-            "BYTES, ...",
-            PX_STR_ARG(input->tensor.name), PX_STR_ARG(input->type_name));
-    return PX_OK;
+    code = px_tensor_read_type(input->type_name, &input->tensor.type, err);
+    return code == PX_OK ? code
+                         : px_err_wrap(err, "input '%.*s'", PX_STR_ARG(input->tensor.name));
 }
 
 static enum px_code add_raw(struct reader *r, struct input *input)

@@ -275,3 +275,26 @@ enum px_code px_values_end(struct px_values *values)
                       PX_STR_ARG(values->tensor->name), px_tensor_shape_text(values->tensor, shape),
                       values->n_total, values->n);
 }
+
+enum px_code px_tensor_read_type(struct px_str name, enum px_datatype *ret, struct px_err *err)
+{
+    *ret = px_datatype_from_name(name);
+    if (*ret != PX_TYPE_NONE)
+        return PX_OK;
+    return px_err_set(err, PX_E_INVALID,
+                      "unknown datatype '%.*s'; expected FP32, FP64, INT64, BOOL, BYTES, ...",
+                      PX_STR_ARG(name));
+}
+
+bool px_tensor_fits_signed(enum px_datatype type, int64_t number)
+{
+    unsigned bits = (unsigned)px_datatype_size(type) * 8;
+    int64_t limit = bits < 64 ? (int64_t)1 << (bits - 1) : 0;
+    return !limit || (number < limit && number >= -limit);
+}
+
+bool px_tensor_fits_unsigned(enum px_datatype type, uint64_t number)
+{
+    unsigned bits = (unsigned)px_datatype_size(type) * 8;
+    return bits >= 64 || !(number >> bits);
+}

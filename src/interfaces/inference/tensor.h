@@ -94,6 +94,14 @@ PX_MUST_USE enum px_code px_values_put_missing(struct px_values *values);
 /* Were there as many values as the shape says? */
 PX_MUST_USE enum px_code px_values_end(struct px_values *values);
 
+/* PX_E_INVALID, listing what there is, for a datatype that has no name of this server's. */
+PX_MUST_USE enum px_code px_tensor_read_type(struct px_str name, enum px_datatype *ret,
+                                             struct px_err *err);
+
+/* Does an integer fit in an integer datatype? Narrow ones travel in wider ones and are refused, not wrapped. */
+bool px_tensor_fits_signed(enum px_datatype type, int64_t number);
+bool px_tensor_fits_unsigned(enum px_datatype type, uint64_t number);
+
 /* "[2,3]"; `out` has PX_TENSOR_SHAPE_TEXT_MAX bytes. */
 const char *px_tensor_shape_text(const struct px_tensor *tensor, char *out);
 

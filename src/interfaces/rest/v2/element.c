@@ -35,17 +35,15 @@ static double round_to_bfloat(float value)
 
 static double read_integer(struct px_json *json, enum px_datatype type)
 {
-    unsigned bits = (unsigned)px_datatype_size(type) * 8;
     if (type >= PX_TYPE_UINT8 && type <= PX_TYPE_UINT64) {
         uint64_t value = px_json_u64(json);
-        if (bits < 64 && value >> bits)
+        if (!px_tensor_fits_unsigned(type, value))
             px_json_fail(json, "%llu does not fit in %s", (unsigned long long)value,
                          px_datatype_name(type));
         return (double)value;
     }
     int64_t value = px_json_i64(json);
-    int64_t limit = bits < 64 ? (int64_t)1 << (bits - 1) : 0;
-    if (limit && (value >= limit || value < -limit))
+    if (!px_tensor_fits_signed(type, value))
         px_json_fail(json, "%lld does not fit in %s", (long long)value, px_datatype_name(type));
     return (double)value;
 }

@@ -118,12 +118,7 @@ static enum px_code read_datatype(struct px_json *json, struct px_tensor *t, str
     enum px_code code = px_json_check(json, err);
     if (code != PX_OK)
         return code;
-    t->type = px_datatype_from_name(name);
-    if (t->type == PX_TYPE_NONE)
-        return px_err_set(err, PX_E_INVALID,
-                          "unknown datatype '%.*s'; expected FP32, FP64, INT64, BOOL, BYTES, ...",
-                          PX_STR_ARG(name));
-    return PX_OK;
+    return px_tensor_read_type(name, &t->type, err);
 }
 
 static unsigned member_bit(struct px_str key)
