@@ -59,19 +59,9 @@ static void finish(struct px_grpc_call *call, enum px_code code, const struct px
 
 /* ---- status ---- */
 
-struct listing {
-    struct px_buf *buf;
-    struct px_str only; /* a region's name; empty: all */
-    bool found;
-};
-
 static bool put_region(void *context, const struct px_shared_region_info *info)
 {
-    struct listing *listing = context;
-    struct px_buf *buf = listing->buf;
-    if (listing->only.len && !px_str_eq(listing->only, info->name))
-        return true;
-    listing->found = true;
+    struct px_buf *buf = context;
     size_t entry = px_protobuf_begin(buf, REGIONS);
     px_protobuf_put_bytes(buf, KEY, info->name);
     size_t region = px_protobuf_begin(buf, VALUE);
@@ -87,15 +77,12 @@ static bool put_region(void *context, const struct px_shared_region_info *info)
 static void list(struct px_grpc_call *call, struct px_shared_memory *memory)
 {
     struct px_buf *body = call->exchange->body;
-    struct listing listing = {.buf = body};
+    struct px_str only;
     struct px_err err;
-    enum px_code code = read_name(call->message, &listing.only, &err);
+    enum px_code code = read_name(call->message, &only, &err);
     size_t mark = px_grpc_begin_message(body);
-    if (code == PX_OK && memory)
-        px_shared_memory_visit(memory, put_region, &listing);
-    if (code == PX_OK && listing.only.len && !listing.found)
-        code = px_err_set(&err, PX_E_NOT_FOUND, "shared memory region '%.*s' is not registered",
-                          PX_STR_ARG(listing.only));
+    if (code == PX_OK)
+        code = px_shared_list(memory, only, put_region, body, &err);
     if (code != PX_OK) {
         px_grpc_fail(call, &err);
         return;
@@ -132,9 +119,7 @@ void px_grpc_handle_shared_memory_register(struct px_grpc_call *call)
 void px_grpc_handle_cuda_register(struct px_grpc_call *call)
 {
     struct px_err err;
-    px_err_set(&err, PX_E_UNAVAILABLE,
-               "CUDA shared memory is unavailable: this server scores on the CPU");
-    px_err_hint(&err, "use system shared memory or raw contents");
+    (void)px_shared_refuse_cuda(&err);
     px_grpc_fail(call, &err);
 }
 

@@ -9,6 +9,41 @@ enum px_code px_shared_check(const struct px_shared_memory *memory, struct px_er
     return px_err_hint(err, "send the tensors in the request, or set server.shared_memory: on");
 }
 
+struct listing {
+    struct px_str only;
+    px_shared_region_visit *visit;
+    void *context;
+    bool found;
+};
+
+static bool visit_region(void *context, const struct px_shared_region_info *info)
+{
+    struct listing *listing = context;
+    if (listing->only.len && !px_str_eq(listing->only, info->name))
+        return true;
+    listing->found = true;
+    return listing->visit(listing->context, info);
+}
+
+enum px_code px_shared_list(struct px_shared_memory *memory, struct px_str only,
+                            px_shared_region_visit *visit, void *context, struct px_err *err)
+{
+    struct listing listing = {.only = only, .visit = visit, .context = context};
+    if (memory)
+        px_shared_memory_visit(memory, visit_region, &listing);
+    if (only.len == 0 || listing.found)
+        return PX_OK;
+    return px_err_set(err, PX_E_NOT_FOUND, "shared memory region '%.*s' is not registered",
+                      PX_STR_ARG(only));
+}
+
+enum px_code px_shared_refuse_cuda(struct px_err *err)
+{
+    px_err_set(err, PX_E_UNAVAILABLE,
+               "CUDA shared memory is unavailable: this server scores on the CPU");
+    return px_err_hint(err, "use system shared memory, or send the tensors as bytes");
+}
+
 static enum px_code take(struct px_infer *infer, const struct px_shared_range *range,
                          struct px_shared_region **ret)
 {

@@ -12,6 +12,14 @@
 /* The memory that registrations go to: PX_E_UNSUPPORTED, and how to turn it on, when `memory` is NULL. */
 PX_MUST_USE enum px_code px_shared_check(const struct px_shared_memory *memory, struct px_err *err);
 
+/* As px_shared_memory_visit, of the region `only` unless that is empty: PX_E_NOT_FOUND when it is not registered. */
+PX_MUST_USE enum px_code px_shared_list(struct px_shared_memory *memory, struct px_str only,
+                                        px_shared_region_visit *visit, void *context,
+                                        struct px_err *err);
+
+/* PX_E_UNAVAILABLE: there is no memory of a GPU. */
+enum px_code px_shared_refuse_cuda(struct px_err *err);
+
 /* The bytes of an input, copied into the request's arena. */
 PX_MUST_USE enum px_code px_shared_read(struct px_infer *infer, const struct px_shared_range *range,
                                         struct px_str *ret);

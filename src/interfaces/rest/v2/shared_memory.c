@@ -14,43 +14,29 @@ static void reply_empty(struct px_http_exchange *exchange)
 
 /* ---- status ---- */
 
-struct listing {
-    struct px_json_writer w;
-    struct px_str only; /* a region's name; empty: all */
-    bool found;
-};
-
 static bool put_region(void *context, const struct px_shared_region_info *info)
 {
-    struct listing *listing = context;
-    if (listing->only.len && !px_str_eq(listing->only, info->name))
-        return true;
-    listing->found = true;
-    px_json_begin_object(&listing->w);
-    px_json_member_str(&listing->w, "name", info->name);
-    px_json_member_str(&listing->w, "key", info->key);
-    px_json_member_u64(&listing->w, "offset", info->offset);
-    px_json_member_u64(&listing->w, "byte_size", info->size);
-    px_json_end_object(&listing->w);
+    struct px_json_writer *w = context;
+    px_json_begin_object(w);
+    px_json_member_str(w, "name", info->name);
+    px_json_member_str(w, "key", info->key);
+    px_json_member_u64(w, "offset", info->offset);
+    px_json_member_u64(w, "byte_size", info->size);
+    px_json_end_object(w);
     return true;
 }
 
 static void reply_list(struct px_rest_request *request, struct px_shared_memory *memory)
 {
+    struct px_json_writer w = px_json_writer(request->exchange->body);
     struct px_err err;
-    struct listing listing = {.w = px_json_writer(request->exchange->body),
-                              .only = request->args[0]};
-    px_json_begin_array(&listing.w);
-    if (memory)
-        px_shared_memory_visit(memory, put_region, &listing);
-    px_json_end_array(&listing.w);
-    if (!listing.only.len || listing.found) {
+    px_json_begin_array(&w);
+    enum px_code code = px_shared_list(memory, request->args[0], put_region, &w, &err);
+    px_json_end_array(&w);
+    if (code == PX_OK)
         px_reply_json(request->exchange, 200);
-        return;
-    }
-    px_err_set(&err, PX_E_NOT_FOUND, "shared memory region '%.*s' is not registered",
-               PX_STR_ARG(listing.only));
-    px_rest_fail(request, &err);
+    else
+        px_rest_fail(request, &err);
 }
 
 void px_handle_v2_shared_status(struct px_rest_request *request)
@@ -126,9 +112,7 @@ void px_handle_v2_shared_register(struct px_rest_request *request)
 void px_handle_v2_cuda_register(struct px_rest_request *request)
 {
     struct px_err err;
-    px_err_set(&err, PX_E_UNAVAILABLE,
-               "CUDA shared memory is unavailable: this server scores on the CPU");
-    px_err_hint(&err, "use system shared memory or binary tensors");
+    (void)px_shared_refuse_cuda(&err);
     px_rest_fail(request, &err);
 }
 

@@ -278,6 +278,36 @@ PX_TEST(scores_are_lent_and_labels_are_made)
     rest_tear_down(&f);
 }
 
+PX_TEST(integers_outside_their_datatype_do_not_fit)
+{
+    CHECK(px_tensor_fits_signed(PX_TYPE_INT8, -128) && px_tensor_fits_signed(PX_TYPE_INT8, 127));
+    CHECK(!px_tensor_fits_signed(PX_TYPE_INT8, -129) && !px_tensor_fits_signed(PX_TYPE_INT8, 128));
+    CHECK(px_tensor_fits_signed(PX_TYPE_INT64, INT64_MIN));
+    CHECK(px_tensor_fits_unsigned(PX_TYPE_UINT16, 65535));
+    CHECK(!px_tensor_fits_unsigned(PX_TYPE_UINT16, 65536));
+    CHECK(px_tensor_fits_unsigned(PX_TYPE_UINT64, UINT64_MAX));
+}
+
+PX_TEST(a_time_limit_of_any_length_does_not_wrap)
+{
+    rest_set_up(&f);
+    open_model("plain");
+    infer.call.received_ns = 1000;
+    px_infer_limit_time(&infer, 0);
+    CHECK(infer.call.deadline_ns == 0);
+    px_infer_limit_time(&infer, UINT64_MAX);
+    CHECK(infer.call.deadline_ns == UINT64_MAX);
+    px_infer_limit_time(&infer, UINT64_MAX / 1000); /* fits, but not behind the start */
+    CHECK(infer.call.deadline_ns == UINT64_MAX);
+    px_infer_limit_time(&infer, 2);
+    CHECK(infer.call.deadline_ns == 3000);
+    px_infer_limit_time(&infer, 3); /* the earlier one counts */
+    CHECK(infer.call.deadline_ns == 3000);
+    px_err_set(&infer.call.err, PX_E_CANCELLED, "enough");
+    px_infer_fail(&infer);
+    rest_tear_down(&f);
+}
+
 PX_TEST(an_unknown_model_fails_once)
 {
     rest_set_up(&f);
@@ -297,5 +327,5 @@ PX_TEST_MAIN(T(every_datatype_of_numbers_reaches_the_engine) T(a_matrix_at_any_a
                      T(values_one_by_one_must_be_as_many_as_the_shape)
                          T(a_classification_lists_the_best_first)
                              T(a_classification_keeps_ties_in_order_and_puts_nan_last)
-                                 T(scores_are_lent_and_labels_are_made)
+                                 T(scores_are_lent_and_labels_are_made) T(integers_outside_their_datatype_do_not_fit) T(a_time_limit_of_any_length_does_not_wrap)
                                      T(an_unknown_model_fails_once))
