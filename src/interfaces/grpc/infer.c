@@ -140,8 +140,7 @@ static enum px_code read_input_fields(struct px_str message, struct input *input
     if (code != PX_OK)
         return code;
     code = px_tensor_read_type(input->type_name, &input->tensor.type, err);
-    return code == PX_OK ? code
-                         : px_err_wrap(err, "input '%.*s'", PX_STR_ARG(input->tensor.name));
+    return code == PX_OK ? code : px_err_wrap(err, "input '%.*s'", PX_STR_ARG(input->tensor.name));
 }
 
 static enum px_code add_raw(struct reader *r, struct input *input)

@@ -61,10 +61,10 @@ struct px_grpc_loop {
     struct px_loop_task task; /* wakes the loop for its watchers, and to close its streams */
     struct px_grpc *grpc;
     _Atomic bool is_posted;
-    struct px_grpc_stream *streams; /* all that are open */
+    struct px_grpc_stream *streams;  /* all that are open */
     struct px_grpc_stream *watchers; /* of them, the newest first */
-    bool was_ready;                 /* as watchers were told last */
-    struct px_grpc_stream *dirty;   /* with something to send or to end */
+    bool was_ready;                  /* as watchers were told last */
+    struct px_grpc_stream *dirty;    /* with something to send or to end */
     struct px_grpc_slot *free_slots;
     size_t n_free_slots;
     size_t n_parked_slots; /* whose answers wait for the wave */

@@ -30,8 +30,8 @@
 #include "interfaces/grpc/message.h"
 
 enum {
-    PX_GRPC_SLOTS_KEPT = 64,        /* for reuse, by each loop */
-    PX_GRPC_SLOTS_PARKED = 256,     /* on one loop, before the wave is run early */
+    PX_GRPC_SLOTS_KEPT = 64,         /* for reuse, by each loop */
+    PX_GRPC_SLOTS_PARKED = 256,      /* on one loop, before the wave is run early */
     PX_GRPC_SLOT_BYTES_KEPT = 65536, /* of each of a slot's buffers */
     /* Of messages that one loop holds, at least; twice the longest message when that is more. */
     PX_GRPC_LOOP_BYTES = 64 << 20,

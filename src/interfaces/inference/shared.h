@@ -27,8 +27,9 @@ PX_MUST_USE enum px_code px_shared_read(struct px_infer *infer, const struct px_
 /* An output that a request asks for. */
 struct px_output_request {
     struct px_str name;
-    uint64_t n_best;                     /* classification, 0 = none */
-    const struct px_shared_range *range; /* where it is written, NULL: into the reply; its name outlives the request */
+    uint64_t n_best; /* classification, 0 = none */
+    const struct px_shared_range
+        *range; /* where it is written, NULL: into the reply; its name outlives the request */
 };
 
 /* Adds it as px_infer_add_output does. PX_E_INVALID for what cannot come together. */

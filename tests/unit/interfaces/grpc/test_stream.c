@@ -305,7 +305,7 @@ static void check_backlog(void)
 
 PX_TEST(a_client_that_does_not_read_ends_its_stream)
 {
-    enum { N_REQUESTS = 1200, N_ROWS = 1000 };
+    enum { N_REQUESTS = 9000, N_ROWS = 64 };
     static float values[2 * N_ROWS];
     struct px_buf request = px_buf(1 << 20), buf = px_buf(1 << 24);
     grpc_set_up(&f);
@@ -574,15 +574,24 @@ PX_TEST(reflection_answers_the_unknown_and_goes_on)
 PX_TEST_MAIN(
     T(answers_come_in_the_order_of_the_requests)
         T(answers_name_their_values_and_that_they_are_final) T(pieces_may_cut_messages_anywhere)
-            T(a_failed_request_is_answered_in_its_place)
-                T(the_first_error_ends_the_stream_when_the_client_asks_for_it)
-                    T(broken_streams_end_with_a_status) T(an_empty_stream_is_fine)
-                        T(a_client_that_goes_leaves_nothing_behind) T(a_deadline_ends_a_stream) T(unfinished_messages_hold_only_so_much) T(parked_messages_are_scored_early_when_room_is_short) T(a_message_that_drips_ends_its_stream) T(a_message_does_not_outlive_the_deadline_of_its_stream)
-                            T(a_client_that_does_not_read_ends_its_stream) T(short_questions_with_long_answers_end_their_stream) T(an_answer_that_does_not_fit_is_taken_back_whole)
-                                T(a_long_stream_needs_no_more_memory)
-                                    T(short_memory_ends_a_stream_with_a_status)
-                                        T(a_watcher_hears_of_every_change_once) T(a_wave_that_changes_nothing_looks_at_no_watcher) T(a_watcher_that_comes_late_hears_of_the_status_at_once) T(a_stream_that_opens_while_the_server_stops_ends)
-                                            T(watching_the_unknown_goes_on)
-                                                T(reflection_lists_the_services)
+            T(a_failed_request_is_answered_in_its_place) T(
+                the_first_error_ends_the_stream_when_the_client_asks_for_it)
+                T(broken_streams_end_with_a_status) T(an_empty_stream_is_fine) T(
+                    a_client_that_goes_leaves_nothing_behind) T(a_deadline_ends_a_stream)
+                    T(unfinished_messages_hold_only_so_much) T(
+                        parked_messages_are_scored_early_when_room_is_short)
+                        T(a_message_that_drips_ends_its_stream) T(
+                            a_message_does_not_outlive_the_deadline_of_its_stream)
+                            T(a_client_that_does_not_read_ends_its_stream) T(
+                                short_questions_with_long_answers_end_their_stream)
+                                T(an_answer_that_does_not_fit_is_taken_back_whole) T(
+                                    a_long_stream_needs_no_more_memory)
+                                    T(short_memory_ends_a_stream_with_a_status) T(
+                                        a_watcher_hears_of_every_change_once)
+                                        T(a_wave_that_changes_nothing_looks_at_no_watcher) T(
+                                            a_watcher_that_comes_late_hears_of_the_status_at_once)
+                                            T(a_stream_that_opens_while_the_server_stops_ends)
+                                                T(watching_the_unknown_goes_on) T(
+                                                    reflection_lists_the_services)
                                                     T(reflection_finds_files_by_name_and_symbol) T(
                                                         reflection_answers_the_unknown_and_goes_on))
