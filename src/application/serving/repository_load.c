@@ -235,7 +235,8 @@ static enum px_code swap(struct px_repository *r, const struct px_snapshot_chang
         px_grave_free(grave);
         return code;
     }
-    memcpy(grave->models, change->removed, change->n_removed * sizeof *grave->models);
+    if (change->n_removed > 0) /* else there may be no array */
+        memcpy(grave->models, change->removed, change->n_removed * sizeof *grave->models);
     grave->n_models = change->n_removed;
     pthread_mutex_lock(&r->mutex);
     grave->snapshot = px_snapshot_swap(r->serving, next);
