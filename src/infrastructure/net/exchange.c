@@ -2,6 +2,19 @@
 #include "infrastructure/net/exchange.h"
 
 #include "infrastructure/net/worker.h"
+#include "shared/clock.h"
+
+enum px_code px_exchange_check_rate(const struct px_worker *worker, uint64_t began_ns,
+                                    size_t received, struct px_err *err)
+{
+    uint64_t allowed_ns = worker->config.body_timeout_ms * PX_NS_PER_MS +
+                          received * PX_NS_PER_S / PX_EXCHANGE_BODY_RATE_MIN;
+    if (worker->loop.now_ns - began_ns <= allowed_ns)
+        return PX_OK;
+    return px_err_set(err, PX_E_TIMEOUT,
+                      "the body of the request came more slowly than %d bytes per second",
+                      (int)PX_EXCHANGE_BODY_RATE_MIN);
+}
 
 void px_exchange_queue_up(struct px_net_exchange *exchange)
 {

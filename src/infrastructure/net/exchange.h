@@ -21,7 +21,11 @@
 
 #include "application/ports/http.h"
 
-enum { PX_EXCHANGE_TICK_MS = 16 };
+enum {
+    PX_EXCHANGE_TICK_MS = 16,
+    PX_EXCHANGE_BODY_RATE_MIN =
+        1024, /* bytes per second that a body must bring after body_timeout_ms */
+};
 
 struct px_worker;
 struct px_net_exchange;
@@ -50,6 +54,14 @@ struct px_exchange_queue {
     struct px_net_exchange *first, *last;
     size_t n;
 };
+
+/*
+ * A body that is collected has body_timeout_ms from the end of its head on, at `began_ns`, and a second per BODY_RATE_MIN bytes
+ * that have come: a client that drips a byte per pause would hold its buffer, a share of the loop's, for days. To be
+ * asked when bytes arrive; when none do, the timeout for pauses ends the wait. PX_E_TIMEOUT when it is over.
+ */
+PX_MUST_USE enum px_code px_exchange_check_rate(const struct px_worker *worker, uint64_t began_ns,
+                                                size_t received, struct px_err *err);
 
 /* Makes `exchange` a new one for `request`; its arena and body are empty. */
 void px_exchange_begin(struct px_net_exchange *exchange, const struct px_http_request *request,

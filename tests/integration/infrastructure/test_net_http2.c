@@ -261,22 +261,63 @@ PX_TEST(limits_are_answered_and_the_session_goes_on)
 
 PX_TEST(bodies_that_are_read_together_have_a_limit)
 {
-    struct px_net_config config = fixture_config();
-    config.body_bytes_max = 64 << 20;
-    start_http2_with(config, 1 << 20);
-    /* Declared lengths are charged at once: four times the largest body fit. */
+    enum { BODIES = 9, BYTES = 8000000 }; /* 64 MiB of them fit */
+    struct px_str bytes = make_bytes(BYTES);
+    int32_t ids[BODIES];
+    unsigned refused = 0;
+    start_http2_with(fixture_config(), 1 << 20);
+    for (int i = 0; i < BODIES; i++)
+        ids[i] = h2_request(&h2, "POST", "/echo", bytes, true);
+    while (!refused) {
+        CHECK(h2_turn(&h2, PATIENCE_MS));
+        for (int i = 0; i < BODIES; i++)
+            refused += h2_stream(&h2, ids[i])->status == 503;
+    }
+    CHECK_INT(refused, 1);
+    CHECK_INT(h2_get(&h2, "/x")->status, 200);
+    free_bytes(bytes);
+    stop_http2();
+}
+
+PX_TEST(a_length_that_is_only_declared_takes_no_memory_from_others)
+{
+    enum { BODIES = 20 };
+    start_http2_with(fixture_config(), 1 << 20);
     nghttp2_nv fields[] = {h2_nv(":method", "POST"), h2_nv(":scheme", "http"),
                            h2_nv(":path", "/echo"), h2_nv(":authority", "h"),
-                           h2_nv("content-length", "60000000")};
+                           h2_nv("content-length", "8000000")};
     nghttp2_data_provider provider = {.read_callback = h2_read};
-    int32_t id = 0;
-    for (int i = 0; i < 5; i++) {
-        id = (int32_t)nghttp2_session_get_next_stream_id(h2.session);
-        *h2_stream(&h2, id) = (struct h2_stream){.out = PX_STR("begin"), .out_open = true};
+    int32_t ids[BODIES];
+    for (int i = 0; i < BODIES; i++) {
+        ids[i] = (int32_t)nghttp2_session_get_next_stream_id(h2.session);
+        *h2_stream(&h2, ids[i]) = (struct h2_stream){.out = PX_STR("begin"), .out_open = true};
         nghttp2_submit_request(h2.session, NULL, fields, PX_ARRAY_LEN(fields), &provider, NULL);
     }
+    struct px_str bytes = make_bytes(4000000);
+    int32_t id = h2_request(&h2, "POST", "/echo", bytes, false);
     h2_wait(&h2, id);
-    CHECK_INT(h2_stream(&h2, id)->status, 503);
+    CHECK_INT(h2_stream(&h2, id)->status, 200);
+    for (int i = 0; i < BODIES; i++)
+        CHECK_INT(h2_stream(&h2, ids[i])->status, 0); /* still waited for */
+    free_bytes(bytes);
+    stop_http2();
+}
+
+PX_TEST(a_body_that_drips_is_timed_out_all_the_same)
+{
+    struct px_net_config config = fixture_config();
+    config.body_timeout_ms = 300;
+    start_http2_with(config, 1 << 20);
+    int32_t id = h2_request(&h2, "POST", "/echo", px_str("a"), true);
+    const struct h2_stream *s = h2_stream(&h2, id);
+    /* About 100 bytes a second, without a pause that is too long. Ends when the server answers. */
+    for (int i = 0; i < 2000 && !s->is_closed; i++) {
+        h2_turn(&h2, 10);
+        if (s->out_at == s->out.len)
+            h2_more(&h2, id, px_str("a"), true);
+    }
+    CHECK_INT(s->status, 408);
+    CHECK_CONTAINS(s->body, "more slowly than 1024 bytes per second");
     CHECK_INT(h2_get(&h2, "/x")->status, 200);
     stop_http2();
 }
@@ -404,16 +445,18 @@ PX_TEST(requests_allocate_nothing_after_warm_up)
 PX_TEST_MAIN(
     T(a_request_is_answered) T(http1_and_http2_share_the_port) T(many_streams_at_once_are_answered)
         T(bodies_above_every_window_come_and_go_whole) T(a_head_request_has_a_length_and_no_body)
-            T(trailers_follow_the_body_or_stand_alone)
-                T(a_deferred_answer_comes_when_its_task_has_run) T(a_stream_speaks_both_ways)
-                    T(a_large_stream_passes_through_small_windows) T(
-                        a_client_that_does_not_take_its_stream_is_held_back)
-                        T(an_answer_before_the_end_of_the_request_resets_it_without_an_error) T(
-                            a_reset_abandons_and_the_session_goes_on)
-                            T(a_lost_connection_abandons_all_its_streams) T(
-                                a_deadline_abandons_and_the_answer_is_still_sent)
-                                T(limits_are_answered_and_the_session_goes_on) T(
-                                    bodies_that_are_read_together_have_a_limit)
+            T(trailers_follow_the_body_or_stand_alone) T(
+                a_deferred_answer_comes_when_its_task_has_run) T(a_stream_speaks_both_ways)
+                T(a_large_stream_passes_through_small_windows) T(
+                    a_client_that_does_not_take_its_stream_is_held_back)
+                    T(an_answer_before_the_end_of_the_request_resets_it_without_an_error) T(
+                        a_reset_abandons_and_the_session_goes_on)
+                        T(a_lost_connection_abandons_all_its_streams) T(
+                            a_deadline_abandons_and_the_answer_is_still_sent)
+                            T(limits_are_answered_and_the_session_goes_on) T(
+                                bodies_that_are_read_together_have_a_limit)
+                                T(a_length_that_is_only_declared_takes_no_memory_from_others) T(
+                                    a_body_that_drips_is_timed_out_all_the_same)
                                     T(a_body_that_does_not_come_is_timed_out) T(
                                         a_response_that_is_not_taken_is_reset)
                                         T(an_idle_session_is_told_to_leave) T(

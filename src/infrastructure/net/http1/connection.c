@@ -15,11 +15,9 @@
  * 4. An exchange that its handler has not finished is never given back. When its connection closes it is left behind,
  *    with connection == NULL, until it is finished.
  *
- * A body has two limits: no pause longer than body_timeout_ms, which the deadline watches, and from the
- * end of the head on no more time than body_timeout_ms and a second per BODY_RATE_MIN bytes, else a client that
- * drips a byte per pause would hold its buffer, a share of the loop's, for days. The second is tested when
- * bytes arrive: when none do, the first ends the wait. A body that is taken in pieces holds no buffer; it has the
- * first limit, and only until its response begins.
+ * A body has two limits: no pause longer than body_timeout_ms, which the deadline watches, and the least rate of
+ * px_exchange_check_rate. A body that is taken in pieces holds no buffer; it has the first limit, and only until its
+ * response begins.
  *
  * Back-pressure of streams: while more than BACKLOG_MAX of the response waits for the client, its requests are not read.
  */
@@ -30,10 +28,7 @@
 
 #include <errno.h>
 
-enum {
-    BODY_RATE_MIN = 1024, /* bytes per second that a body must bring after body_timeout_ms */
-    BACKLOG_MAX = 1 << 20,
-};
+enum { BACKLOG_MAX = 1 << 20 };
 
 /* Waits for a request; a draining worker does so only for a moment. */
 static void wait_idle(struct px_connection *c)
@@ -144,22 +139,9 @@ static void send_continue(struct px_connection *c)
         px_connection_close(c);
 }
 
-/* Has the body come so slowly that its sender is no longer waited for? */
-static bool is_body_too_slow(const struct px_connection *c)
+static size_t body_received(const struct px_http1_exchange *x)
 {
-    const struct px_http1_exchange *x = c->exchange;
-    uint64_t received = x->input.len - x->input_at - x->parser.body_at;
-    uint64_t allowed_ns =
-        c->worker->config.body_timeout_ms * PX_NS_PER_MS + received * PX_NS_PER_S / BODY_RATE_MIN;
-    return c->worker->loop.now_ns - x->body_began_ns > allowed_ns;
-}
-
-static void refuse_slow_body(struct px_connection *c)
-{
-    struct px_err *err = &c->worker->err;
-    px_err_set(err, PX_E_TIMEOUT,
-               "the body of the request came more slowly than %d bytes per second", BODY_RATE_MIN);
-    px_http1_refuse(c, err);
+    return x->input.len - x->input_at - x->parser.body_at;
 }
 
 static void wait_for_more(struct px_connection *c)
@@ -168,8 +150,9 @@ static void wait_for_more(struct px_connection *c)
     if (px_http1_has_head(&x->parser)) {
         if (x->body_began_ns == 0)
             x->body_began_ns = c->worker->loop.now_ns;
-        if (is_body_too_slow(c)) {
-            refuse_slow_body(c);
+        struct px_err *err = &c->worker->err;
+        if (px_exchange_check_rate(c->worker, x->body_began_ns, body_received(x), err) != PX_OK) {
+            px_http1_refuse(c, err);
             return;
         }
         px_connection_wait(c, PX_WAIT_BODY);

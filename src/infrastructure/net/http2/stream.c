@@ -10,8 +10,8 @@
  * every field anyway. After a refusal the rest of the request is dropped, and the stream is reset without an error once the
  * answer has left (RFC 9113, 8.1).
  *
- * Memory: a body that is collected is charged to the loop's limit of input, in steps; above the limit the request is
- * answered 503. A body that is taken in pieces is not collected: its bytes are given back to the client's window at once, or,
+ * Memory: a body that is collected is charged to the loop's limit of input as it comes, whatever length it declares; above the
+ * limit the request is answered 503. It has to come with the least rate of px_exchange_check_rate. A body that is taken in pieces is not collected: its bytes are given back to the client's window at once, or,
  * while more than BACKLOG_MAX of the response waits for the client, when that has gone.
  */
 #include "infrastructure/net/http2/session.h"
@@ -21,8 +21,9 @@
 enum {
     BACKLOG_MAX = 256 << 10,
     CHARGE_STEP = 4096,
-    FIELD_OVERHEAD = 32,        /* RFC 9113, 6.5.2 */
-    COMPACT_BYTES = 64 << 10,   /* sent bytes at the front of a streamed body that are moved out */
+    RESERVE_MAX = 64 << 10,   /* room that is made, and charged, for what a length only declares */
+    FIELD_OVERHEAD = 32,      /* RFC 9113, 6.5.2 */
+    COMPACT_BYTES = 64 << 10, /* sent bytes at the front of a streamed body that are moved out */
     ARENA_KEPT_BYTES = 1 << 20, /* more is given back with the response */
 };
 
@@ -261,6 +262,12 @@ static void wait_for_body(struct px_http2_stream *stream)
     px_deadline_arm(&stream->deadline, &pool->body_waits, pool->worker->loop.now_ns);
 }
 
+static void begin_body(struct px_http2_stream *stream)
+{
+    stream->body_began_ns = stream->pool->worker->loop.now_ns;
+    wait_for_body(stream);
+}
+
 void px_http2_stream_end_head(struct px_http2_stream *stream)
 {
     const struct px_http_handler *handler = &stream->pool->worker->handler;
@@ -275,7 +282,7 @@ void px_http2_stream_end_head(struct px_http2_stream *stream)
              stream->content_length > stream->pool->input_max)
         refuse_body_size(stream);
     else
-        wait_for_body(stream);
+        begin_body(stream);
 }
 
 /* Charges a body of `len` bytes to the loop; false when too much is being read. */
@@ -293,14 +300,15 @@ static bool charge(struct px_http2_stream *stream, size_t len)
     return true;
 }
 
-/* Room for the whole body at once where its length is declared, else as it comes. */
+/* Room for `len` bytes, and for some of what the declared length promises behind them. */
 static bool reserve(struct px_http2_stream *stream, size_t len)
 {
     size_t whole = stream->input.len + len;
-    if (stream->content_length != UINT64_MAX && stream->content_length > whole)
-        whole = (size_t)stream->content_length;
-    return charge(stream, whole) &&
-           px_buf_reserve(&stream->input, whole - stream->input.len) != NULL;
+    if (stream->content_length != UINT64_MAX && stream->content_length > whole) {
+        size_t promised = (size_t)stream->content_length - whole;
+        len += promised < RESERVE_MAX ? promised : RESERVE_MAX;
+    }
+    return charge(stream, stream->input.len + len) && px_buf_reserve(&stream->input, len) != NULL;
 }
 
 static void collect(struct px_http2_stream *stream, struct px_str bytes)
@@ -318,7 +326,11 @@ static void collect(struct px_http2_stream *stream, struct px_str bytes)
         return;
     }
     px_buf_str(&stream->input, bytes);
-    wait_for_body(stream);
+    if (px_exchange_check_rate(stream->pool->worker, stream->body_began_ns, stream->input.len,
+                               err) == PX_OK)
+        wait_for_body(stream);
+    else
+        refuse(stream, err);
 }
 
 static size_t backlog(const struct px_http2_stream *stream)

@@ -40,6 +40,7 @@ struct px_http2_stream {
     struct px_arena arena;
     struct px_buf input;     /* the body, unless it is taken in pieces */
     size_t input_charged;    /* what it adds to the loop's bytes of input */
+    uint64_t body_began_ns;  /* when the head of a request whose body is collected was complete */
     size_t header_bytes;     /* as HTTP/2 counts them: 32 for each field */
     uint64_t content_length; /* UINT64_MAX = not declared */
     enum px_code fault;      /* of the head; PX_OK, or what it is answered with */
