@@ -8,7 +8,9 @@
  */
 #include "infrastructure/coding/zlib.h"
 
+#include "infrastructure/coding/room.h"
 #include "shared/alloc.h"
+#include "shared/unconst.h"
 
 #include <zlib.h>
 
@@ -43,11 +45,6 @@ static void zlib_free(void *opaque, void *memory)
     px_free(memory);
 }
 
-static enum px_code no_memory(struct px_err *err)
-{
-    return px_err_set(err, PX_E_NO_MEMORY, "no memory for compression");
-}
-
 static bool is_zlib(struct px_str in)
 {
     const unsigned char *p = (const unsigned char *)in.ptr;
@@ -71,22 +68,12 @@ static enum px_code start_decoding(struct zlib_coder *self, int bits, struct px_
 {
     z_stream *z = &self->in;
     if (self->in_made)
-        return inflateReset2(z, bits) == Z_OK ? PX_OK : no_memory(err);
+        return inflateReset2(z, bits) == Z_OK ? PX_OK : px_coding_no_memory(err);
     *z = (z_stream){.zalloc = zlib_alloc, .zfree = zlib_free};
     if (inflateInit2(z, bits) != Z_OK)
-        return no_memory(err);
+        return px_coding_no_memory(err);
     self->in_made = true;
     return PX_OK;
-}
-
-/* zlib's prototypes lack a const: it only reads what comes in. */
-static Bytef *unconst(const char *bytes)
-{
-    union {
-        const char *from;
-        Bytef *to;
-    } both = {.from = bytes};
-    return both.to;
 }
 
 /* Bytes that zlib may be given at a time, whose counters are of 32 bits. */
@@ -95,46 +82,27 @@ static unsigned bounded(size_t n)
     return n < INPUT_MAX ? (unsigned)n : INPUT_MAX;
 }
 
-/* Where the next bytes go: the buffer, or a spare byte once that is full, which shows whether more would come. */
-struct space {
-    Bytef *at;
-    size_t size;
-    Bytef spare;
-};
-
-static enum px_code make_space(struct px_buf *out, size_t step, struct space *ret,
-                               struct px_err *err)
-{
-    size_t left = out->max - out->len;
-    if (left > 0 && !px_buf_reserve(out, step < left ? step : left))
-        return no_memory(err);
-    ret->at = left ? (Bytef *)out->ptr + out->len : &ret->spare;
-    ret->size = left ? out->cap - 1 - out->len : 1;
-    return PX_OK;
-}
-
 /* One call of inflate; moves `in` on. */
 static enum px_code decode_step(z_stream *z, struct px_str *in, struct px_buf *out, size_t step,
                                 int *ret_status, struct px_err *err)
 {
-    struct space space;
-    enum px_code code = make_space(out, step, &space, err);
+    struct px_coding_room room;
+    enum px_code code = px_coding_make_room(out, step, &room, err);
     if (code != PX_OK)
         return code;
-    unsigned offered = bounded(in->len), size = bounded(space.size);
-    z->next_in = unconst(in->ptr);
+    unsigned offered = bounded(in->len), size = bounded(room.size);
+    z->next_in = px_unconst(in->ptr);
     z->avail_in = offered;
-    z->next_out = space.at;
+    z->next_out = (Bytef *)room.at;
     z->avail_out = size;
     *ret_status = inflate(z, Z_NO_FLUSH);
     size_t written = size - z->avail_out, taken = offered - z->avail_in;
-    if (written && space.at == &space.spare)
-        return px_err_set(err, PX_E_TOO_LARGE, "expected at most %zu bytes after decompression",
-                          out->max);
-    out->len += written;
+    code = px_coding_take(&room, written, out, err);
+    if (code != PX_OK)
+        return code;
     *in = px_str_n(in->ptr + taken, in->len - taken);
     if (*ret_status == Z_MEM_ERROR)
-        return no_memory(err);
+        return px_coding_no_memory(err);
     if (*ret_status == Z_STREAM_END || (*ret_status == Z_OK && written + taken > 0))
         return PX_OK;
     return px_err_set(err, PX_E_INVALID,
@@ -174,10 +142,10 @@ static enum px_code start_encoding(struct zlib_coder *self, enum px_coding codin
     z_stream *z = &self->outs[coding];
     int bits = coding == PX_CODING_GZIP ? GZIP_BITS : ZLIB_BITS;
     if (self->out_made[coding])
-        return deflateReset(z) == Z_OK ? PX_OK : no_memory(err);
+        return deflateReset(z) == Z_OK ? PX_OK : px_coding_no_memory(err);
     *z = (z_stream){.zalloc = zlib_alloc, .zfree = zlib_free};
     if (deflateInit2(z, LEVEL, Z_DEFLATED, bits, MEMORY_LEVEL, Z_DEFAULT_STRATEGY) != Z_OK)
-        return no_memory(err);
+        return px_coding_no_memory(err);
     self->out_made[coding] = true;
     return PX_OK;
 }
@@ -194,7 +162,7 @@ static enum px_code encode(struct px_coder *coder, enum px_coding coding, struct
     size_t room = bound < left ? bound : left;
     if (in.len > INPUT_MAX || !px_buf_reserve(out, room))
         return px_err_set(err, PX_E_TOO_LARGE, "no room to compress %zu bytes", in.len);
-    z->next_in = unconst(in.ptr);
+    z->next_in = px_unconst(in.ptr);
     z->avail_in = (unsigned)in.len;
     z->next_out = (Bytef *)out->ptr + out->len;
     z->avail_out = bounded(room);
@@ -224,7 +192,7 @@ enum px_code px_zlib_coder_create(struct px_coder **ret, struct px_err *err)
     static const struct px_coder_ops ops = {.decode = decode, .encode = encode, .destroy = destroy};
     struct zlib_coder *self = px_alloc(1, sizeof *self);
     if (!self)
-        return no_memory(err);
+        return px_coding_no_memory(err);
     self->base.ops = &ops;
     *ret = &self->base;
     return PX_OK;

@@ -6,6 +6,7 @@
  */
 #include "infrastructure/coding/zstd.h"
 
+#include "infrastructure/coding/room.h"
 #include "shared/alloc.h"
 
 #include <zstd.h>
@@ -23,32 +24,16 @@ struct zstd_coder {
     ZSTD_CCtx *out;
 };
 
-static enum px_code no_memory(struct px_err *err)
-{
-    return px_err_set(err, PX_E_NO_MEMORY, "no memory for compression");
-}
-
 static enum px_code start_decoding(struct zstd_coder *self, struct px_err *err)
 {
     if (self->in)
-        return ZSTD_isError(ZSTD_DCtx_reset(self->in, ZSTD_reset_session_only)) ? no_memory(err)
-                                                                                : PX_OK;
+        return ZSTD_isError(ZSTD_DCtx_reset(self->in, ZSTD_reset_session_only))
+                   ? px_coding_no_memory(err)
+                   : PX_OK;
     self->in = ZSTD_createDCtx();
     if (!self->in ||
         ZSTD_isError(ZSTD_DCtx_setParameter(self->in, ZSTD_d_windowLogMax, WINDOW_LOG_MAX)))
-        return no_memory(err);
-    return PX_OK;
-}
-
-/* Room for what is decoded next; once the buffer is full one spare byte, which shows whether more would come. */
-static enum px_code make_room(struct px_buf *out, size_t step, char *spare, ZSTD_outBuffer *ret,
-                              struct px_err *err)
-{
-    size_t left = out->max - out->len;
-    if (left > 0 && !px_buf_reserve(out, step < left ? step : left))
-        return no_memory(err);
-    *ret = left ? (ZSTD_outBuffer){out->ptr + out->len, out->cap - 1 - out->len, 0}
-                : (ZSTD_outBuffer){spare, 1, 0};
+        return px_coding_no_memory(err);
     return PX_OK;
 }
 
@@ -62,19 +47,18 @@ static enum px_code refuse_corrupt(size_t left, struct px_err *err)
 static enum px_code decode_step(ZSTD_DCtx *context, ZSTD_inBuffer *in, struct px_buf *out,
                                 size_t step, bool *ret_more, struct px_err *err)
 {
-    char spare;
-    ZSTD_outBuffer room;
-    enum px_code code = make_room(out, step, &spare, &room, err);
+    struct px_coding_room room;
+    enum px_code code = px_coding_make_room(out, step, &room, err);
     if (code != PX_OK)
         return code;
-    size_t before = in->pos, status = ZSTD_decompressStream(context, &room, in);
+    ZSTD_outBuffer to = {room.at, room.size, 0};
+    size_t before = in->pos, status = ZSTD_decompressStream(context, &to, in);
     if (ZSTD_isError(status))
         return refuse_corrupt(in->size - before, err);
-    if (room.pos && room.dst == &spare)
-        return px_err_set(err, PX_E_TOO_LARGE, "expected at most %zu bytes after decompression",
-                          out->max);
-    out->len += room.pos;
-    if (status != 0 && room.pos == 0 && in->pos == before)
+    code = px_coding_take(&room, to.pos, out, err);
+    if (code != PX_OK)
+        return code;
+    if (status != 0 && to.pos == 0 && in->pos == before)
         return refuse_corrupt(in->size - before, err); /* it waits for bytes that are not there */
     *ret_more = status != 0;
     return PX_OK;
@@ -108,7 +92,7 @@ static enum px_code encode(struct px_coder *coder, enum px_coding coding, struct
     if (!self->out)
         self->out = ZSTD_createCCtx();
     if (!self->out)
-        return no_memory(err);
+        return px_coding_no_memory(err);
     if (!px_buf_reserve(out, room))
         return px_err_set(err, PX_E_TOO_LARGE, "no room to compress %zu bytes", in.len);
     size_t n = ZSTD_compressCCtx(self->out, out->ptr + out->len, room, in.ptr, in.len, LEVEL);
@@ -133,7 +117,7 @@ enum px_code px_zstd_coder_create(struct px_coder **ret, struct px_err *err)
     static const struct px_coder_ops ops = {.decode = decode, .encode = encode, .destroy = destroy};
     struct zstd_coder *self = px_alloc(1, sizeof *self);
     if (!self)
-        return no_memory(err);
+        return px_coding_no_memory(err);
     self->base.ops = &ops;
     *ret = &self->base;
     return PX_OK;

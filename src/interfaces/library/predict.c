@@ -17,6 +17,7 @@
 #include "interfaces/library/exact.h"
 #include "shared/alloc.h"
 #include "shared/cores.h"
+#include "shared/unconst.h"
 
 /* A call: what was asked, with the arrays as matrices. */
 struct request {
@@ -196,20 +197,12 @@ static int predict(struct request *r, unsigned flags)
     return score_rows(r, 0, n_rows) ? PHX_OK : PHX_NO_MEMORY;
 }
 
-/* A matrix is also written to, so its data is not const; rows are only read. */
-static void *unconst(const void *data)
-{
-    void *same;
-    memcpy(&same, &data, sizeof same);
-    return same;
-}
-
 int phx_model_predict_f32(const phx_model *model, const float *rows, size_t n_rows, size_t stride,
                           float *out, unsigned flags)
 {
     struct request request = {
         .model = model,
-        .rows = {PX_TYPE_FP32, unconst(rows), n_rows, 0, stride},
+        .rows = {PX_TYPE_FP32, px_unconst(rows), n_rows, 0, stride},
         .out = {PX_TYPE_FP32, out, n_rows, 0, 0},
     };
     return predict(&request, flags);
@@ -220,7 +213,7 @@ int phx_model_predict_f64(const phx_model *model, const double *rows, size_t n_r
 {
     struct request request = {
         .model = model,
-        .rows = {PX_TYPE_FP64, unconst(rows), n_rows, 0, stride},
+        .rows = {PX_TYPE_FP64, px_unconst(rows), n_rows, 0, stride},
         .out = {PX_TYPE_FP64, out, n_rows, 0, 0},
     };
     return predict(&request, flags);

@@ -8,6 +8,7 @@
 #include "interfaces/rest/router.h"
 
 #include "interfaces/rest/handlers.h"
+#include "shared/hex.h"
 
 const struct px_route px_routes[] = {
 #define PX_ROUTE(method, pattern, handler, summary)                                                \
@@ -21,14 +22,6 @@ struct segments {
     struct px_str at[PX_ROUTE_SEGMENTS_MAX];
     size_t n;
 };
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    char lower = (char)(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
 
 /* Replaces the %XX escapes of `s`; a malformed one is an error. */
 static enum px_code decode_segment(struct px_str *s, struct px_arena *arena, struct px_err *err)
@@ -44,8 +37,8 @@ static enum px_code decode_segment(struct px_str *s, struct px_arena *arena, str
             out[n++] = s->ptr[i];
             continue;
         }
-        int high = i + 2 < s->len ? hex_digit(s->ptr[i + 1]) : -1;
-        int low = high >= 0 ? hex_digit(s->ptr[i + 2]) : -1;
+        int high = i + 2 < s->len ? px_hex_digit(s->ptr[i + 1]) : -1;
+        int low = high >= 0 ? px_hex_digit(s->ptr[i + 2]) : -1;
         if (low < 0)
             return px_err_set(err, PX_E_INVALID,
                               "expected two hexadecimal digits after '%%' in the path, got '%.*s'",

@@ -24,6 +24,8 @@
  */
 #include "infrastructure/net/http1/http1.h"
 
+#include "shared/hex.h"
+
 #include <endian.h>
 
 /* Sets of bytes as bit maps; the unit test derives each from the grammar. */
@@ -387,23 +389,15 @@ static enum px_code finish_head(struct px_http1 *p, struct px_err *err)
     return PX_OK;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    char lower = (char)(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 /* chunk-size [ chunk-ext ]; extensions are passed over. */
 static enum px_code read_chunk_line(struct px_http1 *p, struct px_str line, struct px_err *err)
 {
     uint64_t size = 0;
     size_t n = 0;
-    for (; n < line.len && hex_digit(line.ptr[n]) >= 0; n++) {
+    for (; n < line.len && px_hex_digit(line.ptr[n]) >= 0; n++) {
         if (size >> 60)
             return px_err_set(err, PX_E_INVALID, "chunked body: a chunk's size overflows");
-        size = size << 4 | (uint64_t)hex_digit(line.ptr[n]);
+        size = size << 4 | (uint64_t)px_hex_digit(line.ptr[n]);
     }
     struct px_str extension = px_str_trim(px_str_n(line.ptr + n, line.len - n));
     if (n == 0 || (n < line.len && (extension.len == 0 || extension.ptr[0] != ';')))

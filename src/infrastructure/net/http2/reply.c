@@ -11,6 +11,8 @@
  */
 #include "infrastructure/net/http2/session.h"
 
+#include "shared/unconst.h"
+
 #include <stdio.h>
 
 enum { LINES_MAX = 64 }; /* fields of a response, trailers included */
@@ -22,20 +24,12 @@ struct fields {
     size_t n;
 };
 
-/* The library's fields have no const; it only reads them. */
-static uint8_t *unconst(const char *bytes)
-{
-    uint8_t *ret;
-    memcpy(&ret, &bytes, sizeof ret);
-    return ret;
-}
-
 static void add(struct fields *fields, struct px_str name, struct px_str value, int flags)
 {
     PX_ASSERT(fields->n < LINES_MAX); /* the handler's own lines: a bug */
-    fields->rows[fields->n++] = (nghttp2_nv){.name = unconst(name.ptr),
+    fields->rows[fields->n++] = (nghttp2_nv){.name = px_unconst(name.ptr),
                                              .namelen = name.len,
-                                             .value = unconst(value.ptr ? value.ptr : ""),
+                                             .value = px_unconst(value.ptr ? value.ptr : ""),
                                              .valuelen = value.len,
                                              .flags = (uint8_t)flags};
 }
