@@ -102,15 +102,36 @@ void px_exchange_begin(struct px_net_exchange *exchange, const struct px_http_re
     };
 }
 
+/* Bytes that a body may be decoded to now; small ones are never turned away. */
+static size_t room_for_decoded(const struct px_http1_pool *loop)
+{
+    size_t left =
+        loop->input_bytes < loop->input_bytes_max ? loop->input_bytes_max - loop->input_bytes : 0;
+    return left > PX_HTTP1_INPUT_FIRST ? left : PX_HTTP1_INPUT_FIRST;
+}
+
 /* False when the handler has been asked to refuse the request instead. */
 static bool decode_body(struct px_net_exchange *exchange)
 {
     struct px_worker *worker = exchange->worker;
     struct px_http_exchange *http = &exchange->http;
-    if (px_net_decode_request(&worker->coding, &http->request, http->arena, &worker->err) == PX_OK)
+    size_t room = room_for_decoded(&worker->exchanges), left = room;
+    enum px_code code =
+        px_net_decode_request(&worker->coding, &http->request, http->arena, &left, &worker->err);
+    exchange->decoded_charged += room - left;
+    worker->exchanges.input_bytes += room - left;
+    if (code == PX_OK)
         return true;
     px_exchange_refuse(exchange, &worker->err);
     return false;
+}
+
+void px_exchange_forget_decoded(struct px_net_exchange *exchange)
+{
+    if (PX_LIKELY(exchange->decoded_charged == 0))
+        return;
+    exchange->worker->exchanges.input_bytes -= exchange->decoded_charged;
+    exchange->decoded_charged = 0;
 }
 
 void px_exchange_hand_over(struct px_net_exchange *exchange, bool streamed)

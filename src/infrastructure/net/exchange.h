@@ -42,11 +42,12 @@ struct px_net_exchange {
     struct px_worker *worker;
     struct px_net_exchange *next; /* in the round, or unused in a pool */
     struct px_net_exchange *long_previous, *long_next;
-    bool is_handed_over; /* `handle` or `refuse` has been called */
-    bool is_queued;      /* in the round */
-    bool is_resumed;     /* its handler has called since, to send or to finish */
-    bool is_long;        /* in the worker's list */
-    bool is_encoded;     /* px_net_encode_response has seen the response */
+    size_t decoded_charged; /* what its decoded body adds to the loop's bytes of input */
+    bool is_handed_over;    /* `handle` or `refuse` has been called */
+    bool is_queued;         /* in the round */
+    bool is_resumed;        /* its handler has called since, to send or to finish */
+    bool is_long;           /* in the worker's list */
+    bool is_encoded;        /* px_net_encode_response has seen the response */
 };
 
 /* Exchanges in a row, linked by `next`. */
@@ -69,6 +70,9 @@ void px_exchange_begin(struct px_net_exchange *exchange, const struct px_http_re
 
 /* Gives a complete request, or with `streamed` a complete head, to the handler. */
 void px_exchange_hand_over(struct px_net_exchange *exchange, bool streamed);
+
+/* The memory of its decoded body is free again; without one is fine. */
+void px_exchange_forget_decoded(struct px_net_exchange *exchange);
 
 /* Gives a part of a streamed request's body to the handler, unless that has finished or was told to stop. */
 void px_exchange_piece(struct px_net_exchange *exchange, struct px_str piece, bool is_last);

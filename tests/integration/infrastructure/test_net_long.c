@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Exchanges that last over HTTP/1: deferred and streamed ones, their clients that leave, deadlines, and tasks on loops. */
+#include "infrastructure/coding/coder.h"
 #include "long_fixture.h"
 
 #include <pthread.h>
@@ -50,6 +51,57 @@ PX_TEST(a_client_that_hangs_up_abandons_its_exchange_which_outlives_it)
     client_send(&client, "GET /x HTTP/1.1\r\n" HOST "\r\n");
     client_read(&client, &reply);
     CHECK_STR(px_str(reply.body), "whole");
+    stop_one();
+}
+
+/* Sends a gzip of `n` zeros to `path`. */
+static void send_zipped(struct client *to, const char *path, size_t n)
+{
+    struct px_coder *coder = NULL;
+    struct px_buf zeros = px_buf(n), packed = px_buf(n);
+    char head[200];
+    CHECK_OK(px_coder_create(&coder, NULL));
+    CHECK(px_buf_reserve(&zeros, n));
+    memset(zeros.ptr, 0, n);
+    zeros.len = n;
+    CHECK_OK(px_coder_encode(coder, PX_CODING_GZIP, px_buf_view(&zeros), &packed, NULL));
+    snprintf(head, sizeof head,
+             "POST %s HTTP/1.1\r\n" HOST "Content-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n",
+             path, packed.len);
+    client_send(to, head);
+    client_send_bytes(to, packed.ptr, packed.len);
+    px_buf_deinit(&zeros);
+    px_buf_deinit(&packed);
+    px_coder_destroy(coder);
+}
+
+PX_TEST(bodies_that_are_decoded_have_a_limit_together)
+{
+    enum { HELD = 8, BYTES = 8000000 }; /* 64 MiB of them fit */
+    static struct client holders[HELD];
+    struct px_net_config config = fixture_config();
+    config.arena_bytes_max = 16 << 20;
+    start_with(config);
+    for (int i = 0; i < HELD; i++) {
+        held = NULL;
+        client_open(&holders[i], &f);
+        send_zipped(&holders[i], "/inside", BYTES);
+        wait_held();
+    }
+    send_zipped(&client, "/x", BYTES);
+    client_read(&client, &reply);
+    CHECK_INT(reply.status, 503);
+    send_zipped(&client, "/x", 10000); /* a small one is never turned away */
+    client_read(&client, &reply);
+    CHECK_INT(reply.status, 200);
+    for (int i = 0; i < HELD; i++)
+        client_close(&holders[i]);
+    wait_abandons(HELD);
+    for (int i = 0; i < 20; i++) { /* each gives back what it took */
+        send_zipped(&client, "/x", BYTES);
+        client_read(&client, &reply);
+        CHECK_INT(reply.status, 200);
+    }
     stop_one();
 }
 
@@ -336,14 +388,14 @@ PX_TEST(unfinished_exchanges_at_the_end_are_freed)
 }
 
 PX_TEST_MAIN(
-    T(a_deferred_answer_comes_when_its_task_has_run)
-        T(what_is_pipelined_behind_a_deferred_request_waits)
-            T(a_client_that_hangs_up_abandons_its_exchange_which_outlives_it)
-                T(a_handler_may_finish_inside_of_abandon)
-                    T(a_deadline_abandons_and_the_answer_is_still_sent) T(
-                        stopping_waits_for_a_deferred_answer) T(tasks_of_many_threads_each_run_once)
-                        T(tasks_posted_before_the_start_or_never_started_still_run) T(
-                            a_stream_answers_piece_by_piece) T(a_stream_survives_one_byte_at_a_time)
+    T(a_deferred_answer_comes_when_its_task_has_run) T(
+        what_is_pipelined_behind_a_deferred_request_waits)
+        T(a_client_that_hangs_up_abandons_its_exchange_which_outlives_it) T(
+            bodies_that_are_decoded_have_a_limit_together) T(a_handler_may_finish_inside_of_abandon)
+            T(a_deadline_abandons_and_the_answer_is_still_sent)
+                T(stopping_waits_for_a_deferred_answer) T(tasks_of_many_threads_each_run_once)
+                    T(tasks_posted_before_the_start_or_never_started_still_run)
+                        T(a_stream_answers_piece_by_piece) T(a_stream_survives_one_byte_at_a_time)
                             T(a_stream_is_not_bound_by_the_limit_of_bodies)
                                 T(a_stream_that_finishes_before_its_client_closes_behind_the_answer)
                                     T(a_client_that_does_not_read_its_stream_is_not_read_from)

@@ -55,26 +55,36 @@ static bool read_codings(struct px_str text, enum px_coding *codings, size_t *re
     return true;
 }
 
-/* One coding less; the result is in `arena`. */
-static enum px_code undo(struct px_net_coding *self, enum px_coding coding, struct px_str *body,
+/* One coding less, into the scratch buffer, whose limit is `room` while that is smaller. */
+static enum px_code undo(struct px_net_coding *self, enum px_coding coding, struct px_str body,
+                         size_t room, struct px_err *err)
+{
+    size_t max = self->scratch.max;
+    self->scratch.max = room < max ? room : max;
+    enum px_code code = px_coder_decode(self->coder, coding, body, &self->scratch, err);
+    self->scratch.max = max;
+    if (code != PX_E_TOO_LARGE || room >= max)
+        return code;
+    px_err_set(err, PX_E_OVERLOADED,
+               "requests that are being read leave %zu bytes for the decompressed body", room);
+    return px_err_hint(err, "try again later");
+}
+
+/* Copies what was decoded from the scratch buffer to where it lives as long as the request. */
+static enum px_code keep(const struct px_net_coding *self, struct px_str *body,
                          struct px_arena *arena, struct px_err *err)
 {
-    enum px_code code = px_coder_decode(self->coder, coding, *body, &self->scratch, err);
-    if (code == PX_OK) {
-        char *copy = px_arena_alloc(arena, self->scratch.len + 1, 1);
-        if (copy) {
-            memcpy(copy, self->scratch.ptr ? self->scratch.ptr : "", self->scratch.len + 1);
-            *body = px_str_n(copy, self->scratch.len);
-        } else {
-            code = px_arena_check(arena, "the decoded body", err);
-        }
-    }
-    clear_scratch(self);
-    return code;
+    const struct px_buf *scratch = &self->scratch;
+    char *copy = px_arena_alloc(arena, scratch->len + 1, 1);
+    if (!copy)
+        return px_arena_check(arena, "the decoded body", err);
+    memcpy(copy, scratch->ptr ? scratch->ptr : "", scratch->len + 1);
+    *body = px_str_n(copy, scratch->len);
+    return PX_OK;
 }
 
 enum px_code px_net_decode_request(struct px_net_coding *coding, struct px_http_request *request,
-                                   struct px_arena *arena, struct px_err *err)
+                                   struct px_arena *arena, size_t *room, struct px_err *err)
 {
     enum px_coding codings[PX_NET_CODINGS_MAX];
     size_t n = 0;
@@ -86,8 +96,14 @@ enum px_code px_net_decode_request(struct px_net_coding *coding, struct px_http_
         return PX_OK;
     }
     enum px_code code = need_coder(coding, err);
-    while (code == PX_OK && n > 0)
-        code = undo(coding, codings[--n], &request->body, arena, err);
+    while (code == PX_OK && n > 0) {
+        code = undo(coding, codings[--n], request->body, *room, err);
+        if (code == PX_OK) {
+            *room -= coding->scratch.len;
+            code = keep(coding, &request->body, arena, err);
+        }
+        clear_scratch(coding);
+    }
     return code;
 }
 
@@ -105,26 +121,47 @@ static unsigned read_weight(struct px_str text)
     return weight;
 }
 
-/* One element, "gzip;q=0.8". */
-static enum px_coding read_choice(struct px_str element, unsigned *ret_weight)
+static bool is_named(struct px_str accepted, enum px_coding coding)
+{
+    while (accepted.ptr) {
+        struct px_str element = px_str_cut(&accepted, ',');
+        if (px_coding_from_name(px_str_trim(px_str_cut(&element, ';'))) == coding)
+            return true;
+    }
+    return false;
+}
+
+/* What "*" stands for in this header: a coding that it does not name; PX_CODING_COUNT when it names all. */
+static enum px_coding first_unnamed(struct px_str accepted)
+{
+    if (px_str_find(accepted, '*') == accepted.len)
+        return PX_CODING_COUNT;
+    for (int coding = PX_CODING_GZIP; coding < PX_CODING_COUNT; coding++) {
+        if (!is_named(accepted, (enum px_coding)coding))
+            return (enum px_coding)coding;
+    }
+    return PX_CODING_COUNT;
+}
+
+/* One element, "gzip;q=0.8"; "*" is `any`. */
+static enum px_coding read_choice(struct px_str element, enum px_coding any, unsigned *ret_weight)
 {
     struct px_str name = px_str_trim(px_str_cut(&element, ';'));
     struct px_str parameter = px_str_trim(element);
     *ret_weight = WEIGHT_MAX;
     if (parameter.len > 2 && (parameter.ptr[0] | 0x20) == 'q' && parameter.ptr[1] == '=')
         *ret_weight = read_weight(px_str_n(parameter.ptr + 2, parameter.len - 2));
-    if (px_str_is(name, "*"))
-        return PX_CODING_GZIP;
-    return px_coding_from_name(name);
+    return px_str_is(name, "*") ? any : px_coding_from_name(name);
 }
 
 enum px_coding px_net_choose_coding(struct px_str accepted)
 {
     enum px_coding best = PX_CODING_NONE;
+    enum px_coding any = first_unnamed(accepted);
     unsigned best_weight = 0;
     while (accepted.ptr) {
         unsigned weight;
-        enum px_coding coding = read_choice(px_str_trim(px_str_cut(&accepted, ',')), &weight);
+        enum px_coding coding = read_choice(px_str_trim(px_str_cut(&accepted, ',')), any, &weight);
         if (coding == PX_CODING_COUNT || weight <= best_weight)
             continue;
         best = coding;

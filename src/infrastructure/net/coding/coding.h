@@ -28,17 +28,22 @@ struct px_net_coding px_net_coding(size_t body_bytes_max);
 void px_net_coding_deinit(struct px_net_coding *coding);
 
 /*
- * Decodes a request's body, into `arena`. PX_E_TOO_LARGE when it becomes larger than body_bytes_max, PX_E_INVALID when it
- * is not what its coding says, PX_E_NO_MEMORY.
+ * Decodes a request's body, into `arena`, which takes from *room, the bytes that the loop can spare. PX_E_TOO_LARGE when the
+ * body becomes larger than body_bytes_max, PX_E_OVERLOADED when it is *room that does not suffice, PX_E_INVALID when it is
+ * not what its coding says, PX_E_NO_MEMORY.
  */
 PX_MUST_USE enum px_code px_net_decode_request(struct px_net_coding *coding,
                                                struct px_http_request *request,
-                                               struct px_arena *arena, struct px_err *err);
+                                               struct px_arena *arena, size_t *room,
+                                               struct px_err *err);
 
 /* Encodes a finished response and notes the coding in it. Short memory leaves it as it is. */
 void px_net_encode_response(struct px_net_coding *coding, struct px_http_exchange *exchange);
 
-/* What an Accept-Encoding header asks for: the highest weight, the first of equals. */
+/*
+ * What an Accept-Encoding header asks for: the highest weight, the first of equals. "*" stands for the first of gzip, deflate and
+ * zstd that the header does not name.
+ */
 enum px_coding px_net_choose_coding(struct px_str accepted);
 
 #endif

@@ -60,6 +60,7 @@ static void note_use(struct px_http1_exchange *x)
 void px_http1_exchange_forget_request(struct px_http1_exchange *exchange)
 {
     note_use(exchange);
+    px_exchange_forget_decoded(&exchange->base);
     if (exchange->arena.used > ARENA_KEPT_BYTES)
         px_arena_deinit(&exchange->arena);
     else
@@ -69,6 +70,7 @@ void px_http1_exchange_forget_request(struct px_http1_exchange *exchange)
 void px_http1_exchange_give(struct px_http1_pool *pool, struct px_http1_exchange *exchange)
 {
     note_use(exchange);
+    px_exchange_forget_decoded(&exchange->base);
     pool->input_bytes -= exchange->input_charged;
     if (pool->n_unused == PX_HTTP1_KEPT_MAX ||
         pool->kept_bytes + exchange->kept_bytes > PX_HTTP1_KEPT_BYTES_MAX) {
@@ -86,6 +88,7 @@ void px_http1_exchange_give(struct px_http1_pool *pool, struct px_http1_exchange
 
 void px_http1_exchange_destroy(struct px_http1_pool *pool, struct px_http1_exchange *exchange)
 {
+    px_exchange_forget_decoded(&exchange->base);
     pool->input_bytes -= exchange->input_charged;
     free_exchange(exchange);
 }
@@ -105,6 +108,7 @@ void px_http1_exchange_next_request(struct px_http1_exchange *exchange)
     note_use(exchange);
     exchange->input_at += exchange->parser.consumed;
     px_http1_reset(&exchange->parser);
+    px_exchange_forget_decoded(&exchange->base);
     px_arena_reset(&exchange->arena);
     px_buf_clear(&exchange->head);
     px_buf_clear(&exchange->body);

@@ -95,6 +95,7 @@ void px_http2_stream_give(struct px_http2_stream *stream)
     stream->is_left_behind = false;
     px_exchange_leave_long(&stream->base);
     px_deadline_disarm(&stream->deadline);
+    px_exchange_forget_decoded(&stream->base);
     pool->worker->exchanges.input_bytes -= stream->input_charged;
     size_t bytes = 2 * (stream->input.len + stream->body.len + stream->arena.used);
     stream->kept_bytes = bytes > stream->kept_bytes ? bytes : stream->kept_bytes;
@@ -441,8 +442,10 @@ void px_http2_stream_expired(struct px_deadline *deadline)
 /* The response is complete: the arena is not needed while it is sent, but for what it still points to. */
 static void forget_request(struct px_http2_stream *stream)
 {
-    if (stream->arena.used > ARENA_KEPT_BYTES && !stream->base.http.trailers)
-        px_arena_deinit(&stream->arena);
+    if (stream->arena.used <= ARENA_KEPT_BYTES || stream->base.http.trailers)
+        return;
+    px_arena_deinit(&stream->arena);
+    px_exchange_forget_decoded(&stream->base);
 }
 
 static void respond(struct px_http2_stream *stream)
@@ -512,6 +515,7 @@ static void settle(struct px_net_exchange *exchange)
 static void destroy(struct px_net_exchange *exchange)
 {
     struct px_http2_stream *stream = of_base(exchange);
+    px_exchange_forget_decoded(exchange);
     exchange->worker->exchanges.input_bytes -= stream->input_charged;
     free_stream(stream);
 }

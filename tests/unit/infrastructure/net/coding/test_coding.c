@@ -22,6 +22,8 @@ static struct px_buf encode(struct px_str text, enum px_coding coding)
     return out;
 }
 
+static size_t room = SIZE_MAX; /* what the loop can spare */
+
 /* A request with this Content-Encoding, decoded with a limit. */
 static enum px_code decode(const char *header, struct px_str body, size_t max,
                            struct px_http_request *ret, struct px_arena *arena, struct px_err *err)
@@ -31,7 +33,7 @@ static enum px_code decode(const char *header, struct px_str body, size_t max,
     headers[0] = (struct px_http_header){px_str("content-encoding"), px_str(header)};
     *ret = (struct px_http_request){.headers = headers, .n_headers = 1, .body = body};
     *arena = px_arena(1 << 20);
-    enum px_code code = px_net_decode_request(&coding, ret, arena, err);
+    enum px_code code = px_net_decode_request(&coding, ret, arena, &room, err);
     px_net_coding_deinit(&coding);
     return code;
 }
@@ -103,6 +105,52 @@ PX_TEST(a_body_that_becomes_too_large_is_refused)
     px_buf_deinit(&packed);
 }
 
+PX_TEST(a_body_takes_no_more_than_the_loop_can_spare)
+{
+    static const enum px_coding codings[] = {PX_CODING_GZIP, PX_CODING_DEFLATE, PX_CODING_ZSTD};
+    struct px_buf text = make_text(5000);
+    for (size_t i = 0; i < PX_ARRAY_LEN(codings); i++) {
+        struct px_http_request request;
+        struct px_arena arena;
+        struct px_err err;
+        const char *name = px_coding_name(codings[i]);
+        struct px_buf packed = encode(px_buf_view(&text), codings[i]);
+        room = 4999;
+        CHECK_INT(decode(name, px_buf_view(&packed), 100000, &request, &arena, &err),
+                  PX_E_OVERLOADED);
+        CHECK(err.hint[0] && room == 4999 && arena.used == 0);
+        px_arena_deinit(&arena);
+        room = 5001;
+        CHECK_OK(decode(name, px_buf_view(&packed), 100000, &request, &arena, &err));
+        CHECK(px_str_eq(request.body, px_buf_view(&text)) && room == 1);
+        px_arena_deinit(&arena);
+        px_buf_deinit(&packed);
+    }
+    room = SIZE_MAX;
+    px_buf_deinit(&text);
+}
+
+/* The scratch buffer has kept memory beyond the limit of the moment. */
+PX_TEST(a_warm_buffer_does_not_lift_the_limit)
+{
+    struct px_net_coding coding = px_net_coding(100000);
+    struct px_http_header header = {px_str("content-encoding"), px_str("gzip")};
+    struct px_buf text = make_text(50000), packed = encode(px_buf_view(&text), PX_CODING_GZIP);
+    struct px_arena arena = px_arena(1 << 20);
+    for (int i = 0; i < 2; i++) {
+        size_t left = i ? 20000 : 50000;
+        struct px_http_request request = {
+            .headers = &header, .n_headers = 1, .body = px_buf_view(&packed)};
+        struct px_err err;
+        CHECK_INT(px_net_decode_request(&coding, &request, &arena, &left, &err),
+                  i ? PX_E_OVERLOADED : PX_OK);
+    }
+    px_arena_deinit(&arena);
+    px_buf_deinit(&text);
+    px_buf_deinit(&packed);
+    px_net_coding_deinit(&coding);
+}
+
 PX_TEST(the_clients_preference_is_followed)
 {
     static const struct {
@@ -118,6 +166,10 @@ PX_TEST(the_clients_preference_is_followed)
         {"gzip;q=0", PX_CODING_NONE},
         {"gzip;q=0.000, *;q=0", PX_CODING_NONE},
         {"*", PX_CODING_GZIP},
+        {"gzip;q=0, *", PX_CODING_DEFLATE},
+        {"*;q=0.5, GZIP;q=0, deflate;q=0", PX_CODING_ZSTD},
+        {"gzip;q=0, deflate;q=0, zstd;q=0, *", PX_CODING_NONE},
+        {"gzip;q=0.5, *;q=0", PX_CODING_GZIP},
         {"br", PX_CODING_NONE},
         {"br, zstd;q=0.9", PX_CODING_ZSTD},
         {"", PX_CODING_NONE},
@@ -174,5 +226,7 @@ PX_TEST(responses_are_encoded_where_that_makes_them_smaller)
 PX_TEST_MAIN(T(every_coding_is_undone) T(codings_on_top_of_each_other_are_undone_last_first)
                  T(what_is_not_known_is_left_for_the_handler_to_refuse)
                      T(a_body_that_becomes_too_large_is_refused)
-                         T(the_clients_preference_is_followed)
-                             T(responses_are_encoded_where_that_makes_them_smaller))
+                         T(a_body_takes_no_more_than_the_loop_can_spare)
+                             T(a_warm_buffer_does_not_lift_the_limit)
+                                 T(the_clients_preference_is_followed)
+                                     T(responses_are_encoded_where_that_makes_them_smaller))
