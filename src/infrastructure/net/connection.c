@@ -2,7 +2,7 @@
 /*
  * Design note.
  *
- * Between wake-ups every connection is in exactly one deadline list, or queued in worker->again; a wait without an
+ * Between wake-ups every connection is in a deadline list, or queued in worker->again, or both; a wait without an
  * end (PX_WAIT_ANSWER) is a list with a duration of years, so whoever looks for all connections finds them there.
  *
  * Closing: when the client may still be sending, close() would make the kernel answer with a reset, and a reset may
@@ -29,9 +29,28 @@ static void count_connections(struct px_worker *worker, int change)
     atomic_store_explicit(&worker->n_connections, n + (size_t)change, memory_order_relaxed);
 }
 
+static void leave_queue(struct px_connection *connection)
+{
+    struct px_connection_queue *again = &connection->worker->again;
+    struct px_connection *before = NULL;
+    if (!connection->is_queued)
+        return;
+    for (struct px_connection *c = again->first; c != connection; c = c->next)
+        before = c;
+    if (before)
+        before->next = connection->next;
+    else
+        again->first = connection->next;
+    if (again->last == connection)
+        again->last = before;
+    again->n--;
+    connection->is_queued = false;
+}
+
 void px_connection_close(struct px_connection *connection)
 {
     struct px_worker *worker = connection->worker;
+    leave_queue(connection);
     if (connection->is_lingering)
         (void)px_socket_drop(&connection->socket, LINGER_READ); /* else the close becomes a reset */
     else
@@ -47,6 +66,7 @@ void px_connection_close(struct px_connection *connection)
 
 void px_connection_linger(struct px_connection *connection)
 {
+    leave_queue(connection);
     connection->protocol->release(connection);
     connection->is_lingering = true;
     connection->worker->n_lingering++;
@@ -146,6 +166,8 @@ void px_connection_open(struct px_worker *worker, int fd, struct px_tls *tls,
 void px_connection_queue_up(struct px_connection *connection)
 {
     struct px_connection_queue *again = &connection->worker->again;
+    if (connection->is_queued)
+        return;
     connection->is_queued = true;
     connection->next = NULL;
     if (again->last)
@@ -153,6 +175,7 @@ void px_connection_queue_up(struct px_connection *connection)
     else
         again->first = connection;
     again->last = connection;
+    again->n++;
 }
 
 struct px_connection *px_connection_pop(struct px_connection_queue *queue)
@@ -163,6 +186,7 @@ struct px_connection *px_connection_pop(struct px_connection_queue *queue)
     queue->first = first->next;
     if (!queue->first)
         queue->last = NULL;
+    queue->n--;
     first->is_queued = false;
     return first;
 }

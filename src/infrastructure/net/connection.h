@@ -94,7 +94,7 @@ bool px_connection_is_reading(const struct px_connection *connection);
 
 void px_connection_expired(struct px_deadline *deadline);
 
-/* Into worker->again: it has bytes of a further request. */
+/* Into worker->again, if it is not there: it has bytes of a further request. Lingering and closing take it out. */
 void px_connection_queue_up(struct px_connection *connection);
 struct px_connection *px_connection_pop(struct px_connection_queue *queue);
 

@@ -136,15 +136,19 @@ static void finish_round(struct px_worker *worker)
     settle_all(worker);
 }
 
+/* Each connection that is queued by now, once; they stay in the queue until it is their turn, as closing takes them out. */
+static void advance_queued(struct px_worker *worker)
+{
+    struct px_connection *c;
+    for (size_t left = worker->again.n; left && (c = px_connection_pop(&worker->again)); left--)
+        c->protocol->advance(c);
+}
+
 static void serve_rounds(struct px_worker *worker)
 {
     finish_round(worker);
     for (int i = 1; i < ROUNDS_MAX && worker->again.first; i++) {
-        struct px_connection_queue again = worker->again;
-        worker->again = (struct px_connection_queue){0};
-        struct px_connection *c;
-        while ((c = px_connection_pop(&again)))
-            c->protocol->advance(c);
+        advance_queued(worker);
         finish_round(worker);
     }
 }

@@ -64,6 +64,7 @@ struct px_complaint {
 /* Connections in a row, linked by `next`. */
 struct px_connection_queue {
     struct px_connection *first, *last;
+    size_t n;
 };
 
 struct px_worker {

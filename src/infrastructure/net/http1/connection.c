@@ -134,8 +134,11 @@ static void send_continue(struct px_connection *c)
     static const char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
     ssize_t n = px_socket_send(&c->socket, line, sizeof line - 1);
     c->exchange->sent_continue = true;
-    /* Nothing sent is allowed, a client does not wait for ever; a part of it would break the stream. */
-    if (n >= 0 && (size_t)n != sizeof line - 1)
+    /*
+     * Nothing sent is allowed, a client does not wait for ever; a part of it would break the stream. A layer that waits has
+     * sealed the line already: it would take the beginning of the response for it.
+     */
+    if (n < 0 ? c->socket.layer != NULL : (size_t)n != sizeof line - 1)
         px_connection_close(c);
 }
 
@@ -189,8 +192,7 @@ void px_http1_wait_streaming(struct px_connection *connection)
     connection->unacknowledged = writes ? connection->unacknowledged : 0;
     if (reads && px_socket_has_pending(&connection->socket)) {
         px_deadline_disarm(&connection->deadline);
-        if (!connection->is_queued)
-            px_connection_queue_up(connection);
+        px_connection_queue_up(connection);
     } else if (writes) {
         if (!px_connection_is_waiting(connection, PX_WAIT_WRITE))
             px_connection_wait_for_reader(connection);
@@ -367,6 +369,8 @@ static bool sniff(struct px_connection *c)
     c->exchange = NULL;
     px_http2_open(c, bytes);
     give_exchange_back(x);
+    if (px_socket_has_pending(&c->socket)) /* of which epoll will not tell; closed, it has none */
+        px_connection_queue_up(c);
     return false;
 }
 

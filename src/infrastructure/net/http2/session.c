@@ -212,6 +212,8 @@ static void flush(struct px_http2 *session)
     } else {
         px_connection_watch(c, EPOLLIN);
         choose_wait(session, was_blocked);
+        if (px_socket_has_pending(&c->socket)) /* what was not read while it was blocked */
+            px_connection_queue_up(c);
     }
 }
 
@@ -258,8 +260,11 @@ static void on_ready(struct px_connection *c, uint32_t events)
         return;
     }
     do {
-        if (worker->round.n >= ROUND_MAX)
-            return; /* it is ready again when those are settled */
+        if (worker->round.n >= ROUND_MAX) { /* it is ready again when those are settled */
+            if (px_socket_has_pending(&c->socket))
+                px_connection_queue_up(c); /* epoll does not know of these */
+            return;
+        }
         ssize_t n = px_socket_recv(&c->socket, session->pool->input, PX_HTTP2_INPUT);
         if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
             px_connection_close(c);
