@@ -15,6 +15,8 @@
  *     /echo          sends the body back, whole
  *     /bytes?N       N bytes of 'x'
  *     /trailers      a body and trailers, whole
+ *     /lines         more headers than a response may have
+ *     /ends          a body, and more trailers than that
  *     /only          trailers without a body
  *     anything else  answers at once
  */
@@ -60,13 +62,24 @@ static inline void begin_stream(struct px_http_exchange *exchange)
     held = exchange;
 }
 
+static char many_lines[2000];
+
 static inline bool answer_body(struct px_http_exchange *exchange)
 {
     uint64_t n = 0;
     exchange->extra_headers = "X-Test: yes\r\nConnection: keep-alive\r\n";
     if (is_path(exchange, "/trailers") || is_path(exchange, "/only"))
         exchange->trailers = "Grpc-Status: 0\r\ngrpc-message: fine\r\n";
-    if (is_path(exchange, "/only")) {
+    if (is_path(exchange, "/lines") || is_path(exchange, "/ends")) {
+        struct px_buf lines = px_buf_fixed(many_lines, sizeof many_lines);
+        for (int i = 0; i < 100; i++)
+            px_buf_printf(&lines, "x-%d: y\r\n", i);
+        if (is_path(exchange, "/ends"))
+            exchange->trailers = many_lines;
+        else
+            exchange->extra_headers = many_lines;
+        finish(exchange, 200, "body");
+    } else if (is_path(exchange, "/only")) {
         finish(exchange, 200, "");
     } else if (is_path(exchange, "/trailers")) {
         finish(exchange, 200, "with trailers");

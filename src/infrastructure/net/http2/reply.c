@@ -15,18 +15,22 @@
 
 #include <stdio.h>
 
-enum { LINES_MAX = 64 }; /* fields of a response, trailers included */
+enum { LINES_MAX = 64 }; /* fields of a response, trailers included; a stream with more is reset */
 
 enum { LENT = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE };
 
 struct fields {
     nghttp2_nv rows[LINES_MAX];
     size_t n;
+    bool are_too_many;
 };
 
 static void add(struct fields *fields, struct px_str name, struct px_str value, int flags)
 {
-    PX_ASSERT(fields->n < LINES_MAX); /* the handler's own lines: a bug */
+    if (fields->n == LINES_MAX) {
+        fields->are_too_many = true;
+        return;
+    }
     fields->rows[fields->n++] = (nghttp2_nv){.name = px_unconst(name.ptr),
                                              .namelen = name.len,
                                              .value = px_unconst(value.ptr ? value.ptr : ""),
@@ -109,38 +113,57 @@ static ssize_t offer_data(nghttp2_session *nghttp2, int32_t id, uint8_t *buf, si
         struct fields fields = {.n = 0};
         add_lines(&fields, stream->base.http.trailers);
         *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-        if (nghttp2_submit_trailer(nghttp2, id, fields.rows, fields.n) != 0)
+        if (fields.are_too_many || nghttp2_submit_trailer(nghttp2, id, fields.rows, fields.n) != 0)
             return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }
     return (ssize_t)n;
 }
 
-void px_http2_submit(struct px_http2_stream *stream)
+/* What of the response is a block of headers: `status` is where its text lies. */
+static void add_head(struct fields *fields, struct px_http2_stream *stream, char status[4])
 {
     static const struct px_str type_name = PX_STR("content-type"), date_name = PX_STR("date");
     const struct px_http_exchange *http = &stream->base.http;
-    struct px_worker *worker = stream->pool->worker;
+    const struct px_worker *worker = stream->pool->worker;
+    bool is_empty = !http->streamed && stream->payload.len == 0;
+    add_status(fields, http->status, status);
+    add(fields, date_name, px_str_n(worker->date.text, PX_RESPONSE_DATE_LEN), LENT);
+    if (http->content_type && (!is_empty || http->trailers) && px_response_has_body(http->status))
+        add(fields, type_name, px_str(http->content_type), LENT);
+    if (px_response_has_body(http->status))
+        add_coding(fields, http);
+    if (!http->streamed && !http->trailers && px_response_has_body(http->status))
+        add_length(fields, stream);
+    add_lines(fields, http->extra_headers);
+}
+
+static bool has_body(const struct px_http2_stream *stream)
+{
+    const struct px_http_exchange *http = &stream->base.http;
+    bool may_have_body = px_response_has_body(http->status) && http->request.method != PX_HTTP_HEAD;
+    return may_have_body && (http->streamed || stream->payload.len);
+}
+
+static int submit(struct px_http2_stream *stream)
+{
+    nghttp2_session *nghttp2 = stream->session->nghttp2;
+    nghttp2_data_provider provider = {.source.ptr = stream, .read_callback = offer_data};
     struct fields fields = {.n = 0};
     char status[4];
-    bool may_have_body = px_response_has_body(http->status) && http->request.method != PX_HTTP_HEAD;
-    bool is_empty = !http->streamed && stream->payload.len == 0;
-    add_status(&fields, http->status, status);
-    add(&fields, date_name, px_str_n(worker->date.text, PX_RESPONSE_DATE_LEN), LENT);
-    if (http->content_type && (!is_empty || http->trailers) && px_response_has_body(http->status))
-        add(&fields, type_name, px_str(http->content_type), LENT);
-    if (px_response_has_body(http->status))
-        add_coding(&fields, http);
-    if (!http->streamed && !http->trailers && px_response_has_body(http->status))
-        add_length(&fields, stream);
-    add_lines(&fields, http->extra_headers);
-    bool has_body = may_have_body && !is_empty;
-    if (!has_body)
-        add_lines(&fields, http->trailers);
-    nghttp2_data_provider provider = {.source.ptr = stream, .read_callback = offer_data};
-    int rc = nghttp2_submit_response(stream->session->nghttp2, stream->id, fields.rows, fields.n,
-                                     has_body ? &provider : NULL);
+    add_head(&fields, stream, status);
+    if (!has_body(stream))
+        add_lines(&fields, stream->base.http.trailers);
+    if (fields.are_too_many)
+        return nghttp2_submit_rst_stream(nghttp2, NGHTTP2_FLAG_NONE, stream->id,
+                                         NGHTTP2_INTERNAL_ERROR);
+    return nghttp2_submit_response(nghttp2, stream->id, fields.rows, fields.n,
+                                   has_body(stream) ? &provider : NULL);
+}
+
+void px_http2_submit(struct px_http2_stream *stream)
+{
     stream->is_submitted = true;
-    if (rc != 0) /* without memory the session cannot go on */
+    if (submit(stream) != 0) /* without memory the session cannot go on */
         px_http2_terminate(stream->session, NGHTTP2_INTERNAL_ERROR);
     px_http2_mark_dirty(stream->session);
 }
