@@ -429,7 +429,7 @@ def test_ten_thousand_connections_are_held_while_others_are_answered(patient):
     """Twice more, as the allocator keeps the memory of ended sessions for the next ones: it must be enough for them."""
     n = min(resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_DESCRIPTORS, CONNECTIONS)
     if n < CONNECTIONS:
-        print(f"only {n} connections, as no more descriptors are allowed (ulimit -n)")
+        pytest.skip(f"only {n} connections, as no more descriptors are allowed (ulimit -n)")
     ask(patient)
     before, sizes = descriptors(patient), []
     for _ in range(3):

@@ -21,8 +21,8 @@ struct px_socket_layer;
 struct px_socket_layer_ops {
     ssize_t (*recv)(struct px_socket_layer *layer, void *to, size_t room);
     ssize_t (*send)(struct px_socket_layer *layer, const void *bytes, size_t len);
-    /* Bytes that have been decrypted and not yet received: the kernel does not know of them. */
-    size_t (*pending)(const struct px_socket_layer *layer);
+    /* Are there bytes that have been decrypted and not yet received? The kernel does not know of them. */
+    bool (*has_pending)(const struct px_socket_layer *layer);
     /* Does the call that failed with EAGAIN wait for the descriptor to become writable, instead of readable? */
     bool (*wants_write)(const struct px_socket_layer *layer);
     /* Subject of the client's verified certificate; empty without one. */
@@ -60,7 +60,7 @@ ssize_t px_socket_send_parts(const struct px_socket *socket, const struct px_str
 
 static inline bool px_socket_has_pending(const struct px_socket *socket)
 {
-    return PX_UNLIKELY(socket->layer != NULL) && socket->layer->ops->pending(socket->layer) > 0;
+    return PX_UNLIKELY(socket->layer != NULL) && socket->layer->ops->has_pending(socket->layer);
 }
 
 static inline bool px_socket_wants_write(const struct px_socket *socket)

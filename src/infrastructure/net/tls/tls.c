@@ -373,14 +373,6 @@ void px_tls_close_notify(struct px_tls_session *session)
     ERR_clear_error();
 }
 
-bool px_tls_is_http2(const struct px_tls_session *session)
-{
-    const unsigned char *name;
-    unsigned len;
-    SSL_get0_alpn_selected(session->ssl, &name, &len);
-    return len == 2 && memcmp(name, "h2", 2) == 0;
-}
-
 struct px_str px_tls_client_name(const struct px_tls_session *session)
 {
     return session->client_name ? px_str(session->client_name) : (struct px_str){0};
@@ -430,9 +422,9 @@ static ssize_t layer_send(struct px_socket_layer *layer, const void *bytes, size
     return finish_handshake(session) ? px_tls_write(session, bytes, len) : -1;
 }
 
-static size_t layer_pending(const struct px_socket_layer *layer)
+static bool layer_has_pending(const struct px_socket_layer *layer)
 {
-    return (size_t)SSL_pending(const_session_of(layer)->ssl);
+    return px_tls_has_pending(const_session_of(layer));
 }
 
 static bool layer_wants_write(const struct px_socket_layer *layer)
@@ -458,7 +450,7 @@ static void layer_destroy(struct px_socket_layer *layer)
 static const struct px_socket_layer_ops layer_ops = {
     .recv = layer_recv,
     .send = layer_send,
-    .pending = layer_pending,
+    .has_pending = layer_has_pending,
     .wants_write = layer_wants_write,
     .client_name = layer_client_name,
     .end = layer_end,

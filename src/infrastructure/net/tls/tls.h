@@ -7,7 +7,7 @@
  *   open keep what they began with, new ones get the new certificate, and a reload that fails changes nothing.
  * - A `px_tls_session` is one connection. It works on a non-blocking socket as recv and send do: when they would wait,
  *   the return is -1 with errno EAGAIN, and px_tls_wants_write says for what.
- * - HTTP/2 or HTTP/1.1 is agreed by ALPN; a client without ALPN speaks HTTP/1.1.
+ * - HTTP/2 or HTTP/1.1 is agreed by ALPN, for the client's sake: the server looks at the first bytes, as it does without TLS.
  *
  * Chosen: forward secrecy and authenticated encryption only (ECDHE with AES-GCM or ChaCha20), X25519 and the NIST
  * curves, no renegotiation, no compression, no early data (it can be replayed), buffers released while idle. The kernel
@@ -75,9 +75,7 @@ bool px_tls_has_pending(const struct px_tls_session *session);
 /* Tells the client that nothing more comes; the socket's write side is to be shut down after it. */
 void px_tls_close_notify(struct px_tls_session *session);
 
-/* After the handshake */
-bool px_tls_is_http2(const struct px_tls_session *session);
-/* Subject of the client's verified certificate as RFC 2253 text; empty without one. The session's. */
+/* After the handshake: subject of the client's verified certificate as RFC 2253 text; empty without one. The session's. */
 struct px_str px_tls_client_name(const struct px_tls_session *session);
 
 #endif

@@ -50,9 +50,9 @@ static ssize_t script_send(struct px_socket_layer *layer, const void *bytes, siz
     return (ssize_t)len;
 }
 
-static size_t script_pending(const struct px_socket_layer *layer)
+static bool script_has_pending(const struct px_socket_layer *layer)
 {
-    return ((const struct script *)(const void *)layer)->left;
+    return ((const struct script *)(const void *)layer)->left > 0;
 }
 
 static bool script_wants_write(const struct px_socket_layer *layer)
@@ -75,7 +75,7 @@ static void script_end(struct px_socket_layer *layer)
 static const struct px_socket_layer_ops script_ops = {
     .recv = script_recv,
     .send = script_send,
-    .pending = script_pending,
+    .has_pending = script_has_pending,
     .wants_write = script_wants_write,
     .client_name = script_name,
     .end = script_end,
