@@ -64,7 +64,7 @@ def test_lists_every_operation_and_finds_by_words(driver, server):
     count = sum(len(methods) for methods in api["paths"].values())
     assert len(all_of(driver, ".entry")) == count
     driver.find_element(By.TAG_NAME, "body").send_keys("/")
-    driver.switch_to.active_element.send_keys("metadata one version")
+    driver.switch_to.active_element.send_keys("v2 metadata one version")
     wait(driver, lambda: len(all_of(driver, ".entry")) == 1)
     assert all_of(driver, ".entry")[0].text.endswith("/v2/models/{model}/versions/{version}")
 

@@ -226,6 +226,12 @@ void px_handle_ping(struct px_rest_request *request)
     px_reply_finish(request->exchange, 200, "text/plain; charset=utf-8");
 }
 
+/* An operation of its own, since the description of the API names each by its handler. */
+void px_handle_mlflow_health(struct px_rest_request *request)
+{
+    px_handle_ping(request);
+}
+
 void px_handle_version(struct px_rest_request *request)
 {
     px_buf_text(request->exchange->body, PX_VERSION);

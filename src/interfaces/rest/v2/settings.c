@@ -130,6 +130,17 @@ void px_handle_v2_trace_update(struct px_rest_request *request)
         px_rest_fail(request, &err);
 }
 
+/* Operations of their own, since the description of the API names each by its handler. */
+void px_handle_v2_model_trace_read(struct px_rest_request *request)
+{
+    px_handle_v2_trace_read(request);
+}
+
+void px_handle_v2_model_trace_update(struct px_rest_request *request)
+{
+    px_handle_v2_trace_update(request);
+}
+
 /* ---- the log ---- */
 
 static void put_log_settings(struct px_http_exchange *exchange)

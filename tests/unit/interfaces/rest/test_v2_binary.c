@@ -278,7 +278,6 @@ PX_TEST(gpu_memory_is_unavailable)
     rest_ask(&f, PX_HTTP_POST, "/v2/cudasharedmemory/region/r/register",
              "{\"raw_handle\":{\"b64\":\"AA==\"},\"device_id\":0,\"byte_size\":64}");
     check_refused(503, "CUDA shared memory is unavailable");
-    CHECK_STR(px_str(f.headers), "");
     rest_ask(&f, PX_HTTP_POST, "/v2/cudasharedmemory/unregister", "");
     CHECK_INT(f.status, 200);
     rest_tear_down(&f);
