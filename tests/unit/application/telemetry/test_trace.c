@@ -6,6 +6,8 @@
 
 #include "harness.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 static struct px_trace *trace;
@@ -159,6 +161,39 @@ PX_TEST(models_without_settings_of_their_own_take_no_room)
     tear_down();
 }
 
+static _Atomic bool is_over;
+
+static void *sample_until_over(void *argument)
+{
+    _Atomic size_t *n = argument;
+    while (!atomic_load(&is_over)) {
+        (void)px_trace_sample(trace, px_str("a-model-with-a-longer-name"));
+        (void)px_trace_sample(trace, px_str("b"));
+        atomic_fetch_add(n, 1);
+    }
+    return NULL;
+}
+
+/* Nothing to compare: the thread sanitizer looks, and a rate of 0 would end the process. */
+PX_TEST(loops_read_settings_while_entries_change_hands)
+{
+    _Atomic size_t n = 0;
+    pthread_t loop;
+    set_up();
+    atomic_store(&is_over, false);
+    CHECK_INT(pthread_create(&loop, NULL, sample_until_over, &n), 0);
+    for (int i = 0; i < 2000 || atomic_load(&n) < 100; i++) {
+        const char *name = i % 2 ? "a-model-with-a-longer-name" : "b";
+        CHECK_OK(set(name, "trace_rate", "3"));
+        CHECK_OK(set(name, "trace_level", "TIMESTAMPS"));
+        px_trace_forget(trace, px_str(name));
+    }
+    atomic_store(&is_over, true);
+    pthread_join(loop, NULL);
+    CHECK(!px_trace_is_on(trace));
+    tear_down();
+}
+
 PX_TEST(a_file_that_cannot_be_written_is_an_error_at_the_start)
 {
     struct px_err err;
@@ -220,7 +255,8 @@ PX_TEST_MAIN(T(nothing_is_traced_until_it_is_asked_for)
                  T(a_models_settings_go_before_the_global_ones_until_they_are_cleared)
                      T(a_count_is_used_up) T(too_many_models_with_settings_are_refused)
                          T(models_without_settings_of_their_own_take_no_room)
-                             T(a_file_that_cannot_be_written_is_an_error_at_the_start)
-                                 T(records_are_whole_json_and_long_tensors_are_cut)
-                                     T(a_full_ring_drops_and_counts)
-                                         T(no_allocation_failure_breaks_the_set_up))
+                             T(loops_read_settings_while_entries_change_hands)
+                                 T(a_file_that_cannot_be_written_is_an_error_at_the_start)
+                                     T(records_are_whole_json_and_long_tensors_are_cut)
+                                         T(a_full_ring_drops_and_counts)
+                                             T(no_allocation_failure_breaks_the_set_up))
