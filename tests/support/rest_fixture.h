@@ -333,6 +333,7 @@ static inline void rest_ask_bytes(struct rest_fixture *f, enum px_http_method me
     f->exchange.request.body = body;
     f->handler.handle(f->handler.context, &f->exchange);
     f->handler.wave(f->handler.context, f->exchange.loop);
+    px_serving_end_wakeup(f->serving, f->exchange.loop);
     rest_end(f);
 }
 

@@ -94,8 +94,8 @@ static inline void px_call_cancel(struct px_call *call)
 
 /*
  * What each feature contributed to the margins of the call's rows, in `done` of a scored call: as px_engine_explain gives it,
- * in the call's arena. What one wave explains is bounded, by PX_EXPLAIN_STEPS_MAX steps or one row: PX_E_TOO_LARGE for a
- * call that is over it alone, PX_E_OVERLOADED when others of its wave have used it up. The error is set in the call.
+ * in the call's arena. What one wake-up explains is bounded, by PX_EXPLAIN_STEPS_MAX steps or one row: PX_E_TOO_LARGE for a
+ * call that is over it alone, PX_E_OVERLOADED when others have used it up. The error is set in the call.
  */
 enum { PX_EXPLAIN_STEPS_MAX = 40000000 }; /* some 250 ms */
 PX_MUST_USE enum px_code px_call_explain(struct px_serving *serving, struct px_call *call,

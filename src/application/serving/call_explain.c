@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Explanations cost milliseconds a row and run on the event loop, where everybody else waits for them. So what one wave
- * may do of them is bounded, however many requests share it: a request that alone is over the bound is told how many rows
- * fit, one that finds the wave's budget used up is told to come again. One row is always within the bound, or a large model
- * could never be explained; but it may have to be the first of its wave.
+ * Explanations cost milliseconds a row and run on the event loop, where everybody else waits for them. So what one wake-up
+ * of the loop may do of them is bounded, however many requests and waves share it: a request that alone is over the
+ * bound is told how many rows fit, one that finds the budget used up is told to come again. One row is always within the bound,
+ * or a large model could never be explained; but it may have to be the first of its wake-up.
  */
 #include "application/serving/serving_impl.h"
 
@@ -19,7 +19,7 @@ static enum px_code check_rows(const struct px_call *call, double row_steps, str
     return px_err_hint(err, "split the request");
 }
 
-/* Charges the work to the wave. */
+/* Charges the work to the wake-up. */
 static enum px_code admit(struct px_serving_loop *loop, struct px_call *call)
 {
     double row_steps = px_engine_explain_steps(call->model->engine);

@@ -126,6 +126,12 @@ void px_call_lend_rows(struct px_call *call, const void *data, size_t n_rows)
     set_rows(call, address.rows, n_rows);
 }
 
+void px_serving_end_wakeup(struct px_serving *serving, unsigned loop)
+{
+    PX_ASSERT(loop < serving->n_loops);
+    serving->loops[loop].explain_steps = 0;
+}
+
 void px_serving_wave(struct px_serving *serving, unsigned loop)
 {
     PX_ASSERT(loop < serving->n_loops);
@@ -136,6 +142,5 @@ void px_serving_wave(struct px_serving *serving, unsigned loop)
         px_lane_score(serving, loop, lane);
     }
     own->wave_bytes = 0;
-    own->explain_steps = 0;
     own->waves++;
 }

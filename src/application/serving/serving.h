@@ -80,6 +80,8 @@ struct px_model *px_serving_find(struct px_serving *serving, struct px_str name,
 
 /* Scores every call parked on the loop and completes them. */
 void px_serving_wave(struct px_serving *serving, unsigned loop);
+/* The loop goes to see what others have sent: after one wave or several. Renews the budget of explanations. */
+void px_serving_end_wakeup(struct px_serving *serving, unsigned loop);
 
 /* Lends the traces; before the loops run, and until they have ended. */
 void px_serving_set_trace(struct px_serving *serving, struct px_trace *trace);

@@ -27,7 +27,7 @@ struct px_lane {
 struct px_serving_loop {
     struct px_lane *busy; /* lanes with parked calls */
     size_t wave_bytes;    /* rows decoded since the last wave */
-    double explain_steps; /* of the explanations since the last wave ended */
+    double explain_steps; /* of the explanations of this wake-up */
     uint64_t waves;       /* so far */
     struct px_loop_metrics metrics;
 } __attribute__((aligned(PX_CACHE_LINE)));

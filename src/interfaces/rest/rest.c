@@ -108,6 +108,7 @@ static void loop_busy(void *context, unsigned loop, uint64_t busy_ns)
     struct px_loop_metrics *metrics = px_serving_loop_metrics(rest->serving, loop);
     px_metric_add(&metrics->loop_wakeups, 1);
     px_histogram_add(&metrics->busy_ns, busy_ns);
+    px_serving_end_wakeup(rest->serving, loop);
 }
 
 enum px_code px_rest_create(struct px_serving *serving, struct px_rest **ret, struct px_err *err)

@@ -5,7 +5,7 @@
  * {"explanations": [...], "features": [names]}: per row the contributions in the order of `features` and the
  * expected margin last, or an array of such arrays when the model has several margins (classes). The rows are scored
  * as for predict, so an explanation passes the same stages and is counted as a request; it is computed when the score
- * is there, on the loop, which is why the core bounds how much of it one wave does.
+ * is there, on the loop, which is why the core bounds how much of it one wake-up does.
  */
 #include "interfaces/rest/v1/v1.h"
 

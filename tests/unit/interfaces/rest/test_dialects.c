@@ -238,33 +238,39 @@ PX_TEST(explanations_have_a_number_per_feature_and_the_expected_margin)
 
 enum { TOGETHER = 4 };
 
-PX_TEST(explanations_of_one_wave_share_a_budget)
+/* Explanations of four rows, four, four and two in one wave; each has the status expected. */
+static void explain_together(const int statuses[TOGETHER])
 {
-    /* Four rows, four, four, two; ten are the budget. */
     static const char four[] = "{\"instances\":[[1,1],[1,1],[1,1],[1,1]]}";
     static const char *const bodies[TOGETHER] = {four, four, four, "{\"instances\":[[1,1],[1,1]]}"};
-    static const int statuses[TOGETHER] = {200, 200, 503, 200};
     static struct px_http_exchange exchanges[TOGETHER];
     struct px_buf replies[TOGETHER];
-    rest_set_up(&f);
-    for (int wave = 0; wave < 2; wave++) { /* the next one has the whole budget again */
-        px_arena_reset(&f.arena);
-        for (size_t i = 0; i < TOGETHER; i++) {
-            struct px_http_exchange *exchange = &exchanges[i];
-            replies[i] = px_buf(1 << 16);
-            *exchange =
-                (struct px_http_exchange){.arena = &f.arena, .body = &replies[i], .loop = 1};
-            exchange->request.method = PX_HTTP_POST;
-            exchange->request.path = px_str("/v1/models/multi:explain");
-            exchange->request.body = px_str(bodies[i]);
-            f.handler.handle(f.handler.context, exchange);
-        }
-        f.handler.wave(f.handler.context, 1);
-        for (size_t i = 0; i < TOGETHER; i++) {
-            CHECK_INT(exchanges[i].status, statuses[i]);
-            px_buf_deinit(&replies[i]);
-        }
+    px_arena_reset(&f.arena);
+    for (size_t i = 0; i < TOGETHER; i++) {
+        struct px_http_exchange *exchange = &exchanges[i];
+        replies[i] = px_buf(1 << 16);
+        *exchange = (struct px_http_exchange){.arena = &f.arena, .body = &replies[i], .loop = 1};
+        exchange->request.method = PX_HTTP_POST;
+        exchange->request.path = px_str("/v1/models/multi:explain");
+        exchange->request.body = px_str(bodies[i]);
+        f.handler.handle(f.handler.context, exchange);
     }
+    f.handler.wave(f.handler.context, 1);
+    for (size_t i = 0; i < TOGETHER; i++) {
+        CHECK_INT(exchanges[i].status, statuses[i]);
+        px_buf_deinit(&replies[i]);
+    }
+}
+
+PX_TEST(explanations_of_one_wakeup_share_a_budget)
+{
+    static const int ten_rows_fit[TOGETHER] = {200, 200, 503, 200};
+    static const int none_fits[TOGETHER] = {503, 503, 503, 503};
+    rest_set_up(&f);
+    explain_together(ten_rows_fit);
+    explain_together(none_fits); /* a wave of the same wake-up */
+    f.handler.loop_busy(f.handler.context, 1, 0);
+    explain_together(ten_rows_fit);
     rest_tear_down(&f);
 }
 
@@ -376,7 +382,7 @@ PX_TEST_MAIN(
     T(a_label_stands_for_its_version_and_no_other)
     T(classes_and_values_of_examples)
     T(explanations_have_a_number_per_feature_and_the_expected_margin)
-    T(explanations_of_one_wave_share_a_budget)
+    T(explanations_of_one_wakeup_share_a_budget)
     T(only_listed_origins_may_read)
     T(any_origin_is_a_star_without_vary)
     T(settings_that_cannot_be_are_refused)
