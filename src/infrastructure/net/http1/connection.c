@@ -369,8 +369,6 @@ static bool sniff(struct px_connection *c)
     c->exchange = NULL;
     px_http2_open(c, bytes);
     give_exchange_back(x);
-    if (px_socket_has_pending(&c->socket)) /* of which epoll will not tell; closed, it has none */
-        px_connection_queue_up(c);
     return false;
 }
 

@@ -212,7 +212,7 @@ static void flush(struct px_http2 *session)
     } else {
         px_connection_watch(c, EPOLLIN);
         choose_wait(session, was_blocked);
-        if (px_socket_has_pending(&c->socket)) /* what was not read while it was blocked */
+        if (px_socket_has_pending(&c->socket)) /* epoll does not know what was not read at once */
             px_connection_queue_up(c);
     }
 }

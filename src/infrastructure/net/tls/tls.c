@@ -12,6 +12,7 @@
 
 #include "shared/alloc.h"
 #include "shared/log.h"
+#include "shared/unconst.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -150,7 +151,7 @@ static enum px_code make_context(const struct px_tls_config *config, SSL_CTX **r
     set_protocol(context, config);
     enum px_code code = PX_OK;
     if (SSL_CTX_set_cipher_list(context, ciphers_12) != 1 ||
-        SSL_CTX_set1_curves_list(context, curves) != 1)
+        SSL_CTX_set1_curves_list(context, px_unconst(curves)) != 1)
         code = px_err_set(err, PX_E_INTERNAL, "TLS ciphers: %s", first_error());
     if (code == PX_OK)
         code = load_identity(context, config, err);
