@@ -84,9 +84,9 @@ void px_grpc_stream_open(struct px_grpc *grpc, struct px_http_exchange *exchange
 void px_grpc_stream_piece(struct px_grpc_stream *stream, struct px_str piece, bool is_last);
 void px_grpc_stream_abandon(struct px_grpc_stream *stream, enum px_http_end why);
 /* After the loop's wave: what is to be looked at, sent and ended. */
-void px_grpc_streams_settle(struct px_grpc *grpc, unsigned loop);
+void px_grpc_streams_settle(struct px_grpc *grpc, unsigned number);
 /* The server stops: every stream of the loop ends with PX_E_UNAVAILABLE. */
-void px_grpc_streams_close(struct px_grpc *grpc, unsigned loop);
+void px_grpc_streams_close(struct px_grpc *grpc, unsigned number);
 void px_grpc_slots_free(struct px_grpc_loop *loop);
 
 /* For methods. Where to write the answer of a slot, and that it is written; then the slot is gone. */
