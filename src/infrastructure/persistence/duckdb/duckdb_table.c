@@ -23,7 +23,7 @@ struct table {
     void *database, *connection, *prepared;
     struct px_duckdb_result result;
     bool has_result;
-    bool ended; /* the library fails when it is asked for more than the last chunk */
+    bool ended;           /* the library fails when it is asked for more than the last chunk */
     struct px_buf source; /* the file as SQL */
     struct px_arena arena;
     struct px_table_column *columns;

@@ -2,8 +2,8 @@
 /* GET /api/v1/stats: the live numbers that the dashboard draws. docs/api/rest.md shows the form. */
 #include "interfaces/rest/operations/api.h"
 #include "interfaces/rest/operations/process.h"
-#include "interfaces/rest/reply.h"
 #include "interfaces/rest/operations/sums.h"
+#include "interfaces/rest/reply.h"
 #include "shared/alloc.h"
 #include "shared/clock.h"
 
