@@ -62,8 +62,8 @@ int64_t px_protobuf_i64(const struct px_protobuf_field *field);
 float px_protobuf_f32(const struct px_protobuf_field *field);
 double px_protobuf_f64(const struct px_protobuf_field *field);
 
-/* The next varint of a packed list; sets the cursor's `failed` when it is cut off or too long. */
-uint64_t px_protobuf_varint(struct px_cursor *list);
+/* The next varint; sets the cursor's `failed` when it is cut off or too long. */
+uint64_t px_protobuf_varint(struct px_cursor *cursor);
 
 /* ---- writing ---- */
 
