@@ -45,6 +45,17 @@ static bool wants_tls(const struct px_endpoints *endpoints)
     return false;
 }
 
+/* Settings of TLS without an endpoint that speaks it: who asked for verified clients must not serve everybody. */
+static enum px_code refuse_unused(const struct px_tls_config *tls, struct px_err *err)
+{
+    if (!tls->certificate_file && !tls->key_file && !tls->client_ca_file &&
+        tls->clients == PX_TLS_CLIENTS_ANY)
+        return PX_OK;
+    px_err_set(err, PX_E_INVALID, "tls: there are settings, and no endpoint speaks https");
+    return px_err_hint(err, "give tls.certificate_file without server.listen, or list an https:// "
+                            "endpoint there");
+}
+
 static enum px_code open_tls(struct px_listening *l, const struct px_config *config,
                              struct px_err *err)
 {
@@ -55,7 +66,11 @@ static enum px_code open_tls(struct px_listening *l, const struct px_config *con
                                 .only_13 = config->tls_only_13,
                                 .in_kernel = config->tls_in_kernel};
     if (!wants_tls(&l->endpoints))
-        return PX_OK;
+        return refuse_unused(&tls, err);
+    if (tls.client_ca_file && tls.clients == PX_TLS_CLIENTS_ANY)
+        return px_err_set(err, PX_E_INVALID,
+                          "tls.client_ca_file has no effect while tls.clients is any; expected "
+                          "optional or required");
     return px_tls_create(&tls, &l->tls, err) == PX_OK ? PX_OK : px_err_wrap(err, "tls");
 }
 

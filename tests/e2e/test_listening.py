@@ -89,7 +89,7 @@ def test_every_listener_serves_the_same(folder, tmp_path):
 
 def test_the_unix_socket_of_a_server_that_died_is_taken_over(folder, tmp_path):
     path = tmp_path / "p.sock"
-    config = write_config(tmp_path / "p.yaml", folder, f"http://127.0.0.1:0, unix:{path}")
+    config = write_config(tmp_path / "p.yaml", folder, f"{LISTEN}, unix:{path}")
     first = serve(folder, config)
     text = fail("serve", folder / "risk.json", "--config", config)
     assert "another program listens there" in text
@@ -103,7 +103,7 @@ def test_the_unix_socket_of_a_server_that_died_is_taken_over(folder, tmp_path):
 def test_a_file_that_is_no_socket_is_not_removed(folder, tmp_path):
     path = tmp_path / "precious"
     path.write_text("data")
-    config = write_config(tmp_path / "p.yaml", folder, f"unix:{path}")
+    config = write_config(tmp_path / "p.yaml", folder, f"https://127.0.0.1:0, unix:{path}")
     assert "Address already in use" in fail("serve", folder / "risk.json", "--config", config)
     assert path.read_text() == "data"
 
@@ -223,6 +223,9 @@ def test_a_new_certificate_is_used_without_dropping_a_connection(folder, tmp_pat
     ("https://127.0.0.1:0", {"key_file": "{folder}/client.key"}, "key values mismatch"),
     ("https://127.0.0.1:0", {"clients": "required"}, "CA file"),
     ("https://127.0.0.1:0", {"clients": "some"}, "any|optional|required"),
+    ("https://127.0.0.1:0", {"client_ca_file": "{folder}/client.pem"}, "no effect while tls.clients is any"),
+    ("http://127.0.0.1:0", {"clients": "required"}, "no endpoint speaks https"),
+    ("http://127.0.0.1:0", {}, "no endpoint speaks https"),
 ])
 def test_what_is_wrong_with_the_settings_is_said(folder, tmp_path, listen, tls, text):
     config = tmp_path / "p.yaml"
