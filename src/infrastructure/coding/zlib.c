@@ -109,7 +109,8 @@ static enum px_code decode_step(z_stream *z, struct px_str *in, struct px_buf *o
                       "the compressed bytes are corrupt or cut off, %zu before their end", in->len);
 }
 
-static enum px_code decode_steps(z_stream *z, struct px_str in, struct px_buf *out,
+/* With `bits` of gzip several members may follow each other (RFC 1952, 2.2). */
+static enum px_code decode_steps(z_stream *z, int bits, struct px_str in, struct px_buf *out,
                                  struct px_err *err)
 {
     size_t step = in.len * EXPECTED_RATIO + FIRST_STEP;
@@ -119,6 +120,8 @@ static enum px_code decode_steps(z_stream *z, struct px_str in, struct px_buf *o
         if (code != PX_OK)
             return code;
         step = out->len + FIRST_STEP;
+        if (status == Z_STREAM_END && bits == GZIP_BITS && is_gzip(in))
+            status = inflateReset(z);
     }
     if (in.len)
         return px_err_set(err, PX_E_INVALID, "%zu bytes follow the end of the compressed data",
@@ -132,8 +135,9 @@ static enum px_code decode(struct px_coder *coder, enum px_coding coding, struct
                            struct px_buf *out, struct px_err *err)
 {
     struct zlib_coder *self = (struct zlib_coder *)coder;
-    enum px_code code = start_decoding(self, window_bits(coding, in), err);
-    return code == PX_OK ? decode_steps(&self->in, in, out, err) : code;
+    int bits = window_bits(coding, in);
+    enum px_code code = start_decoding(self, bits, err);
+    return code == PX_OK ? decode_steps(&self->in, bits, in, out, err) : code;
 }
 
 static enum px_code start_encoding(struct zlib_coder *self, enum px_coding coding,

@@ -10,6 +10,7 @@
 #include "shared/alloc.h"
 
 #include <zstd.h>
+#include <zstd_errors.h>
 
 enum {
     LEVEL = 1, /* a reply is made once and read once */
@@ -53,6 +54,10 @@ static enum px_code decode_step(ZSTD_DCtx *context, ZSTD_inBuffer *in, struct px
         return code;
     ZSTD_outBuffer to = {room.at, room.size, 0};
     size_t before = in->pos, status = ZSTD_decompressStream(context, &to, in);
+    if (ZSTD_getErrorCode(status) == ZSTD_error_frameParameter_windowTooLarge)
+        return px_err_set(err, PX_E_INVALID,
+                          "the compressed bytes ask for a window of more than %d bytes",
+                          1 << WINDOW_LOG_MAX);
     if (ZSTD_isError(status))
         return refuse_corrupt(in->size - before, err);
     code = px_coding_take(&room, to.pos, out, err);
@@ -72,11 +77,10 @@ static enum px_code decode(struct px_coder *coder, enum px_coding coding, struct
     size_t step = bytes.len * EXPECTED_RATIO + FIRST_STEP;
     (void)coding;
     enum px_code code = start_decoding(self, err);
-    for (bool more = true; code == PX_OK && more; step = out->len + FIRST_STEP)
+    /* Several frames may follow each other (RFC 8878, 3.1). */
+    for (bool more = true; code == PX_OK && (more || in.pos < in.size);
+         step = out->len + FIRST_STEP)
         code = decode_step(self->in, &in, out, step, &more, err);
-    if (code == PX_OK && in.pos < in.size)
-        code = px_err_set(err, PX_E_INVALID, "%zu bytes follow the end of the compressed data",
-                          in.size - in.pos);
     if (code == PX_OK && out->ptr)
         out->ptr[out->len] = '\0';
     return code;

@@ -132,6 +132,30 @@ PX_TEST(a_result_of_exactly_the_limit_fits)
     for_each_coding(check_exact_limit);
 }
 
+/* "cat a.gz b.gz": members of gzip and frames of zstd may follow each other; zlib's wrapper knows none. */
+static void check_two_in_a_row(struct px_coder *coder, enum px_coding coding)
+{
+    struct px_buf packed = px_buf(1024), plain = px_buf(1024);
+    CHECK_OK(px_coder_encode(coder, coding, px_str("hello, "), &packed, NULL));
+    CHECK_OK(px_coder_encode(coder, coding, px_str("world"), &packed, NULL));
+    enum px_code code = px_coder_decode(coder, coding, px_buf_view(&packed), &plain, NULL);
+    if (coding == PX_CODING_DEFLATE) {
+        CHECK_INT(code, PX_E_INVALID);
+    } else {
+        CHECK_OK(code);
+        CHECK_STR(px_buf_view(&plain), "hello, world");
+        CHECK_INT(decode_text(coding, packed.ptr, packed.len, 11), PX_E_TOO_LARGE);
+        CHECK_INT(decode_text(coding, packed.ptr, packed.len - 1, 100), PX_E_INVALID);
+    }
+    px_buf_deinit(&packed);
+    px_buf_deinit(&plain);
+}
+
+PX_TEST(several_in_a_row_are_one_text)
+{
+    for_each_coding(check_two_in_a_row);
+}
+
 /* A frame of zstd whose header asks for a window of 1 GiB. */
 PX_TEST(a_decoder_is_not_made_to_reserve_a_huge_window)
 {
@@ -186,7 +210,7 @@ PX_TEST(codings_have_names)
 
 PX_TEST_MAIN(T(what_is_encoded_decodes_to_itself) T(deflate_without_a_wrapper_is_understood)
                  T(a_bomb_stops_at_the_limit) T(damaged_cut_off_and_trailing_bytes_are_refused)
-                     T(a_wrong_checksum_is_refused)
+                     T(a_wrong_checksum_is_refused) T(several_in_a_row_are_one_text)
                          T(a_decoder_is_not_made_to_reserve_a_huge_window)
                              T(a_result_of_exactly_the_limit_fits) T(a_warm_coder_allocates_nothing)
                                  T(short_memory_is_an_error) T(codings_have_names))
