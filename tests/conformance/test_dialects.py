@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import requests
 from rest_models import BANK, NAMES, bank_instance, bank_rows, make_models, rows, xgboost_scores
+from command import ROOT
 from server import Server
 
 
@@ -356,3 +357,13 @@ def test_curl(bank):
     done = subprocess.run(command, input=json.dumps({"dataframe_split": split_of(instances)}),
                           capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["predictions"] == scores
+
+
+def test_the_label_stable_is_one_version(tmp_path):
+    for version in ("1", "2"):
+        (tmp_path / "bank" / version).mkdir(parents=True)
+        shutil.copy(ROOT / "examples" / "model.json", tmp_path / "bank" / version / "model.json")
+    with Server(tmp_path) as server:
+        status = requests.get(f"{server.url}/v1/models/bank/labels/stable", timeout=60).json()
+        assert [entry["version"] for entry in status["model_version_status"]] == ["2"]
+        assert requests.get(f"{server.url}/v1/models/nobody/labels/stable", timeout=60).status_code == 404

@@ -54,8 +54,11 @@ enum px_code px_label_resolve(struct px_rest_request *request, struct px_err *er
         }
     }
     if (px_str_is(label, "stable")) {
-        request->args[1] = (struct px_str){0};
-        return PX_OK;
+        const struct px_model *model =
+            px_serving_find(request->rest->serving, request->args[0], (struct px_str){0}, err);
+        if (model)
+            request->args[1] = model->version;
+        return model ? PX_OK : err->code;
     }
     px_err_set(err, PX_E_NOT_FOUND, "model '%.*s' has no label '%.*s'",
                PX_STR_ARG(request->args[0]), PX_STR_ARG(label));
