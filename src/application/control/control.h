@@ -29,7 +29,7 @@ PX_MUST_USE enum px_code px_control_create(const char *name, size_t jobs_max,
 PX_MUST_USE enum px_code px_control_give(struct px_control *control, struct px_control_job *job,
                                          struct px_err *err);
 
-/* Is px_control_stop waiting? A job that waits for others looks here. */
+/* Has px_control_stop been called? For a job that may take long. */
 bool px_control_is_stopping(const struct px_control *control);
 
 void px_control_stop(struct px_control *control);
