@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "application/ports/engine.h"
 
+#include "shared/clock.h"
+
 enum px_code px_engine_score(struct px_engine *engine, const struct px_matrix *rows,
                              struct px_matrix *scores, void *scratch, unsigned flags,
                              struct px_err *err)
@@ -48,4 +50,120 @@ void px_engine_destroy(struct px_engine *engine)
 {
     if (engine)
         engine->ops->destroy(engine);
+}
+
+/* ---- tensors ---- */
+
+static enum px_code check_input(const struct px_engine *engine, const struct px_tensor *input,
+                                struct px_err *err)
+{
+    const struct px_tensor_spec *spec = px_tensor_specs_find(&engine->takes, input->name);
+    if (!spec)
+        return px_err_set(err, PX_E_INVALID, "unknown input '%.*s'", PX_STR_ARG(input->name));
+    enum px_code code = px_tensor_check_spec(input, spec, err);
+    return code == PX_OK ? px_tensor_check_bytes(input, err) : code;
+}
+
+static const struct px_tensor *find_tensor(const struct px_tensor *tensors, size_t n,
+                                           struct px_str name)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (px_str_eq(tensors[i].name, name))
+            return &tensors[i];
+    }
+    return NULL;
+}
+
+/* Is every input there once? */
+static enum px_code check_presence(const struct px_engine *engine, const struct px_run *run,
+                                   struct px_err *err)
+{
+    for (size_t i = 0; i < run->n_inputs; i++) {
+        if (find_tensor(run->inputs, i, run->inputs[i].name))
+            return px_err_set(err, PX_E_INVALID, "input '%.*s' came twice",
+                              PX_STR_ARG(run->inputs[i].name));
+    }
+    for (size_t i = 0; i < engine->takes.n; i++) {
+        const struct px_tensor_spec *spec = &engine->takes.list[i];
+        char shape[PX_TENSOR_SHAPE_TEXT_MAX];
+        if (!spec->optional && !find_tensor(run->inputs, run->n_inputs, spec->name))
+            return px_err_set(err, PX_E_INVALID, "input '%.*s' is missing: expected %s of shape %s",
+                              PX_STR_ARG(spec->name), px_datatype_name(spec->type),
+                              px_tensor_spec_shape_text(spec, shape));
+    }
+    return PX_OK;
+}
+
+enum px_code px_engine_check_run(const struct px_engine *engine, const struct px_run *run,
+                                 struct px_err *err)
+{
+    PX_ASSERT(px_engine_has(engine, PX_ENGINE_TENSORS));
+    for (size_t i = 0; i < run->n_inputs; i++) {
+        enum px_code code = check_input(engine, &run->inputs[i], err);
+        if (code != PX_OK)
+            return code;
+    }
+    for (size_t i = 0; i < run->n_outputs; i++) {
+        if (!px_tensor_specs_find(&engine->gives, run->outputs[i].name))
+            return px_err_set(err, PX_E_INVALID, "unknown output '%.*s'",
+                              PX_STR_ARG(run->outputs[i].name));
+    }
+    return check_presence(engine, run, err);
+}
+
+/* Sets the run's error when nobody waits for it any more. */
+static enum px_code check_wanted(struct px_run *run)
+{
+    if (atomic_load_explicit(&run->cancelled, memory_order_relaxed))
+        return px_err_set(&run->err, PX_E_CANCELLED, "the request was cancelled");
+    if (run->deadline_ns && px_clock_monotonic_ns() >= run->deadline_ns)
+        return px_err_set(&run->err, PX_E_DEADLINE, "the deadline has passed");
+    return PX_OK;
+}
+
+void px_engine_start(struct px_engine *engine, struct px_run *run)
+{
+    PX_ASSERT(engine->ops->abi == PX_ENGINE_ABI && px_engine_has(engine, PX_ENGINE_ASYNC));
+    PX_ASSERT(run->done && run->arena);
+    enum px_code code = check_wanted(run);
+    if (code == PX_OK)
+        engine->ops->start(engine, run);
+    else
+        px_run_finish(run, code);
+}
+
+enum px_code px_engine_run(struct px_engine *engine, struct px_run *run, struct px_err *err)
+{
+    PX_ASSERT(engine->ops->abi == PX_ENGINE_ABI && engine->ops->run);
+    run->started_ns = px_clock_monotonic_ns();
+    return engine->ops->run(engine, run, err);
+}
+
+void px_engine_cancel(struct px_engine *engine, struct px_run *run)
+{
+    atomic_store_explicit(&run->cancelled, true, memory_order_relaxed);
+    if (engine->ops->cancel)
+        engine->ops->cancel(engine, run);
+}
+
+void px_run_finish(struct px_run *run, enum px_code code)
+{
+    PX_ASSERT(code == PX_OK || run->err.code == code);
+    run->code = code;
+    run->done(run);
+}
+
+void px_run_release(struct px_run *run)
+{
+    if (run->release)
+        run->release(run);
+    run->release = NULL;
+    run->held = NULL;
+}
+
+void px_run_note_step(struct px_run *run, const struct px_run_step *step)
+{
+    struct px_run_trace *trace = run->trace;
+    if (trace && trace->n_steps < trace->n_steps_max)
+        trace->steps[trace->n_steps++] = *step;
 }

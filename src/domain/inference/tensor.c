@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "domain/inference/tensor.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensors are read as they lie in memory");
+
 static const struct {
     const char *name;
     size_t size;
@@ -30,4 +35,123 @@ enum px_datatype px_datatype_from_name(struct px_str name)
             return (enum px_datatype)type;
     }
     return PX_TYPE_NONE;
+}
+
+bool px_tensor_elements(const struct px_tensor *tensor, size_t *ret)
+{
+    size_t n = 1;
+    bool overflow = false;
+    for (size_t i = 0; i < tensor->n_dims; i++) {
+        if (tensor->shape[i] == 0) { /* however large the others are */
+            *ret = 0;
+            return true;
+        }
+        overflow |= __builtin_mul_overflow(n, tensor->shape[i], &n);
+    }
+    *ret = n;
+    return !overflow;
+}
+
+static enum px_code check_texts(const struct px_tensor *tensor, size_t n_elements,
+                                struct px_err *err)
+{
+    struct px_str rest = tensor->bytes, text;
+    size_t n = 0;
+    while (n < n_elements && px_tensor_next_text(&rest, &text))
+        n++;
+    if (n == n_elements && rest.len == 0)
+        return PX_OK;
+    return px_err_set(
+        err, PX_E_INVALID,
+        "tensor '%.*s': expected the bytes of %zu elements of BYTES, each a length of "
+        "4 bytes and its text; %zu were whole, then %zu bytes",
+        PX_STR_ARG(tensor->name), n_elements, n, rest.len);
+}
+
+enum px_code px_tensor_check_bytes(const struct px_tensor *tensor, struct px_err *err)
+{
+    size_t n, n_bytes, size = px_datatype_size(tensor->type);
+    char shape[PX_TENSOR_SHAPE_TEXT_MAX];
+    bool fits = px_tensor_elements(tensor, &n);
+    if (fits && tensor->type == PX_TYPE_BYTES)
+        return check_texts(tensor, n, err);
+    if (fits && !__builtin_mul_overflow(n, size, &n_bytes) && n_bytes == tensor->bytes.len)
+        return PX_OK;
+    return px_err_set(err, PX_E_INVALID, "tensor '%.*s': expected %zu bytes for %s of %s, got %zu",
+                      PX_STR_ARG(tensor->name), fits ? n * size : SIZE_MAX,
+                      px_tensor_shape_text(tensor, shape), px_datatype_name(tensor->type),
+                      tensor->bytes.len);
+}
+
+static bool fits_shape(const struct px_tensor *tensor, const struct px_tensor_spec *spec)
+{
+    if (spec->any_rank)
+        return true;
+    if (tensor->n_dims != spec->n_dims)
+        return false;
+    for (size_t i = 0; i < spec->n_dims; i++) {
+        if (spec->shape[i] != PX_DIM_ANY && (uint64_t)spec->shape[i] != tensor->shape[i])
+            return false;
+    }
+    return true;
+}
+
+enum px_code px_tensor_check_spec(const struct px_tensor *tensor, const struct px_tensor_spec *spec,
+                                  struct px_err *err)
+{
+    char expected[PX_TENSOR_SHAPE_TEXT_MAX], got[PX_TENSOR_SHAPE_TEXT_MAX];
+    if (tensor->type != spec->type)
+        return px_err_set(err, PX_E_INVALID, "tensor '%.*s': expected %s, got %s",
+                          PX_STR_ARG(spec->name), px_datatype_name(spec->type),
+                          px_datatype_name(tensor->type));
+    if (fits_shape(tensor, spec))
+        return PX_OK;
+    return px_err_set(err, PX_E_INVALID, "tensor '%.*s': expected shape %s, got %s",
+                      PX_STR_ARG(spec->name), px_tensor_spec_shape_text(spec, expected),
+                      px_tensor_shape_text(tensor, got));
+}
+
+const struct px_tensor_spec *px_tensor_specs_find(const struct px_tensor_specs *specs,
+                                                  struct px_str name)
+{
+    for (size_t i = 0; i < specs->n; i++) {
+        if (px_str_eq(specs->list[i].name, name))
+            return &specs->list[i];
+    }
+    return NULL;
+}
+
+const char *px_tensor_shape_text(const struct px_tensor *tensor, char *out)
+{
+    size_t n = tensor->n_dims ? 0 : (size_t)snprintf(out, PX_TENSOR_SHAPE_TEXT_MAX, "[");
+    for (size_t i = 0; i < tensor->n_dims; i++)
+        n += (size_t)snprintf(out + n, PX_TENSOR_SHAPE_TEXT_MAX - n, "%s%" PRIu64, i ? "," : "[",
+                              tensor->shape[i]);
+    snprintf(out + n, PX_TENSOR_SHAPE_TEXT_MAX - n, "]");
+    return out;
+}
+
+const char *px_tensor_spec_shape_text(const struct px_tensor_spec *spec, char *out)
+{
+    size_t n = spec->n_dims ? 0 : (size_t)snprintf(out, PX_TENSOR_SHAPE_TEXT_MAX, "[");
+    if (spec->any_rank)
+        n = (size_t)snprintf(out, PX_TENSOR_SHAPE_TEXT_MAX, "[...");
+    for (size_t i = 0; !spec->any_rank && i < spec->n_dims; i++)
+        n += (size_t)snprintf(out + n, PX_TENSOR_SHAPE_TEXT_MAX - n, "%s%" PRId64, i ? "," : "[",
+                              spec->shape[i]);
+    snprintf(out + n, PX_TENSOR_SHAPE_TEXT_MAX - n, "]");
+    return out;
+}
+
+bool px_tensor_next_text(struct px_str *rest, struct px_str *ret)
+{
+    uint32_t len;
+    if (rest->len < sizeof len)
+        return false;
+    memcpy(&len, rest->ptr, sizeof len);
+    if (len > rest->len - sizeof len)
+        return false;
+    *ret = px_str_n(rest->ptr + sizeof len, len);
+    *rest = px_str_n(ret->ptr + len, rest->len - sizeof len - len);
+    return true;
 }

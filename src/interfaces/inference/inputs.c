@@ -11,17 +11,6 @@
 #include "interfaces/inference/inputs.h"
 
 #include <math.h>
-#include <stdio.h>
-
-const char *px_tensor_shape_text(const struct px_tensor *tensor, char *out)
-{
-    size_t n = (size_t)snprintf(out, PX_TENSOR_SHAPE_TEXT_MAX, "[");
-    for (size_t i = 0; i < tensor->n_dims; i++)
-        n += (size_t)snprintf(out + n, PX_TENSOR_SHAPE_TEXT_MAX - n, "%s%llu", i ? "," : "",
-                              (unsigned long long)tensor->shape[i]);
-    snprintf(out + n, PX_TENSOR_SHAPE_TEXT_MAX - n, "]");
-    return out;
-}
 
 enum px_code px_inputs_begin(struct px_inputs *in, struct px_infer *infer)
 {

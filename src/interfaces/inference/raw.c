@@ -145,19 +145,6 @@ static enum px_code put_bools(struct px_values *values)
     return code;
 }
 
-bool px_tensor_next_text(struct px_str *rest, struct px_str *ret)
-{
-    uint32_t len;
-    if (rest->len < sizeof len)
-        return false;
-    memcpy(&len, rest->ptr, sizeof len);
-    if (len > rest->len - sizeof len)
-        return false;
-    *ret = px_str_n(rest->ptr + sizeof len, len);
-    *rest = px_str_n(ret->ptr + len, rest->len - sizeof len - len);
-    return true;
-}
-
 static enum px_code put_texts(struct px_values *values)
 {
     const struct px_tensor *t = values->tensor;

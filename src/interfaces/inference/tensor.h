@@ -28,19 +28,6 @@
 
 #include "interfaces/inference/infer.h"
 
-enum {
-    PX_TENSOR_DIMS_MAX = 8,
-    PX_TENSOR_SHAPE_TEXT_MAX = 8 * 21 + 2,
-};
-
-struct px_tensor {
-    struct px_str name;
-    enum px_datatype type;
-    uint64_t shape[PX_TENSOR_DIMS_MAX];
-    size_t n_dims;
-    struct px_str bytes; /* not used by px_inputs_open */
-};
-
 /* The input tensors of one request. Private, but for the stack of who reads them. */
 struct px_inputs {
     struct px_infer *infer;
@@ -101,12 +88,6 @@ PX_MUST_USE enum px_code px_tensor_read_type(struct px_str name, enum px_datatyp
 /* Does an integer fit in an integer datatype? Narrow ones travel in wider ones and are refused, not wrapped. */
 bool px_tensor_fits_signed(enum px_datatype type, int64_t number);
 bool px_tensor_fits_unsigned(enum px_datatype type, uint64_t number);
-
-/* "[2,3]"; `out` has PX_TENSOR_SHAPE_TEXT_MAX bytes. */
-const char *px_tensor_shape_text(const struct px_tensor *tensor, char *out);
-
-/* The next element of the bytes of a BYTES tensor; false at the end, or when the rest is cut short. */
-bool px_tensor_next_text(struct px_str *rest, struct px_str *ret);
 
 /*
  * One output of an answered request, [rows, columns]. The bytes of scores are lent by the call; those of labels and
