@@ -122,7 +122,7 @@ static enum px_code put_fixed(struct px_values *values, enum contents_field kind
         return refuse(values, "a number is cut off");
     if (rows && n <= values->n_total - values->n) {
         memcpy(rows + values->n * size, bytes.ptr, bytes.len);
-        values->n += n;
+        px_values_advance(values, n);
         return PX_OK;
     }
     struct px_cursor list = px_cursor(bytes.ptr, bytes.len);

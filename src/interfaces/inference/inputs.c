@@ -7,6 +7,8 @@
  *   2. Every value passes the feature's encoder, unless all features are plain numbers, which encode to
  *      themselves.
  *   3. A shape costs memory only when what follows can hold its values.
+ *   4. `row` and `col` are where the n-th value goes, so every value of a complete tensor is set: px_values_put and
+ *      px_values_advance are the only ones that move on.
  */
 #include "interfaces/inference/inputs.h"
 
@@ -252,6 +254,14 @@ enum px_code px_values_put_text(struct px_values *values, struct px_str text)
 enum px_code px_values_put_missing(struct px_values *values)
 {
     return next_feature(values) ? put(values, PX_OK, (double)NAN) : values->in->err->code;
+}
+
+void px_values_advance(struct px_values *values, size_t n)
+{
+    PX_ASSERT((values->floats || values->doubles) && n <= values->n_total - values->n);
+    values->n += n;
+    values->row = values->n / values->n_cols;
+    values->col = values->n % values->n_cols;
 }
 
 enum px_code px_values_end(struct px_values *values)

@@ -57,7 +57,7 @@ struct px_values {
     size_t n_total; /* what the shape says */
     /*
      * Not NULL when the values are floats (doubles) that need no encoding and lie dense in the matrix: the reader
-     * may write up to n_total of them here and set `n`, instead of putting each.
+     * may write some, from the n-th on and n_total - n at most, and tell px_values_advance instead of putting each.
      */
     float *floats;
     double *doubles;
@@ -77,6 +77,9 @@ PX_MUST_USE enum px_code px_values_put_number(struct px_values *values, double n
 PX_MUST_USE enum px_code px_values_put_bool(struct px_values *values, bool value);
 PX_MUST_USE enum px_code px_values_put_text(struct px_values *values, struct px_str text);
 PX_MUST_USE enum px_code px_values_put_missing(struct px_values *values);
+
+/* `n` values were written into floats or doubles; what is put next follows them. */
+void px_values_advance(struct px_values *values, size_t n);
 
 /* Were there as many values as the shape says? */
 PX_MUST_USE enum px_code px_values_end(struct px_values *values);

@@ -80,9 +80,9 @@ static enum px_code read_data(struct inputs *in, struct px_json *json,
     if (code != PX_OK)
         return code;
     if (values.floats)
-        values.n = px_json_f32_array(json, values.floats, values.n_total, true);
+        px_values_advance(&values, px_json_f32_array(json, values.floats, values.n_total, true));
     else if (values.doubles)
-        values.n = px_json_f64_array(json, values.doubles, values.n_total, true);
+        px_values_advance(&values, px_json_f64_array(json, values.doubles, values.n_total, true));
     else
         code = read_elements(json, &values);
     if (code != PX_OK)

@@ -149,6 +149,25 @@ PX_TEST(typed_contents_may_come_one_by_one)
     grpc_tear_down(&f);
 }
 
+/* Legal protobuf: an encoder may change between packed and single elements in one field. */
+PX_TEST(packed_and_single_floats_of_one_tensor_stand_behind_each_other)
+{
+    static const char packed_first[] = "\x32\x0c\x00\x00\x80\x3f\x00\x00\x00\x40\x00\x00\x40\x40"
+                                       "\x35\x00\x00\x80\x40";
+    static const char single_first[] = "\x35\x00\x00\x80\x3f"
+                                       "\x32\x0c\x00\x00\x00\x40\x00\x00\x40\x40\x00\x00\x80\x40";
+    static const char *const contents[] = {packed_first, single_first};
+    static const int64_t shape[] = {2, 2};
+    grpc_set_up(&f);
+    for (size_t i = 0; i < PX_ARRAY_LEN(contents); i++) {
+        ask_typed("m", "FP32", shape, 2, px_str_n(contents[i], sizeof packed_first - 1));
+        CHECK_INT(f.status, 0);
+        CHECK_DOUBLE(output_value(0), 3); /* 1 + 2 */
+        CHECK_DOUBLE(output_value(2), 7); /* 3 + 4 */
+    }
+    grpc_tear_down(&f);
+}
+
 PX_TEST(negative_integers_keep_their_sign)
 {
     static const int64_t shape[] = {1, 2};
@@ -458,8 +477,9 @@ PX_TEST(short_memory_is_a_status)
 
 PX_TEST_MAIN(
     T(captured_request_of_tritonclient_is_answered_in_its_form)
-        T(captured_schedule_parameters_are_read) T(fields_may_come_in_any_order)
-            T(typed_contents_of_every_datatype_are_read) T(typed_contents_may_come_one_by_one) T(
+        T(captured_schedule_parameters_are_read) T(fields_may_come_in_any_order) T(
+            typed_contents_of_every_datatype_are_read) T(typed_contents_may_come_one_by_one)
+            T(packed_and_single_floats_of_one_tensor_stand_behind_each_other) T(
                 negative_integers_keep_their_sign) T(contents_that_mean_something_else_are_refused)
                 T(columns_of_texts_and_numbers_come_raw) T(an_unseen_category_is_told_in_the_reply)
                     T(raw_and_typed_contents_together_are_refused)
