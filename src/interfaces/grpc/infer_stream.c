@@ -65,8 +65,16 @@ static void take_message(struct px_grpc_stream *stream, struct px_grpc_slot *slo
     };
     inference->call = &stream->call;
     inference->slot = slot;
+    slot->state = inference;
     px_grpc_slot_park(slot);
     px_grpc_infer_start(inference, slot->message, &request);
 }
 
-const struct px_grpc_stream_ops px_grpc_infer_stream_ops = {.message = take_message};
+static void cancel(struct px_grpc_slot *slot)
+{
+    struct px_grpc_infer *inference = slot->state;
+    px_call_cancel(&inference->infer.call);
+}
+
+const struct px_grpc_stream_ops px_grpc_infer_stream_ops = {.message = take_message,
+                                                            .cancel = cancel};

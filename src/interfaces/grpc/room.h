@@ -24,6 +24,8 @@ struct px_repository_request;
 struct px_grpc_stream_ops {
     /* One message is there, slot->message. Answers now or in the wave, with px_grpc_slot_done. */
     void (*message)(struct px_grpc_stream *stream, struct px_grpc_slot *slot);
+    /* Nobody waits for the answer of a parked slot any more; it is done in the wave nevertheless. */
+    void (*cancel)(struct px_grpc_slot *slot);
     /* For streams that watch (px_grpc_stream_watch): after the next wave, then whenever readiness has changed. */
     void (*look)(struct px_grpc_stream *stream, bool is_ready);
     bool takes_one;       /* exactly one message, as of a unary call */

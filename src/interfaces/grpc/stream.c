@@ -515,6 +515,16 @@ static void clean(struct px_grpc_stream *stream)
     stream->is_dirty = false;
 }
 
+/* What the wave would still score for nobody. */
+static void cancel_parked(struct px_grpc_stream *stream)
+{
+    const struct px_grpc_stream_ops *ops = stream->call.method->stream;
+    for (struct px_grpc_slot *slot = stream->first; slot; slot = slot->next) {
+        if (slot->parked && !slot->done)
+            ops->cancel(slot);
+    }
+}
+
 void px_grpc_stream_abandon(struct px_grpc_stream *stream, enum px_http_end why)
 {
     struct px_err err;
@@ -527,6 +537,7 @@ void px_grpc_stream_abandon(struct px_grpc_stream *stream, enum px_http_end why)
                    (int)PX_GRPC_MESSAGE_SECONDS);
     stream->is_silent = true;
     px_grpc_stream_end(stream, &err);
+    cancel_parked(stream);
     if (stream->first)
         return; /* the wave has them, and ends the stream */
     clean(stream);

@@ -98,7 +98,7 @@ void px_grpc_slot_cancel(struct px_grpc_slot *slot);
 void px_grpc_slot_skip(struct px_grpc_slot *slot);
 /* Instead of an answer: the stream ends with this error when the slot's turn comes. */
 void px_grpc_slot_fail(struct px_grpc_slot *slot, const struct px_err *err);
-/* The slot is answered later, in the wave. */
+/* The slot is answered later, in the wave; its method can `cancel`. */
 void px_grpc_slot_park(struct px_grpc_slot *slot);
 /* A message of the server's own. */
 void px_grpc_stream_send(struct px_grpc_stream *stream, struct px_str message);

@@ -194,6 +194,26 @@ PX_TEST(a_client_that_goes_leaves_nothing_behind)
     grpc_tear_down(&f);
 }
 
+PX_TEST(messages_of_a_client_that_has_gone_are_not_scored)
+{
+    struct px_buf buf = px_buf(1 << 20);
+    grpc_set_up(&f);
+    put_request(&buf, "m", 0);
+    put_request(&buf, "nobody", 1); /* done, behind one that is parked */
+    put_request(&buf, "multi", 2);
+    grpc_open(&f, stream_path);
+    f.rest.engine_n_rows = 0;
+    f.handler.piece(f.handler.context, &f.rest.exchange, px_buf_view(&buf), false);
+    f.rest.exchange.abandoned = true;
+    f.handler.abandon(f.handler.context, &f.rest.exchange, PX_HTTP_GONE);
+    f.handler.wave(f.handler.context, f.rest.exchange.loop);
+    CHECK(f.rest.exchange.finished);
+    CHECK_INT(f.rest.engine_n_rows, 0);
+    CHECK_INT(f.sent.len, 0);
+    px_buf_deinit(&buf);
+    grpc_tear_down(&f);
+}
+
 PX_TEST(a_deadline_ends_a_stream)
 {
     grpc_set_up(&f);
@@ -573,11 +593,12 @@ PX_TEST(reflection_answers_the_unknown_and_goes_on)
 
 PX_TEST_MAIN(
     T(answers_come_in_the_order_of_the_requests)
-        T(answers_name_their_values_and_that_they_are_final) T(pieces_may_cut_messages_anywhere)
-            T(a_failed_request_is_answered_in_its_place) T(
-                the_first_error_ends_the_stream_when_the_client_asks_for_it)
-                T(broken_streams_end_with_a_status) T(an_empty_stream_is_fine) T(
-                    a_client_that_goes_leaves_nothing_behind) T(a_deadline_ends_a_stream)
+        T(answers_name_their_values_and_that_they_are_final) T(pieces_may_cut_messages_anywhere) T(
+            a_failed_request_is_answered_in_its_place)
+            T(the_first_error_ends_the_stream_when_the_client_asks_for_it) T(
+                broken_streams_end_with_a_status) T(an_empty_stream_is_fine)
+                T(a_client_that_goes_leaves_nothing_behind) T(
+                    messages_of_a_client_that_has_gone_are_not_scored) T(a_deadline_ends_a_stream)
                     T(unfinished_messages_hold_only_so_much) T(
                         parked_messages_are_scored_early_when_room_is_short)
                         T(a_message_that_drips_ends_its_stream) T(
