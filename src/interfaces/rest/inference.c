@@ -8,11 +8,11 @@ static void fail(struct px_infer *infer)
     px_reply_error(px_rest_exchange(infer), &infer->call.err);
 }
 
-static struct px_infer *refuse_memory(struct px_http_exchange *exchange)
+static struct px_infer *refuse_memory(struct px_rest_request *request)
 {
     struct px_err err;
-    if (px_arena_check(exchange->arena, "the request", &err) != PX_OK)
-        px_reply_error(exchange, &err);
+    if (px_arena_check(request->exchange->arena, "the request", &err) != PX_OK)
+        px_rest_fail(request, &err);
     return NULL;
 }
 
@@ -22,7 +22,7 @@ struct px_infer *px_rest_infer_open(struct px_rest_request *request,
     struct px_http_exchange *exchange = request->exchange;
     struct px_rest_infer *own = px_arena_alloc(exchange->arena, 1, sizeof *own);
     if (!own)
-        return refuse_memory(exchange);
+        return refuse_memory(request);
     own->rest = request->rest;
     own->exchange = exchange;
     own->form = 0;
@@ -41,6 +41,15 @@ struct px_infer *px_rest_infer_open(struct px_rest_request *request,
         .fail = fail,
     };
     return px_infer_open(&own->infer, &asked) == PX_OK ? &own->infer : NULL;
+}
+
+void px_rest_infer_reply(struct px_infer *infer, const char *content_type)
+{
+    struct px_http_exchange *exchange = px_rest_exchange(infer);
+    if (px_buf_check(exchange->body, "the response", &infer->call.err) == PX_OK)
+        px_reply_whole(exchange, 200, content_type);
+    else
+        px_infer_fail(infer);
 }
 
 void px_rest_infer_abandon(struct px_http_exchange *exchange)

@@ -29,6 +29,9 @@ struct px_rest_infer {
 struct px_infer *px_rest_infer_open(struct px_rest_request *request,
                                     void (*encode)(struct px_infer *infer));
 
+/* For `encode`: finishes with the body written so far; one that grew past its limit becomes an error of the model's. */
+void px_rest_infer_reply(struct px_infer *infer, const char *content_type);
+
 /* The client has gone: the wave completes the request without scoring it. */
 void px_rest_infer_abandon(struct px_http_exchange *exchange);
 

@@ -107,13 +107,8 @@ void px_reply_error(struct px_http_exchange *exchange, const struct px_err *err)
     px_http_finish(exchange);
 }
 
-void px_reply_finish(struct px_http_exchange *exchange, int status, const char *content_type)
+void px_reply_whole(struct px_http_exchange *exchange, int status, const char *content_type)
 {
-    struct px_err err;
-    if (px_buf_check(exchange->body, "the response", &err) != PX_OK) {
-        px_reply_error(exchange, &err);
-        return;
-    }
     exchange->status = status;
     exchange->content_type = content_type;
     /* Some clients of /v2 ask for compression of everything and understand it in inference replies only. */
@@ -122,7 +117,16 @@ void px_reply_finish(struct px_http_exchange *exchange, int status, const char *
     px_http_finish(exchange);
 }
 
-void px_reply_json(struct px_http_exchange *exchange, int status)
+void px_reply_finish(struct px_rest_request *request, int status, const char *content_type)
 {
-    px_reply_finish(exchange, status, "application/json");
+    struct px_err err;
+    if (px_buf_check(request->exchange->body, "the response", &err) == PX_OK)
+        px_reply_whole(request->exchange, status, content_type);
+    else
+        px_rest_fail(request, &err);
+}
+
+void px_reply_json(struct px_rest_request *request, int status)
+{
+    px_reply_finish(request, status, "application/json");
 }

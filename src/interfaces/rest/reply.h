@@ -9,7 +9,7 @@
 #ifndef PX_INTERFACES_REST_REPLY_H
 #define PX_INTERFACES_REST_REPLY_H
 
-#include "application/ports/http.h"
+#include "interfaces/rest/handlers.h"
 #include "shared/json.h"
 
 /*
@@ -18,11 +18,19 @@
  */
 void px_reply_add_header(struct px_http_exchange *exchange, const char *header);
 
-/* Finishes with the body written so far; one that grew past its limit becomes an error. */
-void px_reply_finish(struct px_http_exchange *exchange, int status, const char *content_type);
-void px_reply_json(struct px_http_exchange *exchange, int status);
+/*
+ * Finishes with the body written so far; one that grew past its limit becomes an error. The answer of an inference goes
+ * through px_rest_infer_reply instead (inference.h).
+ */
+void px_reply_finish(struct px_rest_request *request, int status, const char *content_type);
+void px_reply_json(struct px_rest_request *request, int status);
+/* The same for a body that is known to be whole. */
+void px_reply_whole(struct px_http_exchange *exchange, int status, const char *content_type);
 
-/* Finishes with the error in the form that the path asks for; what was written is dropped. */
+/*
+ * Finishes with the error in the form that the path asks for; what was written is dropped. It does not count: that is
+ * px_rest_fail, or the core for an inference.
+ */
 void px_reply_error(struct px_http_exchange *exchange, const struct px_err *err);
 
 #endif

@@ -70,7 +70,7 @@ static void handle(void *context, struct px_http_exchange *exchange)
     if (!match.route) { /* OPTIONS */
         add_allow(exchange, match.allowed);
         px_cors_preflight(rest, exchange, match.allowed);
-        px_reply_finish(exchange, 204, NULL);
+        px_reply_finish(&request, 204, NULL);
         return;
     }
     memcpy(request.args, match.args, sizeof request.args);

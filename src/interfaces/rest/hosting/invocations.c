@@ -157,14 +157,14 @@ static void reply_json(struct px_infer *infer)
     }
     px_json_end_array(&w);
     px_json_end_object(&w);
-    px_reply_json(px_rest_exchange(infer), 200);
+    px_rest_infer_reply(infer, "application/json");
 }
 
 static void reply_csv(struct px_infer *infer)
 {
     for (size_t row = 0; row < infer->call.scores.n_rows; row++)
         px_put_csv_row(px_rest_exchange(infer)->body, infer, row);
-    px_reply_finish(px_rest_exchange(infer), 200, "text/csv; charset=utf-8");
+    px_rest_infer_reply(infer, "text/csv; charset=utf-8");
 }
 
 static void reply_lines(struct px_infer *infer)
@@ -175,7 +175,7 @@ static void reply_lines(struct px_infer *infer)
         put_sagemaker_row(&w, infer, row);
         px_buf_byte(body, '\n');
     }
-    px_reply_finish(px_rest_exchange(infer), 200, "application/jsonlines");
+    px_rest_infer_reply(infer, "application/jsonlines");
 }
 
 /* The first type of Accept that is known; JSON when none is. */
@@ -223,7 +223,7 @@ void px_handle_ping(struct px_rest_request *request)
         return;
     }
     px_buf_byte(request->exchange->body, '\n');
-    px_reply_finish(request->exchange, 200, "text/plain; charset=utf-8");
+    px_reply_finish(request, 200, "text/plain; charset=utf-8");
 }
 
 /* An operation of its own, since the description of the API names each by its handler. */
@@ -235,5 +235,5 @@ void px_handle_mlflow_health(struct px_rest_request *request)
 void px_handle_version(struct px_rest_request *request)
 {
     px_buf_text(request->exchange->body, PX_VERSION);
-    px_reply_finish(request->exchange, 200, "text/plain; charset=utf-8");
+    px_reply_finish(request, 200, "text/plain; charset=utf-8");
 }

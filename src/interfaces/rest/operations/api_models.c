@@ -129,7 +129,7 @@ void px_handle_api_models(struct px_rest_request *request)
         put_model(&w, serving, set->models[i]);
     px_json_end_array(&w);
     px_json_end_object(&w);
-    px_reply_json(request->exchange, 200);
+    px_reply_json(request, 200);
 }
 
 void px_handle_api_version(struct px_rest_request *request)
@@ -140,5 +140,5 @@ void px_handle_api_version(struct px_rest_request *request)
     px_json_member_text(&w, "version", PX_VERSION);
     px_json_member_text(&w, "compiler", __VERSION__);
     px_json_end_object(&w);
-    px_reply_json(request->exchange, 200);
+    px_reply_json(request, 200);
 }

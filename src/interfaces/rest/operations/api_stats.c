@@ -177,5 +177,5 @@ void px_handle_api_stats(struct px_rest_request *request)
         put_model(&w, request->rest, set->models[i]);
     px_json_end_array(&w);
     px_json_end_object(&w);
-    px_reply_json(request->exchange, 200);
+    px_reply_json(request, 200);
 }

@@ -141,11 +141,11 @@ static void reply_asset(struct px_rest_request *request, struct px_str name)
     }
     px_reply_add_header(exchange, asset->headers);
     if (is_cached(&exchange->request, asset)) {
-        px_reply_finish(exchange, 304, NULL);
+        px_reply_finish(request, 304, NULL);
         return;
     }
     exchange->static_body = asset->bytes;
-    px_reply_finish(exchange, 200, asset->content_type);
+    px_reply_finish(request, 200, asset->content_type);
 }
 
 /*
@@ -164,7 +164,7 @@ void px_handle_front(struct px_rest_request *request)
     px_json_begin_object(&w);
     px_json_member_text(&w, "status", "alive");
     px_json_end_object(&w);
-    px_reply_json(request->exchange, 200);
+    px_reply_json(request, 200);
 }
 
 void px_handle_asset(struct px_rest_request *request)

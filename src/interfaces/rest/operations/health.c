@@ -9,7 +9,7 @@
 void px_handle_healthz(struct px_rest_request *request)
 {
     px_buf_text(request->exchange->body, "{\"live\":true}");
-    px_reply_json(request->exchange, 200);
+    px_reply_json(request, 200);
 }
 
 static void put_missing_models(struct px_json_writer *w, const struct px_model_set *set)
@@ -32,7 +32,7 @@ void px_handle_readyz(struct px_rest_request *request)
     struct px_err err;
     if (px_serving_is_ready(serving, &err)) {
         px_buf_text(exchange->body, "{\"ready\":true}");
-        px_reply_json(exchange, 200);
+        px_reply_json(request, 200);
         return;
     }
     struct px_json_writer w = px_json_writer(exchange->body);
@@ -44,5 +44,5 @@ void px_handle_readyz(struct px_rest_request *request)
     put_missing_models(&w, px_serving_models(serving));
     px_json_end_array(&w);
     px_json_end_object(&w);
-    px_reply_json(exchange, 503);
+    px_reply_json(request, 503);
 }

@@ -359,5 +359,5 @@ void px_handle_metrics(struct px_rest_request *request)
     put_repository(&page);
     put_loop_busy(&page);
     put_process(&page);
-    px_reply_finish(request->exchange, 200, "text/plain; version=0.0.4; charset=utf-8");
+    px_reply_finish(request, 200, "text/plain; version=0.0.4; charset=utf-8");
 }

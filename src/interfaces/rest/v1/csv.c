@@ -229,5 +229,5 @@ void px_v1_reply_csv(struct px_infer *infer)
     put_header(out, infer);
     for (size_t row = 0; row < infer->call.scores.n_rows; row++)
         px_put_csv_row(out, infer, row);
-    px_reply_finish(px_rest_exchange(infer), 200, "text/csv; charset=utf-8");
+    px_rest_infer_reply(infer, "text/csv; charset=utf-8");
 }

@@ -70,7 +70,7 @@ static void reply(struct px_infer *infer)
     px_json_end_array(&w);
     put_features(&w, call->model->signature);
     px_json_end_object(&w);
-    px_reply_json(px_rest_exchange(infer), 200);
+    px_rest_infer_reply(infer, "application/json");
 }
 
 void px_handle_v1_explain(struct px_rest_request *request)

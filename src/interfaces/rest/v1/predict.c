@@ -101,5 +101,5 @@ void px_v1_reply_json(struct px_infer *infer)
     if (infer->call.n_unseen)
         px_json_member_u64(&w, "unseen_categories", infer->call.n_unseen);
     px_json_end_object(&w);
-    px_reply_json(px_rest_exchange(infer), 200);
+    px_rest_infer_reply(infer, "application/json");
 }

@@ -47,7 +47,7 @@ void px_handle_v1_status(struct px_rest_request *request)
     }
     px_json_end_array(&w);
     px_json_end_object(&w);
-    px_reply_json(request->exchange, ready ? 200 : 503);
+    px_reply_json(request, ready ? 200 : 503);
 }
 
 void px_handle_v1_models(struct px_rest_request *request)
@@ -64,5 +64,5 @@ void px_handle_v1_models(struct px_rest_request *request)
     }
     px_json_end_array(&w);
     px_json_end_object(&w);
-    px_reply_json(request->exchange, 200);
+    px_reply_json(request, 200);
 }

@@ -98,7 +98,7 @@ static void end_results(struct px_json_writer *w, struct px_infer *infer)
 {
     px_json_end_array(w);
     px_json_end_object(w);
-    px_reply_json(px_rest_exchange(infer), 200);
+    px_rest_infer_reply(infer, "application/json");
 }
 
 /* ---- classify ---- */
@@ -284,5 +284,5 @@ void px_handle_tfs_metadata(struct px_rest_request *request)
     }
     struct px_json_writer w = px_json_writer(request->exchange->body);
     put_metadata(&w, model);
-    px_reply_json(request->exchange, 200);
+    px_reply_json(request, 200);
 }

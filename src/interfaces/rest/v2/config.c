@@ -128,5 +128,5 @@ void px_handle_v2_config(struct px_rest_request *request)
     }
     struct px_json_writer w = px_json_writer(exchange->body);
     put_config(&w, &config);
-    px_reply_json(exchange, 200);
+    px_reply_json(request, 200);
 }

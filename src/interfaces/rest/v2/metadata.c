@@ -119,7 +119,7 @@ void px_handle_v2_model(struct px_rest_request *request)
     put_inputs(&w, model);
     put_outputs(&w, model);
     px_json_end_object(&w);
-    px_reply_json(request->exchange, 200);
+    px_reply_json(request, 200);
 }
 
 static void put_extensions(struct px_json_writer *w, const struct px_rest *rest)
@@ -140,21 +140,21 @@ void px_handle_v2_server(struct px_rest_request *request)
     px_json_member_text(&w, "version", PX_VERSION);
     put_extensions(&w, request->rest);
     px_json_end_object(&w);
-    px_reply_json(request->exchange, 200);
+    px_reply_json(request, 200);
 }
 
 void px_handle_v2_live(struct px_rest_request *request)
 {
     px_buf_text(request->exchange->body, "{\"live\":true}");
-    px_reply_json(request->exchange, 200);
+    px_reply_json(request, 200);
 }
 
 /* {"name":"m","ready":true}, or 503 with `error` when `err` says why not. */
-static void reply_ready(struct px_http_exchange *exchange, struct px_str name,
+static void reply_ready(struct px_rest_request *request, struct px_str name,
                         const struct px_err *err)
 {
     char text[PX_ERR_MESSAGE_MAX + PX_ERR_HINT_MAX + 4];
-    struct px_json_writer w = px_json_writer(exchange->body);
+    struct px_json_writer w = px_json_writer(request->exchange->body);
     px_json_begin_object(&w);
     if (name.len) {
         px_json_member_str(&w, "name", name);
@@ -164,14 +164,14 @@ static void reply_ready(struct px_http_exchange *exchange, struct px_str name,
         px_json_member_text(&w, "error", px_err_text(err, text, sizeof text));
     }
     px_json_end_object(&w);
-    px_reply_json(exchange, err ? 503 : 200);
+    px_reply_json(request, err ? 503 : 200);
 }
 
 void px_handle_v2_ready(struct px_rest_request *request)
 {
     struct px_err err;
     bool ready = px_serving_is_ready(request->rest->serving, &err);
-    reply_ready(request->exchange, (struct px_str){0}, ready ? NULL : &err);
+    reply_ready(request, (struct px_str){0}, ready ? NULL : &err);
 }
 
 void px_handle_v2_model_ready(struct px_rest_request *request)
@@ -179,9 +179,9 @@ void px_handle_v2_model_ready(struct px_rest_request *request)
     struct px_err err;
     const struct px_model *model = find_model(request, &err);
     if (model)
-        reply_ready(request->exchange, model->name, NULL);
+        reply_ready(request, model->name, NULL);
     else if (err.code == PX_E_UNAVAILABLE)
-        reply_ready(request->exchange, request->args[0], &err);
+        reply_ready(request, request->args[0], &err);
     else
         px_rest_fail(request, &err);
 }

@@ -119,7 +119,7 @@ static void finish_binary(struct px_infer *infer, size_t json_len)
     const char *header = exchange->body->failed ? NULL : length_header(exchange->arena, json_len);
     if (header) {
         px_reply_add_header(exchange, header);
-        px_reply_finish(exchange, 200, "application/octet-stream");
+        px_rest_infer_reply(infer, "application/octet-stream");
         return;
     }
     if (px_buf_check(exchange->body, "the response", &infer->call.err) == PX_OK)
@@ -143,5 +143,5 @@ void px_v2_reply(struct px_infer *infer)
     if (put_binary(exchange->body, infer, tensors) > 0)
         finish_binary(infer, json_len);
     else
-        px_reply_json(exchange, 200);
+        px_rest_infer_reply(infer, "application/json");
 }

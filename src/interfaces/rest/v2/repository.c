@@ -9,18 +9,6 @@
 #include "interfaces/rest/inference.h"
 #include "interfaces/rest/reply.h"
 
-/* What is deferred, in the exchange's arena; exchange->state is of inferences (inference.h). */
-struct waiting {
-    struct px_rest *rest;
-    struct px_http_exchange *exchange;
-};
-
-static void fail(const struct waiting *waiting, const struct px_err *err)
-{
-    struct px_rest_request request = {.rest = waiting->rest, .exchange = waiting->exchange};
-    px_rest_fail(&request, err);
-}
-
 static void put_entry(struct px_json_writer *w, const struct px_repository_entry *entry)
 {
     px_json_begin_object(w);
@@ -35,28 +23,27 @@ static void put_entry(struct px_json_writer *w, const struct px_repository_entry
 
 static void reply_index(struct px_repository_request *repository)
 {
-    const struct waiting *waiting = repository->owner;
-    struct px_http_exchange *exchange = waiting->exchange;
+    struct px_rest_request *request = repository->owner;
     if (repository->code != PX_OK) {
-        fail(waiting, &repository->err);
+        px_rest_fail(request, &repository->err);
         return;
     }
-    struct px_json_writer w = px_json_writer(exchange->body);
+    struct px_json_writer w = px_json_writer(request->exchange->body);
     px_json_begin_array(&w);
     for (size_t i = 0; i < repository->n_entries; i++)
         put_entry(&w, &repository->entries[i]);
     px_json_end_array(&w);
-    px_reply_json(exchange, 200);
+    px_reply_json(request, 200);
 }
 
 /* Triton's success is an empty body. */
 static void reply_done(struct px_repository_request *repository)
 {
-    const struct waiting *waiting = repository->owner;
+    struct px_rest_request *request = repository->owner;
     if (repository->code == PX_OK)
-        px_reply_finish(waiting->exchange, 200, NULL);
+        px_reply_finish(request, 200, NULL);
     else
-        fail(waiting, &repository->err);
+        px_rest_fail(request, &repository->err);
 }
 
 /*
@@ -148,7 +135,8 @@ static void ask(struct px_rest_request *request, enum px_repository_action actio
                 void (*done)(struct px_repository_request *repository))
 {
     struct px_http_exchange *exchange = request->exchange;
-    struct waiting *waiting = px_arena_alloc(exchange->arena, 1, sizeof *waiting);
+    /* Deferred, so it needs a place of its own; exchange->state is of inferences (inference.h). */
+    struct px_rest_request *waiting = px_arena_alloc(exchange->arena, 1, sizeof *waiting);
     struct px_repository_request *repository =
         waiting ? px_repository_request_create(action) : NULL;
     struct px_err err;
@@ -161,7 +149,7 @@ static void ask(struct px_rest_request *request, enum px_repository_action actio
     repository->loop = exchange->loop;
     repository->done = done;
     repository->owner = waiting;
-    *waiting = (struct waiting){request->rest, exchange};
+    *waiting = *request;
     if (read_body(repository, exchange, &err) != PX_OK) {
         px_repository_request_free(repository);
         px_rest_fail(request, &err);

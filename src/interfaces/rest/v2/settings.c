@@ -35,7 +35,7 @@ static void put_trace_settings(struct px_rest_request *request)
             px_json_end_array(&w);
     }
     px_json_end_object(&w);
-    px_reply_json(request->exchange, 200);
+    px_reply_json(request, 200);
 }
 
 /* The values of one setting: text, a number, a list of texts, or null for none. */
@@ -143,10 +143,10 @@ void px_handle_v2_model_trace_update(struct px_rest_request *request)
 
 /* ---- the log ---- */
 
-static void put_log_settings(struct px_http_exchange *exchange)
+static void put_log_settings(struct px_rest_request *request)
 {
     struct px_log_settings settings;
-    struct px_json_writer w = px_json_writer(exchange->body);
+    struct px_json_writer w = px_json_writer(request->exchange->body);
     px_log_read(&settings);
     px_json_begin_object(&w);
     px_json_member_text(&w, "log_file", "");
@@ -156,7 +156,7 @@ static void put_log_settings(struct px_http_exchange *exchange)
     px_json_member_u64(&w, "log_verbose_level", settings.verbose_level);
     px_json_member_text(&w, "log_format", px_log_time_name(settings.time));
     px_json_end_object(&w);
-    px_reply_json(exchange, 200);
+    px_reply_json(request, 200);
 }
 
 static struct px_log_value_given read_log_value(struct px_json *json)
@@ -198,7 +198,7 @@ static enum px_code read_log_change(struct px_http_exchange *exchange,
 
 void px_handle_v2_log_read(struct px_rest_request *request)
 {
-    put_log_settings(request->exchange);
+    put_log_settings(request);
 }
 
 void px_handle_v2_log_update(struct px_rest_request *request)
@@ -216,5 +216,5 @@ void px_handle_v2_log_update(struct px_rest_request *request)
         return;
     }
     px_log_update(&settings);
-    put_log_settings(request->exchange);
+    put_log_settings(request);
 }

@@ -7,9 +7,9 @@
 #include "interfaces/rest/handlers.h"
 #include "interfaces/rest/reply.h"
 
-static void reply_empty(struct px_http_exchange *exchange)
+static void reply_empty(struct px_rest_request *request)
 {
-    px_reply_finish(exchange, 200, NULL);
+    px_reply_finish(request, 200, NULL);
 }
 
 /* ---- status ---- */
@@ -34,7 +34,7 @@ static void reply_list(struct px_rest_request *request, struct px_shared_memory 
     enum px_code code = px_shared_list(memory, request->args[0], put_region, &w, &err);
     px_json_end_array(&w);
     if (code == PX_OK)
-        px_reply_json(request->exchange, 200);
+        px_reply_json(request, 200);
     else
         px_rest_fail(request, &err);
 }
@@ -104,7 +104,7 @@ void px_handle_v2_shared_register(struct px_rest_request *request)
     if (code == PX_OK)
         code = px_shared_memory_add(memory, &info, &err);
     if (code == PX_OK)
-        reply_empty(request->exchange);
+        reply_empty(request);
     else
         px_rest_fail(request, &err);
 }
@@ -126,10 +126,10 @@ void px_handle_v2_shared_unregister(struct px_rest_request *request)
         px_shared_memory_remove(memory, name);
     else if (memory)
         px_shared_memory_remove_all(memory);
-    reply_empty(request->exchange);
+    reply_empty(request);
 }
 
 void px_handle_v2_cuda_unregister(struct px_rest_request *request)
 {
-    reply_empty(request->exchange); /* none can be registered, so none is now */
+    reply_empty(request); /* none can be registered, so none is now */
 }

@@ -93,7 +93,7 @@ void px_handle_v2_statistics(struct px_rest_request *request)
         put_model(&w, &statistics.models[i]);
     px_json_end_array(&w);
     px_json_end_object(&w);
-    px_reply_json(exchange, 200);
+    px_reply_json(request, 200);
 }
 
 void px_handle_v2_all_statistics(struct px_rest_request *request)

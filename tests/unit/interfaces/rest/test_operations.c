@@ -336,6 +336,42 @@ static void ask_without_memory(uint64_t n, const char *path, const char *type, c
     CHECK(f.exchange.finished);
 }
 
+/* Errors that were counted so far, of models and of the process. */
+static uint64_t count_errors(void)
+{
+    const struct px_model_set *set = px_serving_models(f.serving);
+    uint64_t sum = 0;
+    for (size_t code = 0; code < PX_METRIC_CODES; code++) {
+        sum += px_metric_get(&px_serving_loop_metrics(f.serving, 1)->errors[code]);
+        for (size_t i = 0; i < set->n_models; i++) {
+            if (set->models[i]->metrics)
+                sum += px_metric_get(&set->models[i]->metrics[1].errors[code]);
+        }
+    }
+    return sum;
+}
+
+PX_TEST(a_reply_over_its_limit_is_counted)
+{
+    static const struct {
+        enum px_http_method method;
+        const char *path, *body;
+    } requests[] = {
+        {PX_HTTP_GET, "/metrics", ""},
+        {PX_HTTP_GET, "/v2/models/bank", ""},
+        {PX_HTTP_POST, "/v1/models/plain:predict", "{\"instances\":[[1,2,3,4]]}"},
+    };
+    rest_set_up(&f);
+    px_buf_deinit(&f.buf);
+    f.buf = px_buf(16);
+    for (size_t i = 0; i < PX_ARRAY_LEN(requests); i++) {
+        rest_ask(&f, requests[i].method, requests[i].path, requests[i].body);
+        CHECK_INT(f.status, 413);
+        CHECK_INT(count_errors(), i + 1);
+    }
+    rest_tear_down(&f);
+}
+
 PX_TEST(a_request_survives_any_failed_allocation)
 {
     static const struct {
@@ -353,8 +389,10 @@ PX_TEST(a_request_survives_any_failed_allocation)
         ask_without_memory(0, requests[i].path, requests[i].type, requests[i].body);
         int want = f.status;
         for (uint64_t n = 1; n < 12; n++) {
+            uint64_t n_errors = count_errors();
             ask_without_memory(n, requests[i].path, requests[i].type, requests[i].body);
             CHECK(f.status == want || f.status == 413 || f.status == 503);
+            CHECK_INT(count_errors() - n_errors, f.status != 200);
         }
     }
     rest_tear_down(&f);
@@ -379,5 +417,6 @@ PX_TEST_MAIN(T(errors_take_the_form_of_their_path) T(a_wrong_method_names_the_ri
                              T(the_transport_may_tell_its_connections) T(models) T(stats)
                                  T(dashboard_files) T(every_route_is_in_the_description)
                                      T(creation_survives_any_failed_allocation)
-                                         T(a_request_survives_any_failed_allocation)
-                                             T(labels_of_metrics_are_escaped))
+                                         T(a_reply_over_its_limit_is_counted)
+                                             T(a_request_survives_any_failed_allocation)
+                                                 T(labels_of_metrics_are_escaped))
