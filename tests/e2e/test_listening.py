@@ -150,6 +150,30 @@ def test_old_versions_and_plain_text_are_refused(folder, tmp_path):
                 pass  # its request was not read to the end
 
 
+@pytest.mark.parametrize("said", [b"", bytes.fromhex("1603010200010001fc0303")])
+def test_a_stalled_handshake_is_cut_as_a_slow_head_is(folder, tmp_path, said):
+    config = write_config(tmp_path / "p.yaml", folder, LISTEN)
+    config.write_text(config.read_text().replace("server:", "server:\n  header_timeout_ms: 300"
+                                                 "\n  idle_timeout_ms: 600000"))
+    with serve(folder, config) as server:
+        kept = connect(server, folder)
+        kept.connect() # its handshake is over, so it may be idle
+        with socket.create_connection(("127.0.0.1", https_port(server)), timeout=20) as stalled:
+            stalled.sendall(said)
+            assert stalled.recv(1000) == b""
+        assert get(kept)[0] == 200
+
+
+def test_a_stalled_handshake_does_not_delay_the_end_of_the_server(folder, tmp_path):
+    config = write_config(tmp_path / "p.yaml", folder, LISTEN)
+    config.write_text(config.read_text().replace("server:", "server:\n  header_timeout_ms: 600000"))
+    with serve(folder, config) as server:
+        with socket.create_connection(("127.0.0.1", https_port(server)), timeout=20) as stalled:
+            stalled.sendall(b"\x16\x03\x01")
+            assert server.stop() == 0
+        assert "requests were cut off" not in server.log()
+
+
 @pytest.mark.parametrize("identity, allowed", [(None, False), ("client", True), ("stranger", False)])
 def test_required_client_certificates(folder, tmp_path, identity, allowed):
     config = write_config(tmp_path / "p.yaml", folder, LISTEN, clients="required",

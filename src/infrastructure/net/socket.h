@@ -18,6 +18,12 @@
 
 struct px_socket_layer;
 
+/* How far the handshake of a layer has come. */
+enum px_socket_handshake {
+    PX_SOCKET_SHAKING = 0, /* it goes on */
+    PX_SOCKET_OPEN,        /* it is over */
+};
+
 struct px_socket_layer_ops {
     ssize_t (*recv)(struct px_socket_layer *layer, void *to, size_t room);
     ssize_t (*send)(struct px_socket_layer *layer, const void *bytes, size_t len);
@@ -25,6 +31,7 @@ struct px_socket_layer_ops {
     bool (*has_pending)(const struct px_socket_layer *layer);
     /* Does the call that failed with EAGAIN wait for the descriptor to become writable, instead of readable? */
     bool (*wants_write)(const struct px_socket_layer *layer);
+    enum px_socket_handshake (*handshake)(const struct px_socket_layer *layer);
     /* Subject of the client's verified certificate; empty without one. */
     struct px_str (*client_name)(const struct px_socket_layer *layer);
     void (*end)(struct px_socket_layer *layer); /* says that no more will be sent */
@@ -66,6 +73,12 @@ static inline bool px_socket_has_pending(const struct px_socket *socket)
 static inline bool px_socket_wants_write(const struct px_socket *socket)
 {
     return PX_UNLIKELY(socket->layer != NULL) && socket->layer->ops->wants_write(socket->layer);
+}
+
+static inline enum px_socket_handshake px_socket_handshake(const struct px_socket *socket)
+{
+    return PX_UNLIKELY(socket->layer != NULL) ? socket->layer->ops->handshake(socket->layer)
+                                              : PX_SOCKET_OPEN;
 }
 
 static inline struct px_str px_socket_client_name(const struct px_socket *socket)

@@ -161,6 +161,21 @@ static void stop_accepting(struct px_worker *worker)
     px_listeners_close(&worker->listeners);
 }
 
+/* Who waits for `wait` has a moment left. */
+static void wait_for_last(struct px_worker *worker, enum px_wait wait)
+{
+    struct px_deadline *first;
+    while ((first = px_deadline_first(&worker->waits[wait])))
+        px_deadline_arm(first, &worker->waits[PX_WAIT_LAST], worker->loop.now_ns);
+}
+
+/* Is somebody who waits for `wait` owed an answer? */
+static bool is_owed(enum px_wait wait)
+{
+    return wait != PX_WAIT_IDLE && wait != PX_WAIT_LAST && wait != PX_WAIT_HANDSHAKE &&
+           wait != PX_WAIT_LINGER;
+}
+
 /*
  * Takes in what clients have sent by now and closes the listeners. Who is between two requests gets a
  * moment: a busy client is just about to send, and closing under its request would lose it.
@@ -174,9 +189,8 @@ static void begin_draining(struct px_worker *worker)
         }
     }
     stop_accepting(worker);
-    struct px_deadline *first;
-    while ((first = px_deadline_first(&worker->waits[PX_WAIT_IDLE])))
-        px_deadline_arm(first, &worker->waits[PX_WAIT_LAST], worker->loop.now_ns);
+    wait_for_last(worker, PX_WAIT_IDLE);
+    wait_for_last(worker, PX_WAIT_HANDSHAKE);
     px_http2_begin_draining(worker);
     settle_all(worker);
 }
@@ -188,11 +202,10 @@ static void close_all(struct px_worker *worker)
         worker->has_cut = true;
         px_connection_close(c);
     }
-    for (int wait = 0; wait < PX_WAITS; wait++) {
+    for (enum px_wait wait = 0; wait < PX_WAITS; wait++) {
         struct px_deadline *first;
         while ((first = px_deadline_first(&worker->waits[wait]))) {
-            worker->has_cut |=
-                wait != PX_WAIT_IDLE && wait != PX_WAIT_LAST && wait != PX_WAIT_LINGER;
+            worker->has_cut |= is_owed(wait);
             px_connection_close(PX_CONTAINER_OF(first, struct px_connection, deadline));
         }
     }
@@ -265,6 +278,7 @@ static void init_waits(struct px_worker *worker)
     const unsigned timeouts_ms[PX_WAITS] = {
         [PX_WAIT_IDLE] = config->idle_timeout_ms,
         [PX_WAIT_LAST] = LAST_REQUEST_MS,
+        [PX_WAIT_HANDSHAKE] = config->header_timeout_ms,
         [PX_WAIT_HEAD] = config->header_timeout_ms,
         [PX_WAIT_BODY] = config->body_timeout_ms,
         [PX_WAIT_WRITE] = config->write_timeout_ms,

@@ -34,15 +34,16 @@ enum px_worker_phase {
 
 /* Why a connection waits, each with its own timeout. */
 enum px_wait {
-    PX_WAIT_IDLE = 0, /* for a request */
-    PX_WAIT_LAST,     /* for a last request, while draining */
-    PX_WAIT_HEAD,     /* for the rest of a head */
-    PX_WAIT_BODY,     /* for more of a body */
-    PX_WAIT_WRITE,    /* until the client takes more of the response */
-    PX_WAIT_LINGER,   /* until the client has read the response and closes */
-    PX_WAIT_ANSWER,   /* for the handler, without an end */
-    PX_WAIT_PING,     /* of HTTP/2 with open streams: for anything; then the client is asked */
-    PX_WAIT_PONG,     /* for its answer */
+    PX_WAIT_IDLE = 0,  /* for a request */
+    PX_WAIT_LAST,      /* for a last request, while draining */
+    PX_WAIT_HANDSHAKE, /* until the socket's layer is open */
+    PX_WAIT_HEAD,      /* for the rest of a head */
+    PX_WAIT_BODY,      /* for more of a body */
+    PX_WAIT_WRITE,     /* until the client takes more of the response */
+    PX_WAIT_LINGER,    /* until the client has read the response and closes */
+    PX_WAIT_ANSWER,    /* for the handler, without an end */
+    PX_WAIT_PING,      /* of HTTP/2 with open streams: for anything; then the client is asked */
+    PX_WAIT_PONG,      /* for its answer */
     PX_WAITS,
 };
 

@@ -30,16 +30,18 @@
 
 enum { BACKLOG_MAX = 1 << 20 };
 
-/* Waits for a request; a draining worker does so only for a moment. */
+/* Waits for a request, or for a handshake before it; a draining worker does so only for a moment. */
 static void wait_idle(struct px_connection *c)
 {
     bool draining = px_worker_phase(c->worker) >= PX_WORKER_DRAINING;
-    px_connection_wait(c, draining ? PX_WAIT_LAST : PX_WAIT_IDLE);
+    bool is_open = px_socket_handshake(&c->socket) != PX_SOCKET_SHAKING;
+    px_connection_wait(c, draining ? PX_WAIT_LAST : is_open ? PX_WAIT_IDLE : PX_WAIT_HANDSHAKE);
 }
 
 static bool is_idle(const struct px_connection *c)
 {
-    return px_connection_is_waiting(c, PX_WAIT_IDLE) || px_connection_is_waiting(c, PX_WAIT_LAST);
+    return px_connection_is_waiting(c, PX_WAIT_IDLE) || px_connection_is_waiting(c, PX_WAIT_LAST) ||
+           px_connection_is_waiting(c, PX_WAIT_HANDSHAKE);
 }
 
 static void give_exchange_back(struct px_http1_exchange *x)
@@ -314,6 +316,9 @@ static void end_of_input(struct px_connection *c, ssize_t n)
     }
     if (c->state == PX_HTTP1_READING) /* a handshake may have something to send first */
         px_connection_watch(c, px_socket_wants_write(&c->socket) ? EPOLLOUT : EPOLLIN);
+    if (px_connection_is_waiting(c, PX_WAIT_HANDSHAKE) &&
+        px_socket_handshake(&c->socket) != PX_SOCKET_SHAKING)
+        wait_idle(c);
     if (is_idle(c) && c->exchange) {
         struct px_http1_exchange *x = c->exchange;
         c->exchange = NULL;

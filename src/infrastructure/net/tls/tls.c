@@ -433,6 +433,11 @@ static bool layer_wants_write(const struct px_socket_layer *layer)
     return px_tls_wants_write(const_session_of(layer));
 }
 
+static enum px_socket_handshake layer_handshake(const struct px_socket_layer *layer)
+{
+    return const_session_of(layer)->is_open ? PX_SOCKET_OPEN : PX_SOCKET_SHAKING;
+}
+
 static struct px_str layer_client_name(const struct px_socket_layer *layer)
 {
     return px_tls_client_name(const_session_of(layer));
@@ -453,6 +458,7 @@ static const struct px_socket_layer_ops layer_ops = {
     .send = layer_send,
     .has_pending = layer_has_pending,
     .wants_write = layer_wants_write,
+    .handshake = layer_handshake,
     .client_name = layer_client_name,
     .end = layer_end,
     .destroy = layer_destroy,

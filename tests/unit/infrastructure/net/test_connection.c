@@ -16,6 +16,7 @@ struct script {
     const char *bytes;
     size_t left;
     bool is_blocked; /* send waits */
+    enum px_socket_handshake handshake;
     size_t sent;
 };
 
@@ -61,6 +62,11 @@ static bool script_wants_write(const struct px_socket_layer *layer)
     return false;
 }
 
+static enum px_socket_handshake script_handshake(const struct px_socket_layer *layer)
+{
+    return ((const struct script *)(const void *)layer)->handshake;
+}
+
 static struct px_str script_name(const struct px_socket_layer *layer)
 {
     (void)layer;
@@ -77,6 +83,7 @@ static const struct px_socket_layer_ops script_ops = {
     .send = script_send,
     .has_pending = script_has_pending,
     .wants_write = script_wants_write,
+    .handshake = script_handshake,
     .client_name = script_name,
     .end = script_end,
     .destroy = script_end,
