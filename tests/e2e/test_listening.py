@@ -13,6 +13,7 @@ import time
 
 import models
 import pytest
+import raw_http2
 from command import fail
 from server import Server
 
@@ -136,18 +137,38 @@ def test_pipelined_requests_in_one_record_are_all_answered(folder, tmp_path):
             seen += part
 
 
-def test_old_versions_and_plain_text_are_refused(folder, tmp_path):
+def test_old_versions_are_refused(folder, tmp_path):
     config = write_config(tmp_path / "p.yaml", folder, LISTEN, only_13="true")
     with serve(folder, config) as server:
         assert get(connect(server, folder))[0] == 200
         with pytest.raises(ssl.SSLError):
             get(connect(server, folder, maximum_version=ssl.TLSVersion.TLSv1_2))
-        with socket.create_connection(("127.0.0.1", https_port(server)), timeout=10) as plain:
-            plain.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+
+
+@pytest.mark.parametrize("text", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"D",
+                                  raw_http2.opening(), b"POST / HTTP/1.1\r\nHost: x\r\n" + bytes(200_000)])
+def test_plain_http_to_an_https_port_is_told_so(folder, tmp_path, text):
+    config = write_config(tmp_path / "p.yaml", folder, LISTEN)
+    with serve(folder, config) as server:
+        address = ("127.0.0.1", https_port(server))
+        with socket.create_connection(address, timeout=20) as plain, plain.makefile("rb") as reader:
+            plain.sendall(text)
+            reply = reader.read()
+        head, _, body = reply.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400 ") and b"Connection: close" in head
+        assert "this port speaks TLS; use https://" in json.loads(body)["detail"]
+        assert get(connect(server, folder))[0] == 200
+
+
+def test_what_is_neither_tls_nor_http_is_dropped(folder, tmp_path):
+    config = write_config(tmp_path / "p.yaml", folder, LISTEN)
+    with serve(folder, config) as server:
+        with socket.create_connection(("127.0.0.1", https_port(server)), timeout=20) as stranger:
+            stranger.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
             try:
-                assert b"HTTP" not in plain.recv(1000)
+                assert b"HTTP" not in stranger.recv(1000)
             except ConnectionResetError:
-                pass  # its request was not read to the end
+                pass  # what it sent was not read to the end
 
 
 @pytest.mark.parametrize("said", [b"", bytes.fromhex("1603010200010001fc0303")])

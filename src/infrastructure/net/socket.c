@@ -53,10 +53,15 @@ ssize_t px_socket_drop(const struct px_socket *socket, size_t max)
     return recv(socket->fd, scratch, max < SCRATCH ? max : SCRATCH, MSG_DONTWAIT);
 }
 
-void px_socket_close(struct px_socket *socket)
+void px_socket_shed_layer(struct px_socket *socket)
 {
     if (socket->layer)
         socket->layer->ops->destroy(socket->layer);
     socket->layer = NULL;
+}
+
+void px_socket_close(struct px_socket *socket)
+{
+    px_socket_shed_layer(socket);
     close(socket->fd);
 }

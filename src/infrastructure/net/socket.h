@@ -4,7 +4,8 @@
  *
  * Without a layer the calls are those of the kernel. A layer (TLS) sits between: it makes its handshake inside of recv and
  * send, and says through `wants` what the descriptor has to become before either can go on. All calls are non-blocking and
- * return as recv and send do, with errno.
+ * return as recv and send do, with errno. EPROTOTYPE from recv: the client has begun with HTTP and without the layer; nothing
+ * was taken from the descriptor, so the layer may be shed to tell it so.
  *
  * Ownership: the socket owns descriptor and layer; px_socket_close releases both. Threads: the worker's.
  */
@@ -95,6 +96,9 @@ size_t px_socket_unacknowledged(const struct px_socket *socket);
 
 /* Reads raw bytes up to `max` and drops them; as recv. */
 ssize_t px_socket_drop(const struct px_socket *socket, size_t max);
+
+/* Goes on without the layer. */
+void px_socket_shed_layer(struct px_socket *socket);
 
 void px_socket_close(struct px_socket *socket);
 

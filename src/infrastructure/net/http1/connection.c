@@ -308,8 +308,21 @@ static bool take_exchange(struct px_connection *c)
     return true;
 }
 
+/* HTTP has come to a port that speaks TLS. The client would understand nothing else, so it is told without TLS. */
+static void refuse_plain(struct px_connection *c)
+{
+    struct px_err *err = &c->worker->err;
+    px_socket_shed_layer(&c->socket);
+    px_err_set(err, PX_E_INVALID, "this port speaks TLS; use https://");
+    px_http1_refuse(c, err);
+}
+
 static void end_of_input(struct px_connection *c, ssize_t n)
 {
+    if (n < 0 && errno == EPROTOTYPE) {
+        refuse_plain(c);
+        return;
+    }
     if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
         px_connection_close(c);
         return;

@@ -21,7 +21,10 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-enum { FILES = 3 };
+enum {
+    FILES = 3,
+    PEEK = 16, /* bytes; methods are shorter */
+};
 
 static const char ciphers_12[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
 static const char curves[] = "X25519:P-256:P-384";
@@ -43,7 +46,8 @@ struct px_tls {
 struct px_tls_session {
     struct px_socket_layer layer; /* first */
     SSL *ssl;
-    bool is_open; /* the handshake is over */
+    bool has_begun; /* the client's first bytes have been looked at */
+    bool is_open;   /* the handshake is over */
     bool wants_write;
     char *client_name;
 };
@@ -391,12 +395,31 @@ static const struct px_tls_session *const_session_of(const struct px_socket_laye
     return (const void *)layer; /* the first member */
 }
 
+/*
+ * Do the client's first bytes look like a method of HTTP, or HTTP/2's preface? Capital letters, up to a space or to what has
+ * come: no record of TLS begins with one, so a single byte is enough and nothing has to be waited for.
+ */
+static bool speaks_plain_http(struct px_tls_session *session)
+{
+    char bytes[PEEK];
+    ssize_t n = recv(SSL_get_fd(session->ssl), bytes, sizeof bytes, MSG_PEEK), at = 0;
+    session->has_begun = n > 0;
+    while (at < n && bytes[at] >= 'A' && bytes[at] <= 'Z')
+        at++;
+    return at > 0 && (at == n || bytes[at] == ' ');
+}
+
 /* False with errno while the handshake goes on, or when it has failed. */
 static bool finish_handshake(struct px_tls_session *session)
 {
     struct px_err err;
     if (session->is_open)
         return true;
+    if (!session->has_begun && speaks_plain_http(session)) {
+        px_log(PX_LOG_DEBUG, "net.handshake_failed", PX_LOG_T("reason", "plain HTTP"));
+        errno = EPROTOTYPE;
+        return false;
+    }
     switch (px_tls_handshake(session, &err)) {
     case PX_TLS_DONE:
         return true;

@@ -55,7 +55,10 @@ bool px_tls_is_stale(const struct px_tls *tls);
 struct px_tls_session *px_tls_session_create(struct px_tls *tls, int fd);
 void px_tls_session_destroy(struct px_tls_session *session); /* NULL is fine */
 
-/* A session as a layer of a socket, which shakes hands in its first calls; NULL when memory is short. */
+/*
+ * A session as a layer of a socket, which shakes hands in its first calls; NULL when memory is short. A client that begins
+ * with plain HTTP is told from one that speaks TLS (EPROTOTYPE), and left alone.
+ */
 struct px_socket_layer *px_tls_layer_create(struct px_tls *tls, int fd);
 
 enum px_tls_progress { PX_TLS_DONE = 1, PX_TLS_WAITS, PX_TLS_FAILED };

@@ -236,6 +236,39 @@ PX_TEST(what_is_no_tls_fails_with_a_reason)
     px_tls_destroy(tls);
 }
 
+PX_TEST(plain_http_is_told_from_what_may_be_tls)
+{
+    static const struct {
+        const char *bytes;
+        bool is_plain;
+    } cases[] = {{"GET / HTTP/1.1\r\n\r\n", true},
+                 {"OPTIONS * HTTP/1.1\r\n", true},
+                 {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", true},
+                 {"G", true}, /* in whatever pieces */
+                 {"SSH-2.0-x\r\n", false},
+                 {"GET\r\n", false},
+                 {" GET / HTTP/1.1\r\n", false},
+                 {"\x16\x03\x01\x02", false}};
+    struct px_tls_config config = make_config();
+    struct px_tls *tls = create(&config);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char got[100];
+        int fds[2];
+        ssize_t len = (ssize_t)strlen(cases[i].bytes);
+        CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) == 0);
+        struct px_socket socket = {fds[0], px_tls_layer_create(tls, fds[0])};
+        CHECK(px_socket_recv(&socket, got, sizeof got) == -1 && errno == EAGAIN);
+        CHECK(write(fds[1], cases[i].bytes, (size_t)len) == len);
+        CHECK(px_socket_recv(&socket, got, sizeof got) == -1);
+        CHECK((errno == EPROTOTYPE) == cases[i].is_plain);
+        px_socket_shed_layer(&socket);
+        CHECK(!cases[i].is_plain || px_socket_recv(&socket, got, sizeof got) == len);
+        px_socket_close(&socket);
+        close(fds[1]);
+    }
+    px_tls_destroy(tls);
+}
+
 /* A large response, taken in small pieces: every byte once and in order. */
 PX_TEST(a_full_socket_is_waited_for_without_losing_bytes)
 {
@@ -401,11 +434,12 @@ int main(int argc, char **argv)
     static const struct px_test tests[] = {
         T(agrees_on_the_protocol_by_alpn) T(old_versions_are_refused)
             T(ciphers_without_forward_secrecy_are_refused) T(what_is_no_tls_fails_with_a_reason)
-                T(a_full_socket_is_waited_for_without_losing_bytes)
-                    T(bytes_that_are_decrypted_but_not_read_are_pending)
-                        T(a_reload_is_for_new_connections)
-                            T(a_reload_that_fails_keeps_the_former_certificate)
-                                T(clients_are_verified_by_choice) T(wrong_files_are_named)};
+                T(plain_http_is_told_from_what_may_be_tls)
+                    T(a_full_socket_is_waited_for_without_losing_bytes)
+                        T(bytes_that_are_decrypted_but_not_read_are_pending)
+                            T(a_reload_is_for_new_connections)
+                                T(a_reload_that_fails_keeps_the_former_certificate)
+                                    T(clients_are_verified_by_choice) T(wrong_files_are_named)};
     char command[100];
     if (!mkdtemp(folder))
         return 1;
