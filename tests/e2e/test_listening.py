@@ -228,6 +228,7 @@ def test_a_new_certificate_is_used_without_dropping_a_connection(folder, tmp_pat
     config = write_config(tmp_path / "p.yaml", tmp_path, LISTEN)
     with serve(folder, config) as server:
         kept = connect(server, trusted)
+        assert get(kept)[0] == 200
         failures, stop = [], threading.Event()
 
         def keep_asking():
