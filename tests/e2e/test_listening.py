@@ -2,6 +2,7 @@
 """Several listeners, Unix sockets, and TLS, against the clients of Python's standard library."""
 
 import http.client
+import io
 import json
 import re
 import signal
@@ -158,6 +159,55 @@ def test_plain_http_to_an_https_port_is_told_so(folder, tmp_path, text):
         assert head.startswith(b"HTTP/1.1 400 ") and b"Connection: close" in head
         assert "this port speaks TLS; use https://" in json.loads(body)["detail"]
         assert get(connect(server, folder))[0] == 200
+
+
+def begin(server, folder, offer, text):
+    """What the server sends to a client that offers these protocols and begins with this text, until it closes."""
+    context = ssl.create_default_context(cafile=folder / "server.pem")
+    context.set_alpn_protocols(offer)
+    with socket.create_connection(("127.0.0.1", https_port(server)), timeout=20) as plain:
+        with context.wrap_socket(plain, server_hostname="localhost") as connection:
+            connection.sendall(text)
+            with connection.makefile("rb") as reader:
+                return reader.read()
+
+
+GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize("offer", [["h2"], ["h2", "http/1.1"]])
+@pytest.mark.parametrize("text", [GET, b"G", raw_http2.PREFACE[:10] + b"x" * 14])
+def test_who_agreed_on_http2_may_speak_nothing_else(folder, tmp_path, offer, text):
+    with serve(folder, write_config(tmp_path / "p.yaml", folder, LISTEN)) as server:
+        receive = io.BytesIO(begin(server, folder, offer, text)).read
+        kind, last = None, b""
+        while kind != raw_http2.GOAWAY:
+            kind, _, _, last = raw_http2.read_frame(receive)
+        assert last[:8] == bytes(4) + bytes([0, 0, 0, raw_http2.PROTOCOL_ERROR])
+        assert receive() == b""
+
+
+def test_half_a_preface_of_http2_is_not_answered_in_http1(folder, tmp_path):
+    config = write_config(tmp_path / "p.yaml", folder, LISTEN)
+    config.write_text(config.read_text().replace("server:", "server:\n  header_timeout_ms: 300"))
+    with serve(folder, config) as server:
+        assert begin(server, folder, ["h2"], raw_http2.PREFACE[:10]) == b""
+        assert begin(server, folder, [], raw_http2.PREFACE[:10]).startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.parametrize("text", [raw_http2.opening(), raw_http2.PREFACE[:16]])
+def test_who_agreed_on_http11_may_not_send_the_preface(folder, tmp_path, text):
+    with serve(folder, write_config(tmp_path / "p.yaml", folder, LISTEN)) as server:
+        assert begin(server, folder, ["http/1.1"], text).startswith(b"HTTP/1.1 505 ")
+        assert begin(server, folder, ["http/1.1"], GET).startswith(b"HTTP/1.1 200 ")
+
+
+def test_without_alpn_the_first_bytes_decide(folder, tmp_path):
+    with serve(folder, write_config(tmp_path / "p.yaml", folder, LISTEN)) as server:
+        assert begin(server, folder, [], GET).startswith(b"HTTP/1.1 200 ")
+        goaway = raw_http2.frame(raw_http2.GOAWAY, payload=bytes(8)) # so that the server closes
+        receive = io.BytesIO(begin(server, folder, [], raw_http2.opening() + goaway)).read
+        assert raw_http2.read_frame(receive)[0] == raw_http2.SETTINGS
 
 
 def test_what_is_neither_tls_nor_http_is_dropped(folder, tmp_path):

@@ -2,7 +2,8 @@
 /*
  * A connection: an accepted socket, its wait, and the protocol that is spoken on it. Private to this folder.
  *
- * Every connection begins as HTTP/1 and becomes HTTP/2 when its first bytes are that protocol's preface. The protocol
+ * Every connection begins as HTTP/1 and becomes HTTP/2 when its handshake has agreed on that, or, where it has agreed on
+ * nothing, when its first bytes are that protocol's preface. The protocol
  * reads, answers and decides when the connection ends; this file knows how to open, wait, linger and close.
  *
  * Lingering: the last response is sent and the write side shut; what the client still sends is dropped for a while.
@@ -51,7 +52,7 @@ struct px_connection {
     uint32_t interest;          /* what epoll watches for */
     enum px_http1_state state;
     bool is_queued;        /* in worker->again */
-    bool is_sniffed;       /* the first bytes were no HTTP/2 */
+    bool is_sniffed;       /* it speaks HTTP/1 */
     bool closes;           /* after the current response */
     bool lingers;          /* and the client does not expect it */
     bool is_lingering;     /* it has come to that */

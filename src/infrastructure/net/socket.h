@@ -19,10 +19,12 @@
 
 struct px_socket_layer;
 
-/* How far the handshake of a layer has come. */
+/* How far the handshake of a layer has come, and which protocol it has agreed on for what follows. */
 enum px_socket_handshake {
     PX_SOCKET_SHAKING = 0, /* it goes on */
-    PX_SOCKET_OPEN,        /* it is over */
+    PX_SOCKET_OPEN,        /* nothing was agreed: the first bytes tell */
+    PX_SOCKET_HTTP1,
+    PX_SOCKET_HTTP2,
 };
 
 struct px_socket_layer_ops {

@@ -370,12 +370,25 @@ static bool has_unread(const struct px_connection *c)
            !c->is_queued;
 }
 
-/* The first bytes of a connection say which protocol it speaks; true when they are HTTP/1, or may become so. */
+/*
+ * Does a connection speak HTTP/2? Its handshake may have agreed on that; otherwise its first bytes say so. Who agreed and begins
+ * with something else gets what that protocol answers: HTTP/2 a GOAWAY, HTTP/1 a 505.
+ */
+static enum px_http2_sniffed detect_http2(const struct px_connection *c, struct px_str bytes)
+{
+    enum px_socket_handshake agreed = px_socket_handshake(&c->socket);
+    enum px_http2_sniffed sniffed = px_http2_sniff(bytes);
+    if (agreed == PX_SOCKET_HTTP1)
+        return PX_HTTP2_NO;
+    return agreed == PX_SOCKET_HTTP2 && sniffed == PX_HTTP2_NO ? PX_HTTP2_YES : sniffed;
+}
+
+/* Decides on the protocol with the first bytes; true when it is HTTP/1. */
 static bool sniff(struct px_connection *c)
 {
     struct px_http1_exchange *x = c->exchange;
     struct px_str bytes = px_buf_view(&x->input);
-    enum px_http2_sniffed sniffed = px_http2_sniff(bytes);
+    enum px_http2_sniffed sniffed = detect_http2(c, bytes);
     if (sniffed == PX_HTTP2_MAYBE) {
         if (!px_connection_is_waiting(c, PX_WAIT_HEAD))
             px_connection_wait(c, PX_WAIT_HEAD);
@@ -527,10 +540,12 @@ static void on_expired(struct px_connection *c)
         px_connection_wait_for_reader(c);
     else if (c->state == PX_HTTP1_WAITING)
         px_connection_wait(c, PX_WAIT_ANSWER);
-    else if (c->state == PX_HTTP1_READING && c->exchange)
+    else if (c->state == PX_HTTP1_READING && c->exchange &&
+             px_socket_handshake(&c->socket) != PX_SOCKET_HTTP2)
         refuse_late(c);
     else
-        px_connection_close(c); /* idle, or a client that neither sends nor takes */
+        px_connection_close(
+            c); /* idle, a client that neither sends nor takes, or half a preface of HTTP/2 */
 }
 
 void px_http1_open(struct px_connection *connection, const struct px_err *refusal)

@@ -19,7 +19,7 @@ enum px_http2_sniffed { PX_HTTP2_NO = 0, PX_HTTP2_YES, PX_HTTP2_MAYBE };
 /* Do the first bytes of a connection begin HTTP/2's preface? MAYBE while they are a part of it. */
 enum px_http2_sniffed px_http2_sniff(struct px_str bytes);
 
-/* Turns an HTTP/1 connection that owns no exchange into HTTP/2; `bytes` have been received. */
+/* Turns an HTTP/1 connection that owns no exchange into HTTP/2; `bytes` have been received. Other than the preface end it. */
 void px_http2_open(struct px_connection *connection, struct px_str bytes);
 
 /* Settles what the library wants to say: sends it. */

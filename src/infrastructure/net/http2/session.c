@@ -228,10 +228,13 @@ void px_http2_flush_all(struct px_worker *worker)
     }
 }
 
-/* Errors of the library that are no flood. */
-static bool is_ours(ssize_t error)
+/* What the client is told when the library has given up; most of its errors are floods. */
+static uint32_t goaway_of(ssize_t error)
 {
-    return error == NGHTTP2_ERR_NOMEM || error == NGHTTP2_ERR_CALLBACK_FAILURE;
+    if (error == NGHTTP2_ERR_NOMEM || error == NGHTTP2_ERR_CALLBACK_FAILURE)
+        return NGHTTP2_INTERNAL_ERROR;
+    return error == NGHTTP2_ERR_BAD_CLIENT_MAGIC ? NGHTTP2_PROTOCOL_ERROR
+                                                 : NGHTTP2_ENHANCE_YOUR_CALM;
 }
 
 /* Feeds the library. */
@@ -244,8 +247,7 @@ static void feed(struct px_http2 *session, struct px_str bytes)
     px_http2_mark_dirty(session);
     if (n < 0) {
         session->is_broken = true;
-        px_http2_terminate(session,
-                           is_ours(n) ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_ENHANCE_YOUR_CALM);
+        px_http2_terminate(session, goaway_of(n));
     }
     choose_wait(session, true);
 }

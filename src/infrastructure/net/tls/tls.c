@@ -458,7 +458,15 @@ static bool layer_wants_write(const struct px_socket_layer *layer)
 
 static enum px_socket_handshake layer_handshake(const struct px_socket_layer *layer)
 {
-    return const_session_of(layer)->is_open ? PX_SOCKET_OPEN : PX_SOCKET_SHAKING;
+    const struct px_tls_session *session = const_session_of(layer);
+    const unsigned char *name;
+    unsigned len;
+    if (!session->is_open)
+        return PX_SOCKET_SHAKING;
+    SSL_get0_alpn_selected(session->ssl, &name, &len);
+    if (len == 0)
+        return PX_SOCKET_OPEN;
+    return len == 2 ? PX_SOCKET_HTTP2 : PX_SOCKET_HTTP1; /* one of select_protocol's */
 }
 
 static struct px_str layer_client_name(const struct px_socket_layer *layer)

@@ -7,7 +7,7 @@
  *   open keep what they began with, new ones get the new certificate, and a reload that fails changes nothing.
  * - A `px_tls_session` is one connection. It works on a non-blocking socket as recv and send do: when they would wait,
  *   the return is -1 with errno EAGAIN, and px_tls_wants_write says for what.
- * - HTTP/2 or HTTP/1.1 is agreed by ALPN, for the client's sake: the server looks at the first bytes, as it does without TLS.
+ * - ALPN offers HTTP/2 and HTTP/1.1; what is agreed is the protocol of the connection. Without ALPN the first bytes tell.
  *
  * Chosen: forward secrecy and authenticated encryption only (ECDHE with AES-GCM or ChaCha20), X25519 and the NIST
  * curves, no renegotiation, no compression, no early data (it can be replayed), buffers released while idle. The kernel
