@@ -313,6 +313,30 @@ def test_a_new_certificate_is_used_without_dropping_a_connection(folder, tmp_pat
         assert not failures and peer_name(kept) == "old"
 
 
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return taken.getsockname()[1]
+
+
+@pytest.mark.parametrize("first, second, text", [
+    ("http://127.0.0.1", "https://127.0.0.1", "server.listen: endpoint 'https://127.0.0.1:{port}': its address is listed twice"),
+    ("0.0.0.0", "127.0.0.1", "another endpoint of this server is there"),
+    ("127.0.0.1", "0.0.0.0", "another endpoint of this server is there"),
+    ("127.0.0.1", "localhost", "another endpoint of this server is there"),
+])
+def test_an_address_that_is_listed_twice_is_not_blamed_on_others(folder, first, second, text):
+    port = free_port()
+    said = fail("serve", folder / "risk.json", "--listen", f"{first}:{port}, unix:{folder}/x, {second}:{port}")
+    assert text.replace("{port}", str(port)) in said and "another program" not in said
+
+
+def test_an_address_of_another_program_is_blamed_on_it(folder):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = fail("serve", folder / "risk.json", "--listen", f"127.0.0.2:{port}, 127.0.0.1:{port}")
+        assert "another program listens there" in said
+
+
 @pytest.mark.parametrize("listen, tls, text", [
     ("ftp://x:1", {}, "unknown scheme"),
     ("https://127.0.0.1:0", {"certificate_file": "/nowhere.pem"}, "/nowhere.pem': No such file"),

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "infrastructure/net/endpoint.h"
 
+#include <arpa/inet.h>
+#include <strings.h>
 #include <sys/un.h>
 
 /* What sockaddr_un holds with its end. */
@@ -96,6 +98,50 @@ static enum px_code parse_endpoint(struct px_str word, struct px_arena *arena,
     return parse_tcp(word, rest, arena, ret, err);
 }
 
+/* Addresses may be written in several ways; names have no upper and lower case. */
+static bool is_same_host(const char *a, const char *b)
+{
+    struct in6_addr a6, b6;
+    if (inet_pton(AF_INET6, a, &a6) == 1 && inet_pton(AF_INET6, b, &b6) == 1)
+        return memcmp(&a6, &b6, sizeof a6) == 0;
+    return strcasecmp(a, b) == 0;
+}
+
+/* Are both paths the same, with slashes that follow each other as one? */
+static bool is_same_path(const char *a, const char *b)
+{
+    while (*a && *a == *b) {
+        for (bool slash = *a == '/'; slash && a[1] == '/';)
+            a++;
+        for (bool slash = *b == '/'; slash && b[1] == '/';)
+            b++;
+        a++;
+        b++;
+    }
+    return *a == *b;
+}
+
+static bool is_same_place(const struct px_endpoint *a, const struct px_endpoint *b)
+{
+    if (a->path || b->path)
+        return a->path && b->path && is_same_path(a->path, b->path);
+    return a->port != 0 && a->port == b->port && is_same_host(a->host, b->host);
+}
+
+/* The newest endpoint must not be there already. */
+static enum px_code check_once(const struct px_endpoints *endpoints, struct px_str word,
+                               struct px_err *err)
+{
+    for (size_t i = 0; i < endpoints->n; i++) {
+        if (!is_same_place(&endpoints->items[i], &endpoints->items[endpoints->n]))
+            continue;
+        px_err_set(err, PX_E_INVALID, "endpoint '%.*s': its address is listed twice",
+                   PX_STR_ARG(word));
+        return px_err_hint(err, "list an address once; http and https need a port each");
+    }
+    return PX_OK;
+}
+
 enum px_code px_endpoints_parse(struct px_str text, struct px_arena *arena,
                                 struct px_endpoints *ret, struct px_err *err)
 {
@@ -104,6 +150,8 @@ enum px_code px_endpoints_parse(struct px_str text, struct px_arena *arena,
         if (ret->n == PX_ENDPOINTS_MAX)
             return px_err_set(err, PX_E_INVALID, "expected at most %d endpoints", PX_ENDPOINTS_MAX);
         enum px_code code = parse_endpoint(word, arena, &ret->items[ret->n], err);
+        if (code == PX_OK)
+            code = check_once(ret, word, err);
         if (code != PX_OK)
             return code;
         ret->n++;

@@ -26,7 +26,11 @@ struct px_endpoints {
     size_t n;
 };
 
-/* PX_E_INVALID says which part and what was expected. Strings go to `arena`. An empty list is an error. */
+/*
+ * PX_E_INVALID says which part and what was expected. One address twice is an error, however it is written and whatever the
+ * scheme; port 0 is another one each time. Names are not resolved: see px_listeners_add. Strings go to `arena`. An
+ * empty list is an error.
+ */
 PX_MUST_USE enum px_code px_endpoints_parse(struct px_str text, struct px_arena *arena,
                                             struct px_endpoints *ret, struct px_err *err);
 

@@ -28,7 +28,8 @@ struct px_listeners {
 /*
  * Adds non-blocking listeners on an endpoint to each of `n_sets` sets; `tls` is for those that ask for it. *port gets the
  * port of a TCP endpoint, which the kernel chose when the endpoint's is 0. Fails with PX_E_IO when the address is
- * taken, even by a socket that allows sharing: two servers that silently share a port are worse than an error. What was
+ * taken, even by a socket that allows sharing: two servers that silently share a port are worse than an error. When it is a
+ * listener of the same set that has it, the hint says so. What was
  * added before stays, for px_listeners_close.
  */
 PX_MUST_USE enum px_code px_listeners_add(const struct px_endpoint *endpoint, struct px_tls *tls,

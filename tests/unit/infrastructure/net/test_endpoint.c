@@ -54,7 +54,8 @@ PX_TEST(what_is_wrong_is_named)
          "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234"
          "56789012345678901234567890",
          "at most 107 bytes"},
-        {"a:1 a:1 a:1 a:1 a:1 a:1 a:1 a:1 a:1 a:1 a:1 a:1 a:1 a:1 a:1 a:1 a:1", "at most 16"},
+        {"a:1 a:2 a:3 a:4 a:5 a:6 a:7 a:8 a:9 a:10 a:11 a:12 a:13 a:14 a:15 a:16 a:17",
+         "at most 16"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         CHECK_INT(parse(cases[i].text), PX_E_INVALID);
@@ -62,4 +63,30 @@ PX_TEST(what_is_wrong_is_named)
     }
 }
 
-PX_TEST_MAIN(T(every_form_is_understood) T(what_is_wrong_is_named))
+PX_TEST(an_address_that_is_listed_twice_is_named)
+{
+    static const struct {
+        const char *text;
+        bool is_twice;
+    } cases[] = {
+        {"127.0.0.1:80 127.0.0.1:80", true},
+        {"127.0.0.1:80 unix:/p https://127.0.0.1:80", true},
+        {"Host.Example:80 host.example:80", true},
+        {"[::1]:80 [0:0:0:0:0:0:0:1]:80", true},
+        {"[::FFFF:1.2.3.4]:80 [::ffff:102:304]:80", true},
+        {"unix:/run/p.sock unix:/run//p.sock", true},
+        {"unix://run/p.sock unix:/run/p.sock", true},
+        {"127.0.0.1:80 127.0.0.1:81", false},
+        {"127.0.0.1:80 127.0.0.2:80", false},
+        {"127.0.0.1:0 127.0.0.1:0", false}, /* two ports */
+        {"[::1]:80 [::2]:80", false},
+        {"unix:/run/p unix:/runp unix:/run/p/ unix:/run/pq", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        CHECK_INT(parse(cases[i].text), cases[i].is_twice ? PX_E_INVALID : PX_OK);
+        CHECK(!cases[i].is_twice || strstr(err.message, "is listed twice"));
+    }
+}
+
+PX_TEST_MAIN(T(every_form_is_understood) T(what_is_wrong_is_named)
+                 T(an_address_that_is_listed_twice_is_named))
