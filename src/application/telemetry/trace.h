@@ -84,7 +84,7 @@ struct px_trace_shown {
 void px_trace_show(struct px_trace *trace, struct px_str model,
                    struct px_trace_shown shown[PX_TRACE_SHOWN]);
 
-/* Traces that found their ring full. */
+/* Traces that found their ring full, or could not be written. */
 uint64_t px_trace_dropped(const struct px_trace *trace);
 
 /* ---- recording ---- */

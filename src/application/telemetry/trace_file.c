@@ -6,8 +6,11 @@
  *   {"id":1,"timestamps":[{"name":"REQUEST_START","ns":...}, ...]},
  *   {"id":1,"activity":"TENSOR_QUEUE_INPUT","tensor":{"name":"input","data":"1,2","shape":"1,2","dtype":"FP32"}}
  *
- * Each write replaces the closing bracket, so a file is whole JSON after it. A file that cannot be written is told in the
- * log once, and the traces are dropped and counted.
+ * Files. FILE holds what is traced with a log_frequency of 0, FILE.0, FILE.1, ... the rest; a change of the setting changes
+ * between them. FILE begins anew with the server, and is continued after that.
+ *
+ * Each write replaces the closing bracket, so a file is whole JSON after it. What could not be written as a whole is taken
+ * back, dropped and counted, and the next trace is tried again. The log is told once until one succeeds.
  */
 #include "application/telemetry/trace_impl.h"
 
@@ -32,7 +35,9 @@ static const char *const point_names[PX_TRACE_POINTS] = {
     [PX_TRACE_ENDED] = "REQUEST_END",
 };
 
+/* An empty array is "[" and this. */
 static const char closing[] = "\n]\n";
+enum { CLOSING_LEN = sizeof closing - 1 };
 
 /* ---- text ---- */
 
@@ -97,66 +102,141 @@ static void put_record(struct px_buf *out, const struct px_trace_record *record)
 
 /* ---- files ---- */
 
-static FILE *open_private(const char *path)
+static void complain(struct px_trace_file *file, const char *reason)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
-    if (fd >= 0 && !file)
-        close(fd);
-    return file;
+    if (!file->has_complained)
+        px_log(PX_LOG_ERROR, "trace.unwritable", PX_LOG_T("file", file->path),
+               PX_LOG_T("reason", reason), PX_LOG_T("hint", "traces are dropped"));
+    file->has_complained = true;
 }
 
-static void complain(const struct px_trace *trace)
+static bool write_at(int fd, const char *bytes, size_t n, off_t at)
 {
-    px_log(PX_LOG_ERROR, "trace.unwritable", PX_LOG_T("file", trace->path),
-           PX_LOG_T("reason", strerror(errno)), PX_LOG_T("hint", "traces are dropped"));
+    while (n > 0) {
+        ssize_t written = pwrite(fd, bytes, n, at);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return false;
+        bytes += written;
+        n -= (size_t)written;
+        at += written;
+    }
+    return true;
 }
 
-static void close_file(struct px_trace *trace)
+/* Where the array of a file ends that was written before; 0 when it is no such file. */
+static off_t find_closing(int fd)
 {
-    if (trace->file && fclose(trace->file) != 0)
-        complain(trace);
-    trace->file = NULL;
+    char end[CLOSING_LEN];
+    off_t len = lseek(fd, 0, SEEK_END);
+    bool is_closed = len > CLOSING_LEN &&
+                     pread(fd, end, CLOSING_LEN, len - CLOSING_LEN) == CLOSING_LEN &&
+                     memcmp(end, closing, CLOSING_LEN) == 0;
+    return is_closed ? len - CLOSING_LEN : 0;
 }
 
-/* The file for the next record: the one that is open, unless the record's frequency says that it is full. */
+/* Goes on with the file, or begins an empty array in it. */
+static bool open_file(struct px_trace_file *file, bool anew)
+{
+    file->fd = open(file->path, O_RDWR | O_CREAT | O_CLOEXEC | (anew ? O_TRUNC : 0), 0600);
+    if (file->fd < 0)
+        return false;
+    file->n_kept = find_closing(file->fd);
+    if (file->n_kept > 0)
+        return true;
+    file->n_kept = 1;
+    if ((anew || ftruncate(file->fd, 0) == 0) && write_at(file->fd, "[\n]\n", 1 + CLOSING_LEN, 0))
+        return true;
+    int reason = errno;
+    close(file->fd);
+    file->fd = -1;
+    errno = reason;
+    return false;
+}
+
+static void close_file(struct px_trace_file *file)
+{
+    if (file->fd >= 0 && close(file->fd) != 0)
+        complain(file, strerror(errno));
+    file->fd = -1;
+}
+
+static bool open_numbered(struct px_trace *trace, uint64_t n_max)
+{
+    struct px_trace_file *file = &trace->file;
+    bool anew = file->n_numbered == 0 || file->n_in_newest >= n_max;
+    uint64_t number = anew ? file->n_numbered : file->n_numbered - 1;
+    snprintf(file->path, sizeof file->path, "%s.%llu", trace->path, (unsigned long long)number);
+    file->is_numbered = true;
+    if (!open_file(file, anew))
+        return false;
+    file->n_numbered = number + 1;
+    if (anew)
+        file->n_in_newest = 0;
+    return true;
+}
+
+static bool open_only(struct px_trace *trace, bool anew)
+{
+    struct px_trace_file *file = &trace->file;
+    snprintf(file->path, sizeof file->path, "%s", trace->path);
+    file->is_numbered = false;
+    return open_file(file, anew);
+}
+
+/* The file for the next record: the one that is open, unless the record's frequency asks for another. */
 static bool prepare_file(struct px_trace *trace, const struct px_trace_record *record)
 {
-    char path[TRACE_PATH_MAX + 24];
+    struct px_trace_file *file = &trace->file;
     bool numbered = record->log_frequency > 0;
-    if (trace->file && !(numbered && trace->n_in_file >= record->log_frequency))
+    bool is_full = numbered && file->n_in_newest >= record->log_frequency;
+    if (file->fd >= 0 && file->is_numbered == numbered && !is_full)
         return true;
-    close_file(trace);
-    if (numbered)
-        snprintf(path, sizeof path, "%s.%llu", trace->path, (unsigned long long)trace->n_files++);
-    else
-        snprintf(path, sizeof path, "%s", trace->path);
-    trace->n_in_file = 0;
-    trace->file = open_private(path);
-    return trace->file != NULL;
+    close_file(file);
+    return numbered ? open_numbered(trace, record->log_frequency) : open_only(trace, false);
 }
 
-static bool append(struct px_trace *trace, const struct px_buf *text)
+/* On failure the array ends where it ended before; if not even that can be written, the next record mends it. */
+static bool append(struct px_trace_file *file, const struct px_buf *text)
 {
-    FILE *file = trace->file;
-    bool first = trace->n_in_file == 0;
-    return (first || fseek(file, -(long)(sizeof closing - 1), SEEK_END) == 0) &&
-           fputs(first ? "[\n" : ",\n", file) >= 0 &&
-           fwrite(text->ptr, 1, text->len, file) == text->len && fputs(closing, file) >= 0 &&
-           fflush(file) == 0;
+    if (write_at(file->fd, text->ptr, text->len, file->n_kept)) {
+        file->n_kept += (off_t)text->len - CLOSING_LEN;
+        return true;
+    }
+    int reason = errno;
+    if (ftruncate(file->fd, file->n_kept) == 0)
+        (void)write_at(file->fd, closing, CLOSING_LEN, file->n_kept);
+    errno = reason;
+    return false;
+}
+
+static bool put_in_file(struct px_trace *trace, const struct px_trace_record *record)
+{
+    struct px_trace_file *file = &trace->file;
+    struct px_buf text = px_buf(TRACE_TEXT_MAX);
+    errno = 0;
+    bool written = prepare_file(trace, record);
+    if (written) {
+        px_buf_text(&text, file->n_kept > 1 ? ",\n" : "\n");
+        put_record(&text, record);
+        px_buf_text(&text, closing);
+        written = !text.failed && append(file, &text);
+    }
+    if (!written)
+        complain(file, text.failed ? "no memory for a trace" : strerror(errno));
+    px_buf_deinit(&text);
+    return written;
 }
 
 static void write_record(struct px_trace *trace, const struct px_trace_record *record)
 {
-    struct px_buf text = px_buf(TRACE_TEXT_MAX);
-    put_record(&text, record);
-    bool written = !text.failed && prepare_file(trace, record) && append(trace, &text);
-    if (written) {
-        trace->n_in_file++;
-    } else if (atomic_fetch_add_explicit(&trace->dropped, 1, memory_order_relaxed) == 0) {
-        complain(trace);
+    if (!put_in_file(trace, record)) {
+        atomic_fetch_add_explicit(&trace->dropped, 1, memory_order_relaxed);
+        return;
     }
-    px_buf_deinit(&text);
+    trace->file.n_in_newest += trace->file.is_numbered;
+    trace->file.has_complained = false;
 }
 
 static void drain(struct px_trace *trace)
@@ -181,35 +261,25 @@ static void *write_traces(void *argument)
             drain(trace);
     }
     drain(trace);
-    close_file(trace);
+    close_file(&trace->file);
     return NULL;
-}
-
-/* An empty array at once: whoever started the server sees that the file can be written. */
-static enum px_code try_file(struct px_trace *trace, struct px_err *err)
-{
-    FILE *file = open_private(trace->path);
-    bool written = file && fputs("[]\n", file) >= 0;
-    if (file)
-        written = fclose(file) == 0 && written;
-    return written
-               ? PX_OK
-               : px_err_set(err, PX_E_IO, "trace.file: write %s: %s", trace->path, strerror(errno));
 }
 
 enum px_code px_trace_file_start(struct px_trace *trace, struct px_err *err)
 {
-    enum px_code code = try_file(trace, err);
-    if (code != PX_OK)
-        return code;
+    /* An empty array at once: whoever started the server sees that the file can be written. */
+    if (!open_only(trace, true))
+        return px_err_set(err, PX_E_IO, "trace.file: write %s: %s", trace->path, strerror(errno));
     sigset_t every, before;
     sigfillset(&every);
     pthread_sigmask(SIG_SETMASK, &every, &before);
     int rc = pthread_create(&trace->writer, NULL, write_traces, trace);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     trace->has_writer = rc == 0;
-    if (rc != 0)
+    if (rc != 0) {
+        close_file(&trace->file);
         return px_err_set(err, PX_E_IO, "start the thread that writes traces: %s", strerror(rc));
+    }
     pthread_setname_np(trace->writer, "px-trace");
     return PX_OK;
 }

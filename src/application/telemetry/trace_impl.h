@@ -7,7 +7,7 @@
 
 #include <pthread.h>
 #include <semaphore.h>
-#include <stdio.h>
+#include <sys/types.h>
 
 enum {
     TRACE_RING_RECORDS = 64, /* of one loop; a power of two */
@@ -35,6 +35,16 @@ struct px_trace_ring {
     struct px_trace_record *records; /* [TRACE_RING_RECORDS] */
 };
 
+/* The file that is written, and which one comes next; the writer's alone. */
+struct px_trace_file {
+    int fd; /* -1: none is open */
+    char path[TRACE_PATH_MAX + 24];
+    off_t n_kept; /* its bytes before the closing bracket */
+    bool is_numbered;
+    uint64_t n_numbered, n_in_newest; /* numbered files, and traces in the newest of them */
+    bool has_complained;              /* since the last trace that could be written */
+};
+
 struct px_trace {
     struct px_trace_switch state; /* first */
     unsigned n_loops;
@@ -46,8 +56,7 @@ struct px_trace {
 
     struct px_trace_ring *rings; /* NULL without a file */
     char path[TRACE_PATH_MAX + 1];
-    FILE *file; /* the writer's, as are the next two */
-    uint64_t n_in_file, n_files;
+    struct px_trace_file file;
     pthread_t writer;
     bool has_writer;
     _Atomic bool stopping;

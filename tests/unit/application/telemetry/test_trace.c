@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Traces: settings and their override, sampling, rings that are full, files that are whole JSON. */
-#include "application/telemetry/trace.h"
+#include "application/telemetry/trace_impl.h"
 #include "shared/alloc.h"
 #include "shared/json.h"
 
 #include "harness.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static struct px_trace *trace;
@@ -45,14 +47,14 @@ static size_t count_sampled(const char *model, size_t n)
     return sampled;
 }
 
-/* Records in the file of a trace that was destroyed. */
-static size_t count_records(void)
+/* Elements of the array in a file of a trace that was destroyed. */
+static size_t count_elements(const char *name)
 {
     struct px_json json;
     struct px_arena arena = px_arena(1 << 20);
     char text[1 << 16];
     size_t n = 0;
-    FILE *file = fopen(path, "r");
+    FILE *file = fopen(name, "r");
     size_t len = fread(text, 1, sizeof text, file);
     fclose(file);
     px_json_init(&json, px_str_n(text, len), &arena, 0);
@@ -64,6 +66,41 @@ static size_t count_records(void)
     CHECK_OK(px_json_finish(&json, NULL));
     px_arena_deinit(&arena);
     return n;
+}
+
+static size_t count_records(void)
+{
+    return count_elements(path);
+}
+
+/* A trace of two elements. */
+static void trace_one(void)
+{
+    struct px_trace_record *record = px_trace_begin(trace, 0, px_str("m"), px_str("1"));
+    CHECK(record != NULL);
+    record->at_ns[PX_TRACE_RECEIVED] = 1;
+    px_trace_commit(trace, 0);
+}
+
+static void limit_files(rlim_t n_bytes)
+{
+    struct rlimit limit;
+    getrlimit(RLIMIT_FSIZE, &limit);
+    limit.rlim_cur = n_bytes;
+    CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+}
+
+static void wait_until_written(void)
+{
+    struct px_trace_ring *ring = &trace->rings[0];
+    while (atomic_load(&ring->tail) < atomic_load(&ring->head))
+        usleep(1000);
+}
+
+static void wait_for_drops(uint64_t n)
+{
+    while (px_trace_dropped(trace) < n)
+        usleep(1000);
 }
 
 PX_TEST(nothing_is_traced_until_it_is_asked_for)
@@ -223,6 +260,81 @@ PX_TEST(records_are_whole_json_and_long_tensors_are_cut)
     unlink(path);
 }
 
+PX_TEST(a_full_disk_leaves_whole_json_and_is_tried_again)
+{
+    set_up();
+    limit_files(1000);
+    for (int i = 0; i < 20; i++)
+        trace_one();
+    wait_for_drops(1);
+    limit_files(RLIM_INFINITY);
+    trace_one();
+    wait_until_written();
+    uint64_t dropped = px_trace_dropped(trace);
+    px_trace_destroy(trace);
+    CHECK(dropped >= 1 && dropped < 20);
+    CHECK_INT(count_records(), 2 * (21 - dropped));
+    unlink(path);
+}
+
+PX_TEST(a_frequency_of_0_goes_back_to_the_one_file)
+{
+    char numbered[2][80];
+    set_up();
+    trace_one();
+    CHECK_OK(set("", "log_frequency", "2"));
+    for (int i = 0; i < 3; i++)
+        trace_one();
+    CHECK_OK(set("", "log_frequency", "0"));
+    trace_one();
+    CHECK_OK(set("", "log_frequency", "2"));
+    trace_one();
+    px_trace_destroy(trace);
+    CHECK_INT(count_records(), 4);
+    for (int i = 0; i < 2; i++) {
+        snprintf(numbered[i], sizeof numbered[i], "%s.%d", path, i);
+        CHECK_INT(count_elements(numbered[i]), 4);
+        unlink(numbered[i]);
+    }
+    unlink(path);
+}
+
+/* Reads what came through a pipe. */
+static size_t count_in(int fd, const char *word)
+{
+    static char text[1 << 16];
+    size_t n = 0;
+    ssize_t len = read(fd, text, sizeof text - 1);
+    text[len > 0 ? len : 0] = '\0';
+    for (const char *at = text; (at = strstr(at, word)); at++)
+        n++;
+    return n;
+}
+
+PX_TEST(a_file_that_cannot_be_written_is_told_once_until_it_can)
+{
+    int fds[2], stderr_before = dup(STDERR_FILENO);
+    set_up();
+    CHECK(pipe2(fds, O_NONBLOCK) == 0);
+    dup2(fds[1], STDERR_FILENO);
+    for (int round = 0; round < 2; round++) {
+        uint64_t before = px_trace_dropped(trace);
+        limit_files(1);
+        for (int i = 0; i < 3; i++)
+            trace_one();
+        wait_for_drops(before + 3);
+        limit_files(RLIM_INFINITY);
+        trace_one();
+        wait_until_written();
+    }
+    dup2(stderr_before, STDERR_FILENO);
+    CHECK_INT(count_in(fds[0], "reason=\"File too large\""), 2);
+    close(fds[0]);
+    close(fds[1]);
+    close(stderr_before);
+    tear_down();
+}
+
 PX_TEST(a_full_ring_drops_and_counts)
 {
     set_up();
@@ -251,12 +363,16 @@ PX_TEST(no_allocation_failure_breaks_the_set_up)
     unlink(path);
 }
 
-PX_TEST_MAIN(T(nothing_is_traced_until_it_is_asked_for)
-                 T(a_models_settings_go_before_the_global_ones_until_they_are_cleared)
-                     T(a_count_is_used_up) T(too_many_models_with_settings_are_refused)
-                         T(models_without_settings_of_their_own_take_no_room)
-                             T(loops_read_settings_while_entries_change_hands)
-                                 T(a_file_that_cannot_be_written_is_an_error_at_the_start)
-                                     T(records_are_whole_json_and_long_tensors_are_cut)
-                                         T(a_full_ring_drops_and_counts)
-                                             T(no_allocation_failure_breaks_the_set_up))
+PX_TEST_MAIN(
+    T(nothing_is_traced_until_it_is_asked_for)
+        T(a_models_settings_go_before_the_global_ones_until_they_are_cleared) T(a_count_is_used_up)
+            T(too_many_models_with_settings_are_refused)
+                T(models_without_settings_of_their_own_take_no_room)
+                    T(loops_read_settings_while_entries_change_hands)
+                        T(a_file_that_cannot_be_written_is_an_error_at_the_start)
+                            T(records_are_whole_json_and_long_tensors_are_cut)
+                                T(a_full_disk_leaves_whole_json_and_is_tried_again)
+                                    T(a_frequency_of_0_goes_back_to_the_one_file)
+                                        T(a_file_that_cannot_be_written_is_told_once_until_it_can)
+                                            T(a_full_ring_drops_and_counts)
+                                                T(no_allocation_failure_breaks_the_set_up))
