@@ -10,19 +10,42 @@
 
 #include "shared/log.h"
 
-/* Settings to be changed, collected first so that all change or none; start from px_log_read. */
-struct px_log_value_given {
-    enum { PX_LOG_GIVEN_BOOL = 1, PX_LOG_GIVEN_NUMBER, PX_LOG_GIVEN_TEXT } type;
+/* A value as it comes and goes on the wire. */
+struct px_log_setting_value {
+    enum { PX_LOG_SETTING_BOOL = 1, PX_LOG_SETTING_NUMBER, PX_LOG_SETTING_TEXT } type;
     bool boolean;
     uint64_t number;
     struct px_str text;
 };
 
-/* PX_E_INVALID; PX_E_UNSUPPORTED for the file. */
-PX_MUST_USE enum px_code px_log_settings_set(struct px_log_settings *settings, struct px_str key,
-                                             const struct px_log_value_given *value,
-                                             struct px_err *err);
+enum px_log_key {
+    PX_LOG_KEY_INFO = 1,
+    PX_LOG_KEY_WARNING = 2,
+    PX_LOG_KEY_ERROR = 4,
+    PX_LOG_KEY_VERBOSE = 8,
+    PX_LOG_KEY_TIME = 16,
+};
 
-const char *px_log_time_name(enum px_log_time time); /* "default", "ISO8601" */
+/* Settings to be changed, collected first so that all change or none; begins as zeros. */
+struct px_log_change {
+    unsigned given; /* px_log_key */
+    struct px_log_settings to;
+};
+
+/* One setting by its name. PX_E_INVALID; PX_E_UNSUPPORTED for the file. */
+PX_MUST_USE enum px_code px_log_change_add(struct px_log_change *change, struct px_str key,
+                                           const struct px_log_setting_value *value,
+                                           struct px_err *err);
+
+/* Changes what was given and nothing else, whatever other threads change meanwhile. */
+void px_log_change_apply(const struct px_log_change *change);
+
+/* What holds: each setting's name and its value. */
+enum { PX_LOG_SHOWN = 6 };
+struct px_log_shown {
+    const char *key;
+    struct px_log_setting_value value;
+};
+void px_log_settings_show(struct px_log_shown shown[PX_LOG_SHOWN]);
 
 #endif

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * TraceSetting and LogSettings: settings that are read and changed while the server runs. A change is read as a whole
- * before anything of it holds; the answer is what holds then. Who may not load models may not change them either.
- */
-#include "application/serving/repository.h"
-#include "application/telemetry/log_settings.h"
+/* TraceSetting and LogSettings (application/serving/settings.h); the answer is what holds then. */
+#include "application/serving/settings.h"
 #include "interfaces/grpc/handlers.h"
 #include "interfaces/grpc/message.h"
 #include "interfaces/grpc/parameters.h"
@@ -26,11 +22,9 @@ static void put_trace_setting(struct px_buf *buf, const struct px_trace_shown *s
     px_protobuf_end(buf, entry);
 }
 
-static void reply_trace(struct px_grpc_call *call, struct px_trace *trace, struct px_str model)
+static void reply_trace(struct px_grpc_call *call, const struct px_trace_shown *shown)
 {
-    struct px_trace_shown shown[PX_TRACE_SHOWN];
     struct px_buf *body = call->exchange->body;
-    px_trace_show(trace, model, shown);
     size_t mark = px_grpc_begin_message(body);
     for (size_t i = 0; i < PX_TRACE_SHOWN; i++)
         put_trace_setting(body, &shown[i]);
@@ -78,24 +72,15 @@ static enum px_code read_trace_request(struct px_str message, struct px_trace_ch
 
 void px_grpc_handle_trace_setting(struct px_grpc_call *call)
 {
-    struct px_serving *serving = call->grpc->serving;
-    struct px_trace *trace = px_serving_trace(serving);
+    struct px_trace_shown shown[PX_TRACE_SHOWN];
     struct px_trace_change change = {0};
     struct px_str model;
     struct px_err err;
     enum px_code code = read_trace_request(call->message, &change, &model, &err);
-    if (code == PX_OK && !trace)
-        code = px_err_set(&err, PX_E_UNAVAILABLE, "this server does not trace");
-    /* A model that is named must be known. */
-    if (code == PX_OK && model.len && !px_serving_find(serving, model, (struct px_str){0}, &err))
-        code = err.code;
-    bool changes = change.given || change.cleared;
-    if (code == PX_OK && changes)
-        code = px_serving_check_control(serving, "changing trace settings", &err);
-    if (code == PX_OK && changes)
-        code = px_trace_update(trace, model, &change, &err);
     if (code == PX_OK)
-        reply_trace(call, trace, model);
+        code = px_serving_change_trace(call->grpc->serving, model, &change, shown, &err);
+    if (code == PX_OK)
+        reply_trace(call, shown);
     else
         px_grpc_fail(call, &err);
 }
@@ -104,48 +89,45 @@ void px_grpc_handle_trace_setting(struct px_grpc_call *call)
 
 enum { BOOL_PARAM = 1, UINT32_PARAM, STRING_PARAM };
 
-static size_t begin_log_setting(struct px_buf *buf, const char *key, size_t *ret_value)
+static void put_log_value(struct px_buf *buf, const struct px_log_setting_value *value)
+{
+    switch (value->type) {
+    case PX_LOG_SETTING_BOOL:
+        px_protobuf_put_u64(buf, BOOL_PARAM, value->boolean);
+        break;
+    case PX_LOG_SETTING_NUMBER:
+        px_protobuf_put_u64(buf, UINT32_PARAM, value->number);
+        break;
+    case PX_LOG_SETTING_TEXT:
+        px_protobuf_put_bytes(buf, STRING_PARAM, value->text);
+        break;
+    }
+}
+
+static void put_log_setting(struct px_buf *buf, const struct px_log_shown *shown)
 {
     size_t entry = px_protobuf_begin(buf, SETTINGS);
-    px_protobuf_put_text(buf, PX_GRPC_MAP_KEY, key);
-    *ret_value = px_protobuf_begin(buf, PX_GRPC_MAP_VALUE);
-    return entry;
-}
-
-static void put_log_number(struct px_buf *buf, const char *key, uint32_t field, uint64_t number)
-{
-    size_t value, entry = begin_log_setting(buf, key, &value);
-    px_protobuf_put_u64(buf, field, number);
-    px_protobuf_end(buf, value);
-    px_protobuf_end(buf, entry);
-}
-
-static void put_log_text(struct px_buf *buf, const char *key, const char *text)
-{
-    size_t value, entry = begin_log_setting(buf, key, &value);
-    px_protobuf_put_text(buf, STRING_PARAM, text);
+    px_protobuf_put_text(buf, PX_GRPC_MAP_KEY, shown->key);
+    size_t value = px_protobuf_begin(buf, PX_GRPC_MAP_VALUE);
+    put_log_value(buf, &shown->value);
     px_protobuf_end(buf, value);
     px_protobuf_end(buf, entry);
 }
 
 static void reply_log(struct px_grpc_call *call)
 {
-    struct px_log_settings settings;
+    struct px_log_shown shown[PX_LOG_SHOWN];
     struct px_buf *body = call->exchange->body;
-    px_log_read(&settings);
+    px_log_settings_show(shown);
     size_t mark = px_grpc_begin_message(body);
-    put_log_text(body, "log_file", "");
-    put_log_number(body, "log_info", BOOL_PARAM, settings.info);
-    put_log_number(body, "log_warning", BOOL_PARAM, settings.warning);
-    put_log_number(body, "log_error", BOOL_PARAM, settings.error);
-    put_log_number(body, "log_verbose_level", UINT32_PARAM, settings.verbose_level);
-    put_log_text(body, "log_format", px_log_time_name(settings.time));
+    for (size_t i = 0; i < PX_LOG_SHOWN; i++)
+        put_log_setting(body, &shown[i]);
     px_grpc_end_message(body, mark);
     px_grpc_reply(call);
 }
 
 static enum px_code read_log_setting(const struct px_protobuf_field *field,
-                                     struct px_log_settings *settings, struct px_err *err)
+                                     struct px_log_change *change, struct px_err *err)
 {
     struct px_str key, message;
     struct px_protobuf_field choice;
@@ -154,47 +136,40 @@ static enum px_code read_log_setting(const struct px_protobuf_field *field,
         code = px_grpc_read_choice(message, &choice, err);
     if (code != PX_OK)
         return code;
-    struct px_log_value_given value = {.text = choice.bytes};
+    struct px_log_setting_value value = {.text = choice.bytes};
     bool is_bytes = choice.wire == PX_PROTOBUF_BYTES;
     if (choice.number == BOOL_PARAM && !is_bytes)
-        value.type = PX_LOG_GIVEN_BOOL;
+        value.type = PX_LOG_SETTING_BOOL;
     else if (choice.number == UINT32_PARAM && !is_bytes)
-        value.type = PX_LOG_GIVEN_NUMBER;
+        value.type = PX_LOG_SETTING_NUMBER;
     else if (choice.number == STRING_PARAM && is_bytes)
-        value.type = PX_LOG_GIVEN_TEXT;
+        value.type = PX_LOG_SETTING_TEXT;
     else
         return px_err_set(err, PX_E_INVALID,
                           "setting '%.*s': expected a boolean, a number or a text",
                           PX_STR_ARG(key));
     value.boolean = choice.value != 0;
     value.number = choice.value;
-    return px_log_settings_set(settings, key, &value, err);
+    return px_log_change_add(change, key, &value, err);
 }
 
 void px_grpc_handle_log_settings(struct px_grpc_call *call)
 {
-    struct px_log_settings settings;
+    struct px_log_change change = {0};
     struct px_protobuf p = px_protobuf(call->message);
     struct px_protobuf_field field;
     struct px_err err;
     enum px_code code = PX_OK;
-    bool changes = false;
-    px_log_read(&settings);
     while (code == PX_OK && px_protobuf_next(&p, &field)) {
-        if (field.number != SETTINGS)
-            continue;
-        code = read_log_setting(&field, &settings, &err);
-        changes = true;
+        if (field.number == SETTINGS)
+            code = read_log_setting(&field, &change, &err);
     }
     if (code == PX_OK)
         code = px_grpc_check(&p, "the request", &err);
-    if (code == PX_OK && changes)
-        code = px_serving_check_control(call->grpc->serving, "changing log settings", &err);
-    if (code != PX_OK) {
+    if (code == PX_OK)
+        code = px_serving_change_log(call->grpc->serving, &change, &err);
+    if (code == PX_OK)
+        reply_log(call);
+    else
         px_grpc_fail(call, &err);
-        return;
-    }
-    if (changes)
-        px_log_update(&settings);
-    reply_log(call);
 }

@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Triton's trace and logging extensions: settings that are read and changed while the server runs. A change is read as a
- * whole before anything of it holds; the answer is what holds then. Who may not load models may not change them either: a
- * stranger would silence the log, or have other clients' tensors written to a file.
- */
-#include "application/serving/repository.h"
-#include "application/telemetry/log_settings.h"
+/* Triton's trace and logging extensions (application/serving/settings.h); the answer is what holds then. */
+#include "application/serving/settings.h"
 #include "interfaces/rest/inference.h"
 #include "interfaces/rest/reply.h"
 
@@ -19,11 +14,9 @@ static bool has_body(const struct px_http_exchange *exchange)
 
 /* ---- traces ---- */
 
-static void put_trace_settings(struct px_rest_request *request)
+static void reply_trace(struct px_rest_request *request, const struct px_trace_shown *shown)
 {
-    struct px_trace_shown shown[PX_TRACE_SHOWN];
     struct px_json_writer w = px_json_writer(request->exchange->body);
-    px_trace_show(px_serving_trace(request->rest->serving), request->args[0], shown);
     px_json_begin_object(&w);
     for (size_t i = 0; i < PX_TRACE_SHOWN; i++) {
         px_json_key(&w, shown[i].key);
@@ -84,48 +77,27 @@ static enum px_code read_trace_change(struct px_http_exchange *exchange,
     return px_json_finish(&json, err);
 }
 
-/* A model that is named must be known. */
-static enum px_code check_model(struct px_rest_request *request, struct px_err *err)
-{
-    struct px_serving *serving = request->rest->serving;
-    if (!px_serving_trace(serving))
-        return px_err_set(err, PX_E_UNAVAILABLE, "this server does not trace");
-    if (request->args[0].len == 0 ||
-        px_serving_find(serving, request->args[0], (struct px_str){0}, err))
-        return PX_OK;
-    return err->code;
-}
-
 void px_handle_v2_trace_read(struct px_rest_request *request)
 {
+    struct px_trace_shown shown[PX_TRACE_SHOWN];
     struct px_err err;
-    if (check_model(request, &err) == PX_OK)
-        put_trace_settings(request);
+    if (px_serving_show_trace(request->rest->serving, request->args[0], shown, &err) == PX_OK)
+        reply_trace(request, shown);
     else
         px_rest_fail(request, &err);
 }
 
-static enum px_code update_trace(struct px_rest_request *request,
-                                 const struct px_trace_change *change, struct px_err *err)
-{
-    struct px_serving *serving = request->rest->serving;
-    enum px_code code = px_serving_check_control(serving, "changing trace settings", err);
-    if (code != PX_OK)
-        return code;
-    return px_trace_update(px_serving_trace(serving), request->args[0], change, err);
-}
-
 void px_handle_v2_trace_update(struct px_rest_request *request)
 {
+    struct px_trace_shown shown[PX_TRACE_SHOWN];
     struct px_trace_change change = {0};
     struct px_err err;
-    enum px_code code = check_model(request, &err);
+    enum px_code code = read_trace_change(request->exchange, &change, &err);
     if (code == PX_OK)
-        code = read_trace_change(request->exchange, &change, &err);
-    if (code == PX_OK && (change.given || change.cleared))
-        code = update_trace(request, &change, &err);
+        code =
+            px_serving_change_trace(request->rest->serving, request->args[0], &change, shown, &err);
     if (code == PX_OK)
-        put_trace_settings(request);
+        reply_trace(request, shown);
     else
         px_rest_fail(request, &err);
 }
@@ -143,40 +115,53 @@ void px_handle_v2_model_trace_update(struct px_rest_request *request)
 
 /* ---- the log ---- */
 
-static void put_log_settings(struct px_rest_request *request)
+static void put_log_value(struct px_json_writer *w, const struct px_log_setting_value *value)
 {
-    struct px_log_settings settings;
+    switch (value->type) {
+    case PX_LOG_SETTING_BOOL:
+        px_json_put_bool(w, value->boolean);
+        break;
+    case PX_LOG_SETTING_NUMBER:
+        px_json_put_u64(w, value->number);
+        break;
+    case PX_LOG_SETTING_TEXT:
+        px_json_put_str(w, value->text);
+        break;
+    }
+}
+
+static void reply_log(struct px_rest_request *request)
+{
+    struct px_log_shown shown[PX_LOG_SHOWN];
     struct px_json_writer w = px_json_writer(request->exchange->body);
-    px_log_read(&settings);
+    px_log_settings_show(shown);
     px_json_begin_object(&w);
-    px_json_member_text(&w, "log_file", "");
-    px_json_member_bool(&w, "log_info", settings.info);
-    px_json_member_bool(&w, "log_warning", settings.warning);
-    px_json_member_bool(&w, "log_error", settings.error);
-    px_json_member_u64(&w, "log_verbose_level", settings.verbose_level);
-    px_json_member_text(&w, "log_format", px_log_time_name(settings.time));
+    for (size_t i = 0; i < PX_LOG_SHOWN; i++) {
+        px_json_key(&w, shown[i].key);
+        put_log_value(&w, &shown[i].value);
+    }
     px_json_end_object(&w);
     px_reply_json(request, 200);
 }
 
-static struct px_log_value_given read_log_value(struct px_json *json)
+static struct px_log_setting_value read_log_value(struct px_json *json)
 {
-    struct px_log_value_given value = {0};
+    struct px_log_setting_value value = {0};
     if (px_json_peek(json) == PX_JSON_BOOL) {
-        value.type = PX_LOG_GIVEN_BOOL;
+        value.type = PX_LOG_SETTING_BOOL;
         value.boolean = px_json_bool(json);
     } else if (px_json_peek(json) == PX_JSON_NUMBER) {
-        value.type = PX_LOG_GIVEN_NUMBER;
+        value.type = PX_LOG_SETTING_NUMBER;
         value.number = px_json_u64(json);
     } else {
-        value.type = PX_LOG_GIVEN_TEXT;
+        value.type = PX_LOG_SETTING_TEXT;
         value.text = px_json_str(json);
     }
     return value;
 }
 
-static enum px_code read_log_change(struct px_http_exchange *exchange,
-                                    struct px_log_settings *settings, struct px_err *err)
+static enum px_code read_log_change(struct px_http_exchange *exchange, struct px_log_change *change,
+                                    struct px_err *err)
 {
     struct px_json json;
     struct px_str key;
@@ -186,10 +171,10 @@ static enum px_code read_log_change(struct px_http_exchange *exchange,
     px_json_init(&json, exchange->request.body, exchange->arena, 0);
     px_json_enter_object(&json);
     while (px_json_next_key(&json, &key)) {
-        struct px_log_value_given value = read_log_value(&json);
+        struct px_log_setting_value value = read_log_value(&json);
         code = px_json_check(&json, err);
         if (code == PX_OK)
-            code = px_log_settings_set(settings, key, &value, err);
+            code = px_log_change_add(change, key, &value, err);
         if (code != PX_OK)
             return code;
     }
@@ -198,23 +183,18 @@ static enum px_code read_log_change(struct px_http_exchange *exchange,
 
 void px_handle_v2_log_read(struct px_rest_request *request)
 {
-    put_log_settings(request);
+    reply_log(request);
 }
 
 void px_handle_v2_log_update(struct px_rest_request *request)
 {
-    struct px_log_settings settings;
+    struct px_log_change change = {0};
     struct px_err err;
-    enum px_code code = PX_OK;
-    px_log_read(&settings);
-    if (has_body(request->exchange))
-        code = px_serving_check_control(request->rest->serving, "changing log settings", &err);
+    enum px_code code = read_log_change(request->exchange, &change, &err);
     if (code == PX_OK)
-        code = read_log_change(request->exchange, &settings, &err);
-    if (code != PX_OK) {
+        code = px_serving_change_log(request->rest->serving, &change, &err);
+    if (code == PX_OK)
+        reply_log(request);
+    else
         px_rest_fail(request, &err);
-        return;
-    }
-    px_log_update(&settings);
-    put_log_settings(request);
 }
