@@ -113,6 +113,7 @@ def test_a_broken_model_is_listed_with_its_reason_and_the_others_serve(xgboost_f
     broken.write_text('{"learner": {')
     with Server(xgboost_file, broken) as server:
         assert re.search(r"broken +1 +FAILED +\S", server.banner)
+        assert " serves 1 model on http" in server.banner
         assert server.request("/readyz")[0] == 200
         status, reply = server.request("/v1/models/broken:predict", {"instances": [{}]})
         assert status == 503 and "broken" in reply["error"]
@@ -136,6 +137,7 @@ def test_a_repository_serves_its_versions(xgboost_file, lightgbm_file, tmp_path)
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / source.name).write_bytes(source.read_bytes())
     with Server(tmp_path) as server:
+        assert " serves 2 models, 3 versions on http" in server.banner
         assert server.request("/v2/models/m")[1]["versions"] == ["1", "2"]
         assert server.request("/v2/models/m/versions/1/ready")[0] == 200
         assert server.request("/v2/models/n/versions/7/ready")[0] == 200

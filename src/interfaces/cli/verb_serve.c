@@ -172,14 +172,30 @@ static void print_curl(FILE *out, const struct px_model *model, const char *url)
     fputs("]}'\n", out);
 }
 
+/* "2 models, 3 versions", of what is ready; versions only where they say more. Those of a model follow each other. */
+static void print_counts(FILE *out, const struct px_model_set *set)
+{
+    size_t n_models = 0, n_versions = 0;
+    struct px_str last = {0};
+    for (size_t i = 0; i < set->n_models; i++) {
+        const struct px_model *model = set->models[i];
+        if (model->state != PX_MODEL_READY)
+            continue;
+        n_versions++;
+        n_models += !px_str_eq(model->name, last);
+        last = model->name;
+    }
+    fprintf(out, "%zu model%s", n_models, n_models == 1 ? "" : "s");
+    if (n_versions != n_models)
+        fprintf(out, ", %zu versions", n_versions);
+}
+
 static void print_summary(const struct announcement *a, const char *urls[], size_t n_urls)
 {
     const struct px_model_set *set = px_serving_models(a->serving);
-    size_t n_ready = 0;
-    for (size_t i = 0; i < set->n_models; i++)
-        n_ready += set->models[i]->state == PX_MODEL_READY;
-    fprintf(a->out, "Phoenix " PX_VERSION " serves %zu model%s on ", n_ready,
-            n_ready == 1 ? "" : "s");
+    fputs("Phoenix " PX_VERSION " serves ", a->out);
+    print_counts(a->out, set);
+    fputs(" on ", a->out);
     for (size_t i = 0; i < n_urls; i++)
         fprintf(a->out, "%s%s", i ? ", " : "", urls[i]);
     fputc('\n', a->out);
