@@ -116,12 +116,21 @@ static enum px_code open_shared_memory(const struct px_config *config,
     return on ? px_posix_memory_create(ret, err) : PX_OK;
 }
 
+/* Whoever can connect can load: without being told so, only a server that is reached from its own machine allows it. */
+static bool may_control(const struct px_config *config, const struct px_listening *listening)
+{
+    if (px_str_is(config->serving_model_control, "auto"))
+        return px_listening_is_local(listening);
+    return px_str_is(config->serving_model_control, "explicit");
+}
+
 static enum px_code configure_rest(struct px_rest *rest, const struct px_config *config,
-                                   struct px_err *err)
+                                   const struct px_listening *listening, struct px_err *err)
 {
     const struct px_rest_options options = {
         .default_model = config->serving_default_model,
         .version_labels = config->serving_version_labels,
+        .models_may_come = may_control(config, listening),
         .vertex_predict_route = config->vertex_predict_route,
         .vertex_health_route = config->vertex_health_route,
         .cors_origins = config->server_cors_origins,
@@ -130,14 +139,6 @@ static enum px_code configure_rest(struct px_rest *rest, const struct px_config 
         .cors_credentials = config->server_cors_credentials,
     };
     return px_rest_configure(rest, &options, err);
-}
-
-/* Whoever can connect can load: without being told so, only a server that is reached from its own machine allows it. */
-static bool may_control(const struct px_config *config, const struct px_listening *listening)
-{
-    if (px_str_is(config->serving_model_control, "auto"))
-        return px_listening_is_local(listening);
-    return px_str_is(config->serving_model_control, "explicit");
 }
 
 static enum px_code open_trace(const struct px_config *config, struct px_serving *serving,
@@ -189,7 +190,7 @@ enum px_code px_server_process_run(const struct px_config *config, struct px_ser
     if (code == PX_OK)
         code = px_faces_init(&faces, config, serving, shared_memory, err);
     if (code == PX_OK)
-        code = configure_rest(faces.rest, config, err);
+        code = configure_rest(faces.rest, config, &listening, err);
     if (code == PX_OK) {
         struct px_http_handler handler = px_gateway_handler(&faces.gateway);
         struct px_net_config net_settings = net_config(config, &listening);

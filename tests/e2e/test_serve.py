@@ -159,6 +159,20 @@ def test_wrong_command_lines_say_what_to_do(xgboost_file, tmp_path):
     assert "phoenix.yaml" in text and "port" in text
 
 
+def test_settings_that_name_what_nobody_serves_end_the_server_or_are_warned_of(xgboost_file, tmp_path):
+    config = tmp_path / "phoenix.yaml"
+    for setting, message in (
+        ("default_model: rsik", "no model 'rsik' is served; there is risk"),
+        ("version_labels: risk:canary=2", "model 'risk' has no version '2'; it has 1"),
+    ):
+        config.write_text(f"serving:\n  model_control: none\n  {setting}\n")
+        text = fail("serve", xgboost_file, "--config", config, "--port", "0")
+        assert message in text and "serving.model_control" in text
+        config.write_text(f"serving:\n  {setting}\n")  # on the loopback clients may load models
+        with Server(xgboost_file, "--config", config) as server:
+            assert "config.not_served" in server.log() and setting.split(":")[0] in server.log()
+
+
 def test_a_port_in_use_is_an_error(xgboost_file):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

@@ -163,9 +163,13 @@ enum px_code px_rest_configure(struct px_rest *rest, const struct px_rest_option
                               "%s: expected a path that begins with '/', got '%.*s'",
                               routes[i].name, PX_STR_ARG(routes[i].path));
     }
+    const struct px_served_names names = {rest->serving, "serving.default_model",
+                                          options->models_may_come};
     enum px_code code = px_cors_check(options, err);
+    if (code == PX_OK && options->default_model.len)
+        code = px_served_check(&names, options->default_model, (struct px_str){0}, err);
     if (code == PX_OK)
-        code = px_labels_check(options->version_labels, err);
+        code = px_labels_check(rest->serving, options, err);
     if (code == PX_OK)
         rest->options = *options;
     return code;

@@ -21,6 +21,7 @@ struct px_rest_options {
     struct px_str
         default_model; /* that answers where a path names none (/invocations, Vertex AI) */
     struct px_str version_labels; /* "MODEL:LABEL=VERSION, ..." */
+    bool models_may_come; /* both may name what nobody serves yet: clients may load models later */
     struct px_str vertex_predict_route, vertex_health_route;
     struct px_str cors_origins; /* "*", or origins separated by commas; empty: no CORS */
     struct px_str cors_headers; /* that pages may send */
@@ -32,7 +33,7 @@ PX_MUST_USE enum px_code px_rest_create(struct px_serving *serving, struct px_re
                                         struct px_err *err);
 void px_rest_destroy(struct px_rest *rest);
 
-/* Sets what is not the default; before the loops start. PX_E_INVALID names the setting. */
+/* Sets what is not the default; before the loops start, when the models are there. PX_E_INVALID names the setting. */
 PX_MUST_USE enum px_code px_rest_configure(struct px_rest *rest,
                                            const struct px_rest_options *options,
                                            struct px_err *err);

@@ -29,16 +29,22 @@ static bool next_entry(struct px_str *rest, struct entry *ret)
     return false;
 }
 
-enum px_code px_labels_check(struct px_str labels, struct px_err *err)
+enum px_code px_labels_check(struct px_serving *serving, const struct px_rest_options *options,
+                             struct px_err *err)
 {
+    const struct px_served_names names = {serving, "serving.version_labels",
+                                          options->models_may_come};
     struct entry entry;
-    struct px_str rest = labels;
+    struct px_str rest = options->version_labels;
     while (next_entry(&rest, &entry)) {
-        if (entry.model.len && entry.label.len && entry.version.len)
-            continue;
-        return px_err_set(err, PX_E_INVALID,
-                          "serving.version_labels: expected MODEL:LABEL=VERSION, ..., got '%.*s'",
-                          PX_STR_ARG(labels));
+        if (!entry.model.len || !entry.label.len || !entry.version.len)
+            return px_err_set(
+                err, PX_E_INVALID,
+                "serving.version_labels: expected MODEL:LABEL=VERSION, ..., got '%.*s'",
+                PX_STR_ARG(options->version_labels));
+        enum px_code code = px_served_check(&names, entry.model, entry.version, err);
+        if (code != PX_OK)
+            return code;
     }
     return PX_OK;
 }

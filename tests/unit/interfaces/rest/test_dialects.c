@@ -340,6 +340,36 @@ PX_TEST(settings_that_cannot_be_are_refused)
     rest_tear_down(&f);
 }
 
+PX_TEST(a_setting_that_names_what_nobody_serves_is_refused_unless_it_may_come)
+{
+    static const struct {
+        struct px_rest_options options;
+        const char *message; /* NULL: fine */
+    } settings[] = {
+        {{.default_model = PX_STR("bnak")},
+         "serving.default_model: no model 'bnak' is served; there is bank, broken, multi, plain"},
+        {{.default_model = PX_STR("broken")}, NULL}, /* its own failure is shown as such */
+        {{.version_labels = PX_STR("bank:old=1, bank:new=3")},
+         "serving.version_labels: model 'bank' has no version '3'; it has 1, 2"},
+        {{.version_labels = PX_STR("tank:old=1")}, "serving.version_labels: no model 'tank' is"},
+        {{.version_labels = PX_STR("bank:old=1, bank:new=2")}, NULL},
+    };
+    rest_set_up(&f);
+    for (size_t i = 0; i < PX_ARRAY_LEN(settings); i++) {
+        struct px_err err;
+        struct px_rest_options options = settings[i].options;
+        CHECK_INT(px_rest_configure(f.rest, &options, &err),
+                  settings[i].message ? PX_E_INVALID : PX_OK);
+        if (settings[i].message) {
+            CHECK_CONTAINS(err.message, settings[i].message);
+            CHECK_CONTAINS(err.hint, "serving.model_control");
+        }
+        options.models_may_come = true;
+        CHECK_OK(px_rest_configure(f.rest, &options, NULL));
+    }
+    rest_tear_down(&f);
+}
+
 /* The n-th allocation of a request fails, on cold memory: one answer, whatever it is. */
 PX_TEST(a_request_survives_any_failed_allocation)
 {
@@ -386,5 +416,6 @@ PX_TEST_MAIN(
     T(only_listed_origins_may_read)
     T(any_origin_is_a_star_without_vary)
     T(settings_that_cannot_be_are_refused)
+    T(a_setting_that_names_what_nobody_serves_is_refused_unless_it_may_come)
     T(a_request_survives_any_failed_allocation)
 )
