@@ -135,6 +135,15 @@ static enum px_code feed(struct table *t)
     return px_csv_feed(t->csv, bytes, n, t->err);
 }
 
+/* A header alone is a table without rows; nothing at all is a body that got lost, as for pandas in MLflow's server. */
+static enum px_code end_table(struct table *t)
+{
+    if (t->started)
+        return px_rows_end(&t->growth);
+    px_err_set(t->err, PX_E_INVALID, "expected CSV with a header or rows, got an empty body");
+    return px_err_hint(t->err, "a header alone is a table without rows");
+}
+
 static enum px_code read_table(struct table *t)
 {
     struct px_csv_record record;
@@ -151,7 +160,7 @@ static enum px_code read_table(struct table *t)
             code = px_err_wrap(t->err, "CSV line %llu", (unsigned long long)record.line);
             break;
         case PX_CSV_END:
-            return px_rows_end(&t->growth);
+            return end_table(t);
         }
         if (code != PX_OK)
             return code;

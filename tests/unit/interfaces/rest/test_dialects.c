@@ -120,6 +120,27 @@ PX_TEST(which_model_answers_is_never_guessed)
     rest_tear_down(&f);
 }
 
+/* As mlflow 3.17 answers for a model with a signature. */
+PX_TEST(an_empty_csv_body_is_no_table_and_a_header_alone_is_one)
+{
+    static const char *const lost[] = {"", "\n", "\r\n\n"};
+    set_up_for("multi");
+    for (size_t i = 0; i < PX_ARRAY_LEN(lost); i++) {
+        ask_as("text/csv", "*/*", lost[i]);
+        CHECK_INT(f.status, 400);
+        CHECK_CONTAINS(f.body, "\"error_code\":\"BAD_REQUEST\"");
+        CHECK_CONTAINS(f.body, "got an empty body");
+    }
+    ask_as("text/csv", "*/*", "a,b");
+    CHECK_STR(px_str(f.body), "{\"predictions\":[]}");
+    ask_as("text/csv", "*/*", "b,a\n\n");
+    CHECK_STR(px_str(f.body), "{\"predictions\":[]}");
+    ask_as("text/csv", "*/*", "a\n");
+    CHECK_INT(f.status, 400);
+    CHECK_CONTAINS(f.body, "'b'");
+    rest_tear_down(&f);
+}
+
 PX_TEST(sagemaker_rows_come_and_go_as_csv_and_lines)
 {
     set_up_for("plain");
@@ -405,6 +426,7 @@ PX_TEST_MAIN(
     T(a_table_with_a_misspelt_column_is_refused_in_mlflows_form)
     T(an_output_is_chosen_by_params_or_query)
     T(which_model_answers_is_never_guessed)
+    T(an_empty_csv_body_is_no_table_and_a_header_alone_is_one)
     T(sagemaker_rows_come_and_go_as_csv_and_lines)
     T(probes_say_whether_models_are_there)
     T(vertex_paths_exist_only_when_they_are_set)

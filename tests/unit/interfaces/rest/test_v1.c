@@ -248,7 +248,7 @@ PX_TEST(scores_csv_by_position)
     check_csv(PLAIN, "w,x,y,z\n1,2,3,4", "{\"predictions\":[10.0]}");
     check_row(0, (double[]){1, 2, 3, 4}, 4);
     check_csv(BANK, "58,technician,yes,1970-01-02,0", "{\"predictions\":[86460.0]}");
-    check_csv(PLAIN, "", "{\"predictions\":[]}");
+    check_csv(PLAIN, "f0,f1,f2,f3\n", "{\"predictions\":[]}");
     ask_csv(MULTI, "Text/CSV;header=absent", "1,2\n");
     CHECK_STR(px_str(f.body), "{\"predictions\":[[3.0,4.0,5.0]]}");
     rest_tear_down(&f);
