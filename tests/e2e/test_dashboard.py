@@ -233,6 +233,22 @@ def test_numbers_move_with_the_traffic(page, server):
     assert page.all(".requests path.line")[0].get_attribute("d").startswith("M")
 
 
+def uptime(page):
+    return page.text("#server-uptime")
+
+
+def test_a_drain_is_shown(page, models):
+    page.expected_log = [r"ERR_CONNECTION_|ERR_EMPTY_RESPONSE"]
+    server = Server(f"cards={models}/cards", drain_delay_ms=60000)
+    page.open(server)
+    server.signal()
+    page.wait("the state", lambda: page.text("#status") == "Draining")
+    assert "draining" in page.text("#banner")
+    before = uptime(page)
+    page.wait("the polls that follow", lambda: uptime(page) != before)
+    assert server.stop() == 0
+
+
 def test_the_form_gives_the_score_of_the_api(page, server):
     page.open(server)
     sample = listed(server, "cards")["sample"]

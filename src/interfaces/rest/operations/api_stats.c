@@ -151,6 +151,7 @@ static void put_server(struct px_json_writer *w, const struct px_rest *rest)
     px_json_member_f64(w, "uptime_s",
                        (double)(px_clock_wall_ns() - started_ns) / (double)PX_NS_PER_S);
     px_json_member_bool(w, "ready", px_serving_is_ready(rest->serving, NULL));
+    px_json_member_bool(w, "draining", px_serving_is_draining(rest->serving));
     px_json_member_u64(w, "resident_bytes", px_process_resident_bytes());
     px_json_member_u64(w, "heap_allocations", px_alloc_count());
     if (rest->count_connections)

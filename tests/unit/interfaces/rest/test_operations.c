@@ -247,6 +247,7 @@ PX_TEST(stats)
     make_traffic();
     get("/api/v1/stats");
     CHECK_INT(f.status, 200);
+    CHECK_CONTAINS(f.body, "\"ready\":true,\"draining\":false,");
     CHECK_CONTAINS(f.body, "\"http_requests\":4,\"loop_wakeups\":1,\"errors\":{\"NOT_FOUND\":1}");
     CHECK_CONTAINS(f.body,
                    "{\"loop\":1,\"http_requests\":4,\"wakeups\":1,\"busy_us\":{\"count\":1,");
