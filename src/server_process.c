@@ -75,6 +75,7 @@ static void drain(const struct px_config *config, struct px_serving *serving,
     px_serving_drain(serving);
     px_grpc_announce_health(faces->grpc);
     px_net_announce_stop(net);
+    px_rest_close_streams(faces->rest); /* its clients hear of it, and may go elsewhere */
     (void)wait_signal(stop_signals, &delay);
     pthread_sigmask(SIG_UNBLOCK, stop_signals, NULL); /* from here on a signal ends the process */
     px_grpc_close_streams(faces->grpc);
@@ -201,10 +202,13 @@ enum px_code px_server_process_run(const struct px_config *config, struct px_ser
     if (code == PX_OK) {
         const struct px_loops loops = px_net_loops(net);
         px_faces_use_loops(&faces, loops);
+        code = px_rest_use_loops(faces.rest, &faces.loops, err);
+    }
+    if (code == PX_OK) {
         px_rest_watch_connections(faces.rest, count_connections, net);
         /* The banner reads the models, so it comes before they may change. */
         tell_where(config, &listening, net, announce, context);
-        code = px_serving_manage(serving, &loops, may_control(config, &listening), err);
+        code = px_serving_manage(serving, &faces.loops, may_control(config, &listening), err);
     }
     if (code == PX_OK)
         code = px_net_start(net, err);
@@ -215,6 +219,8 @@ enum px_code px_server_process_run(const struct px_config *config, struct px_ser
     if (net)
         (void)px_net_stop(net, 0); /* the loops end before what posts to them */
     px_serving_unmanage(serving);
+    if (faces.rest)
+        px_rest_forget_loops(faces.rest);
     px_net_destroy(net);
     px_serving_set_trace(serving, NULL);
     px_trace_destroy(trace); /* after the loops; what they recorded is written */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The three calls that the page makes.
+// The calls that the page makes.
 
 const POLL_TIMEOUT_MS = 5000;
 const PREDICT_TIMEOUT_MS = 30000;
@@ -42,6 +42,21 @@ export function fetchModels() {
 
 export function fetchStats() {
   return send('/api/v1/stats', {}, POLL_TIMEOUT_MS);
+}
+
+/**
+ * The same every second, without asking: `onStats` for each, `onEnd` once when there will be no more. Null where the
+ * browser cannot; else close() ends it without a call.
+ */
+export function streamStats(onStats, onEnd) {
+  if (!('EventSource' in window)) return null;
+  const source = new EventSource('/api/v1/stats/stream');
+  source.addEventListener('stats', (event) => onStats(JSON.parse(event.data)));
+  source.onerror = () => { // who lost it asks again before it comes back
+    source.close();
+    onEnd();
+  };
+  return source;
 }
 
 export function predictPath(model) {

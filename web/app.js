@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The page: asks the server once a second, keeps the last minutes, and draws. One model version is
+// The page: hears from the server once a second, keeps the last minutes, and draws. One model version is
 // open at a time; its name is in the address, so a link or the back button leads to it.
 
-import { fetchModels, fetchStats } from './api.js';
+import { fetchModels, fetchStats, streamStats } from './api.js';
 import { sparkline } from './charts.js';
 import { h, setFigure, setText } from './dom.js';
 import { duration, plural, rate } from './format.js';
@@ -12,13 +12,15 @@ import { createModel, stateBadge } from './model.js';
 const POLL_MS = 1000;
 const RETRY_MAX_MS = 10000;
 const MODELS_EVERY_MS = 10000;
+const SILENCE_MAX_MS = 4000; // of a stream, until the page asks again
+const STREAM_EVERY_MS = 15000; // a stream that was lost is asked for again
 
 const state = {
   models: null,
   modelsAt: -Infinity,
   stats: null,
   seenAt: 0,      // of the last good answer
-  failures: 0,    // polls in a row without one
+  failures: 0,    // attempts in a row without one
   problem: '',
   retryAt: 0,
 };
@@ -181,18 +183,23 @@ function draw() {
   drawList(now);
 }
 
-// --- polling ---
+// --- hearing from the server ---
+//
+// A page that is seen has a stream of events; each puts the next poll off, so that polling goes on by itself when the
+// stream falls silent, is refused or lost. A hidden page polls: browsers open few connections to one server, and every
+// tab with a stream holds one.
 
 let timer = 0;
-let polling = false;
+let busy = false; // one answer at a time: history needs them in order
+let stream = null;
+let streamAfter = 0;
 
 function modelsAreDue(stats, now) {
   const restarted = stats.uptime_s < (state.stats?.uptime_s ?? 0);
   return restarted || state.failures > 0 || now - state.modelsAt > MODELS_EVERY_MS;
 }
 
-async function ask() {
-  const stats = await fetchStats();
+async function take(stats) {
   const now = performance.now();
   if (modelsAreDue(stats, now)) {
     state.models = await fetchModels();
@@ -202,26 +209,58 @@ async function ask() {
   Object.assign(state, { stats, seenAt: now, failures: 0, problem: '' });
 }
 
-async function poll() {
-  if (polling) return;
-  polling = true;
+function pollIn(waitMs) {
   clearTimeout(timer);
+  timer = setTimeout(poll, waitMs);
+}
+
+/** Takes what `get` resolves to, and returns when to poll next. */
+async function hear(get, nextMs) {
+  busy = true;
   const start = performance.now();
-  let waitMs = POLL_MS;
+  let waitMs;
   try {
-    await ask();
-    waitMs = Math.max(0, POLL_MS - (performance.now() - start));
+    await take(await get());
+    waitMs = Math.max(0, nextMs - (performance.now() - start));
   } catch (error) {
     state.failures += 1;
     state.problem = error.message;
     waitMs = Math.min(RETRY_MAX_MS, POLL_MS * 2 ** (state.failures - 1));
+    endStream();
   }
-  polling = false;
+  busy = false;
   state.retryAt = performance.now() + waitMs;
-  timer = setTimeout(poll, waitMs);
+  pollIn(waitMs);
   draw();
 }
 
+async function poll() {
+  if (busy) return;
+  clearTimeout(timer);
+  await hear(fetchStats, POLL_MS);
+  if (state.failures === 0 && !state.stats.draining) startStream();
+}
+
+function startStream() {
+  const now = performance.now();
+  if (stream || document.hidden || now < streamAfter) return;
+  streamAfter = now + STREAM_EVERY_MS;
+  stream = streamStats((stats) => busy || hear(async () => stats, SILENCE_MAX_MS), () => {
+    stream = null;
+    poll();
+  });
+}
+
+function endStream() {
+  stream?.close();
+  stream = null;
+}
+
+document.addEventListener('visibilitychange', () => {
+  if (document.hidden) endStream();
+  else streamAfter = 0;
+  poll();
+});
 addEventListener('hashchange', draw);
 document.querySelector('.skip').addEventListener('click', (event) => {
   event.preventDefault(); // the address names the model

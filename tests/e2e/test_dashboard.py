@@ -233,8 +233,38 @@ def test_numbers_move_with_the_traffic(page, server):
     assert page.all(".requests path.line")[0].get_attribute("d").startswith("M")
 
 
+def asked(page):
+    """How often the page has asked for (the numbers, a stream of them)."""
+    return page.driver.execute_script(
+        "const ends = (end) => performance.getEntriesByType('resource').filter((e) => e.name.endsWith(end)).length;"
+        "return [ends('/api/v1/stats'), ends('/api/v1/stats/stream')]")
+
+
 def uptime(page):
     return page.text("#server-uptime")
+
+
+def test_numbers_are_streamed_to_a_page_that_is_seen_and_polled_without_a_stream(page, server):
+    page.open(server)
+    page.wait("a stream", lambda: server.request("/api/v1/stats")[1]["connections"] > 1)
+    for _ in range(3):
+        before = uptime(page)
+        page.wait("an event", lambda: uptime(page) != before)
+    assert asked(page)[0] <= 2, "the page polls beside its stream"
+    run = page.driver.execute_cdp_cmd
+    page.expected_log = [r"stats/stream.*ERR_BLOCKED_BY_CLIENT"]
+    run("Network.enable", {})
+    run("Network.setBlockedURLs", {"urls": ["*/stats/stream"]})
+    try:
+        page.open(server)
+        for _ in range(3):
+            before = uptime(page)
+            page.wait("a poll", lambda: uptime(page) != before)
+        assert asked(page)[0] >= 3
+        assert page.text("#status") == "1 model failed"
+    finally:
+        run("Network.setBlockedURLs", {"urls": []})
+        run("Network.disable", {})
 
 
 def test_a_drain_is_shown(page, models):

@@ -18,7 +18,8 @@ struct px_rest_loop {
     struct px_buf name; /* of the column of a CSV reply that is being written */
 } __attribute__((aligned(PX_CACHE_LINE)));
 
-struct px_rest_asset; /* operations/assets.c */
+struct px_rest_asset;    /* operations/assets.c */
+struct px_stats_streams; /* operations/api_stream.c */
 
 struct px_rest {
     struct px_serving *serving;
@@ -29,6 +30,7 @@ struct px_rest {
     size_t n_assets;
     struct px_buf openapi; /* the bytes of one of them */
     struct px_rest_options options;
+    struct px_stats_streams *streams;           /* NULL: nobody lent the loops */
     size_t (*count_connections)(void *context); /* NULL when nobody tells */
     void *count_context;
 };

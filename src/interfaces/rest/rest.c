@@ -9,6 +9,7 @@
 
 #include "interfaces/rest/handlers.h"
 #include "interfaces/rest/inference.h"
+#include "interfaces/rest/operations/api_stream.h"
 #include "interfaces/rest/options.h"
 #include "interfaces/rest/reply.h"
 #include "shared/alloc.h"
@@ -99,7 +100,26 @@ static void abandon(void *context, struct px_http_exchange *exchange, enum px_ht
 {
     (void)context;
     (void)why;
-    px_rest_infer_abandon(exchange);
+    if (exchange->streamed)
+        px_stats_stream_abandon(exchange);
+    else
+        px_rest_infer_abandon(exchange);
+}
+
+static bool streams(void *context, const struct px_http_request *request)
+{
+    const struct px_rest *rest = context;
+    return rest->streams && px_stats_streams_take(request);
+}
+
+/* A stream of events asks for nothing more. */
+static void piece(void *context, struct px_http_exchange *exchange, struct px_str bytes,
+                  bool is_last)
+{
+    (void)context;
+    (void)exchange;
+    (void)bytes;
+    (void)is_last;
 }
 
 static void loop_busy(void *context, unsigned loop, uint64_t busy_ns)
@@ -144,6 +164,7 @@ void px_rest_destroy(struct px_rest *rest)
         px_csv_deinit(&rest->loops[i].csv);
         px_buf_deinit(&rest->loops[i].name);
     }
+    px_rest_forget_loops(rest);
     px_rest_assets_deinit(rest);
     px_free(rest->loops);
     px_free(rest);
@@ -183,6 +204,8 @@ struct px_http_handler px_rest_handler(struct px_rest *rest)
         .wave = wave,
         .refuse = refuse,
         .loop_busy = loop_busy,
+        .streams = streams,
+        .piece = piece,
         .abandon = abandon,
     };
 }
@@ -196,4 +219,23 @@ void px_rest_watch_connections(struct px_rest *rest, size_t (*count)(void *conte
 void px_rest_use_shared_memory(struct px_rest *rest, struct px_shared_memory *memory)
 {
     rest->shared_memory = memory;
+}
+
+enum px_code px_rest_use_loops(struct px_rest *rest, const struct px_loops *loops,
+                               struct px_err *err)
+{
+    PX_ASSERT(!rest->streams && loops->n_loops == rest->n_loops);
+    return px_stats_streams_create(rest, loops, &rest->streams, err);
+}
+
+void px_rest_close_streams(struct px_rest *rest)
+{
+    if (rest->streams)
+        px_stats_streams_close(rest->streams);
+}
+
+void px_rest_forget_loops(struct px_rest *rest)
+{
+    px_stats_streams_destroy(rest->streams);
+    rest->streams = NULL;
 }

@@ -5,12 +5,13 @@
  * The routes are a table (routes.def). Open Inference (/v2), V1 (/v1/models/M:predict), operations
  * (/metrics, /healthz, /readyz, /api/v1/...) and the dashboard's files each have a file here.
  *
- * Threads: create, destroy and px_rest_watch_connections on the control thread; the handler on the loops.
+ * Threads: the handler on the loops, everything else on the control thread.
  */
 #ifndef PX_INTERFACES_REST_REST_H
 #define PX_INTERFACES_REST_REST_H
 
 #include "application/ports/http.h"
+#include "application/ports/loops.h"
 #include "application/ports/shared_memory.h"
 #include "application/serving/serving.h"
 
@@ -46,6 +47,17 @@ struct px_http_handler px_rest_handler(struct px_rest *rest);
  * out otherwise. Call it before the loops start; `count` runs on any loop.
  */
 void px_rest_watch_connections(struct px_rest *rest, size_t (*count)(void *context), void *context);
+
+/*
+ * Lends the transport's loops, before they start: /api/v1/stats/stream then streams, once a second, and answers once
+ * otherwise. `loops` must outlive px_rest_forget_loops.
+ */
+PX_MUST_USE enum px_code px_rest_use_loops(struct px_rest *rest, const struct px_loops *loops,
+                                           struct px_err *err);
+/* Ends all streams, and refuses new ones: the server is about to stop. */
+void px_rest_close_streams(struct px_rest *rest);
+/* When the loops have stopped or never started, and before they are destroyed. */
+void px_rest_forget_loops(struct px_rest *rest);
 
 /* Lends shared memory for tensors, before the loops start; without it requests for it are refused. */
 void px_rest_use_shared_memory(struct px_rest *rest, struct px_shared_memory *memory);

@@ -8,6 +8,8 @@
 
 /* "name", "version" and "state" of a model version. */
 void px_put_model_head(struct px_json_writer *w, const struct px_model *model);
+/* The object of /api/v1/stats. */
+void px_put_stats(struct px_json_writer *w, const struct px_rest *rest);
 /* "key": "2026-01-31T12:00:00.123Z" */
 void px_put_time(struct px_json_writer *w, const char *key, uint64_t wall_ns);
 

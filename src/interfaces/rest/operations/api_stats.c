@@ -164,19 +164,24 @@ static void put_server(struct px_json_writer *w, const struct px_rest *rest)
 #undef PX_SERVER_COUNTER
 }
 
+void px_put_stats(struct px_json_writer *w, const struct px_rest *rest)
+{
+    const struct px_model_set *set = px_serving_models(rest->serving);
+    px_json_begin_object(w);
+    put_server(w, rest);
+    put_server_errors(w, rest);
+    put_loops(w, rest);
+    px_json_key(w, "models");
+    px_json_begin_array(w);
+    for (size_t i = 0; i < set->n_models; i++)
+        put_model(w, rest, set->models[i]);
+    px_json_end_array(w);
+    px_json_end_object(w);
+}
+
 void px_handle_api_stats(struct px_rest_request *request)
 {
-    const struct px_model_set *set = px_serving_models(request->rest->serving);
     struct px_json_writer w = px_json_writer(request->exchange->body);
-    px_json_begin_object(&w);
-    put_server(&w, request->rest);
-    put_server_errors(&w, request->rest);
-    put_loops(&w, request->rest);
-    px_json_key(&w, "models");
-    px_json_begin_array(&w);
-    for (size_t i = 0; i < set->n_models; i++)
-        put_model(&w, request->rest, set->models[i]);
-    px_json_end_array(&w);
-    px_json_end_object(&w);
+    px_put_stats(&w, request->rest);
     px_reply_json(request, 200);
 }
