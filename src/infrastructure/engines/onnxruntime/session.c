@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "infrastructure/engines/onnxruntime/session.h"
+
+#include "shared/alloc.h"
+#include "shared/log.h"
+
+enum { WARM_UP_BYTES_MAX = 64 << 20 /* of one input */, WARM_UP_MEMORY_MAX = 256 << 20 };
+
+static struct px_ort_session *session_of(struct px_engine *engine)
+{
+    return (struct px_ort_session *)engine;
+}
+
+static void free_tickets(const struct px_ort *ort, struct px_ort_ticket *ticket)
+{
+    while (ticket) {
+        struct px_ort_ticket *next = ticket->next;
+        if (ticket->options)
+            ort->release_run_options(ticket->options);
+        px_free(ticket);
+        ticket = next;
+    }
+}
+
+/* The library writes the profile at its end, and says to which file. */
+static void end_profile(struct px_ort_session *s)
+{
+    char *file = NULL;
+    px_ort_ignore(s->ort, s->ort->end_profile(s->session, s->ort->allocator, &file));
+    if (!file)
+        return;
+    px_log(PX_LOG_INFO, "onnxruntime.profile", PX_LOG_T("file", file));
+    px_ort_ignore(s->ort, s->ort->allocator_free(s->ort->allocator, file));
+}
+
+static void destroy(struct px_engine *engine)
+{
+    struct px_ort_session *s = session_of(engine);
+    PX_ASSERT(!s->active);
+    free_tickets(s->ort, s->idle);
+    if (s->session && s->settings.profile)
+        end_profile(s);
+    if (s->session)
+        s->ort->release_session(s->session);
+    pthread_mutex_destroy(&s->lock);
+    px_free(s);
+}
+
+static void describe(const struct px_engine *engine, struct px_json_writer *json)
+{
+    const struct px_ort_session *s = (const struct px_ort_session *)engine;
+    px_json_member_text(json, "library", s->ort->version);
+    px_json_member_text(json, "providers", s->settings.used);
+    px_json_member_u64(json, "threads", (uint64_t)s->settings.threads);
+    px_json_member_bool(json, "deterministic", s->settings.deterministic);
+    if (s->left_out.len)
+        px_json_member_str(json, "outputs_left_out", s->left_out);
+}
+
+#define SESSION_OPS(more_caps)                                                                     \
+    {                                                                                              \
+        .abi = PX_ENGINE_ABI, .caps = PX_ENGINE_TENSORS | (more_caps), .name = "onnxruntime",      \
+        .run = px_ort_run, .cancel = px_ort_cancel, .describe = describe, .destroy = destroy       \
+    }
+
+static const struct px_engine_ops plain_ops = SESSION_OPS(0);
+static const struct px_engine_ops batch_ops = SESSION_OPS(PX_ENGINE_BATCHES);
+
+/* ---- warm-up ---- */
+
+/* Zeros of the least shape: dimensions that are not fixed are 1. */
+static bool make_zeros(const struct px_tensor_spec *spec, struct px_arena *arena,
+                       struct px_tensor *ret)
+{
+    size_t n, size = spec->type == PX_TYPE_BYTES ? sizeof(uint32_t) : px_datatype_size(spec->type);
+    *ret = (struct px_tensor){.name = spec->name, .type = spec->type, .n_dims = spec->n_dims};
+    for (size_t i = 0; i < spec->n_dims; i++)
+        ret->shape[i] = spec->shape[i] == PX_DIM_ANY ? 1 : (uint64_t)spec->shape[i];
+    if (!px_tensor_elements(ret, &n) || n > WARM_UP_BYTES_MAX / size)
+        return false;
+    ret->bytes = px_str_n(px_arena_zalloc(arena, n + 1, size), n * size);
+    return ret->bytes.ptr;
+}
+
+static bool warm_up_once(struct px_ort_session *s, struct px_arena *arena, struct px_err *err)
+{
+    struct px_run run = {.arena = arena};
+    size_t n_inputs = s->base.takes.n, n_outputs = s->base.gives.n;
+    struct px_tensor *inputs = px_arena_zalloc(arena, n_inputs + 1, sizeof *inputs);
+    struct px_tensor *outputs = px_arena_zalloc(arena, n_outputs + 1, sizeof *outputs);
+    bool fits = inputs && outputs;
+    for (size_t i = 0; fits && i < n_inputs; i++)
+        fits = make_zeros(&s->base.takes.list[i], arena, &inputs[i]);
+    for (size_t i = 0; fits && i < n_outputs; i++)
+        outputs[i].name = s->base.gives.list[i].name;
+    if (!fits)
+        return px_err_set(err, PX_E_TOO_LARGE, "the inputs are too large for it") == PX_OK;
+    run.inputs = inputs;
+    run.n_inputs = n_inputs;
+    run.outputs = outputs;
+    run.n_outputs = n_outputs;
+    bool done = px_engine_run(&s->base, &run, err) == PX_OK;
+    px_run_release(&run);
+    return done;
+}
+
+/* A model that does not like zeros is served all the same; its first request is slower. */
+static void warm_up(struct px_ort_session *s, struct px_str model)
+{
+    struct px_arena arena = px_arena(WARM_UP_MEMORY_MAX);
+    struct px_err err = {0};
+    bool done = true;
+    for (int64_t i = 0; done && i < s->settings.warm_up; i++) {
+        px_arena_reset(&arena);
+        done = warm_up_once(s, &arena, &err);
+    }
+    if (!done)
+        px_log(PX_LOG_INFO, "engine.warm_up_failed", PX_LOG_S("model", model),
+               PX_LOG_T("reason", err.message));
+    px_arena_deinit(&arena);
+}
+
+/* ---- opening ---- */
+
+/* What is wrong with a file that is being loaded: the library's own codes tell no more than that it did not work. */
+static enum px_code load_code(enum px_code code, struct px_err *err)
+{
+    static const char *const newer[] = {"is not a registered function", "Unsupported model IR",
+                                        "opset", "kernel", "Could not find an implementation"};
+    if (code != PX_E_INVALID && code != PX_E_INTERNAL && code != PX_E_CORRUPT)
+        return code;
+    err->code = PX_E_CORRUPT;
+    for (size_t i = 0; i < PX_ARRAY_LEN(newer); i++) {
+        if (strstr(err->message, newer[i]))
+            err->code = PX_E_UNSUPPORTED;
+    }
+    return err->code;
+}
+
+static enum px_code create_session(struct px_ort_session *s,
+                                   const struct px_engine_request *request, struct px_err *err)
+{
+    void *options = NULL;
+    char *path = px_arena_cstr(request->arena, request->path);
+    enum px_code code = px_arena_check(request->arena, "the model's path", err);
+    if (code == PX_OK)
+        code = px_ort_settings_apply(&s->settings, s->ort, request->arena, &options, err);
+    if (code != PX_OK)
+        return code;
+    s->path = path;
+    code = px_ort_check(s->ort, s->ort->create_session(s->ort->env, path, options, &s->session),
+                        path, err);
+    s->ort->release_options(options);
+    return load_code(code, err);
+}
+
+enum px_code px_ort_session_open(const struct px_engine_request *request, struct px_engine **ret,
+                                 struct px_err *err)
+{
+    struct px_err reason = {0}; /* create_session reads what it was told */
+    struct px_ort_session *s = px_alloc(1, sizeof *s);
+    if (!s)
+        return px_err_set(err, PX_E_NO_MEMORY, "no memory for a session");
+    pthread_mutex_init(&s->lock, NULL);
+    enum px_code code = px_ort_open(&s->ort, &reason);
+    if (code == PX_OK)
+        code = px_ort_settings_read(request->settings, request->arena, &s->settings, &reason);
+    if (code == PX_OK)
+        code = create_session(s, request, &reason);
+    if (code == PX_OK)
+        code = px_ort_read_specs(s, request, &reason);
+    s->base.ops = s->settings.batches ? &batch_ops : &plain_ops;
+    if (code != PX_OK) {
+        destroy(&s->base);
+        if (err)
+            *err = reason;
+        return code;
+    }
+    warm_up(s, request->model_name);
+    *ret = &s->base;
+    return PX_OK;
+}

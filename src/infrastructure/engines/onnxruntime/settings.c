@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "infrastructure/engines/onnxruntime/settings.h"
+
+struct choice {
+    const char *word;
+    int64_t number;
+};
+
+static const struct choice modes[] = {{"sequential", 0}, {"parallel", 1}};
+static const struct choice levels[] = {
+    {"off", 0}, {"basic", 1}, {"extended", 2}, {"layout", 3}, {"all", 99}};
+static const struct choice booleans[] = {{"false", 0}, {"true", 1}};
+
+enum kind { NUMBER = 1, CHOICE, BOOLEAN, TEXT, LIST, MAPPING, NAME };
+
+struct key {
+    const char *name;
+    enum kind kind;
+    size_t offset; /* in struct px_ort_settings */
+    int64_t max;   /* of a number */
+    const struct choice *choices;
+    size_t n_choices;
+};
+
+#define AT(member) offsetof(struct px_ort_settings, member)
+#define BOOLEAN_AT(key)                                                                            \
+    {                                                                                              \
+#key, BOOLEAN, AT(key), 0, booleans, PX_ARRAY_LEN(booleans)                                \
+    }
+
+static const struct key keys[] = {
+    {"name", NAME, 0, 0, NULL, 0},
+    {"threads", NUMBER, AT(threads), PX_ORT_THREADS_MAX, NULL, 0},
+    {"inter_op_threads", NUMBER, AT(inter_op_threads), PX_ORT_THREADS_MAX, NULL, 0},
+    {"execution_mode", CHOICE, AT(execution_mode), 0, modes, PX_ARRAY_LEN(modes)},
+    {"graph_optimization", CHOICE, AT(graph_optimization), 0, levels, PX_ARRAY_LEN(levels)},
+    {"providers", LIST, AT(providers), 0, NULL, 0},
+    BOOLEAN_AT(deterministic),
+    BOOLEAN_AT(memory_arena),
+    BOOLEAN_AT(memory_pattern),
+    BOOLEAN_AT(spinning),
+    BOOLEAN_AT(batches),
+    {"warm_up", NUMBER, AT(warm_up), PX_ORT_WARM_UP_MAX, NULL, 0},
+    {"free_dimensions", MAPPING, AT(free_dimensions), 0, NULL, 0},
+    {"profile", TEXT, AT(profile), 0, NULL, 0},
+    {"config", MAPPING, AT(config), 0, NULL, 0},
+};
+
+/* ---- reading ---- */
+
+static enum px_code read_number(const struct key *key, const struct px_yaml *node, void *to,
+                                struct px_err *err)
+{
+    int64_t value;
+    enum px_code code = px_yaml_i64(node, &value, err);
+    if (code != PX_OK)
+        return code;
+    if (value < 0 || value > key->max)
+        return px_err_set(err, PX_E_INVALID, "line %u: expected 0 to %lld, got %lld", node->line,
+                          (long long)key->max, (long long)value);
+    memcpy(to, &value, sizeof value);
+    return PX_OK;
+}
+
+static enum px_code read_choice(const struct key *key, const struct px_yaml *node, int64_t *ret,
+                                struct px_err *err)
+{
+    char words[128];
+    struct px_buf list = px_buf_fixed(words, sizeof words);
+    struct px_str text;
+    enum px_code code = px_yaml_str(node, &text, err);
+    if (code != PX_OK)
+        return code;
+    for (size_t i = 0; i < key->n_choices; i++) {
+        *ret = key->choices[i].number;
+        if (px_str_is(text, key->choices[i].word))
+            return PX_OK;
+        px_buf_printf(&list, "%s%s", i ? ", " : "", key->choices[i].word);
+    }
+    return px_err_set(err, PX_E_INVALID, "line %u: expected one of %s, got '%.*s'", node->line,
+                      words, PX_STR_ARG(text));
+}
+
+static enum px_code read_tree(const struct px_yaml *node, enum px_yaml_type type, void *to,
+                              struct px_err *err)
+{
+    if (node->type != type)
+        return px_err_set(err, PX_E_INVALID, "line %u: expected a %s", node->line,
+                          type == PX_YAML_SEQUENCE ? "list" : "mapping");
+    memcpy(to, &node, sizeof(void *));
+    return PX_OK;
+}
+
+static enum px_code read_text(const struct px_yaml *node, struct px_arena *arena, void *to,
+                              struct px_err *err)
+{
+    struct px_str text;
+    enum px_code code = px_yaml_str(node, &text, err);
+    if (code != PX_OK)
+        return code;
+    char *copy = px_arena_cstr(arena, text);
+    memcpy(to, &copy, sizeof(void *));
+    return px_arena_check(arena, "the engine's settings", err);
+}
+
+static enum px_code read_key(const struct key *key, const struct px_yaml *node,
+                             struct px_arena *arena, struct px_ort_settings *ret,
+                             struct px_err *err)
+{
+    void *to = (char *)ret + key->offset;
+    int64_t number = 0;
+    enum px_code code = PX_OK;
+    switch (key->kind) {
+    case NUMBER:
+        return read_number(key, node, to, err);
+    case CHOICE:
+        code = read_choice(key, node, &number, err);
+        if (code == PX_OK)
+            memcpy(to, &number, sizeof number);
+        return code;
+    case BOOLEAN:
+        code = read_choice(key, node, &number, err);
+        if (code == PX_OK)
+            *(bool *)to = number;
+        return code;
+    case TEXT:
+        return read_text(node, arena, to, err);
+    case LIST:
+        return read_tree(node, PX_YAML_SEQUENCE, to, err);
+    case MAPPING:
+        return read_tree(node, PX_YAML_MAPPING, to, err);
+    case NAME:
+        break;
+    }
+    return code;
+}
+
+enum px_code px_ort_settings_read(const struct px_yaml *yaml, struct px_arena *arena,
+                                  struct px_ort_settings *ret, struct px_err *err)
+{
+    struct px_str names[PX_ARRAY_LEN(keys)];
+    *ret = (struct px_ort_settings){.threads = 1,
+                                    .inter_op_threads = 1,
+                                    .warm_up = 1,
+                                    .graph_optimization = levels[PX_ARRAY_LEN(levels) - 1].number,
+                                    .memory_arena = true,
+                                    .memory_pattern = true};
+    if (!yaml || yaml->type != PX_YAML_MAPPING)
+        return PX_OK;
+    for (size_t i = 0; i < PX_ARRAY_LEN(keys); i++)
+        names[i] = px_str(keys[i].name);
+    enum px_code code = px_yaml_only(yaml, names, PX_ARRAY_LEN(names), err);
+    for (size_t i = 0; code == PX_OK && i < PX_ARRAY_LEN(keys); i++) {
+        const struct px_yaml *node = px_yaml_get(yaml, keys[i].name);
+        if (node)
+            code = read_key(&keys[i], node, arena, ret, err);
+        if (code != PX_OK)
+            return px_err_wrap(err, "engine.%s", keys[i].name);
+    }
+    return code == PX_OK ? PX_OK : px_err_wrap(err, "engine");
+}
+
+/* ---- applying ---- */
+
+static void *set_threads(const struct px_ort_settings *s, const struct px_ort *ort, void *options)
+{
+    void *status = ort->set_threads(options, (int)s->threads);
+    if (!status)
+        status = ort->set_inter_op_threads(options, (int)s->inter_op_threads);
+    if (!status)
+        status = ort->set_execution_mode(options, (int)s->execution_mode);
+    if (!status && !s->spinning)
+        status = ort->set_config(options, "session.intra_op.allow_spinning", "0");
+    if (!status && !s->spinning)
+        status = ort->set_config(options, "session.inter_op.allow_spinning", "0");
+    return status;
+}
+
+/* What goes wrong in runs is told to their callers: the library's own lines about it would only fill the log. */
+enum { LOG_FATAL = 4 };
+
+static void *set_rest(const struct px_ort_settings *s, const struct px_ort *ort, void *options)
+{
+    void *status = ort->set_optimization(options, (int)s->graph_optimization);
+    if (!status && !s->memory_arena)
+        status = ort->disable_arena(options);
+    if (!status && !s->memory_pattern)
+        status = ort->disable_memory_pattern(options);
+    if (!status && s->deterministic)
+        status = ort->set_deterministic(options, true);
+    if (!status && s->profile)
+        status = ort->enable_profile(options, s->profile);
+    return status ? status : ort->set_log_severity(options, LOG_FATAL);
+}
+
+static enum px_code set_dimensions(const struct px_ort_settings *s, const struct px_ort *ort,
+                                   struct px_arena *arena, void *options, struct px_err *err)
+{
+    const struct px_yaml *node = s->free_dimensions ? s->free_dimensions->first_child : NULL;
+    for (; node; node = node->next) {
+        int64_t value;
+        char *name = px_arena_cstr(arena, node->key);
+        enum px_code code = px_yaml_i64(node, &value, err);
+        if (code == PX_OK && value < 0)
+            code = px_err_set(err, PX_E_INVALID, "line %u: expected 0 or more", node->line);
+        if (code == PX_OK)
+            code = px_arena_check(arena, "the engine's settings", err);
+        if (code == PX_OK)
+            code = px_ort_check(ort, ort->set_dimension(options, name, value), NULL, err);
+        if (code != PX_OK)
+            return px_err_wrap(err, "engine.free_dimensions.%.*s", PX_STR_ARG(node->key));
+    }
+    return PX_OK;
+}
+
+static enum px_code set_config(const struct px_ort_settings *s, const struct px_ort *ort,
+                               struct px_arena *arena, void *options, struct px_err *err)
+{
+    const struct px_yaml *node = s->config ? s->config->first_child : NULL;
+    for (; node; node = node->next) {
+        struct px_str text;
+        enum px_code code = px_yaml_str(node, &text, err);
+        if (code != PX_OK)
+            return px_err_wrap(err, "engine.config");
+        char *name = px_arena_cstr(arena, node->key), *value = px_arena_cstr(arena, text);
+        code = px_arena_check(arena, "the engine's settings", err);
+        if (code == PX_OK)
+            code = px_ort_check(ort, ort->set_config(options, name, value), NULL, err);
+        if (code != PX_OK)
+            return px_err_wrap(err, "engine.config.%.*s", PX_STR_ARG(node->key));
+    }
+    return PX_OK;
+}
+
+enum px_code px_ort_settings_apply(struct px_ort_settings *settings, const struct px_ort *ort,
+                                   struct px_arena *arena, void **ret_options, struct px_err *err)
+{
+    void *options = NULL;
+    enum px_code code = px_ort_check(ort, ort->create_options(&options), NULL, err);
+    if (code == PX_OK)
+        code = px_ort_check(ort, set_threads(settings, ort, options), NULL, err);
+    if (code == PX_OK)
+        code = px_ort_check(ort, set_rest(settings, ort, options), NULL, err);
+    if (code == PX_OK)
+        code = set_dimensions(settings, ort, arena, options, err);
+    if (code == PX_OK)
+        code = set_config(settings, ort, arena, options, err);
+    if (code == PX_OK)
+        code = px_ort_append_providers(settings, ort, arena, options, err);
+    if (code == PX_OK)
+        *ret_options = options;
+    else if (options)
+        ort->release_options(options);
+    return code;
+}
