@@ -262,6 +262,40 @@ def peer_name(connection):
     return name
 
 
+def test_who_lacks_a_certificate_is_told_so_every_time(folder, tmp_path):
+    config = write_config(tmp_path / "c.yaml", folder, LISTEN, clients="required",
+                          client_ca_file=folder / "client.pem")
+    with serve(folder, config) as server:
+        for _ in range(20):
+            with pytest.raises(ssl.SSLError, match="CERTIFICATE_REQUIRED"):
+                get(connect(server, folder))
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("head", [b"GET /ping HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+                                  b"GET /ping HTTP/1.0\r\n\r\n"])
+def test_an_orderly_end_is_told_from_a_loss(folder, tmp_path, version, head):
+    config = write_config(tmp_path / "c.yaml", folder, LISTEN)
+    context = ssl.create_default_context(cafile=folder / "server.pem")
+    context.maximum_version = version
+    with serve(folder, config) as server:
+        with socket.create_connection(("127.0.0.1", https_port(server)), timeout=20) as plain:
+            with context.wrap_socket(plain, server_hostname="localhost",
+                                     suppress_ragged_eofs=False) as s:
+                s.sendall(head)
+                text = b"".join(iter(lambda: s.recv(65536), b""))  # raises without close_notify
+    assert text.startswith(b"HTTP/1.1 200"), text
+
+
+def test_http10_may_be_agreed_on(folder, tmp_path):
+    config = write_config(tmp_path / "c.yaml", folder, LISTEN)
+    with serve(folder, config) as server:
+        done = subprocess.run(["curl", "-sS", "--http1.0", "--cacert", folder / "server.pem",
+                               f"https://localhost:{https_port(server)}/ping"],
+                              capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_new_certificate_is_used_without_dropping_a_connection(folder, tmp_path):
     for name in ("server", "old", "new"):
         make_identity(tmp_path, name)

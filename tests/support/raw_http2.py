@@ -20,8 +20,8 @@ def _header(name, value):
     return b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value
 
 
-def headers(method, path, stream=1, end=False, **more):
-    fields = {":method": method, ":scheme": "http", ":path": path, ":authority": "any",
+def headers(method, path, stream=1, end=False, scheme="http", **more):
+    fields = {":method": method, ":scheme": scheme, ":path": path, ":authority": "any",
               **{name.replace("_", "-"): value for name, value in more.items()}}
     payload = b"".join(_header(name, value) for name, value in fields.items())
     return frame(HEADERS, END_HEADERS | (END_STREAM if end else 0), stream, payload)

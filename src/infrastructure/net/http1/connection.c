@@ -72,7 +72,7 @@ void px_http1_next(struct px_connection *c)
     struct px_http1_exchange *x = c->exchange;
     px_exchange_leave_long(&x->base);
     if (c->closes) {
-        if (c->lingers)
+        if (c->lingers || c->socket.layer) /* the layer says that this is the end, not a loss */
             px_connection_linger(c);
         else
             px_connection_close(c);
@@ -321,6 +321,10 @@ static void end_of_input(struct px_connection *c, ssize_t n)
 {
     if (n < 0 && errno == EPROTOTYPE) {
         refuse_plain(c);
+        return;
+    }
+    if (n < 0 && errno == EPROTO) { /* the layer's alert says why: a reset would destroy it */
+        px_connection_linger(c);
         return;
     }
     if (n == 0 || (errno != EAGAIN && errno != EINTR)) {

@@ -105,11 +105,12 @@ static void on_headers_end(struct px_http2 *session, const nghttp2_frame *frame)
     struct px_http2_stream *stream = session->heading;
     session->is_heading = false;
     session->heading = NULL;
+    bool is_last = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
     if (stream)
-        px_http2_stream_end_head(stream);
+        px_http2_stream_end_head(stream, !is_last);
     else
         stream = nghttp2_session_get_stream_user_data(session->nghttp2, frame->hd.stream_id);
-    if (stream && stream->has_head && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
+    if (stream && stream->has_head && is_last)
         px_http2_stream_end_request(stream);
 }
 

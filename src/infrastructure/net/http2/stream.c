@@ -81,7 +81,8 @@ static void reset(struct px_http2_stream *stream)
     px_arena_reset(&stream->arena);
     stream->input_charged = stream->header_bytes = stream->unconsumed = 0;
     stream->fault = PX_OK;
-    stream->has_authority = stream->has_head = stream->has_request = stream->is_refused = false;
+    stream->authority = (struct px_str){0};
+    stream->expects_continue = stream->has_head = stream->has_request = stream->is_refused = false;
     stream->payload = (struct px_str){0};
     stream->may_leave = stream->sent = 0;
     stream->is_submitted = stream->is_paused = false;
@@ -171,6 +172,9 @@ static void add_pseudo(struct px_http2_stream *stream, struct px_str name, struc
     } else if (px_str_is(name, ":path")) {
         if (!px_http1_read_path(request, value))
             note_fault(stream, PX_E_INVALID);
+    } else if (px_str_is(name, ":scheme")) {
+        if (!px_str_eq_nocase(value, px_str("http")) && !px_str_eq_nocase(value, px_str("https")))
+            note_fault(stream, PX_E_INVALID);
     }
 }
 
@@ -184,6 +188,20 @@ static void add_field(struct px_http2_stream *stream, struct px_str name, struct
     stream->headers[request->n_headers++] = (struct px_http_header){name, value};
     if (name.len == 14 && px_str_is(name, "content-length"))
         (void)px_str_to_u64(value, &stream->content_length); /* the library has judged it */
+    if (name.len == 6 && px_str_is(name, "expect")) {
+        stream->expects_continue = true;
+        if (!px_str_eq_nocase(value, px_str("100-continue")))
+            note_fault(stream, PX_E_EXPECTATION_FAILED);
+    }
+}
+
+/* Two hosts in one request would be two requests to whoever routes by them (RFC 9113, 8.3.1). */
+static void add_host(struct px_http2_stream *stream, struct px_str name, struct px_str value)
+{
+    if (!stream->authority.ptr)
+        add_field(stream, name, value);
+    else if (!px_str_eq_nocase(stream->authority, value))
+        note_fault(stream, PX_E_INVALID);
 }
 
 void px_http2_stream_add_header(struct px_http2_stream *stream, struct px_str name,
@@ -204,12 +222,14 @@ void px_http2_stream_add_header(struct px_http2_stream *stream, struct px_str na
     name = px_str_n(copy, name.len);
     value = px_str_n(copy + name.len, value.len);
     if (name.len == 0 || name.ptr[0] != ':') {
-        if (!stream->has_authority || !px_str_is(name, "host"))
+        if (px_str_is(name, "host"))
+            add_host(stream, name, value);
+        else
             add_field(stream, name, value);
     } else if (px_str_is(name, ":authority")) {
         if (!px_http1_is_host(value))
             note_fault(stream, PX_E_INVALID);
-        stream->has_authority = true;
+        stream->authority = value;
         add_field(stream, px_str("host"), value);
     } else {
         add_pseudo(stream, name, value);
@@ -228,11 +248,14 @@ static void refuse_head(struct px_http2_stream *stream)
     case PX_E_NO_MEMORY:
         px_err_set(err, PX_E_NO_MEMORY, "no memory for the headers of the request");
         break;
+    case PX_E_EXPECTATION_FAILED:
+        px_err_set(err, PX_E_EXPECTATION_FAILED,
+                   "headers: the only supported Expect is '100-continue'");
+        break;
     default:
-        px_err_set(
-            err, PX_E_INVALID,
-            "headers: expected a :path of visible ASCII that begins with '/', and a host name "
-            "with a port as :authority");
+        px_err_set(err, PX_E_INVALID,
+                   "headers: expected a :path of visible ASCII that begins with '/', the :scheme "
+                   "http or https, and a host name with a port as :authority, the same as Host");
         break;
     }
     refuse(stream, err);
@@ -269,7 +292,17 @@ static void begin_body(struct px_http2_stream *stream)
     wait_for_body(stream);
 }
 
-void px_http2_stream_end_head(struct px_http2_stream *stream)
+/* The client waits with its body until it is told to go on, unless it has a response already. */
+static void send_continue(const struct px_http2_stream *stream)
+{
+    static uint8_t name[] = ":status", value[] = "100";
+    const nghttp2_nv status = {name, value, sizeof name - 1, sizeof value - 1,
+                               NGHTTP2_NV_FLAG_NONE};
+    (void)nghttp2_submit_headers(stream->session->nghttp2, NGHTTP2_FLAG_NONE, stream->id, NULL,
+                                 &status, 1, NULL); /* else it goes on after a while by itself */
+}
+
+void px_http2_stream_end_head(struct px_http2_stream *stream, bool has_body)
 {
     const struct px_http_handler *handler = &stream->pool->worker->handler;
     stream->has_head = true;
@@ -284,6 +317,8 @@ void px_http2_stream_end_head(struct px_http2_stream *stream)
         refuse_body_size(stream);
     else
         begin_body(stream);
+    if (has_body && stream->expects_continue && !stream->is_refused)
+        send_continue(stream);
 }
 
 /* Charges a body of `len` bytes to the loop; false when too much is being read. */

@@ -44,7 +44,8 @@ struct px_http2_stream {
     size_t header_bytes;     /* as HTTP/2 counts them: 32 for each field */
     uint64_t content_length; /* UINT64_MAX = not declared */
     enum px_code fault;      /* of the head; PX_OK, or what it is answered with */
-    bool has_authority;
+    struct px_str authority; /* as sent; {NULL, 0} without one */
+    bool expects_continue;
     bool has_head;       /* END_HEADERS has come */
     bool has_request;    /* END_STREAM has come */
     bool is_refused;     /* what still comes of it is dropped */
@@ -77,7 +78,8 @@ void px_http2_stream_add_header(struct px_http2_stream *stream, struct px_str na
                                 struct px_str value);
 
 /* The head is complete: to the handler, or on to the body. */
-void px_http2_stream_end_head(struct px_http2_stream *stream);
+/* `has_body`: the head does not end the request. */
+void px_http2_stream_end_head(struct px_http2_stream *stream, bool has_body);
 
 /* Bytes of the body. Returns how many of them may be sent anew: those that wait for nothing. */
 size_t px_http2_stream_add_body(struct px_http2_stream *stream, struct px_str bytes);

@@ -83,7 +83,7 @@ static bool same_stamp(const struct file_stamp *a, const struct file_stamp *b)
 static int select_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len,
                            const unsigned char *in, unsigned in_len, void *argument)
 {
-    static const unsigned char ours[] = "\x02h2\x08http/1.1";
+    static const unsigned char ours[] = "\x02h2\x08http/1.1\x08http/1.0";
     unsigned char *chosen = NULL;
     (void)ssl;
     (void)argument;
