@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Composition root: builds the adapters, lends them to the verbs, runs the command line. */
+#include "engines.h"
 #include "infrastructure/load/client.h"
 #include "infrastructure/persistence/duckdb/duckdb.h"
 #include "infrastructure/training/xgboost.h"
@@ -8,11 +9,12 @@
 
 int main(int argc, char **argv)
 {
-    static const struct px_cli_services services = {
+    const struct px_cli_services services = {
         .open_trainer = px_xgboost_trainer_create,
         .open_parquet = px_duckdb_open_parquet,
         .serve = px_server_process_run,
         .open_load = px_load_client_create,
+        .engines = px_engines_of_program(),
     };
     if (px_xgboost_is_worker(argc, argv))
         return px_xgboost_worker_main();

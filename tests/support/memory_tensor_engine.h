@@ -209,8 +209,10 @@ static inline struct memory_tensor_engine *memory_tensor_engine_create(enum memo
         add_gives[] =
             {{.name = PX_STR("sum"), .type = PX_TYPE_FP32, .shape = {-1, 2}, .n_dims = 2}},
         echo[] = {{.name = PX_STR("text"), .type = PX_TYPE_BYTES, .shape = {-1}, .n_dims = 1}};
-    struct memory_tensor_engine *self = px_xalloc(1, sizeof *self);
+    struct memory_tensor_engine *self = px_alloc(1, sizeof *self);
     bool adds = kind == MEMORY_TENSOR_ADD;
+    if (!self)
+        return NULL;
     self->kind = kind;
     self->obeys_cancel = true;
     self->base = (struct px_engine){

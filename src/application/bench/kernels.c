@@ -263,7 +263,8 @@ static enum px_code run_line(struct bench *b, struct px_kernel_line *line, struc
     struct px_err refusal = {0};
     if (!line->usable)
         return PX_OK;
-    enum px_code code = px_package_open(o->path, &forced, &package, &refusal);
+    enum px_code code = px_package_open(o->path, &(struct px_package_options){.forest = &forced},
+                                        &package, &refusal);
     if (code == PX_OK) {
         code = measure_line(b, package->forest, line, err);
     } else if (code == PX_E_INVALID && !o->kernel) {
@@ -328,7 +329,8 @@ enum px_code px_kernel_bench_run(const struct px_kernel_bench_options *options,
                                                   options->rounds}; /* measured as serve does */
     struct bench b = {.ret = ret, .batch_max = largest_batch(options)};
     *ret = (struct px_kernel_bench){.options = *options};
-    enum px_code code = px_package_open(options->path, &planned, &ret->package, err);
+    enum px_code code = px_package_open(
+        options->path, &(struct px_package_options){.forest = &planned}, &ret->package, err);
     if (code == PX_OK)
         code = list_lines(&b, err);
     if (code == PX_OK)

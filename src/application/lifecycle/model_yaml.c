@@ -183,7 +183,7 @@ static enum px_code read_scalars(const struct px_yaml *root, struct px_arena *ar
 
 static enum px_code check_scalars(const struct px_model_yaml *yaml, struct px_err *err)
 {
-    if (!yaml->model.ptr)
+    if (!yaml->model.ptr && !yaml->engine)
         return px_err_set(err, PX_E_INVALID, "the key 'model' (the model's file) is missing");
     if (yaml->name.ptr && !px_model_name_is_valid(yaml->name))
         return px_err_set(err, PX_E_INVALID,
@@ -200,10 +200,11 @@ static enum px_code read_root(const struct px_yaml *root, struct px_arena *arena
                               struct px_model_yaml *ret, struct px_err *err)
 {
     static const struct px_str known[] = {
-        PX_STR("phoenix"),  PX_STR("name"),   PX_STR("model"),         PX_STR("rounds"),
-        PX_STR("task"),     PX_STR("target"), PX_STR("output"),        PX_STR("labels"),
-        PX_STR("features"), PX_STR("golden"), PX_STR("golden_scores"), PX_STR("reference"),
-        PX_STR("training")};
+        PX_STR("phoenix"),   PX_STR("name"),      PX_STR("model"),         PX_STR("rounds"),
+        PX_STR("task"),      PX_STR("target"),    PX_STR("output"),        PX_STR("labels"),
+        PX_STR("features"),  PX_STR("golden"),    PX_STR("golden_scores"), PX_STR("reference"),
+        PX_STR("training"),  PX_STR("engine"),    PX_STR("inputs"),        PX_STR("outputs"),
+        PX_STR("instances"), PX_STR("queue_max"), PX_STR("warm_up")};
     if (root->type != PX_YAML_MAPPING)
         return px_err_set(err, PX_E_INVALID, "line %u: expected keys such as 'model:'", root->line);
     enum px_code code = px_yaml_only(root, known, PX_ARRAY_LEN(known), err);
@@ -211,6 +212,8 @@ static enum px_code read_root(const struct px_yaml *root, struct px_arena *arena
         code = check_layout(root, err);
     if (code == PX_OK)
         code = read_scalars(root, arena, ret, err);
+    if (code == PX_OK)
+        code = px_model_yaml_read_tensors(root, arena, ret, err);
     if (code == PX_OK)
         code = check_scalars(ret, err);
     const struct px_yaml *task = px_yaml_get(root, "task");
@@ -230,7 +233,7 @@ enum px_code px_model_yaml_parse(struct px_str text, struct px_arena *arena,
 {
     struct px_arena tree = px_arena(TREE_MEMORY_MAX);
     const struct px_yaml *root;
-    *ret = (struct px_model_yaml){0};
+    *ret = (struct px_model_yaml){.warm_up = -1};
     enum px_code code = px_yaml_parse(text, &tree, &root, err);
     if (code == PX_OK)
         code = read_root(root, arena, ret, err);

@@ -8,6 +8,7 @@
 #define PX_APPLICATION_LIFECYCLE_MODEL_YAML_H
 
 #include "domain/inference/signature.h"
+#include "shared/yaml.h"
 
 enum { PX_MODEL_YAML_LAYOUT = 1 }; /* the value of `phoenix:` that is understood */
 
@@ -18,10 +19,24 @@ struct px_model_yaml {
     size_t n_labels;
     struct px_feature *features; /* NULL when absent */
     size_t n_features;
+
+    /* of models of tensors */
+    const struct px_yaml
+        *engine;               /* the mapping, `engine: NAME` as {name: NAME}; NULL when absent */
+    struct px_str engine_name; /* empty when absent */
+    struct px_tensor_specs inputs, outputs; /* empty when absent */
+    unsigned instances, queue_max;          /* 0 when absent */
+    long warm_up;                           /* runs; -1 when absent */
+    const char *tensors_only; /* the first key that only models of tensors have, or NULL */
 };
 
 /* PX_E_INVALID, PX_E_UNKNOWN_OPTION (nearest key), PX_E_UNSUPPORTED (a newer layout), with the line. */
 PX_MUST_USE enum px_code px_model_yaml_parse(struct px_str text, struct px_arena *arena,
                                              struct px_model_yaml *ret, struct px_err *err);
+
+/* The part about models of tensors (model_yaml_tensors.c). */
+PX_MUST_USE enum px_code px_model_yaml_read_tensors(const struct px_yaml *root,
+                                                    struct px_arena *arena,
+                                                    struct px_model_yaml *ret, struct px_err *err);
 
 #endif

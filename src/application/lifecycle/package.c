@@ -9,7 +9,9 @@
  * 2. The same feature names in another order are refused: the scores would be plausible and wrong.
  * 3. A model file in a package means the package: its model.yaml says what the raw values are. Another
  *    file in that folder is a bare one.
- * 4. A file named in model.yaml must lie inside the folder after links are resolved, so that a package
+ * 4. A model file is a forest when the forest's readers take it, unless model.yaml names an engine. Providers see only what they
+ *    know, so that the errors of the forest's readers stay.
+ * 5. A file named in model.yaml must lie inside the folder after links are resolved, so that a package
  *    from a stranger cannot make the server read the machine's files.
  */
 #include "application/lifecycle/package.h"
@@ -17,6 +19,7 @@
 #include "application/lifecycle/forest_options.h"
 #include "application/lifecycle/model_name.h"
 #include "application/lifecycle/model_yaml.h"
+#include "application/lifecycle/package_engine.h"
 #include "shared/alloc.h"
 #include "shared/file.h"
 #include "shared/hash.h"
@@ -33,6 +36,7 @@ struct opening {
     struct px_str folder;      /* of model.yaml, or of the bare file */
     struct px_str yaml_path;   /* where model.yaml is or would be */
     struct px_str asked;       /* name of the model file, when the path was one */
+    struct px_package_options asked_for;
     struct px_forest_options options;
 };
 
@@ -86,6 +90,7 @@ static bool resolves_inside(const char *folder, const char *path)
 static enum px_code locate(struct opening *o, const char *key, struct px_str file,
                            struct px_str *ret, struct px_err *err)
 {
+    bool may_be_folder = o->yaml.engine && ret == &o->package->model_path;
     if (!is_plain_relative(file))
         return px_err_set(err, PX_E_INVALID,
                           "%s: '%.*s' must be a path inside the package's folder", key,
@@ -93,7 +98,8 @@ static enum px_code locate(struct opening *o, const char *key, struct px_str fil
     *ret = join(&o->package->arena, o->folder, file);
     if (!ret->ptr)
         return px_arena_check(&o->package->arena, "the package", err);
-    if (px_file_kind(ret->ptr) != PX_FILE_REGULAR)
+    enum px_file_kind kind = px_file_kind(ret->ptr);
+    if (kind != PX_FILE_REGULAR && !(kind == PX_FILE_FOLDER && may_be_folder))
         return px_err_set(err, PX_E_NOT_FOUND, "%s: there is no file '%.*s'", key,
                           PX_STR_ARG(*ret));
     if (!resolves_inside(o->folder.ptr, ret->ptr))
@@ -115,7 +121,10 @@ static bool is_ours(struct px_str yaml)
 static enum px_code locate_all(struct opening *o, struct px_err *err)
 {
     struct px_package *p = o->package;
-    enum px_code code = locate(o, "model", o->yaml.model, &p->model_path, err);
+    enum px_code code = PX_OK;
+    p->model_path = (struct px_str){0}; /* an engine may need no file */
+    if (o->yaml.model.ptr)
+        code = locate(o, "model", o->yaml.model, &p->model_path, err);
     if (code == PX_OK && o->yaml.golden.ptr)
         code = locate(o, "golden", o->yaml.golden, &p->golden_path, err);
     p->golden_scores = o->yaml.golden_scores;
@@ -127,6 +136,8 @@ static enum px_code locate_all(struct opening *o, struct px_err *err)
 /* Is the model file that was asked for the one that model.yaml names, however that is spelt? */
 static bool describes_asked(struct opening *o)
 {
+    if (!o->yaml.model.ptr)
+        return false;
     struct px_str named = join(&o->package->arena, o->folder, o->yaml.model);
     return named.ptr && px_file_same(named.ptr, o->package->path.ptr);
 }
@@ -144,7 +155,7 @@ static enum px_code use_yaml(struct opening *o, struct px_str text, struct px_er
     }
     if (!foreign)
         return locate_all(o, err);
-    o->yaml = (struct px_model_yaml){0};
+    o->yaml = (struct px_model_yaml){.warm_up = -1};
     p->bare = true;
     p->model_path = p->path;
     return PX_OK;
@@ -207,7 +218,7 @@ static void free_text(void *file)
     px_file_unload(file);
 }
 
-static enum px_code read_model(struct opening *o, struct px_err *err)
+static enum px_code read_forest(struct opening *o, struct px_err *err)
 {
     struct px_package *p = o->package;
     struct px_file file = {0};
@@ -379,17 +390,58 @@ static enum px_code open_head(struct opening *o, const char *path, struct px_err
     return code == PX_OK ? set_name(o, err) : code;
 }
 
-enum px_code px_package_open(const char *path, const struct px_forest_options *options,
+static enum px_code open_engine(struct opening *o, const struct px_engine_provider *provider,
+                                struct px_err *err)
+{
+    const struct px_package_source source = {&o->yaml, o->folder, &o->asked_for, provider};
+    enum px_code code = px_package_open_engine(o->package, &source, err);
+    struct px_str path = o->package->model_path.ptr ? o->package->model_path : o->package->path;
+    return code == PX_OK ? PX_OK : px_err_wrap(err, "%.*s", PX_STR_ARG(path));
+}
+
+static enum px_code open_forest(struct opening *o, struct px_err *err)
+{
+    if (o->yaml.tensors_only) {
+        px_err_set(err, PX_E_CONFLICT, "'%s' is for models of tensors, and %s is a tree model",
+                   o->yaml.tensors_only, o->package->model_path.ptr);
+        return px_err_hint(err, "remove it, or name an engine: engine: onnxruntime");
+    }
+    return build_signature(o, err);
+}
+
+/* A forest when its readers take the file, else what a provider makes of it. */
+static enum px_code open_model(struct opening *o, struct px_err *err)
+{
+    const struct px_engine_provider *provider = NULL;
+    struct px_err refusal = {0}; /* no error when a provider takes the file */
+    enum px_code code;
+    if (o->yaml.engine) {
+        code = px_package_find_provider(&o->yaml, o->asked_for.engines, &provider, err);
+        return code == PX_OK ? open_engine(o, provider, err) : code;
+    }
+    code = read_forest(o, &refusal);
+    if (code == PX_OK)
+        return open_forest(o, err);
+    if (code != PX_E_NO_MEMORY)
+        provider = px_package_recognise_provider(o->package->model_path.ptr, o->asked_for.engines);
+    if (provider)
+        return open_engine(o, provider, err);
+    if (err)
+        *err = refusal;
+    return code;
+}
+
+enum px_code px_package_open(const char *path, const struct px_package_options *options,
                              struct px_package **ret, struct px_err *err)
 {
-    struct opening o = {0};
+    struct opening o = {.yaml.warm_up = -1};
     if (options)
-        o.options = *options;
+        o.asked_for = *options;
+    if (o.asked_for.forest)
+        o.options = *o.asked_for.forest;
     enum px_code code = open_head(&o, path, err);
     if (code == PX_OK)
-        code = read_model(&o, err);
-    if (code == PX_OK)
-        code = build_signature(&o, err);
+        code = open_model(&o, err);
     if (code != PX_OK) {
         px_package_close(o.package);
         return code;
@@ -414,6 +466,7 @@ void px_package_close(struct px_package *package)
         return;
     px_signature_deinit(&package->signature);
     px_forest_destroy(package->forest);
+    px_engine_destroy(package->engine); /* before the arena, which its settings live in */
     px_arena_deinit(&package->arena);
     px_free(package);
 }

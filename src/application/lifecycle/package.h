@@ -23,17 +23,33 @@
  *
  * An unknown key is an error with the nearest match. Paths stay inside the folder. The path of the file
  * that a model.yaml beside it names as its model opens the package as well.
+ *
+ * A package holds a forest (`forest` and `signature`) or an engine of tensors (`engine`, with a signature that has no features). The
+ * forest's readers see a model file first; one that they do not take goes to the first provider that knows it. A model.yaml that
+ * names an engine goes there at once:
+ *
+ *     phoenix: 1
+ *     model: churn.onnx               # a file or folder; engines of their own kind may need none
+ *     engine: {name: onnxruntime, threads: 2}
+ *     inputs: [{name: x, type: FP32, shape: [-1, 4]}]    # what the model does not say itself
+ *     outputs: [{name: y, type: FP32}]
+ *     instances: 2                    # threads for an engine that blocks
+ *     queue_max: 100                  # requests that may wait for them
+ *     golden: golden.json             # requests and their outputs (docs/api/package.md)
+ *     warm_up: 3                      # runs before it serves
  */
 #ifndef PX_APPLICATION_LIFECYCLE_PACKAGE_H
 #define PX_APPLICATION_LIFECYCLE_PACKAGE_H
 
 #include "application/lifecycle/model_name.h"
+#include "application/ports/engine_provider.h"
 #include "domain/forest/forest.h"
 #include "domain/inference/signature.h"
 
 enum {
     PX_PACKAGE_MODEL_MAX = 1 << 30, /* bytes of a model file */
     PX_PACKAGE_YAML_MAX = 16 << 20,
+    PX_PACKAGE_WARM_UP_DEFAULT = 1, /* runs */
 };
 
 struct px_package {
@@ -48,17 +64,25 @@ struct px_package {
     struct px_str golden_path, reference_path; /* empty when absent */
     struct px_str golden_scores; /* before the names of scores.h in golden rows, so that no feature
                                     or target has such a name; mostly empty */
-    struct px_forest *forest;
+    struct px_forest *forest;    /* NULL when there is an engine */
     struct px_signature signature;
+    struct px_engine *engine; /* of tensors, asynchronous; NULL when there is a forest */
+    const char *provider;     /* its provider's name */
+    size_t warm_up;           /* runs that make the engine ready */
 };
 
-/*
- * Opens a package folder or a bare model file. Errors name the file and the place. `options` may be
- * NULL; its `rounds` is the default where model.yaml says nothing.
- */
-PX_MUST_USE enum px_code px_package_open(const char *path, const struct px_forest_options *options,
+struct px_package_options {
+    const struct px_forest_options
+        *forest; /* `rounds` counts where model.yaml says nothing; NULL: defaults */
+    const struct px_engines *engines; /* NULL: forests only */
+    unsigned depth;                   /* of packages inside graphs */
+};
+
+/* Opens a package folder or a bare model file. Errors name the file and the place. `options` may be NULL. */
+PX_MUST_USE enum px_code px_package_open(const char *path, const struct px_package_options *options,
                                          struct px_package **ret, struct px_err *err);
-void px_package_close(struct px_package *package); /* NULL is fine */
+/* When every run of its engine has finished. NULL is fine. */
+void px_package_close(struct px_package *package);
 
 /* What the package at `path` is called, without reading its model file. */
 PX_MUST_USE enum px_code px_package_name(const char *path, struct px_model_name *ret,

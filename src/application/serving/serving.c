@@ -106,6 +106,11 @@ enum px_code px_serving_add(struct px_serving *serving, const char *argument, st
     return code;
 }
 
+void px_serving_set_engines(struct px_serving *serving, const struct px_engines *engines)
+{
+    serving->engines = engines;
+}
+
 void px_serving_set_trace(struct px_serving *serving, struct px_trace *trace)
 {
     serving->trace = trace;

@@ -16,6 +16,7 @@
 #ifndef PX_APPLICATION_SERVING_SERVING_H
 #define PX_APPLICATION_SERVING_SERVING_H
 
+#include "application/ports/engine_provider.h"
 #include "application/serving/call.h"
 #include "application/telemetry/metrics.h"
 #include "application/telemetry/trace.h"
@@ -82,6 +83,9 @@ struct px_model *px_serving_find(struct px_serving *serving, struct px_str name,
 void px_serving_wave(struct px_serving *serving, unsigned loop);
 /* The loop goes to see what others have sent: after one wave or several. Renews the budget of explanations. */
 void px_serving_end_wakeup(struct px_serving *serving, unsigned loop);
+
+/* What opens models of tensors; before the first px_serving_add. NULL, as it is at first: tree models only. */
+void px_serving_set_engines(struct px_serving *serving, const struct px_engines *engines);
 
 /* Lends the traces; before the loops run, and until they have ended. */
 void px_serving_set_trace(struct px_serving *serving, struct px_trace *trace);

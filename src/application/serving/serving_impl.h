@@ -44,8 +44,9 @@ struct px_repository;
 struct px_serving {
     struct px_serving_limits limits;
     unsigned n_loops;
-    struct px_trace *trace; /* NULL when there is none */
-    struct px_pool *pool;   /* helps any loop with a large batch; NULL when there is no sharing */
+    const struct px_engines *engines; /* NULL: tree models only */
+    struct px_trace *trace;           /* NULL when there is none */
+    struct px_pool *pool; /* helps any loop with a large batch; NULL when there is no sharing */
     uint64_t started_ns;
     _Atomic bool draining;
     _Atomic(struct px_snapshot *) snapshot;

@@ -13,6 +13,7 @@
 #define PX_INTERFACES_CLI_CLI_H
 
 #include "application/config/config.h"
+#include "application/ports/engine_provider.h"
 #include "application/ports/http.h"
 #include "application/ports/table_reader.h"
 #include "application/ports/trainer.h"
@@ -41,6 +42,7 @@ struct px_cli_services {
                           void *context, struct px_err *err);
     /* A client that makes load; the caller destroys it. */
     enum px_code (*open_load)(struct px_load **ret, struct px_err *err);
+    const struct px_engines *engines; /* what opens models of tensors; NULL: tree models only */
 };
 
 enum px_option_type { PX_OPTION_FLAG = 1, PX_OPTION_TEXT, PX_OPTION_INT, PX_OPTION_REAL };

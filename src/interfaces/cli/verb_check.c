@@ -7,12 +7,14 @@ static int run_check(struct px_cli *cli)
 {
     struct px_err err = {0};
     struct px_forest_options forest = {0};
+    const struct px_package_options opening = {.forest = &forest,
+                                               .engines = cli->services->engines};
     struct px_package *package = NULL;
     struct px_check_report report = {0};
     bool json = px_cli_flag(cli, "json");
     if (px_cli_rounds(cli, &forest.rounds, &err) != PX_OK)
         return px_cli_usage(cli, &err);
-    enum px_code code = px_package_open(cli->arguments[0], &forest, &package, &err);
+    enum px_code code = px_package_open(cli->arguments[0], &opening, &package, &err);
     if (code == PX_OK)
         code = px_check_package(package, px_cli_text(cli, "golden").ptr, &report, &err);
     const struct px_err *failure = code == PX_OK ? NULL : &err;

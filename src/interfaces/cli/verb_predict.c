@@ -267,10 +267,12 @@ static int run_predict(struct px_cli *cli)
     struct session s = {.cli = cli, .input = {.fd = -1}};
     struct px_err err = {0};
     struct px_forest_options forest = {0};
+    const struct px_package_options opening = {.forest = &forest,
+                                               .engines = cli->services->engines};
     if (read_options(&s, &err) != PX_OK || px_cli_rounds(cli, &forest.rounds, &err) != PX_OK)
         return px_cli_usage(cli, &err);
     px_interrupts_guard();
-    enum px_code code = px_package_open(cli->arguments[0], &forest, &s.package, &err);
+    enum px_code code = px_package_open(cli->arguments[0], &opening, &s.package, &err);
     if (code == PX_OK)
         code = open_input(&s, &err);
     if (code == PX_OK)

@@ -103,6 +103,8 @@ static enum px_code load_models(struct px_cli *cli, const struct px_config *conf
                                                        : px_cores(PX_POOL_THREADS_MAX),
     };
     enum px_code code = px_serving_create((unsigned)config->server_threads, &limits, ret, err);
+    if (code == PX_OK)
+        px_serving_set_engines(*ret, cli->services->engines);
     for (size_t i = 0; code == PX_OK && i < cli->n_arguments; i++)
         code = px_serving_add(*ret, cli->arguments[i], err);
     return code;
@@ -128,6 +130,12 @@ static void print_model(FILE *out, const struct px_model *model)
     if (model->state == PX_MODEL_FAILED) {
         fprintf(out, "  %-20.*s %-8.*s FAILED   %s\n", PX_STR_ARG(model->name),
                 PX_STR_ARG(model->version), px_err_text(&model->reason, reason, sizeof reason));
+        return;
+    }
+    if (!model->forest) {
+        fprintf(out, "  %-20.*s %-8.*s ready    %s, %zu inputs, %zu outputs\n",
+                PX_STR_ARG(model->name), PX_STR_ARG(model->version), px_engine_name(model->engine),
+                model->engine->takes.n, model->engine->gives.n);
         return;
     }
     fprintf(out, "  %-20.*s %-8.*s ready    %s, %zu trees, %zu features, %s\n",
