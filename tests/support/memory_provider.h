@@ -56,7 +56,7 @@ static inline enum px_code memory_provider_open(const struct px_engine_request *
         return code;
     if (!px_str_is(kind, "add") && !px_str_is(kind, "echo"))
         return px_err_set(err, PX_E_CORRUPT, "memory: unknown kind '%.*s'", PX_STR_ARG(kind));
-    memory_provider_last = memory_tensor_engine_create(
+    memory_provider_last = memory_tensor_engine_try(
         px_str_is(kind, "add") ? MEMORY_TENSOR_ADD : MEMORY_TENSOR_ECHO, blocking);
     if (!memory_provider_last)
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for a memory engine");

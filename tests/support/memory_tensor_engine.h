@@ -178,8 +178,8 @@ static inline void memory_tensor_destroy(struct px_engine *engine)
     px_free(self);
 }
 
-static inline struct memory_tensor_engine *memory_tensor_engine_create(enum memory_tensor_kind kind,
-                                                                       bool blocking)
+static inline struct memory_tensor_engine *memory_tensor_engine_try(enum memory_tensor_kind kind,
+                                                                    bool blocking)
 {
     enum { CAPS = PX_ENGINE_TENSORS | PX_ENGINE_BATCHES };
     static const struct px_engine_ops blocking_ops = {
@@ -222,6 +222,14 @@ static inline struct memory_tensor_engine *memory_tensor_engine_create(enum memo
     };
     pthread_mutex_init(&self->mutex, NULL);
     pthread_cond_init(&self->changed, NULL);
+    return self;
+}
+
+static inline struct memory_tensor_engine *memory_tensor_engine_create(enum memory_tensor_kind kind,
+                                                                       bool blocking)
+{
+    struct memory_tensor_engine *self = memory_tensor_engine_try(kind, blocking);
+    PX_ASSERT(self);
     return self;
 }
 
