@@ -48,6 +48,11 @@ static inline enum px_code fault_tensor_run(struct px_engine *engine, struct px_
     return px_engine_run(self->inner, run, err);
 }
 
+static inline void fault_tensor_cancel(struct px_engine *engine, struct px_run *run)
+{
+    px_engine_cancel(((struct fault_tensor_engine *)engine)->inner, run);
+}
+
 static inline void fault_tensor_destroy(struct px_engine *engine)
 {
     struct fault_tensor_engine *self = (struct fault_tensor_engine *)engine;
@@ -62,6 +67,7 @@ static inline struct fault_tensor_engine *fault_tensor_engine_create(struct px_e
     self->ops = *inner->ops;
     self->ops.name = "fault";
     self->ops.run = fault_tensor_run;
+    self->ops.cancel = fault_tensor_cancel;
     self->ops.destroy = fault_tensor_destroy;
     self->base.ops = &self->ops;
     self->inner = inner;
