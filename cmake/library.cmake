@@ -44,6 +44,8 @@ configure_file(${CMAKE_SOURCE_DIR}/cmake/phoenix.pc.in ${CMAKE_BINARY_DIR}/phoen
 install(TARGETS phoenix RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS phoenix_shared LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES ${library_archive} DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(FILES ${CMAKE_SOURCE_DIR}/include/phoenix/phoenix.h
+install(FILES
+    ${CMAKE_SOURCE_DIR}/include/phoenix/phoenix.h
+    ${CMAKE_SOURCE_DIR}/include/phoenix/engine.h
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/phoenix)
 install(FILES ${CMAKE_BINARY_DIR}/phoenix.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "infrastructure/engines/plugin/plugin.h"
+
+#include "infrastructure/engines/plugin/in_process.h"
+#include "infrastructure/engines/plugin/library.h"
+
+static enum px_code open_plugin(const struct px_engine_request *request, struct px_engine **ret,
+                                struct px_err *err)
+{
+    struct px_plugin_settings settings;
+    char path[PATH_MAX];
+    enum px_code code = px_plugin_settings_read(request, &settings, err);
+    if (code == PX_OK)
+        code = px_plugin_library_find(request->folder, settings.library, path, err);
+    if (code != PX_OK)
+        return code;
+    return px_plugin_in_process_open(request, &settings, path, ret, err);
+}
+
+static void describe_plugins(struct px_engine_state *ret)
+{
+    const char *path = getenv(PX_PLUGIN_PATH_VARIABLE);
+    *ret = (struct px_engine_state){.available = true};
+    snprintf(ret->version, sizeof ret->version, "ABI %u", PHX_ENGINE_ABI);
+    snprintf(ret->details, sizeof ret->details, "libraries of packages, and of %s: %s",
+             PX_PLUGIN_PATH_VARIABLE, path ? path : "(not set)");
+}
+
+const struct px_engine_provider px_plugin_provider = {
+    .name = "plugin",
+    .summary = "a shared library with a phx_engine_entry (include/phoenix/engine.h)",
+    .open = open_plugin,
+    .describe = describe_plugins,
+};
