@@ -55,6 +55,11 @@ struct px_engine_provider {
     enum px_code (*open)(const struct px_engine_request *request, struct px_engine **ret,
                          struct px_err *err);
     void (*describe)(struct px_engine_state *ret);
+    /*
+     * Installs the library behind this engine, from a file or (`from` NULL) from where it is published, into a folder or
+     * (`into` NULL) the user's own. NULL: there is nothing to install.
+     */
+    enum px_code (*install)(const char *from, const char *into, struct px_err *err);
 };
 
 struct px_engines {

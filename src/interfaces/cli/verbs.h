@@ -10,6 +10,7 @@ extern const struct px_verb px_verb_check;
 extern const struct px_verb px_verb_completion;
 extern const struct px_verb px_verb_config;
 extern const struct px_verb px_verb_demo;
+extern const struct px_verb px_verb_engine;
 extern const struct px_verb px_verb_help;
 extern const struct px_verb px_verb_predict;
 extern const struct px_verb px_verb_serve;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "infrastructure/engines/onnxruntime/onnxruntime.h"
 
+#include "infrastructure/engines/onnxruntime/install.h"
 #include "infrastructure/engines/onnxruntime/session.h"
 #include "shared/protobuf.h"
 
@@ -63,4 +64,5 @@ const struct px_engine_provider px_onnxruntime_provider = {
     .knows = knows,
     .open = open_model,
     .describe = describe,
+    .install = px_ort_install,
 };
