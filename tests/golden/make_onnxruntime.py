@@ -38,6 +38,12 @@ def affine(folder):
          [("two", np.float32(2)), ("one", np.float32(1))])
 
 
+def add(folder):
+    """What the contract of the engine port asks of every engine."""
+    save(folder, "add", [h.make_node("Add", ["x", "y"], ["sum"])],
+         [tensor("x", T.FLOAT, ["batch", 2]), tensor("y", T.FLOAT, ["batch", 2])], [tensor("sum", T.FLOAT, ["batch", 2])])
+
+
 def fixed(folder):
     """A shape without any freedom."""
     save(folder, "fixed", [h.make_node("Neg", ["x"], ["y"])],
@@ -136,7 +142,7 @@ def wrong(folder):
 def main():
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent / "onnxruntime")
     folder.mkdir(parents=True, exist_ok=True)
-    for make in (affine, fixed, types, pieces, liar, reshaped, loop, outside, optional, listed, wrong):
+    for make in (add, affine, fixed, types, pieces, liar, reshaped, loop, outside, optional, listed, wrong):
         make(folder)
     zipmap(folder, "zipmap_texts", T.STRING, ["spam", "ham", "other"])
     zipmap(folder, "zipmap_numbers", T.INT64, [10, 20, 30])

@@ -18,10 +18,12 @@ struct package {
     const char *name, *file, *version, *sha256;
 };
 
-#define PX_ORT_PACKAGE(name, file, version, sha256) {name, file, version, sha256},
+// clang-format off
+#define PX_ORT_PACKAGE(name, file, version, sha256) {name, file, version, sha256}
 static const struct package package =
 #include "infrastructure/engines/onnxruntime/package.def"
-    ;
+;
+// clang-format on
 #undef PX_ORT_PACKAGE
 
 enum { LIBRARY_MAX = 512 << 20, SHA256_TEXT = 64 };
