@@ -107,7 +107,8 @@ def loop(folder):
 
 
 def outside(folder):
-    """Weights in a file beside it."""
+    """Weights in a file beside it, which onnx would append to."""
+    (folder / "outside.bin").unlink(missing_ok=True)
     save(folder, "outside", [h.make_node("Add", ["x", "weights"], ["y"])],
          [tensor("x", T.FLOAT, ["batch", 64])], [tensor("y", T.FLOAT, ["batch", 64])],
          [("weights", np.arange(64, dtype=np.float32))],

@@ -2,6 +2,8 @@
 /* The engine port's contract for tensors, run against ONNX Runtime behind an executor, as packages open it. */
 #include "application/execution/executor.h"
 
+#include "shared/alloc.h"
+
 #include "onnxruntime_fixture.h"
 #include "tensor_engine_contract.h"
 
