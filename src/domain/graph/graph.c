@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading a graph goes in stages (graph_impl.h), each over the whole file, so that every message can name what it is about: a reference is
+ * looked up only when all names are known, a type only when everything before it has one.
+ */
+#include "domain/graph/graph_impl.h"
+
+const char *px_graph_kind_name(enum px_graph_kind kind)
+{
+    static const char *const names[] = {"", "model", "processor", "combine"};
+    return names[kind];
+}
+
+const struct px_tensor_spec *px_graph_spec(const struct px_graph *graph,
+                                           struct px_graph_source source)
+{
+    const struct px_tensor_specs *specs =
+        source.step == PX_GRAPH_INPUT ? &graph->takes : &graph->steps[source.step].gives;
+    PX_ASSERT(source.tensor < specs->n);
+    return &specs->list[source.tensor];
+}
+
+enum px_code px_graph_read(struct px_str yaml, const struct px_graph_resolver *resolver,
+                           struct px_arena *arena, struct px_graph **ret, struct px_err *err)
+{
+    const struct px_yaml *root;
+    struct px_graph *graph = px_arena_zalloc(arena, 1, sizeof *graph);
+    struct px_graph_reading reading = {graph, arena, resolver, err};
+    if (!graph)
+        return px_graph_fail_memory(&reading);
+    if (yaml.len > PX_GRAPH_YAML_MAX)
+        return px_err_set(err, PX_E_TOO_LARGE, "a graph has at most %d bytes, got %zu",
+                          PX_GRAPH_YAML_MAX, yaml.len);
+    enum px_code code = px_yaml_parse(yaml, arena, &root, err);
+    if (code == PX_OK)
+        code = px_graph_read_root(&reading, root);
+    if (code == PX_OK)
+        code = px_graph_link(&reading);
+    if (code == PX_OK)
+        code = px_graph_check_types(&reading);
+    if (code == PX_OK)
+        *ret = graph;
+    return code;
+}
+
+bool px_graph_recognise(struct px_str first_bytes)
+{
+    struct px_str rest = first_bytes;
+    while (rest.ptr && rest.len) {
+        struct px_str line = px_str_trim(px_str_cut(&rest, '\n'));
+        if (px_str_starts(line, "phoenix_graph:"))
+            return true;
+        if (line.len && line.ptr[0] != '#' && !px_str_is(line, "---"))
+            return false;
+    }
+    return false;
+}
+
+bool px_graph_shapes_fit(const struct px_tensor_spec *from, const struct px_tensor_spec *to)
+{
+    if (from->any_rank || to->any_rank)
+        return true;
+    if (from->n_dims != to->n_dims)
+        return false;
+    for (size_t i = 0; i < from->n_dims; i++) {
+        if (from->shape[i] != to->shape[i] && from->shape[i] != PX_DIM_ANY &&
+            to->shape[i] != PX_DIM_ANY)
+            return false;
+    }
+    return true;
+}
