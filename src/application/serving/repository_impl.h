@@ -66,7 +66,7 @@ const struct px_err *px_repository_failure(const struct px_repository *r, struct
 
 /*
  * A snapshot that was replaced, and models that it alone held: freed by px_grave_close once every loop has passed.
- * Opened before the swap, so that nothing can fail after it. `models` has room for `n` entries.
+ * Opened before the swap, with the snapshot that is to come, so that nothing can fail after it. `models` has room for `n` entries.
  */
 struct px_grave {
     struct px_repository *repository;

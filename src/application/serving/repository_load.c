@@ -2,14 +2,16 @@
 /*
  * Loading and unloading: the jobs of the loader.
  *
- *   load     find the model's versions -> load each -> check the configuration -> plan -> swap -> answer -> reclaim
- *   unload   find what serves                                               -> plan -> swap -> answer -> reclaim
+ *   load     find places -> load and check each -> plan -> prepare -> publish -> answer -> reclaim
+ *   unload   find what serves                          -> prepare -> publish -> answer -> reclaim
  *
  * Invariants
- * 1. Everything that can fail is done before the swap; after it only memory is given back.
+ * 1. Everything that can fail is done before the new snapshot is published; with that, under one mutex, changes what the
+ *    index tells of earlier failures. A load that fails before has changed nothing.
  * 2. A version that serves is taken out only for one that is READY: by its successor, or, when its folder is gone, once
  *    another version of this load is.
- * 3. A load with a version that failed is answered with that failure, whatever else it brought.
+ * 3. The index names no job in progress once that is answered.
+ * 4. A load with a version that failed is answered with that failure, whatever else it brought.
  */
 #include "application/serving/model_config.h"
 #include "application/serving/repository_impl.h"
@@ -195,9 +197,6 @@ static void plan_new(struct loading *l, const model_vec *staying)
         struct px_model *model = l->loaded.items[i];
         bool ready = model->state == PX_MODEL_READY;
         bool marks = !ready && l->request->n_files == 0 && !find_version(staying, model->version);
-        pthread_mutex_lock(&l->r->mutex);
-        px_repository_note_failure(l->r, model, ready ? NULL : &model->reason);
-        pthread_mutex_unlock(&l->r->mutex);
         if (ready || marks)
             l->added.items[l->added.len++] = model; /* reserved */
         else
@@ -218,19 +217,20 @@ static enum px_code plan(struct loading *l, struct px_err *err)
 
 /* ---- swapping ---- */
 
-/* Publishes added for removed; the grave is the caller's to close. */
-static enum px_code swap(struct px_repository *r, const struct px_snapshot_change *change,
-                         struct px_grave **ret, struct px_err *err)
+/* Makes the next snapshot; between this and publish nothing may fail. Without a change there is no grave. */
+static enum px_code prepare(struct px_repository *r, const struct px_snapshot_change *change,
+                            struct px_grave **ret, struct px_err *err)
 {
-    struct px_snapshot *next = NULL;
     struct px_grave *grave = NULL;
     size_t n_models = px_serving_models(r->serving)->n_models - change->n_removed;
+    if (change->n_added == 0 && change->n_removed == 0)
+        return PX_OK;
     if (n_models + change->n_added > PX_REPOSITORY_MODELS_MAX)
         return px_err_set(err, PX_E_TOO_LARGE, "more than %d model versions",
                           PX_REPOSITORY_MODELS_MAX);
     enum px_code code = px_grave_open(r, change->n_removed, &grave, err);
     if (code == PX_OK)
-        code = px_snapshot_build(r->serving, change, &next, err);
+        code = px_snapshot_build(r->serving, change, &grave->snapshot, err);
     if (code != PX_OK) {
         px_grave_free(grave);
         return code;
@@ -238,11 +238,24 @@ static enum px_code swap(struct px_repository *r, const struct px_snapshot_chang
     if (change->n_removed > 0) /* else there may be no array */
         memcpy(grave->models, change->removed, change->n_removed * sizeof *grave->models);
     grave->n_models = change->n_removed;
-    pthread_mutex_lock(&r->mutex);
-    grave->snapshot = px_snapshot_swap(r->serving, next);
-    pthread_mutex_unlock(&r->mutex);
     *ret = grave;
     return PX_OK;
+}
+
+/* The grave gets the old snapshot for the new one; it is the caller's to close. Call it with the mutex held. */
+static void publish(struct px_repository *r, struct px_grave *grave)
+{
+    if (grave)
+        grave->snapshot = px_snapshot_swap(r->serving, grave->snapshot);
+}
+
+static void note_outcome(struct px_repository *r, const model_vec *models)
+{
+    for (size_t i = 0; i < models->len; i++) {
+        const struct px_model *model = models->items[i];
+        px_repository_note_failure(r, model,
+                                   model->state == PX_MODEL_READY ? NULL : &model->reason);
+    }
 }
 
 static enum px_code swap_loaded(struct loading *l, struct px_grave **ret, struct px_err *err)
@@ -251,12 +264,16 @@ static enum px_code swap_loaded(struct loading *l, struct px_grave **ret, struct
                                               .n_added = l->added.len,
                                               .removed = l->removed.items,
                                               .n_removed = l->removed.len};
-    if (change.n_added == 0 && change.n_removed == 0)
-        return PX_OK;
-    enum px_code code = swap(l->r, &change, ret, err);
-    if (code == PX_OK)
-        l->added.len = 0; /* the snapshot has them */
-    return code;
+    enum px_code code = prepare(l->r, &change, ret, err);
+    if (code != PX_OK)
+        return code;
+    pthread_mutex_lock(&l->r->mutex);
+    publish(l->r, *ret);
+    note_outcome(l->r, &l->loaded);
+    note_outcome(l->r, &l->added);
+    pthread_mutex_unlock(&l->r->mutex);
+    l->added.len = 0; /* the snapshot has them */
+    return PX_OK;
 }
 
 static void free_loading(struct loading *l)
@@ -327,9 +344,10 @@ static enum px_code collect(struct px_repository *r, struct px_str name, model_v
     return code;
 }
 
-static void forget_failures(struct px_repository *r, const model_vec *models)
+static void swap_unloaded(struct px_repository *r, const model_vec *models, struct px_grave *grave)
 {
     pthread_mutex_lock(&r->mutex);
+    publish(r, grave);
     for (size_t i = 0; i < models->len; i++)
         px_repository_note_failure(r, models->items[i], NULL);
     pthread_mutex_unlock(&r->mutex);
@@ -340,12 +358,11 @@ static enum px_code unload(struct px_repository *r, struct px_str name, struct p
 {
     model_vec models = {0};
     enum px_code code = collect(r, name, &models, err);
-    if (code == PX_OK && models.len > 0) {
-        const struct px_snapshot_change change = {.removed = models.items, .n_removed = models.len};
-        code = swap(r, &change, ret, err);
-    }
+    const struct px_snapshot_change change = {.removed = models.items, .n_removed = models.len};
+    if (code == PX_OK)
+        code = prepare(r, &change, ret, err);
     if (code == PX_OK) {
-        forget_failures(r, &models);
+        swap_unloaded(r, &models, *ret);
         if (r->serving->trace)
             px_trace_forget(r->serving->trace, name);
         px_log(PX_LOG_INFO, "model.unloaded", PX_LOG_S("model", name),
@@ -361,8 +378,8 @@ void px_repository_unload(struct px_repository *r, struct px_repository_request 
     struct px_grave *grave = NULL;
     set_busy(r, request->name, PX_REPOSITORY_UNLOAD);
     request->code = unload(r, request->name, &grave, &request->err);
+    set_idle(r);
     px_repository_answer(r, request);
     if (grave)
         px_grave_close(grave);
-    set_idle(r);
 }
