@@ -27,6 +27,8 @@ void px_repository_request_free(struct px_repository_request *request)
 {
     if (!request)
         return;
+    if (request->charged)
+        atomic_fetch_sub(&px_repository_of(request->serving)->waiting_bytes, request->charged);
     px_arena_deinit(&request->arena);
     px_free(request);
 }
@@ -202,6 +204,23 @@ static enum px_code check_change(struct px_serving *serving,
     return PX_OK;
 }
 
+/* What a request holds until it is freed, so that many large ones in a row cannot take all memory. */
+static enum px_code charge(struct px_repository *r, struct px_repository_request *request,
+                           struct px_err *err)
+{
+    request->name = px_arena_str(&request->arena, request->name);
+    enum px_code code = px_arena_check(&request->arena, "the request", err);
+    if (code != PX_OK)
+        return code;
+    request->charged = request->arena.used;
+    size_t before = atomic_fetch_add(&r->waiting_bytes, request->charged);
+    if (before + request->charged <= PX_REPOSITORY_WAITING_BYTES_MAX)
+        return PX_OK;
+    px_err_set(err, PX_E_OVERLOADED, "the files of loads that wait hold more than %d bytes",
+               (int)PX_REPOSITORY_WAITING_BYTES_MAX);
+    return px_err_hint(err, "load one model after the other");
+}
+
 enum px_code px_repository_submit(struct px_serving *serving, struct px_repository_request *request,
                                   struct px_err *err)
 {
@@ -215,12 +234,10 @@ enum px_code px_repository_submit(struct px_serving *serving, struct px_reposito
         code = px_err_set(err, PX_E_UNAVAILABLE, "the server is still starting");
     else if (!lists)
         code = check_change(serving, request, err);
-    if (code == PX_OK) {
-        request->name = px_arena_str(&request->arena, request->name);
-        code = px_arena_check(&request->arena, "the request", err);
-        if (code == PX_OK)
-            code = px_control_give(lists ? r->lister : r->loader, &request->job, err);
-    }
+    if (code == PX_OK)
+        code = charge(r, request, err);
+    if (code == PX_OK)
+        code = px_control_give(lists ? r->lister : r->loader, &request->job, err);
     if (code != PX_OK)
         px_repository_request_free(request);
     return code;

@@ -18,7 +18,8 @@
  * - The index lists what serves and what could be loaded.
  *
  * Jobs run one after the other on a control thread of their own; listing does not wait for loading. At most
- * PX_REPOSITORY_WAITING_MAX requests of a kind wait, more are refused with PX_E_OVERLOADED.
+ * PX_REPOSITORY_WAITING_MAX requests of a kind wait, and all of them hold at most PX_REPOSITORY_WAITING_BYTES_MAX with
+ * their files until they are answered; more are refused with PX_E_OVERLOADED.
  *
  * Ownership: a request belongs to the repository from submit on, with everything in its arena. It never touches `owner`,
  * which may die before `done` as far as the repository is concerned; when the loops have stopped `done` is not called.
@@ -36,6 +37,7 @@ enum {
     PX_REPOSITORY_FILES_MAX = 64,              /* in one load */
     PX_REPOSITORY_MODELS_MAX = 10000,          /* versions that serve at a time */
     PX_REPOSITORY_REQUEST_BYTES_MAX = 1 << 30, /* with its files */
+    PX_REPOSITORY_WAITING_BYTES_MAX = 1 << 30, /* of all that are not answered yet */
 };
 
 enum px_repository_action { PX_REPOSITORY_LOAD = 1, PX_REPOSITORY_UNLOAD, PX_REPOSITORY_INDEX };
@@ -88,6 +90,7 @@ struct px_repository_request {
 
     /* private */
     struct px_serving *serving;
+    size_t charged; /* to the repository's waiting_bytes */
     struct px_control_job job;
     struct px_loop_task task;
 };

@@ -37,6 +37,7 @@ struct px_repository {
     enum px_repository_action busy_with; /* 0 when none is */
     PX_VEC(struct px_load_failure) failures;
 
+    _Atomic size_t waiting_bytes;       /* of requests that were submitted and not freed */
     struct px_repository_counts counts; /* the loader is the one writer */
 
     _Atomic bool stopping;

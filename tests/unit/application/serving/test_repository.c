@@ -17,6 +17,7 @@ static char root[64];
 static struct px_serving *serving;
 static struct manual_loops loops;
 static bool is_done;
+static size_t n_answers;
 static enum px_code code;
 static struct px_err err;
 static char listing[REPLY_MAX]; /* "name/version STATE reason\n"... */
@@ -75,6 +76,7 @@ static void tear_down(void)
 static void keep_answer(struct px_repository_request *request)
 {
     is_done = true;
+    n_answers++;
     code = request->code;
     err = request->err;
     size_t n = 0;
@@ -313,6 +315,32 @@ PX_TEST(files_may_bring_a_model_that_the_repository_has_not)
     tear_down();
 }
 
+/* As if its files had so many bytes. */
+static struct px_repository_request *make_large(size_t n_bytes)
+{
+    struct px_repository_request *request = make(PX_REPOSITORY_LOAD, "a");
+    request->arena.used += n_bytes;
+    return request;
+}
+
+PX_TEST(loads_that_wait_hold_only_so_much_together)
+{
+    const size_t half = PX_REPOSITORY_WAITING_BYTES_MAX / 2;
+    set_up(true);
+    n_answers = 0;
+    CHECK_OK(px_repository_submit(serving, make_large(half), &err));
+    CHECK_INT(px_repository_submit(serving, make_large(half), &err), PX_E_OVERLOADED);
+    CHECK_CONTAINS(err.message, "hold more than");
+    CHECK_OK(px_repository_submit(serving, make_large(half - 4096), &err));
+    for (; n_answers < 2; usleep(100)) {
+        manual_loops_run(&loops, 1);
+        manual_loops_run(&loops, 0);
+    }
+    CHECK_OK(submit(make_large(half)));
+    CHECK_OK(submit(make_large(2 * half - 4096)));
+    tear_down();
+}
+
 PX_TEST(parameters_that_are_not_known_are_refused)
 {
     set_up(true);
@@ -442,9 +470,10 @@ PX_TEST_MAIN(
                     an_unload_forgets_the_trace_settings_of_the_model) T(loading_may_be_turned_off)
                     T(files_of_a_request_are_served_instead_of_the_repository)
                         T(files_may_bring_a_model_that_the_repository_has_not)
-                            T(parameters_that_are_not_known_are_refused)
-                                T(a_configuration_that_disagrees_changes_nothing)
-                                    T(a_configuration_that_agrees_is_taken)
-                                        T(calls_in_flight_finish_on_the_old_model)
-                                            T(an_answer_for_a_loop_that_has_stopped_is_dropped)
+                            T(loads_that_wait_hold_only_so_much_together)
+                                T(parameters_that_are_not_known_are_refused)
+                                    T(a_configuration_that_disagrees_changes_nothing)
+                                        T(a_configuration_that_agrees_is_taken)
+                                            T(calls_in_flight_finish_on_the_old_model) T(
+                                                an_answer_for_a_loop_that_has_stopped_is_dropped)
                                                 T(a_stop_does_not_wait_for_loops_that_do_not_run))
