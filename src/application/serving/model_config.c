@@ -43,16 +43,10 @@ unsigned px_config_type_number(enum px_datatype type)
 
 /* ---- what the model is ---- */
 
-static bool takes_text(const struct px_feature *feature)
-{
-    return feature->kind == PX_FEATURE_DATETIME ||
-           (feature->kind == PX_FEATURE_CATEGORY && feature->n_categories > 0);
-}
-
 bool px_model_is_by_columns(const struct px_signature *signature)
 {
     for (size_t i = 0; i < signature->n_features; i++) {
-        if (takes_text(&signature->features[i]))
+        if (px_feature_takes_text(&signature->features[i]))
             return true;
     }
     return false;
@@ -60,7 +54,7 @@ bool px_model_is_by_columns(const struct px_signature *signature)
 
 static enum px_datatype column_type(const struct px_feature *feature, enum px_datatype number)
 {
-    if (takes_text(feature))
+    if (px_feature_takes_text(feature))
         return PX_TYPE_BYTES;
     if (feature->kind == PX_FEATURE_BOOLEAN)
         return PX_TYPE_BOOL;

@@ -14,7 +14,11 @@
 
 #include "application/serving/serving.h"
 
-/* One tensor of a model's signature: [-1, n_columns]. */
+/*
+ * One tensor of a model's signature: [-1, n_columns]. A model whose features are all numbers has one input of them all, which
+ * is what clients fill from one array; one with named categories or dates has an input per feature, because one array cannot
+ * hold text and numbers. Both kinds accept both forms.
+ */
 struct px_model_tensor {
     struct px_str name;
     enum px_datatype type;

@@ -267,6 +267,12 @@ static bool read_boolean(struct px_str s, double *ret)
     return false;
 }
 
+bool px_feature_takes_text(const struct px_feature *feature)
+{
+    return feature->kind == PX_FEATURE_DATETIME ||
+           (feature->kind == PX_FEATURE_CATEGORY && feature->n_categories > 0);
+}
+
 enum px_code px_feature_encode_text(const struct px_feature *feature, struct px_str text,
                                     double *ret, struct px_err *err)
 {

@@ -70,6 +70,9 @@ enum px_feature_kind px_feature_kind_from_name(struct px_str name); /* 0 when un
 const char *px_task_name(enum px_task task);                        /* "regression" ... */
 enum px_task px_task_from_name(struct px_str name);                 /* 0 when unknown */
 
+/* Does it come as text: a named category, or a date? One array of numbers cannot hold such a feature. */
+bool px_feature_takes_text(const struct px_feature *feature);
+
 /*
  * Encode one raw value. Text is what a CSV field or a JSON string holds; a number is a JSON number. The
  * result is in `ret`. PX_E_INVALID names the feature, what was expected and what came.

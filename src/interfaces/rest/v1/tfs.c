@@ -202,9 +202,7 @@ static const char *tensorflow_type(const struct px_feature *feature, enum px_dat
 {
     if (feature->kind == PX_FEATURE_BOOLEAN)
         return "DT_BOOL";
-    bool is_text = feature->kind == PX_FEATURE_DATETIME ||
-                   (feature->kind == PX_FEATURE_CATEGORY && feature->n_categories);
-    if (is_text)
+    if (px_feature_takes_text(feature))
         return "DT_STRING";
     return number == PX_TYPE_FP32 ? "DT_FLOAT" : "DT_DOUBLE";
 }

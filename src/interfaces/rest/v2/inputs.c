@@ -11,6 +11,7 @@
  * A value means its datatype: 0.1 in an FP32 tensor is the float nearest to 0.1, in an FP64 tensor the
  * double, whatever the model's own type is; integers are checked against the datatype's range.
  */
+#include "application/serving/model_config.h"
 #include "interfaces/rest/v2/v2.h"
 
 enum {
@@ -282,11 +283,11 @@ static enum px_code read_raw_rows(struct px_inputs *in, struct px_str body)
     size_t n_cols = in->signature->n_features, row_bytes = n_cols * px_datatype_size(type);
     if (body.len % row_bytes != 0)
         return px_err_set(in->err, PX_E_INVALID,
-                          "unexpected size for input '" PX_V2_INPUT_NAME
+                          "unexpected size for input '" PX_MODEL_INPUT_NAME
                           "': expected a multiple of "
                           "%zu bytes for shape [-1,%zu] of %s, got %zu",
                           row_bytes, n_cols, px_datatype_name(type), body.len);
-    const struct px_tensor tensor = {.name = px_str(PX_V2_INPUT_NAME),
+    const struct px_tensor tensor = {.name = px_str(PX_MODEL_INPUT_NAME),
                                      .type = type,
                                      .shape = {body.len / row_bytes, n_cols},
                                      .n_dims = 2,
@@ -301,7 +302,7 @@ enum px_code px_v2_read_raw(struct px_infer *infer, struct px_str body)
     enum px_code code = px_inputs_begin(&in, infer);
     if (code != PX_OK)
         return code;
-    if (!px_v2_by_columns(signature))
+    if (!px_model_is_by_columns(signature))
         return read_raw_rows(&in, body);
     if (signature->n_features == 1)
         return read_raw_text(&in, body);

@@ -2,79 +2,39 @@
 /*
  * Open Inference: server and model metadata, health.
  *
- * A model whose features are all numbers advertises one tensor "input" [-1, features], which is what
- * tritonclient users fill from a numpy array. A model with named categories or dates advertises one
- * tensor per feature, because one array cannot hold text and numbers. Both kinds accept both forms.
- * `outputs` lists what comes when a request names none; `properties` lists what may be asked for besides,
- * and how the model is scored; the protocol wants texts there.
+ * The tensors are those of the model's configuration (application/serving/model_config.h). `outputs` lists what comes when
+ * a request names none; `properties` lists what may be asked for besides, and how the model is scored; the protocol wants
+ * texts there.
  */
+#include "application/serving/model_config.h"
 #include "interfaces/inference/extensions.h"
 #include "interfaces/inference/properties.h"
 #include "interfaces/rest/reply.h"
 #include "interfaces/rest/v2/v2.h"
 
-static bool takes_text(const struct px_feature *feature)
+static void put_tensors(struct px_json_writer *w, const char *key,
+                        const struct px_model_tensor *tensors, size_t n)
 {
-    return feature->kind == PX_FEATURE_DATETIME ||
-           (feature->kind == PX_FEATURE_CATEGORY && feature->n_categories > 0);
-}
-
-bool px_v2_by_columns(const struct px_signature *signature)
-{
-    for (size_t i = 0; i < signature->n_features; i++) {
-        if (takes_text(&signature->features[i]))
-            return true;
-    }
-    return false;
-}
-
-static const char *feature_datatype(const struct px_feature *feature, enum px_datatype number)
-{
-    if (takes_text(feature))
-        return "BYTES";
-    if (feature->kind == PX_FEATURE_BOOLEAN)
-        return "BOOL";
-    return feature->kind == PX_FEATURE_CATEGORY ? "INT64" : px_datatype_name(number);
-}
-
-static void put_tensor(struct px_json_writer *w, struct px_str name, const char *datatype, size_t n)
-{
-    px_json_begin_object(w);
-    px_json_member_str(w, "name", name);
-    px_json_member_text(w, "datatype", datatype);
-    px_json_key(w, "shape");
+    px_json_key(w, key);
     px_json_begin_array(w);
-    px_json_put_i64(w, -1);
-    px_json_put_u64(w, n);
-    px_json_end_array(w);
-    px_json_end_object(w);
-}
-
-static void put_inputs(struct px_json_writer *w, const struct px_model *model)
-{
-    const struct px_signature *signature = model->signature;
-    enum px_datatype number = model->engine->feature_type;
-    px_json_key(w, "inputs");
-    px_json_begin_array(w);
-    if (!px_v2_by_columns(signature)) {
-        put_tensor(w, px_str(PX_V2_INPUT_NAME), px_datatype_name(number), signature->n_features);
-    } else {
-        for (size_t i = 0; i < signature->n_features; i++)
-            put_tensor(w, signature->features[i].name,
-                       feature_datatype(&signature->features[i], number), 1);
+    for (size_t i = 0; i < n; i++) {
+        px_json_begin_object(w);
+        px_json_member_str(w, "name", tensors[i].name);
+        px_json_member_text(w, "datatype", px_datatype_name(tensors[i].type));
+        px_json_key(w, "shape");
+        px_json_begin_array(w);
+        px_json_put_i64(w, -1);
+        px_json_put_u64(w, tensors[i].n_columns);
+        px_json_end_array(w);
+        px_json_end_object(w);
     }
     px_json_end_array(w);
 }
 
-static void put_outputs(struct px_json_writer *w, const struct px_model *model)
+static void put_properties(struct px_json_writer *w, const struct px_model *model)
 {
     struct px_property properties[PX_PROPERTIES_MAX];
     size_t n_properties = px_model_properties(model, properties);
-    px_json_key(w, "outputs");
-    px_json_begin_array(w);
-    put_tensor(w, model->signature->output_name, px_datatype_name(model->engine->score_type),
-               model->engine->n_outputs);
-    px_json_end_array(w);
     px_json_key(w, "properties");
     px_json_begin_object(w);
     for (size_t i = 0; i < n_properties; i++)
@@ -105,9 +65,12 @@ static struct px_model *find_model(struct px_rest_request *request, struct px_er
 
 void px_handle_v2_model(struct px_rest_request *request)
 {
+    struct px_serving *serving = request->rest->serving;
+    struct px_model_config config;
     struct px_err err;
     const struct px_model *model = find_model(request, &err);
-    if (!model) {
+    if (!model || px_model_config(model, px_serving_limits(serving), request->exchange->arena,
+                                  &config, &err) != PX_OK) {
         px_rest_fail(request, &err);
         return;
     }
@@ -115,9 +78,10 @@ void px_handle_v2_model(struct px_rest_request *request)
     px_json_begin_object(&w);
     px_json_member_str(&w, "name", model->name);
     put_versions(&w, request, model);
-    px_json_member_text(&w, "platform", px_forest_format_name(model->forest->format));
-    put_inputs(&w, model);
-    put_outputs(&w, model);
+    px_json_member_text(&w, "platform", config.platform);
+    put_tensors(&w, "inputs", config.inputs, config.n_inputs);
+    put_tensors(&w, "outputs", config.outputs, config.n_outputs);
+    put_properties(&w, model);
     px_json_end_object(&w);
     px_reply_json(request, 200);
 }

@@ -3,9 +3,8 @@
  * Private to interfaces/rest: the Open Inference Protocol's inference request, in JSON and with binary tensors.
  *
  * A body is JSON, or JSON of the length that the header Inference-Header-Content-Length says and then the bytes of
- * its binary tensors in their order. infer.c reads the request, parameters.c its parameters, inputs.c and
- * element.c the tensors, reply.c writes the answer, metadata.c says which form of input a model
- * advertises (interfaces/inference/tensor.h).
+ * its binary tensors in their order. infer.c reads the request, parameters.c its parameters, inputs.c and element.c the
+ * tensors, reply.c writes the answer. Which form of input a model advertises is in application/serving/model_config.h.
  */
 #ifndef PX_INTERFACES_REST_V2_H
 #define PX_INTERFACES_REST_V2_H
@@ -13,9 +12,6 @@
 #include "interfaces/inference/shared.h"
 #include "interfaces/inference/tensor.h"
 #include "interfaces/rest/inference.h"
-
-/* Name that a whole-matrix input is advertised under. */
-#define PX_V2_INPUT_NAME "input"
 
 /* Header that says where a body's JSON ends. */
 #define PX_V2_LENGTH_HEADER "Inference-Header-Content-Length"
@@ -26,9 +22,6 @@ enum px_v2_form {
     PX_V2_FORM_JSON,
     PX_V2_FORM_BINARY,
 };
-
-/* Does metadata advertise one tensor per feature? So it is when a feature takes names or dates. */
-bool px_v2_by_columns(const struct px_signature *signature);
 
 /* A request while it is read. */
 struct px_v2_request {
