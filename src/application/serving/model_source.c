@@ -88,9 +88,11 @@ static void free_names(name_vec *names)
 static enum px_code keep_name(name_vec *names, const char *name, struct px_err *err)
 {
     size_t size = strlen(name) + 1;
-    char **slot = names->len < ENTRIES_MAX ? px_vec_push(names) : NULL;
-    if (!slot)
+    if (names->len == ENTRIES_MAX)
         return px_err_set(err, PX_E_TOO_LARGE, "more than %d entries in one folder", ENTRIES_MAX);
+    char **slot = px_vec_push(names);
+    if (!slot)
+        return no_memory(err);
     *slot = px_alloc(size, 1);
     if (!*slot)
         return no_memory(err);
@@ -115,7 +117,7 @@ static enum px_code list_folder(const char *folder, enum px_file_kind kind, name
             code = keep_name(names, entry->d_name, err);
     }
     closedir(dir);
-    if (names->len > 1)
+    if (code == PX_OK && names->len > 1) /* else the last may be NULL */
         qsort(names->items, names->len, sizeof *names->items, compare_names);
     return code;
 }
