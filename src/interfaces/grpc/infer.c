@@ -53,7 +53,7 @@ struct input {
     struct px_str type_name;
     struct px_str contents;
     bool has_contents;
-    struct px_shared_range range;
+    struct px_parameters parameters;
 };
 
 static enum px_code push_dim(struct px_tensor *tensor, uint64_t dim, struct px_err *err)
@@ -85,27 +85,6 @@ static enum px_code read_shape(const struct px_protobuf_field *field, struct px_
     return code;
 }
 
-/* Where a tensor lies in shared memory; `name` is NULL when it does not. */
-static enum px_code read_range(const struct px_grpc_parameter *parameter,
-                               struct px_shared_range *ret, struct px_err *err)
-{
-    if (px_str_is(parameter->key, "shared_memory_region"))
-        return px_grpc_parameter_text(parameter, &ret->name, err);
-    if (px_str_is(parameter->key, "shared_memory_offset"))
-        return px_grpc_parameter_u64(parameter, &ret->offset, err);
-    if (px_str_is(parameter->key, "shared_memory_byte_size"))
-        return px_grpc_parameter_u64(parameter, &ret->size, err);
-    return PX_OK;
-}
-
-static enum px_code read_input_parameter(const struct px_protobuf_field *field,
-                                         struct px_shared_range *ret, struct px_err *err)
-{
-    struct px_grpc_parameter parameter;
-    enum px_code code = px_grpc_read_parameter(field, &parameter, err);
-    return code == PX_OK ? read_range(&parameter, ret, err) : code;
-}
-
 static enum px_code read_input_field(const struct px_protobuf_field *field, struct input *input,
                                      struct px_err *err)
 {
@@ -117,7 +96,7 @@ static enum px_code read_input_field(const struct px_protobuf_field *field, stru
     case INPUT_SHAPE:
         return read_shape(field, &input->tensor, err);
     case INPUT_PARAMETERS:
-        return read_input_parameter(field, &input->range, err);
+        return px_grpc_read_parameter(field, &input->parameters, err);
     case INPUT_CONTENTS:
         input->contents = field->bytes;
         input->has_contents = true;
@@ -166,7 +145,8 @@ static enum px_code add_shared(struct reader *r, struct input *input)
         return px_err_set(r->err, PX_E_INVALID,
                           "input '%.*s': contents and a shared memory region exclude each other",
                           PX_STR_ARG(input->tensor.name));
-    enum px_code code = px_shared_read(&r->inference->infer, &input->range, &input->tensor.bytes);
+    enum px_code code =
+        px_shared_read(&r->inference->infer, &input->parameters.region, &input->tensor.bytes);
     if (code != PX_OK)
         return px_err_wrap(r->err, "input '%.*s'", PX_STR_ARG(input->tensor.name));
     return px_inputs_add(&r->in, &input->tensor);
@@ -174,11 +154,11 @@ static enum px_code add_shared(struct reader *r, struct input *input)
 
 static enum px_code read_input(struct reader *r, struct px_str message)
 {
-    struct input input = {0};
+    struct input input = {.parameters.places = PX_PARAMETER_OF_INPUT | PX_PARAMETER_IN_GRPC};
     enum px_code code = read_input_fields(message, &input, r->err);
     if (code != PX_OK)
         return code;
-    if (input.range.name.ptr)
+    if (px_parameters_has(&input.parameters, PX_PARAMETER_REGION))
         return add_shared(r, &input);
     if (r->has_raw)
         return add_raw(r, &input);
@@ -188,90 +168,24 @@ static enum px_code read_input(struct reader *r, struct px_str message)
     return px_grpc_read_contents(&r->in, &input.tensor, input.contents);
 }
 
-/* ---- outputs and parameters ---- */
-
-struct output {
-    struct px_str name;
-    uint64_t n_best;
-    struct px_shared_range range;
-};
-
-static enum px_code read_output_parameter(const struct px_protobuf_field *field,
-                                          struct output *output, struct px_err *err)
-{
-    struct px_grpc_parameter parameter;
-    enum px_code code = px_grpc_read_parameter(field, &parameter, err);
-    if (code != PX_OK)
-        return code;
-    if (!px_str_is(parameter.key, "classification"))
-        return read_range(&parameter, &output->range, err);
-    code = px_grpc_parameter_u64(&parameter, &output->n_best, err);
-    if (code == PX_OK && output->n_best == 0)
-        code =
-            px_err_set(err, PX_E_INVALID, "parameter 'classification': expected a number above 0");
-    return code;
-}
+/* ---- outputs ---- */
 
 static enum px_code read_output(struct reader *r, struct px_str message)
 {
     struct px_protobuf p = px_protobuf(message);
     struct px_protobuf_field field;
-    struct output output = {.name = PX_STR("")};
+    struct px_parameters parameters = {.places = PX_PARAMETER_OF_OUTPUT | PX_PARAMETER_IN_GRPC};
+    struct px_str name = PX_STR("");
     enum px_code code = PX_OK;
     while (code == PX_OK && px_protobuf_next(&p, &field)) {
         if (field.number == OUTPUT_NAME)
-            code = px_grpc_read_text(&field, "name of an output", &output.name, r->err);
+            code = px_grpc_read_text(&field, "name of an output", &name, r->err);
         else if (field.number == OUTPUT_PARAMETERS)
-            code = read_output_parameter(&field, &output, r->err);
+            code = px_grpc_read_parameter(&field, &parameters, r->err);
     }
     if (code == PX_OK)
         code = px_grpc_check(&p, "an output", r->err);
-    if (code != PX_OK)
-        return code;
-    const struct px_output_request request = {
-        .name = output.name,
-        .n_best = output.n_best,
-        .range = output.range.name.ptr ? &output.range : NULL,
-    };
-    return px_output_ask(&r->inference->infer, &request);
-}
-
-/* Microseconds that the client is ready to wait, from Triton's schedule policy; 0 means for ever. */
-static enum px_code read_timeout(struct reader *r, const struct px_grpc_parameter *parameter)
-{
-    uint64_t timeout_us;
-    enum px_code code = px_grpc_parameter_u64(parameter, &timeout_us, r->err);
-    if (code == PX_OK)
-        px_infer_limit_time(&r->inference->infer, timeout_us);
-    return code;
-}
-
-static enum px_code refuse(const struct reader *r, struct px_str key, const char *reason)
-{
-    return px_err_set(r->err, PX_E_UNSUPPORTED, "parameter '%.*s': %s", PX_STR_ARG(key), reason);
-}
-
-/* The members of a sequence have no effect: models that keep no state answer them as any other request. */
-static enum px_code read_request_parameter(struct reader *r, const struct px_protobuf_field *field)
-{
-    struct px_grpc_parameter parameter;
-    uint64_t number;
-    enum px_code code = px_grpc_read_parameter(field, &parameter, r->err);
-    if (code != PX_OK)
-        return code;
-    if (px_str_is(parameter.key, "timeout"))
-        return read_timeout(r, &parameter);
-    if (px_str_is(parameter.key, "priority")) /* waves have no queue to jump */
-        return px_grpc_parameter_u64(&parameter, &number, r->err);
-    if (px_str_is(parameter.key, "headers"))
-        return refuse(r, parameter.key, "the name is reserved");
-    if (px_str_is(parameter.key, "triton_enable_empty_final_response"))
-        return PX_OK; /* every request has exactly one response here, which is its final one */
-    if (px_str_starts(parameter.key, "triton_"))
-        return px_err_set(r->err, PX_E_INVALID,
-                          "parameter '%.*s': names that start with 'triton_' are reserved",
-                          PX_STR_ARG(parameter.key));
-    return PX_OK;
+    return code == PX_OK ? px_output_ask(&r->inference->infer, name, &parameters) : code;
 }
 
 /* ---- the request ---- */
@@ -300,6 +214,7 @@ static enum px_code read_tensors(struct reader *r, struct px_str message)
 {
     struct px_protobuf p = px_protobuf(message);
     struct px_protobuf_field field;
+    struct px_parameters parameters = {.places = PX_PARAMETER_OF_REQUEST | PX_PARAMETER_IN_GRPC};
     struct px_str unused;
     enum px_code code = px_inputs_begin(&r->in, &r->inference->infer);
     while (code == PX_OK && px_protobuf_next(&p, &field)) {
@@ -310,12 +225,14 @@ static enum px_code read_tensors(struct reader *r, struct px_str message)
         else if (field.number == OUTPUTS)
             code = read_output(r, field.bytes);
         else if (field.number == PARAMETERS)
-            code = read_request_parameter(r, &field);
+            code = px_grpc_read_parameter(&field, &parameters, r->err);
     }
     if (code == PX_OK && next_raw(r, &unused))
         code = px_err_set(r->err, PX_E_INVALID,
                           "raw_input_contents has more entries than the %zu inputs",
                           r->n_raw_taken - 1);
+    if (code == PX_OK)
+        px_infer_limit_time(&r->inference->infer, parameters.timeout_us);
     return code == PX_OK ? px_inputs_end(&r->in) : code;
 }
 

@@ -28,57 +28,51 @@ enum px_code px_grpc_read_choice(struct px_str message, struct px_protobuf_field
     return px_grpc_check(&p, "the value of a parameter", err);
 }
 
-static bool has_its_wire(const struct px_protobuf_field *value)
+static struct px_parameter_value read_int64(const struct px_protobuf_field *choice)
 {
-    switch (value->number) {
+    bool is_negative = px_protobuf_i64(choice) < 0;
+    return (struct px_parameter_value){
+        .type = is_negative ? PX_PARAMETER_NUMBER : PX_PARAMETER_UNSIGNED, .number = choice->value};
+}
+
+/* One with a type that no parameter has, or the wrong wire type, is refused by its name. */
+static struct px_parameter_value read_value(const struct px_protobuf_field *choice)
+{
+    struct px_parameter_value none = {.type = PX_PARAMETER_NONE};
+    bool is_varint = choice->wire == PX_PROTOBUF_VARINT;
+    switch (choice->number) {
     case PX_GRPC_PARAMETER_BOOL:
+        return is_varint ? (struct px_parameter_value){.type = PX_PARAMETER_BOOL,
+                                                       .boolean = choice->value != 0}
+                         : none;
     case PX_GRPC_PARAMETER_INT64:
+        return is_varint ? read_int64(choice) : none;
     case PX_GRPC_PARAMETER_UINT64:
-        return value->wire == PX_PROTOBUF_VARINT;
+        return is_varint ? (struct px_parameter_value){.type = PX_PARAMETER_UNSIGNED,
+                                                       .number = choice->value}
+                         : none;
     case PX_GRPC_PARAMETER_TEXT:
-        return value->wire == PX_PROTOBUF_BYTES;
+        return choice->wire == PX_PROTOBUF_BYTES
+                   ? (struct px_parameter_value){.type = PX_PARAMETER_TEXT, .text = choice->bytes}
+                   : none;
     case PX_GRPC_PARAMETER_DOUBLE:
-        return value->wire == PX_PROTOBUF_FIXED64;
+        none.type = choice->wire == PX_PROTOBUF_FIXED64 ? PX_PARAMETER_NUMBER : PX_PARAMETER_NONE;
+        return none;
     default:
-        return false;
+        return none;
     }
 }
 
 enum px_code px_grpc_read_parameter(const struct px_protobuf_field *field,
-                                    struct px_grpc_parameter *ret, struct px_err *err)
+                                    struct px_parameters *ret, struct px_err *err)
 {
-    struct px_str value;
-    enum px_code code = px_grpc_read_entry(field, &ret->key, &value, err);
+    struct px_str key, message;
+    struct px_protobuf_field choice;
+    enum px_code code = px_grpc_read_entry(field, &key, &message, err);
     if (code == PX_OK)
-        code = px_grpc_read_choice(value, &ret->value, err);
+        code = px_grpc_read_choice(message, &choice, err);
     if (code != PX_OK)
         return code;
-    if (ret->value.number != 0 && !has_its_wire(&ret->value))
-        return px_err_set(err, PX_E_INVALID,
-                          "parameter '%.*s': expected a boolean, an integer, a text or a double",
-                          PX_STR_ARG(ret->key));
-    ret->type = (enum px_grpc_parameter_type)ret->value.number;
-    return PX_OK;
-}
-
-enum px_code px_grpc_parameter_u64(const struct px_grpc_parameter *parameter, uint64_t *ret,
-                                   struct px_err *err)
-{
-    bool is_signed = parameter->type == PX_GRPC_PARAMETER_INT64;
-    *ret = parameter->value.value;
-    if (parameter->type == PX_GRPC_PARAMETER_UINT64 ||
-        (is_signed && px_protobuf_i64(&parameter->value) >= 0))
-        return PX_OK;
-    return px_err_set(err, PX_E_INVALID, "parameter '%.*s': expected an integer >= 0",
-                      PX_STR_ARG(parameter->key));
-}
-
-enum px_code px_grpc_parameter_text(const struct px_grpc_parameter *parameter, struct px_str *ret,
-                                    struct px_err *err)
-{
-    *ret = parameter->value.bytes;
-    if (parameter->type == PX_GRPC_PARAMETER_TEXT)
-        return PX_OK;
-    return px_err_set(err, PX_E_INVALID, "parameter '%.*s': expected a text",
-                      PX_STR_ARG(parameter->key));
+    const struct px_parameter_value value = read_value(&choice);
+    return px_parameters_add(ret, key, &value, err);
 }

@@ -7,6 +7,7 @@
 #define PX_INTERFACES_GRPC_PARAMETERS_H
 
 #include "interfaces/grpc/status.h"
+#include "interfaces/inference/parameters.h"
 
 enum { PX_GRPC_MAP_KEY = 1, PX_GRPC_MAP_VALUE = 2 };
 
@@ -20,12 +21,6 @@ enum px_grpc_parameter_type {
     PX_GRPC_PARAMETER_UINT64,
 };
 
-struct px_grpc_parameter {
-    struct px_str key;
-    enum px_grpc_parameter_type type;
-    struct px_protobuf_field value;
-};
-
 /* Key and value message of an entry; absent ones are empty. PX_E_INVALID. */
 PX_MUST_USE enum px_code px_grpc_read_entry(const struct px_protobuf_field *field,
                                             struct px_str *ret_key, struct px_str *ret_value,
@@ -35,14 +30,8 @@ PX_MUST_USE enum px_code px_grpc_read_entry(const struct px_protobuf_field *fiel
 PX_MUST_USE enum px_code px_grpc_read_choice(struct px_str message, struct px_protobuf_field *ret,
                                              struct px_err *err);
 
-/* An entry of a map<string, InferParameter>. */
+/* Adds an entry of a map<string, InferParameter>. */
 PX_MUST_USE enum px_code px_grpc_read_parameter(const struct px_protobuf_field *field,
-                                                struct px_grpc_parameter *ret, struct px_err *err);
-
-/* The parameter as a number >= 0, of either integer type: else PX_E_INVALID naming it. */
-PX_MUST_USE enum px_code px_grpc_parameter_u64(const struct px_grpc_parameter *parameter,
-                                               uint64_t *ret, struct px_err *err);
-PX_MUST_USE enum px_code px_grpc_parameter_text(const struct px_grpc_parameter *parameter,
-                                                struct px_str *ret, struct px_err *err);
+                                                struct px_parameters *ret, struct px_err *err);
 
 #endif

@@ -82,30 +82,33 @@ enum px_code px_shared_read(struct px_infer *infer, const struct px_shared_range
     return bytes ? code : call->err.code;
 }
 
-static enum px_code aim(struct px_infer *infer, const struct px_output_request *request)
+static enum px_code aim(struct px_infer *infer, struct px_str name,
+                        const struct px_parameters *parameters)
 {
     struct px_err *err = &infer->call.err;
     struct px_infer_output *output = &infer->outputs[infer->n_outputs - 1];
-    if (request->n_best)
+    if (parameters->n_best)
         return px_err_set(err, PX_E_INVALID,
                           "output '%.*s': a classification cannot go to shared memory",
-                          PX_STR_ARG(request->name));
-    enum px_code code = take(infer, request->range, &output->shared.region);
-    output->shared.range = *request->range;
-    return code == PX_OK ? code : px_err_wrap(err, "output '%.*s'", PX_STR_ARG(request->name));
+                          PX_STR_ARG(name));
+    enum px_code code = take(infer, &parameters->region, &output->shared.region);
+    output->shared.range = parameters->region;
+    return code == PX_OK ? code : px_err_wrap(err, "output '%.*s'", PX_STR_ARG(name));
 }
 
-enum px_code px_output_ask(struct px_infer *infer, const struct px_output_request *request)
+enum px_code px_output_ask(struct px_infer *infer, struct px_str name,
+                           const struct px_parameters *parameters)
 {
-    enum px_code code = px_infer_add_output(infer, request->name);
+    enum px_code code = px_infer_add_output(infer, name);
     if (code != PX_OK)
         return code;
     struct px_infer_output *output = &infer->outputs[infer->n_outputs - 1];
-    output->n_best = request->n_best;
-    if (request->n_best && output->kind == PX_OUTPUT_LABELS)
+    output->n_best = parameters->n_best;
+    if (output->n_best && output->kind == PX_OUTPUT_LABELS)
         return px_err_set(&infer->call.err, PX_E_INVALID,
                           "output 'labels': classification is for scores, not for text");
-    return request->range ? aim(infer, request) : PX_OK;
+    bool is_shared = px_parameters_has(parameters, PX_PARAMETER_REGION);
+    return is_shared ? aim(infer, name, parameters) : PX_OK;
 }
 
 static enum px_code write_shared(struct px_infer *infer, const struct px_infer_output *output,

@@ -7,6 +7,7 @@
 #ifndef PX_INTERFACES_INFERENCE_SHARED_H
 #define PX_INTERFACES_INFERENCE_SHARED_H
 
+#include "interfaces/inference/parameters.h"
 #include "interfaces/inference/tensor.h"
 
 /* The memory that registrations go to: PX_E_UNSUPPORTED, and how to turn it on, when `memory` is NULL. */
@@ -24,17 +25,12 @@ enum px_code px_shared_refuse_cuda(struct px_err *err);
 PX_MUST_USE enum px_code px_shared_read(struct px_infer *infer, const struct px_shared_range *range,
                                         struct px_str *ret);
 
-/* An output that a request asks for. */
-struct px_output_request {
-    struct px_str name;
-    uint64_t n_best; /* classification, 0 = none */
-    const struct px_shared_range
-        *range; /* where it is written, NULL: into the reply; its name outlives the request */
-};
-
-/* Adds it as px_infer_add_output does. PX_E_INVALID for what cannot come together. */
-PX_MUST_USE enum px_code px_output_ask(struct px_infer *infer,
-                                       const struct px_output_request *request);
+/*
+ * Adds an output as px_infer_add_output does, with what its parameters say; their texts outlive the request. PX_E_INVALID for
+ * what cannot come together.
+ */
+PX_MUST_USE enum px_code px_output_ask(struct px_infer *infer, struct px_str name,
+                                       const struct px_parameters *parameters);
 
 /*
  * The tensors of an answered request's outputs, PX_INFER_OUTPUTS_MAX at most; those that go to shared memory are written

@@ -13,15 +13,10 @@ enum { SEEN_ID = 1, SEEN_PARAMETERS = 2, SEEN_INPUTS = 4, SEEN_OUTPUTS = 8 };
 
 /* Adds the output with what its parameters say. */
 static enum px_code add_output(struct px_infer *infer, struct px_str name,
-                               const struct px_v2_parameters *parameters)
+                               const struct px_parameters *parameters)
 {
-    const struct px_output_request request = {
-        .name = name,
-        .n_best = parameters->n_best,
-        .range = parameters->seen & 1u << PX_V2_REGION ? &parameters->region : NULL,
-    };
-    enum px_code code = px_output_ask(infer, &request);
-    if (code == PX_OK && parameters->seen & 1u << PX_V2_BINARY)
+    enum px_code code = px_output_ask(infer, name, parameters);
+    if (code == PX_OK && px_parameters_has(parameters, PX_PARAMETER_BINARY))
         infer->outputs[infer->n_outputs - 1].form =
             parameters->binary ? PX_V2_FORM_BINARY : PX_V2_FORM_JSON;
     return code;
@@ -29,7 +24,7 @@ static enum px_code add_output(struct px_infer *infer, struct px_str name,
 
 static enum px_code read_output(struct px_infer *infer, struct px_json *json)
 {
-    struct px_v2_parameters parameters = {0};
+    struct px_parameters parameters = {0};
     struct px_str key, name = {0};
     bool named = false;
     px_json_enter_object(json);
@@ -41,7 +36,7 @@ static enum px_code read_output(struct px_infer *infer, struct px_json *json)
             named = true;
         } else if (px_str_is(key, "parameters")) {
             enum px_code code =
-                px_v2_read_parameters(json, PX_V2_OF_OUTPUT, &parameters, &infer->call.err);
+                px_v2_read_parameters(json, PX_PARAMETER_OF_OUTPUT, &parameters, &infer->call.err);
             if (code != PX_OK)
                 return code;
         } else {
@@ -92,9 +87,9 @@ static unsigned member_bit(struct px_str key)
 static enum px_code read_request_parameters(struct px_v2_request *request)
 {
     struct px_call *call = &request->infer->call;
-    struct px_v2_parameters parameters;
+    struct px_parameters parameters;
     enum px_code code =
-        px_v2_read_parameters(&request->json, PX_V2_OF_REQUEST, &parameters, &call->err);
+        px_v2_read_parameters(&request->json, PX_PARAMETER_OF_REQUEST, &parameters, &call->err);
     if (code != PX_OK)
         return code;
     request->form = parameters.binary ? PX_V2_FORM_BINARY : PX_V2_FORM_JSON;

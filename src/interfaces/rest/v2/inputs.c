@@ -26,7 +26,7 @@ enum {
 /* One object of "inputs" while it is read. */
 struct reading {
     struct px_tensor tensor;
-    struct px_v2_parameters parameters;
+    struct px_parameters parameters;
     struct px_str data; /* its text, when it came before what is needed to read it */
     unsigned seen;
 };
@@ -143,7 +143,7 @@ static enum px_code read_member(struct inputs *in, struct px_json *json, struct 
     if (bit == SEEN_DATATYPE)
         return read_datatype(json, &t->tensor, in->err);
     if (bit == SEEN_PARAMETERS)
-        return px_v2_read_parameters(json, PX_V2_OF_INPUT, &t->parameters, in->err);
+        return px_v2_read_parameters(json, PX_PARAMETER_OF_INPUT, &t->parameters, in->err);
     if (bit == SEEN_DATA && (t->seen & NEEDED_FOR_DATA) == NEEDED_FOR_DATA)
         return read_data(in, json, &t->tensor);
     if (bit == SEEN_DATA)
@@ -160,11 +160,6 @@ static enum px_code read_late_data(struct inputs *in, const struct reading *t)
     struct px_json json;
     px_json_init(&json, t->data, in->request->infer->call.arena, PX_JSON_NONFINITE);
     return read_data(in, &json, &t->tensor);
-}
-
-static bool is_given(const struct reading *t, enum px_v2_parameter parameter)
-{
-    return t->parameters.seen & 1u << parameter;
 }
 
 /* Takes the tensor's part of the bytes behind the JSON. */
@@ -199,7 +194,8 @@ static enum px_code check_members(const struct inputs *in, const struct reading 
                   {SEEN_SHAPE, "shape"},
                   {SEEN_DATATYPE, "datatype"},
                   {SEEN_DATA, "data"}};
-    bool binary = is_given(t, PX_V2_BINARY_SIZE), shared = is_given(t, PX_V2_REGION);
+    bool binary = px_parameters_has(&t->parameters, PX_PARAMETER_BINARY_SIZE),
+         shared = px_parameters_has(&t->parameters, PX_PARAMETER_REGION);
     unsigned seen = t->seen | (binary || shared ? SEEN_DATA : 0);
     for (size_t i = 0; i < PX_ARRAY_LEN(needed); i++) {
         if (!(seen & needed[i].bit))
@@ -217,9 +213,9 @@ static enum px_code check_members(const struct inputs *in, const struct reading 
 /* Values that were not read on the way. */
 static enum px_code read_rest(struct inputs *in, struct reading *t)
 {
-    if (is_given(t, PX_V2_BINARY_SIZE))
+    if (px_parameters_has(&t->parameters, PX_PARAMETER_BINARY_SIZE))
         return read_binary(in, t);
-    if (is_given(t, PX_V2_REGION))
+    if (px_parameters_has(&t->parameters, PX_PARAMETER_REGION))
         return read_shared(in, t);
     return t->data.ptr ? read_late_data(in, t) : PX_OK;
 }

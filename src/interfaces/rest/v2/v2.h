@@ -43,36 +43,8 @@ PX_MUST_USE enum px_code px_v2_read_raw(struct px_infer *infer, struct px_str bo
  */
 PX_MUST_USE enum px_code px_v2_read_element(struct px_values *values, struct px_json *json);
 
-enum px_v2_place { PX_V2_OF_REQUEST = 1, PX_V2_OF_INPUT = 2, PX_V2_OF_OUTPUT = 4 };
-
-enum px_v2_parameter {
-    PX_V2_CUSTOM = 0,
-    PX_V2_BINARY,
-    PX_V2_BINARY_SIZE,
-    PX_V2_TIMEOUT,
-    PX_V2_PRIORITY,
-    PX_V2_SEQUENCE_ID,
-    PX_V2_SEQUENCE_START,
-    PX_V2_SEQUENCE_END,
-    PX_V2_CLASSIFICATION,
-    PX_V2_REGION,
-    PX_V2_REGION_OFFSET,
-    PX_V2_REGION_SIZE,
-    PX_V2_RESERVED,
-};
-
-/* What a "parameters" object says that the server acts on. */
-struct px_v2_parameters {
-    unsigned seen; /* bit p: px_v2_parameter p was given */
-    bool binary;
-    uint64_t binary_size;
-    uint64_t timeout_us;
-    uint64_t n_best;
-    struct px_shared_range region;
-};
-
-PX_MUST_USE enum px_code px_v2_read_parameters(struct px_json *json, enum px_v2_place place,
-                                               struct px_v2_parameters *ret, struct px_err *err);
+PX_MUST_USE enum px_code px_v2_read_parameters(struct px_json *json, enum px_parameter_place place,
+                                               struct px_parameters *ret, struct px_err *err);
 
 /* Writes the reply and finishes the exchange. */
 void px_v2_reply(struct px_infer *infer);

@@ -380,10 +380,16 @@ PX_TEST(reserved_and_impossible_parameters_are_refused)
         int status;
     } rows[] = {{"triton_x", "\x08\x01", 2, 3},
                 {"triton_enable_empty_final_response", "\x08\x01", 2, 0},
+                {"triton_enable_empty_final_response", "\x10\x01", 2, 3},
                 {"timeout", "\x1a\x01x", 3, 3},
                 {"priority", "\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11, 3},
                 {"sequence_id", "\x10\x07", 2, 0},
+                {"sequence_id", "\x1a\x01x", 3, 0},
+                {"sequence_id", "\x08\x01", 2, 3},
                 {"sequence_start", "\x08\x01", 2, 0},
+                {"sequence_start", "\x10\x01", 2, 3},
+                {"binary_data_output", "\x10\x01", 2, 0}, /* of HTTP: here the client's own */
+                {"mine", "", 0, 3},
                 {"headers", "\x1a\x01x", 3, 12},
                 {"mine", "\x21\x00\x00\x00\x00\x00\x00\xf0\x3f", 9, 0},
                 {"mine", "\x32\x01x", 3, 3}};
@@ -399,6 +405,23 @@ PX_TEST(reserved_and_impossible_parameters_are_refused)
         CHECK_INT(f.status, rows[i].status);
         px_buf_deinit(&buf);
     }
+    grpc_tear_down(&f);
+}
+
+PX_TEST(a_repeated_parameter_is_refused)
+{
+    static const char more[] = "\x22\x0d\x0a\x07timeout\x12\x02\x10\x00";
+    struct px_buf buf = px_buf(1 << 10);
+    grpc_set_up(&f);
+    px_buf_append(&buf, golden_request, sizeof golden_request - 1);
+    px_buf_append(&buf, more, sizeof more - 1);
+    grpc_ask(&f, infer_path, px_buf_view(&buf));
+    CHECK_INT(f.status, 0);
+    px_buf_append(&buf, more, sizeof more - 1);
+    grpc_ask(&f, infer_path, px_buf_view(&buf));
+    CHECK_INT(f.status, 3);
+    CHECK_CONTAINS(f.fields, "parameter 'timeout' is repeated");
+    px_buf_deinit(&buf);
     grpc_tear_down(&f);
 }
 
@@ -487,7 +510,8 @@ PX_TEST_MAIN(
                             T(classification_gives_the_best_values_as_texts)
                                 T(errors_name_what_is_wrong)
                                     T(reserved_and_impossible_parameters_are_refused)
-                                        T(a_deadline_that_has_passed_is_not_scored)
-                                            T(a_cancelled_call_is_not_scored)
-                                                T(a_warm_call_allocates_nothing)
-                                                    T(short_memory_is_a_status))
+                                        T(a_repeated_parameter_is_refused)
+                                            T(a_deadline_that_has_passed_is_not_scored)
+                                                T(a_cancelled_call_is_not_scored)
+                                                    T(a_warm_call_allocates_nothing)
+                                                        T(short_memory_is_a_status))

@@ -327,8 +327,15 @@ PX_TEST(checks_parameters)
     check_refused(INFER, "{\"parameters\":{\"triton_x\":1}," X "}", 400, "'triton_'");
     check_refused(INFER, "{\"parameters\":{\"a\":null}," X "}", 400, "parameter 'a'");
     check_refused(INFER, "{\"parameters\":{\"a\":[1]}," X "}", 400, "parameter 'a'");
-    check_refused(INFER, "{\"parameters\":{\"priority\":-1}," X "}", 400, "JSON line 1");
-    check_refused(INFER, "{\"parameters\":{\"sequence_start\":1}," X "}", 400, "JSON line 1");
+    check_refused(INFER, "{\"parameters\":{\"priority\":-1}," X "}", 400,
+                  "parameter 'priority': expected an integer >= 0");
+    check_refused(INFER, "{\"parameters\":{\"sequence_start\":1}," X "}", 400,
+                  "parameter 'sequence_start': expected true or false");
+    check_refused(INFER, "{\"parameters\":{\"sequence_id\":1.5}," X "}", 400,
+                  "parameter 'sequence_id': expected an integer >= 0 or a text");
+    check_refused(INFER, "{\"parameters\":{\"timeout\":1,\"timeout\":2}," X "}", 400, "repeated");
+    check_refused(INFER, "{\"parameters\":{\"triton_enable_empty_final_response\":true}," X "}",
+                  400, "'triton_'");
     check_refused(INFER, "{\"parameters\":[]," X "}", 400, "JSON line 1");
     rest_tear_down(&f);
 }

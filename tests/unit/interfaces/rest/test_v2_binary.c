@@ -195,7 +195,7 @@ PX_TEST(refuses_bytes_that_do_not_fit)
     ask(MULTI, X("18446744073709551615"), one_two, 8);
     check_refused(400, "bytes are left behind the JSON");
     ask(MULTI, X("-1"), one_two, 8);
-    check_refused(400, "JSON line 1");
+    check_refused(400, "parameter 'binary_data_size': expected an integer >= 0");
     ask(MULTI, X("8,\"binary_data_size\":8"), one_two, 8);
     check_refused(400, "'binary_data_size' is repeated");
     ask(MULTI,
