@@ -79,7 +79,8 @@ void px_call_lend_rows(struct px_call *call, const void *data, size_t n_rows);
  * Charges memory that the call needs besides its rows (which charge themselves) to its loop's wave. False, and
  * PX_E_OVERLOADED in the call, when the requests that arrived together hold all there is.
  */
-PX_MUST_USE bool px_admit_bytes(struct px_serving *serving, struct px_call *call, size_t bytes);
+PX_MUST_USE bool px_call_charge_bytes(struct px_serving *serving, struct px_call *call,
+                                      size_t bytes);
 
 PX_MUST_USE enum px_code px_call_submit(struct px_serving *serving, struct px_call *call);
 

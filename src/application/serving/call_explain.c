@@ -43,7 +43,7 @@ enum px_code px_call_explain(struct px_serving *serving, struct px_call *call, d
     enum px_code code = admit(&serving->loops[call->loop], call);
     if (code != PX_OK)
         return code;
-    if (!px_admit_bytes(serving, call, call->rows.n_rows * row_bytes))
+    if (!px_call_charge_bytes(serving, call, call->rows.n_rows * row_bytes))
         return call->err.code;
     *ret = px_arena_alloc(call->arena, call->rows.n_rows, row_bytes);
     if (!*ret)

@@ -101,7 +101,7 @@ struct px_matrix *px_call_rows_unset(struct px_serving *serving, struct px_call 
         px_err_hint(&call->err, "send fewer rows per request, or raise serving.request_memory_max");
         return NULL;
     }
-    if (!px_admit_bytes(serving, call, n_rows * row_bytes))
+    if (!px_call_charge_bytes(serving, call, n_rows * row_bytes))
         return NULL;
     set_rows(call, data, n_rows);
     return &call->rows;

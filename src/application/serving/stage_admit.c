@@ -17,7 +17,7 @@ enum px_code px_stage_admit(struct px_serving *serving, struct px_call *call)
     return PX_OK;
 }
 
-bool px_admit_bytes(struct px_serving *serving, struct px_call *call, size_t bytes)
+bool px_call_charge_bytes(struct px_serving *serving, struct px_call *call, size_t bytes)
 {
     struct px_serving_loop *loop = &serving->loops[call->loop];
     size_t max = serving->limits.wave_bytes_max;

@@ -8,7 +8,7 @@
  */
 #include "interfaces/grpc/infer.h"
 
-#include "interfaces/inference/shared.h"
+#include "interfaces/inference/regions.h"
 
 enum request_field {
     MODEL_NAME = 1,
@@ -146,7 +146,7 @@ static enum px_code add_shared(struct reader *r, struct input *input)
                           "input '%.*s': contents and a shared memory region exclude each other",
                           PX_STR_ARG(input->tensor.name));
     enum px_code code =
-        px_shared_read(&r->inference->infer, &input->parameters.region, &input->tensor.bytes);
+        px_region_read(&r->inference->infer, &input->parameters.region, &input->tensor.bytes);
     if (code != PX_OK)
         return px_err_wrap(r->err, "input '%.*s'", PX_STR_ARG(input->tensor.name));
     return px_inputs_add(&r->in, &input->tensor);

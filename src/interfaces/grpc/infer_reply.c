@@ -4,7 +4,7 @@
  */
 #include "interfaces/grpc/infer.h"
 
-#include "interfaces/inference/shared.h"
+#include "interfaces/inference/regions.h"
 
 enum response_field {
     MODEL_NAME = 1,

@@ -6,7 +6,7 @@
 #include "interfaces/grpc/handlers.h"
 #include "interfaces/grpc/message.h"
 #include "interfaces/grpc/status.h"
-#include "interfaces/inference/shared.h"
+#include "interfaces/inference/regions.h"
 
 enum { REGIONS = 1, KEY = 1, VALUE = 2 };
 
@@ -82,7 +82,7 @@ static void list(struct px_grpc_call *call, struct px_shared_memory *memory)
     enum px_code code = read_name(call->message, &only, &err);
     size_t mark = px_grpc_begin_message(body);
     if (code == PX_OK)
-        code = px_shared_list(memory, only, put_region, body, &err);
+        code = px_region_list(memory, only, put_region, body, &err);
     if (code != PX_OK) {
         px_grpc_fail(call, &err);
         return;
@@ -108,7 +108,7 @@ void px_grpc_handle_shared_memory_register(struct px_grpc_call *call)
     struct px_shared_memory *memory = call->grpc->settings.shared_memory;
     struct px_shared_region_info info;
     struct px_err err;
-    enum px_code code = px_shared_check(memory, &err);
+    enum px_code code = px_region_check_memory(memory, &err);
     if (code == PX_OK)
         code = read_region(call->message, &info, &err);
     if (code == PX_OK)
@@ -119,7 +119,7 @@ void px_grpc_handle_shared_memory_register(struct px_grpc_call *call)
 void px_grpc_handle_cuda_register(struct px_grpc_call *call)
 {
     struct px_err err;
-    (void)px_shared_refuse_cuda(&err);
+    (void)px_region_refuse_cuda(&err);
     px_grpc_fail(call, &err);
 }
 

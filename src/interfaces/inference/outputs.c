@@ -5,6 +5,7 @@
  * Texts are written twice, once to nowhere: their sizes depend on the scores, and one exact allocation
  * in the arena is cheaper to reason about than a buffer that grows.
  */
+#include "interfaces/inference/regions.h"
 #include "interfaces/inference/tensor.h"
 
 #include <math.h>
@@ -144,4 +145,47 @@ enum px_code px_output_tensor(struct px_infer *infer, const struct px_infer_outp
     size_t n = scores->n_rows * scores->n_cols;
     ret->bytes = px_str_n(scores->data, n * px_datatype_size(scores->type));
     return PX_OK;
+}
+
+/* ---- those of a request ---- */
+
+static enum px_code aim(struct px_infer *infer, struct px_str name,
+                        const struct px_parameters *parameters)
+{
+    struct px_err *err = &infer->call.err;
+    struct px_infer_output *output = &infer->outputs[infer->n_outputs - 1];
+    if (parameters->n_best)
+        return px_err_set(err, PX_E_INVALID,
+                          "output '%.*s': a classification cannot go to shared memory",
+                          PX_STR_ARG(name));
+    enum px_code code = px_region_take(infer, &parameters->region, &output->shared.region);
+    output->shared.range = parameters->region;
+    return code == PX_OK ? code : px_err_wrap(err, "output '%.*s'", PX_STR_ARG(name));
+}
+
+enum px_code px_output_ask(struct px_infer *infer, struct px_str name,
+                           const struct px_parameters *parameters)
+{
+    enum px_code code = px_infer_add_output(infer, name);
+    if (code != PX_OK)
+        return code;
+    struct px_infer_output *output = &infer->outputs[infer->n_outputs - 1];
+    output->n_best = parameters->n_best;
+    if (output->n_best && output->kind == PX_OUTPUT_LABELS)
+        return px_err_set(&infer->call.err, PX_E_INVALID,
+                          "output 'labels': classification is for scores, not for text");
+    bool is_shared = px_parameters_has(parameters, PX_PARAMETER_REGION);
+    return is_shared ? aim(infer, name, parameters) : PX_OK;
+}
+
+enum px_code px_output_tensors(struct px_infer *infer, struct px_tensor *tensors)
+{
+    enum px_code code = PX_OK;
+    for (size_t i = 0; code == PX_OK && i < infer->n_outputs; i++) {
+        const struct px_infer_output *output = &infer->outputs[i];
+        code = px_output_tensor(infer, output, &tensors[i]);
+        if (code == PX_OK && output->shared.region)
+            code = px_region_write(infer, output, &tensors[i]);
+    }
+    return code;
 }

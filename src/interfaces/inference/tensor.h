@@ -19,14 +19,14 @@
  * (uint32) and then its text. Numbers that are what the model's matrix holds, and aligned for it, are scored
  * where they lie: bytes that were added must not change until the request's encode or fail.
  *
- * Out. px_output_tensor turns an output that was asked for into a tensor with its bytes.
+ * Out. px_output_ask adds what a request asks for; px_output_tensors turns it into tensors with their bytes.
  *
  * Errors go to the infer's call.err and are returned. Memory is the call's arena. Threads: the request's loop.
  */
 #ifndef PX_INTERFACES_INFERENCE_TENSOR_H
 #define PX_INTERFACES_INFERENCE_TENSOR_H
 
-#include "interfaces/inference/infer.h"
+#include "interfaces/inference/parameters.h"
 
 /* The input tensors of one request. Private, but for the stack of who reads them. */
 struct px_inputs {
@@ -101,5 +101,18 @@ bool px_tensor_fits_unsigned(enum px_datatype type, uint64_t number);
 PX_MUST_USE enum px_code px_output_tensor(struct px_infer *infer,
                                           const struct px_infer_output *output,
                                           struct px_tensor *ret);
+
+/*
+ * Adds an output as px_infer_add_output does, with what its parameters say; their texts outlive the request. PX_E_INVALID for
+ * what cannot come together.
+ */
+PX_MUST_USE enum px_code px_output_ask(struct px_infer *infer, struct px_str name,
+                                       const struct px_parameters *parameters);
+
+/*
+ * The tensors of an answered request's outputs, PX_INFER_OUTPUTS_MAX at most; those that go to shared memory are written
+ * there, PX_E_INVALID when they are larger than their range.
+ */
+PX_MUST_USE enum px_code px_output_tensors(struct px_infer *infer, struct px_tensor *tensors);
 
 #endif

@@ -3,7 +3,7 @@
  * Triton's shared memory extensions: regions are registered, listed and unregistered here; tensors use them by name
  * (inputs.c, infer.c). There is no GPU memory: its list is empty and registering it is refused.
  */
-#include "interfaces/inference/shared.h"
+#include "interfaces/inference/regions.h"
 #include "interfaces/rest/handlers.h"
 #include "interfaces/rest/reply.h"
 
@@ -31,7 +31,7 @@ static void reply_list(struct px_rest_request *request, struct px_shared_memory 
     struct px_json_writer w = px_json_writer(request->exchange->body);
     struct px_err err;
     px_json_begin_array(&w);
-    enum px_code code = px_shared_list(memory, request->args[0], put_region, &w, &err);
+    enum px_code code = px_region_list(memory, request->args[0], put_region, &w, &err);
     px_json_end_array(&w);
     if (code == PX_OK)
         px_reply_json(request, 200);
@@ -98,7 +98,7 @@ void px_handle_v2_shared_register(struct px_rest_request *request)
     struct px_shared_memory *memory = request->rest->shared_memory;
     struct px_shared_region_info info = {.name = request->args[0]};
     struct px_err err;
-    enum px_code code = px_shared_check(memory, &err);
+    enum px_code code = px_region_check_memory(memory, &err);
     if (code == PX_OK)
         code = read_region(request, &info, &err);
     if (code == PX_OK)
@@ -112,7 +112,7 @@ void px_handle_v2_shared_register(struct px_rest_request *request)
 void px_handle_v2_cuda_register(struct px_rest_request *request)
 {
     struct px_err err;
-    (void)px_shared_refuse_cuda(&err);
+    (void)px_region_refuse_cuda(&err);
     px_rest_fail(request, &err);
 }
 

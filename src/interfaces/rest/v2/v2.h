@@ -9,7 +9,7 @@
 #ifndef PX_INTERFACES_REST_V2_H
 #define PX_INTERFACES_REST_V2_H
 
-#include "interfaces/inference/shared.h"
+#include "interfaces/inference/regions.h"
 #include "interfaces/inference/tensor.h"
 #include "interfaces/rest/inference.h"
 

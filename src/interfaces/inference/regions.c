@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "interfaces/inference/shared.h"
+#include "interfaces/inference/regions.h"
 
-enum px_code px_shared_check(const struct px_shared_memory *memory, struct px_err *err)
+enum px_code px_region_check_memory(const struct px_shared_memory *memory, struct px_err *err)
 {
     if (memory)
         return PX_OK;
@@ -25,7 +25,7 @@ static bool visit_region(void *context, const struct px_shared_region_info *info
     return listing->visit(listing->context, info);
 }
 
-enum px_code px_shared_list(struct px_shared_memory *memory, struct px_str only,
+enum px_code px_region_list(struct px_shared_memory *memory, struct px_str only,
                             px_shared_region_visit *visit, void *context, struct px_err *err)
 {
     struct listing listing = {.only = only, .visit = visit, .context = context};
@@ -37,18 +37,18 @@ enum px_code px_shared_list(struct px_shared_memory *memory, struct px_str only,
                       PX_STR_ARG(only));
 }
 
-enum px_code px_shared_refuse_cuda(struct px_err *err)
+enum px_code px_region_refuse_cuda(struct px_err *err)
 {
     px_err_set(err, PX_E_UNAVAILABLE,
                "CUDA shared memory is unavailable: this server scores on the CPU");
     return px_err_hint(err, "use system shared memory, or send the tensors as bytes");
 }
 
-static enum px_code take(struct px_infer *infer, const struct px_shared_range *range,
-                         struct px_shared_region **ret)
+enum px_code px_region_take(struct px_infer *infer, const struct px_shared_range *range,
+                            struct px_shared_region **ret)
 {
     struct px_err *err = &infer->call.err;
-    enum px_code code = px_shared_check(infer->shared_memory, err);
+    enum px_code code = px_region_check_memory(infer->shared_memory, err);
     if (code == PX_OK && range->name.len == 0)
         code = px_err_set(err, PX_E_INVALID, "expected the name of a shared memory region");
     return code == PX_OK ? px_shared_memory_take(infer->shared_memory, range->name, ret, err)
@@ -59,18 +59,18 @@ static enum px_code take(struct px_infer *infer, const struct px_shared_range *r
 static char *allocate(struct px_infer *infer, size_t size)
 {
     struct px_call *call = &infer->call;
-    if (!px_admit_bytes(infer->serving, call, size))
+    if (!px_call_charge_bytes(infer->serving, call, size))
         return NULL;
     char *bytes = px_arena_alloc(call->arena, size, 1);
     return px_arena_check(call->arena, "the request", &call->err) == PX_OK ? bytes : NULL;
 }
 
-enum px_code px_shared_read(struct px_infer *infer, const struct px_shared_range *range,
+enum px_code px_region_read(struct px_infer *infer, const struct px_shared_range *range,
                             struct px_str *ret)
 {
     struct px_call *call = &infer->call;
     struct px_shared_region *region;
-    enum px_code code = take(infer, range, &region);
+    enum px_code code = px_region_take(infer, range, &region);
     if (code != PX_OK)
         return code;
     code = px_shared_region_check(region, range->offset, range->size, &call->err);
@@ -82,37 +82,8 @@ enum px_code px_shared_read(struct px_infer *infer, const struct px_shared_range
     return bytes ? code : call->err.code;
 }
 
-static enum px_code aim(struct px_infer *infer, struct px_str name,
-                        const struct px_parameters *parameters)
-{
-    struct px_err *err = &infer->call.err;
-    struct px_infer_output *output = &infer->outputs[infer->n_outputs - 1];
-    if (parameters->n_best)
-        return px_err_set(err, PX_E_INVALID,
-                          "output '%.*s': a classification cannot go to shared memory",
-                          PX_STR_ARG(name));
-    enum px_code code = take(infer, &parameters->region, &output->shared.region);
-    output->shared.range = parameters->region;
-    return code == PX_OK ? code : px_err_wrap(err, "output '%.*s'", PX_STR_ARG(name));
-}
-
-enum px_code px_output_ask(struct px_infer *infer, struct px_str name,
-                           const struct px_parameters *parameters)
-{
-    enum px_code code = px_infer_add_output(infer, name);
-    if (code != PX_OK)
-        return code;
-    struct px_infer_output *output = &infer->outputs[infer->n_outputs - 1];
-    output->n_best = parameters->n_best;
-    if (output->n_best && output->kind == PX_OUTPUT_LABELS)
-        return px_err_set(&infer->call.err, PX_E_INVALID,
-                          "output 'labels': classification is for scores, not for text");
-    bool is_shared = px_parameters_has(parameters, PX_PARAMETER_REGION);
-    return is_shared ? aim(infer, name, parameters) : PX_OK;
-}
-
-static enum px_code write_shared(struct px_infer *infer, const struct px_infer_output *output,
-                                 const struct px_tensor *tensor)
+enum px_code px_region_write(struct px_infer *infer, const struct px_infer_output *output,
+                             const struct px_tensor *tensor)
 {
     const struct px_shared_range *range = &output->shared.range;
     if (tensor->bytes.len > range->size)
@@ -123,16 +94,4 @@ static enum px_code write_shared(struct px_infer *infer, const struct px_infer_o
                           (unsigned long long)range->size, PX_STR_ARG(range->name));
     return px_shared_region_write(output->shared.region, range->offset, tensor->bytes,
                                   &infer->call.err);
-}
-
-enum px_code px_output_tensors(struct px_infer *infer, struct px_tensor *tensors)
-{
-    enum px_code code = PX_OK;
-    for (size_t i = 0; code == PX_OK && i < infer->n_outputs; i++) {
-        const struct px_infer_output *output = &infer->outputs[i];
-        code = px_output_tensor(infer, output, &tensors[i]);
-        if (code == PX_OK && output->shared.region)
-            code = write_shared(infer, output, &tensors[i]);
-    }
-    return code;
 }
