@@ -14,9 +14,9 @@
 #include "application/batch/pipeline.h"
 
 #include "shared/alloc.h"
+#include "shared/thread.h"
 
 #include <pthread.h>
-#include <signal.h>
 
 enum { JOBS_PER_THREAD_MAX = 8 };
 
@@ -76,18 +76,14 @@ static void *run_helper(void *argument)
 /* One more thread; if it cannot be had, the work goes on without it. */
 static void start_helper(struct pipeline *p)
 {
-    sigset_t all, before;
     struct helper *helper = px_alloc(1, sizeof *helper);
     if (!helper)
         return;
     *helper = (struct helper){p, worker_at(p, 1 + p->n_threads)};
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (pthread_create(&p->threads[p->n_threads], NULL, run_helper, helper) == 0)
+    if (px_thread_start("px-batch", run_helper, helper, &p->threads[p->n_threads]) == 0)
         p->n_threads++;
     else
         px_free(helper);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 /* Hands the job just filled to the threads. The caller's thread takes the first of those that wait. */

@@ -2,9 +2,9 @@
 #include "application/control/control.h"
 
 #include "shared/alloc.h"
+#include "shared/thread.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 
 struct px_control {
@@ -56,15 +56,8 @@ static void *work(void *argument)
 
 static int start(struct px_control *control, const char *name)
 {
-    /* Signals are for main: block them while the thread inherits the mask. */
-    sigset_t every, before;
-    sigfillset(&every);
-    pthread_sigmask(SIG_SETMASK, &every, &before);
-    int rc = pthread_create(&control->thread, NULL, work, control);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int rc = px_thread_start(name, work, control, &control->thread);
     control->started = rc == 0;
-    if (rc == 0)
-        pthread_setname_np(control->thread, name);
     return rc;
 }
 

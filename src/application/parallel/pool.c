@@ -28,11 +28,11 @@
 
 #include "shared/alloc.h"
 #include "shared/cores.h"
+#include "shared/thread.h"
 
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
@@ -195,23 +195,15 @@ unsigned px_pool_threads(const struct px_pool *pool)
 
 /* ---- making and ending ---- */
 
-/* Signals stay with the threads of the program; a new thread inherits the mask. */
 static enum px_code start_helpers(struct px_pool *pool, unsigned n, struct px_err *err)
 {
-    sigset_t all, before;
     int failure = 0;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     for (unsigned i = 0; i < n && !failure; i++) {
         struct helper *helper = &pool->helpers[i];
         *helper = (struct helper){.pool = pool, .number = i + 1};
-        failure = pthread_create(&helper->thread, NULL, help, helper);
-        if (failure)
-            break;
-        pthread_setname_np(helper->thread, "phoenix-pool");
-        pool->n_helpers++;
+        failure = px_thread_start("phoenix-pool", help, helper, &helper->thread);
+        pool->n_helpers += failure == 0;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!failure)
         return PX_OK;
     px_err_set(err, PX_E_UNAVAILABLE, "cannot start thread %u of %u: %s", pool->n_helpers + 2,

@@ -12,10 +12,10 @@
 
 #include "shared/alloc.h"
 #include "shared/clock.h"
+#include "shared/thread.h"
 
 #include <pthread.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdatomic.h>
 
 struct ticker_loop {
@@ -91,15 +91,10 @@ static void *keep_time(void *argument)
 
 static enum px_code start(struct px_ticker *ticker, struct px_err *err)
 {
-    sigset_t every, before;
-    sigfillset(&every);
-    pthread_sigmask(SIG_SETMASK, &every, &before); /* signals are for main */
-    int rc = pthread_create(&ticker->thread, NULL, keep_time, ticker);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int rc = px_thread_start("px-ticker", keep_time, ticker, &ticker->thread);
     if (rc != 0)
         return px_err_set(err, PX_E_IO, "start the thread that keeps time: %s", strerror(rc));
     ticker->started = true;
-    pthread_setname_np(ticker->thread, "px-ticker");
     return PX_OK;
 }
 

@@ -16,10 +16,10 @@
 
 #include "shared/json.h"
 #include "shared/log.h"
+#include "shared/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <unistd.h>
 
 enum { TRACE_TEXT_MAX = 1 << 16 };
@@ -270,17 +270,12 @@ enum px_code px_trace_file_start(struct px_trace *trace, struct px_err *err)
     /* An empty array at once: whoever started the server sees that the file can be written. */
     if (!open_only(trace, true))
         return px_err_set(err, PX_E_IO, "trace.file: write %s: %s", trace->path, strerror(errno));
-    sigset_t every, before;
-    sigfillset(&every);
-    pthread_sigmask(SIG_SETMASK, &every, &before);
-    int rc = pthread_create(&trace->writer, NULL, write_traces, trace);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int rc = px_thread_start("px-trace", write_traces, trace, &trace->writer);
     trace->has_writer = rc == 0;
     if (rc != 0) {
         close_file(&trace->file);
         return px_err_set(err, PX_E_IO, "start the thread that writes traces: %s", strerror(rc));
     }
-    pthread_setname_np(trace->writer, "px-trace");
     return PX_OK;
 }
 

@@ -4,9 +4,9 @@
 #include "infrastructure/net/worker.h"
 #include "shared/alloc.h"
 #include "shared/clock.h"
+#include "shared/thread.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 
 enum { LOOPS_MAX = 1024 };
@@ -137,28 +137,20 @@ static void *run_thread(void *argument)
 
 static int start_thread(struct worker_thread *thread, size_t index)
 {
-    char name[16]; /* the kernel's limit */
-    int rc = pthread_create(&thread->id, NULL, run_thread, thread);
+    char name[PX_THREAD_NAME_MAX];
     snprintf(name, sizeof name, "px-loop-%zu", index);
-    if (rc == 0)
-        pthread_setname_np(thread->id, name);
-    return rc;
+    return px_thread_start(name, run_thread, thread, &thread->id);
 }
 
 enum px_code px_net_start(struct px_net *net, struct px_err *err)
 {
     PX_ASSERT(net->n_started == 0);
-    /* Signals are for the control thread: block them while the loops inherit the mask. */
-    sigset_t every, before;
-    sigfillset(&every);
-    pthread_sigmask(SIG_SETMASK, &every, &before);
     net->n_running = net->n_threads;
     int rc = 0;
     while (net->n_started < net->n_threads && rc == 0) {
         rc = start_thread(&net->threads[net->n_started], net->n_started);
         net->n_started += rc == 0;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc == 0)
         return PX_OK;
     pthread_mutex_lock(&net->mutex);

@@ -4,6 +4,9 @@
 #include "shared/clock.h"
 #include "shared/cursor.h"
 #include "shared/rng.h"
+#include "shared/thread.h"
+
+#include <signal.h>
 
 PX_TEST(cursors_own_the_bounds)
 {
@@ -32,6 +35,29 @@ PX_TEST(a_read_past_the_end_takes_nothing)
     struct px_cursor c = px_cursor(bytes, 3);
     CHECK(!px_cursor_take(&c, SIZE_MAX));
     CHECK(c.failed && c.at == bytes);
+}
+
+static void *count_blocked(void *argument)
+{
+    int *n_blocked = argument;
+    sigset_t mask;
+    pthread_sigmask(SIG_SETMASK, NULL, &mask);
+    for (int signal = 1; signal < SIGRTMIN; signal++)
+        *n_blocked += sigismember(&mask, signal) == 1;
+    return NULL;
+}
+
+PX_TEST(a_thread_leaves_signals_to_the_others)
+{
+    sigset_t before, after;
+    pthread_t thread;
+    int n_blocked = 0;
+    pthread_sigmask(SIG_SETMASK, NULL, &before);
+    CHECK_INT(px_thread_start("px-test", count_blocked, &n_blocked, &thread), 0);
+    pthread_sigmask(SIG_SETMASK, NULL, &after);
+    CHECK(sigismember(&after, SIGTERM) == sigismember(&before, SIGTERM));
+    CHECK_INT(pthread_join(thread, NULL), 0);
+    CHECK(n_blocked > 20);
 }
 
 PX_TEST(clocks)
@@ -93,6 +119,7 @@ PX_TEST(unit_and_normal_numbers)
     CHECK_NEAR(squares / N, 1, 0.03);
 }
 
-PX_TEST_MAIN(T(cursors_own_the_bounds) T(a_read_past_the_end_takes_nothing) T(clocks)
-                 T(the_stream_of_a_seed_never_changes) T(numbers_below_a_bound_are_uniform)
-                     T(unit_and_normal_numbers))
+PX_TEST_MAIN(T(cursors_own_the_bounds) T(a_read_past_the_end_takes_nothing)
+                 T(a_thread_leaves_signals_to_the_others) T(clocks)
+                     T(the_stream_of_a_seed_never_changes) T(numbers_below_a_bound_are_uniform)
+                         T(unit_and_normal_numbers))

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Threads of the process. Signals are for the thread that was there first: a new one blocks them all from its first
+ * instruction on.
+ */
+#ifndef PX_SHARED_THREAD_H
+#define PX_SHARED_THREAD_H
+
+#include "shared/compiler.h"
+
+#include <pthread.h>
+
+enum { PX_THREAD_NAME_MAX = 16 }; /* the kernel's limit, with the end of the text */
+
+/* Starts a thread that `ps -T` shows as `name`, which the caller joins. 0, or the errno why it cannot be had. */
+PX_MUST_USE int px_thread_start(const char *name, void *(*run)(void *), void *argument,
+                                pthread_t *ret);
+
+#endif
