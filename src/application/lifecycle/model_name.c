@@ -22,6 +22,15 @@ bool px_model_name_is_valid(struct px_str name)
     return true;
 }
 
+enum px_code px_model_name_check(struct px_str name, struct px_err *err)
+{
+    if (px_model_name_is_valid(name))
+        return PX_OK;
+    return px_err_set(err, PX_E_INVALID,
+                      "model name '%.*s': expected at most %d letters, digits, '.', '_' and '-'",
+                      PX_STR_ARG(name), PX_MODEL_NAME_MAX);
+}
+
 /* The later bytes of a UTF-8 character, so that a letter with an accent becomes one '_'. */
 static bool continues_character(struct px_str text, size_t at)
 {

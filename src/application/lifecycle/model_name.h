@@ -9,6 +9,7 @@
 #ifndef PX_APPLICATION_LIFECYCLE_MODEL_NAME_H
 #define PX_APPLICATION_LIFECYCLE_MODEL_NAME_H
 
+#include "shared/err.h"
 #include "shared/str.h"
 
 #include <stdbool.h>
@@ -20,6 +21,8 @@ struct px_model_name {
 };
 
 bool px_model_name_is_valid(struct px_str name);
+/* The same as an error: PX_E_INVALID says the rule. */
+PX_MUST_USE enum px_code px_model_name_check(struct px_str name, struct px_err *err);
 
 /*
  * A valid name for any text: every character that a name may not hold at its place becomes one '_', what is

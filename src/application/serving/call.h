@@ -59,6 +59,10 @@ struct px_call {
 
 PX_MUST_USE enum px_code px_call_open(struct px_serving *serving, struct px_call *call);
 
+/* PX_E_TOO_LARGE, in the call too, for more rows than one request may have. px_call_submit checks it again. */
+PX_MUST_USE enum px_code px_call_check_rows(const struct px_serving *serving, struct px_call *call,
+                                            size_t n_rows);
+
 /*
  * Memory for `n_rows` rows of the model, every value missing (NaN); NULL when the request is too large for its arena
  * (the call's error is set).

@@ -241,11 +241,9 @@ enum px_code px_model_scan(const char *argument, struct px_model_places *places,
     if (equals && equals != argument && px_file_kind(argument) == PX_FILE_ABSENT) {
         name = px_str_n(argument, (size_t)(equals - argument));
         path = equals + 1;
-        if (!px_model_name_is_valid(name))
-            return px_err_set(
-                err, PX_E_INVALID,
-                "model name '%.*s': expected at most %d letters, digits, '.', '_' and '-'",
-                PX_STR_ARG(name), PX_MODEL_NAME_MAX);
+        enum px_code code = px_model_name_check(name, err);
+        if (code != PX_OK)
+            return code;
     }
     switch (px_file_kind(path)) {
     case PX_FILE_REGULAR:

@@ -190,13 +190,10 @@ static enum px_code check_change(struct px_serving *serving,
                                  const struct px_repository_request *request, struct px_err *err)
 {
     enum px_code code = px_serving_check_control(serving, "explicit model load / unload", err);
+    if (code == PX_OK)
+        code = px_model_name_check(request->name, err);
     if (code != PX_OK)
         return code;
-    if (!px_model_name_is_valid(request->name))
-        return px_err_set(
-            err, PX_E_INVALID,
-            "model name '%.*s': expected at most %d letters, digits, '.', '_' and '-'",
-            PX_STR_ARG(request->name), PX_MODEL_NAME_MAX);
     if (request->n_files > 0 && request->config.len == 0) {
         px_err_set(err, PX_E_INVALID, "files of a model need the parameter 'config' with them");
         return px_err_hint(err, "\"config\": \"{}\" takes what the files say");

@@ -100,6 +100,9 @@ bool px_serving_is_draining(const struct px_serving *serving);
  */
 bool px_serving_is_ready(struct px_serving *serving, struct px_err *err);
 
+/* What an interface counts, on the loop that is named: a request over HTTP, and an error that concerns no model. */
+void px_serving_count_request(struct px_serving *serving, unsigned loop);
+void px_serving_count_error(struct px_serving *serving, unsigned loop, enum px_code code);
 struct px_loop_metrics *px_serving_loop_metrics(struct px_serving *serving, unsigned loop);
 unsigned px_serving_n_loops(const struct px_serving *serving);
 uint64_t px_serving_started_ns(const struct px_serving *serving); /* wall clock */

@@ -2,14 +2,22 @@
 /* Admit: is this call within what one request may ask for, and can the engine answer it? */
 #include "application/serving/serving_impl.h"
 
-enum px_code px_stage_admit(struct px_serving *serving, struct px_call *call)
+enum px_code px_call_check_rows(const struct px_serving *serving, struct px_call *call,
+                                size_t n_rows)
 {
     size_t rows_max = serving->limits.request_rows_max;
-    if (call->rows.n_rows > rows_max) {
-        px_err_set(&call->err, PX_E_TOO_LARGE, "expected at most %zu rows in one request, got %zu",
-                   rows_max, call->rows.n_rows);
-        return px_err_hint(&call->err, "split the request, or raise serving.request_rows_max");
-    }
+    if (PX_LIKELY(n_rows <= rows_max))
+        return PX_OK;
+    px_err_set(&call->err, PX_E_TOO_LARGE, "expected at most %zu rows in one request, got %zu",
+               rows_max, n_rows);
+    return px_err_hint(&call->err, "split the request, or raise serving.request_rows_max");
+}
+
+enum px_code px_stage_admit(struct px_serving *serving, struct px_call *call)
+{
+    enum px_code code = px_call_check_rows(serving, call, call->rows.n_rows);
+    if (code != PX_OK)
+        return code;
     bool margin = call->score_flags & PX_SCORE_MARGIN;
     if (margin && !px_engine_has(call->model->engine, PX_ENGINE_MARGIN))
         return px_err_set(&call->err, PX_E_UNSUPPORTED, "model '%.*s' has no margins",

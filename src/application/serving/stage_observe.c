@@ -80,6 +80,17 @@ void px_observe_batch(const struct px_model *model, unsigned loop, size_t n_rows
     atomic_store_explicit(&m->last_ns, times->ended_ns, memory_order_relaxed);
 }
 
+void px_serving_count_request(struct px_serving *serving, unsigned loop)
+{
+    px_metric_add(&serving->loops[loop].metrics.http_requests, 1);
+}
+
+void px_serving_count_error(struct px_serving *serving, unsigned loop, enum px_code code)
+{
+    PX_ASSERT(code > PX_OK && (unsigned)code < PX_METRIC_CODES);
+    px_metric_add(&serving->loops[loop].metrics.errors[code], 1);
+}
+
 void px_observe_failure(struct px_serving *serving, const struct px_call *call)
 {
     PX_ASSERT(call->code > PX_OK && (unsigned)call->code < PX_METRIC_CODES);
@@ -89,6 +100,6 @@ void px_observe_failure(struct px_serving *serving, const struct px_call *call)
         px_metric_add(&m->fail_ns, px_clock_monotonic_ns() - call->received_ns);
         px_metric_add(&m->errors[call->code], 1);
     } else {
-        px_metric_add(&serving->loops[call->loop].metrics.errors[call->code], 1);
+        px_serving_count_error(serving, call->loop, call->code);
     }
 }

@@ -13,11 +13,6 @@
 #include "interfaces/inference/deadline.h"
 #include "shared/alloc.h"
 
-static void count_request(const struct px_grpc *grpc, unsigned loop)
-{
-    px_metric_add(&px_serving_loop_metrics(grpc->serving, loop)->http_requests, 1);
-}
-
 /* What is wrong with a request before its method matters, as HTTP says it. */
 static bool answer_http(struct px_grpc_call *call)
 {
@@ -97,7 +92,7 @@ static void handle(void *context, struct px_http_exchange *exchange)
 {
     struct px_grpc *grpc = context;
     const struct px_grpc_method *method = find_stream(&exchange->request);
-    count_request(grpc, exchange->loop);
+    px_serving_count_request(grpc->serving, exchange->loop);
     if (method)
         px_grpc_stream_open(grpc, exchange, method);
     else

@@ -203,7 +203,7 @@ static enum px_code read_names(struct reader *r, struct px_str message,
         else if (field.number == MODEL_VERSION)
             code = px_grpc_read_text(&field, "model_version", &request->version, r->err);
         else if (field.number == ID)
-            code = px_grpc_read_text(&field, "id", &r->inference->id, r->err);
+            code = px_grpc_read_text(&field, "id", &request->id, r->err);
         else if (field.number == RAW_INPUT_CONTENTS)
             r->has_raw = true;
     }
@@ -243,10 +243,11 @@ void px_grpc_infer_start(struct px_grpc_infer *inference, struct px_str message,
     struct px_infer_request request = *base;
     PX_UNINITIALIZED struct px_err err;
     struct reader r = {.inference = inference, .raw = px_protobuf(message), .err = &err};
-    inference->id = (struct px_str)PX_STR("");
+    request.id = (struct px_str)PX_STR("");
     enum px_code code = read_names(&r, message, &request);
     if (code != PX_OK) {
         infer->call.err = err;
+        infer->id = request.id; /* echoed with an error too */
         px_grpc_count_error(inference->call, code);
         request.fail(infer);
         return;

@@ -15,7 +15,6 @@ struct px_grpc_infer {
     struct px_infer infer; /* first */
     struct px_grpc_call *call;
     struct px_grpc_slot *slot; /* NULL of a unary call */
-    struct px_str id;          /* the client's, echoed, also with an error */
 };
 
 /*

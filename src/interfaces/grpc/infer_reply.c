@@ -69,8 +69,8 @@ enum px_code px_grpc_put_infer_response(struct px_grpc_infer *inference, bool is
         return code;
     px_protobuf_put_bytes(buf, MODEL_NAME, infer->call.model->name);
     px_protobuf_put_bytes(buf, MODEL_VERSION, infer->call.model->version);
-    if (inference->id.len)
-        px_protobuf_put_bytes(buf, ID, inference->id);
+    if (inference->infer.id.len)
+        px_protobuf_put_bytes(buf, ID, inference->infer.id);
     if (infer->call.n_unseen)
         put_parameter(buf, PARAMETERS, "unseen_categories", PX_GRPC_PARAMETER_INT64,
                       infer->call.n_unseen);

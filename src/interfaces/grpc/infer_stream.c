@@ -24,7 +24,7 @@ static void fail(struct px_infer *infer)
     struct px_str message = px_str(px_err_text(err, text, sizeof text));
     px_protobuf_put_bytes(buf, ERROR_MESSAGE, px_str_n(message.ptr, px_str_utf8_prefix(message)));
     size_t response = px_protobuf_begin(buf, INFER_RESPONSE);
-    px_protobuf_put_bytes(buf, RESPONSE_ID, inference->id);
+    px_protobuf_put_bytes(buf, RESPONSE_ID, inference->infer.id);
     px_protobuf_end(buf, response);
     px_grpc_slot_done(slot);
 }

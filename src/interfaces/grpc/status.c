@@ -46,9 +46,7 @@ const char *px_grpc_status_fields(const struct px_grpc_call *call, const struct 
 
 void px_grpc_count_error(const struct px_grpc_call *call, enum px_code code)
 {
-    struct px_loop_metrics *metrics =
-        px_serving_loop_metrics(call->grpc->serving, call->exchange->loop);
-    px_metric_add(&metrics->errors[code], 1);
+    px_serving_count_error(call->grpc->serving, call->exchange->loop, code);
 }
 
 void px_grpc_answer_error(struct px_grpc_call *call, const struct px_err *err)

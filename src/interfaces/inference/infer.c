@@ -45,6 +45,7 @@ enum px_code px_infer_open(struct px_infer *infer, const struct px_infer_request
         .owner = request->owner,
         .encode = request->encode,
         .fail = request->fail,
+        .id = request->id,
     };
     enum px_code code = px_call_open(request->serving, &infer->call);
     if (code != PX_OK)

@@ -67,6 +67,7 @@ struct px_infer_request {
     struct px_shared_memory *shared_memory; /* NULL when the server has none */
     struct px_str model_name;
     struct px_str version; /* empty = the latest that is ready */
+    struct px_str id;      /* of px_infer */
     struct px_arena *arena;
     unsigned loop;
     uint64_t received_ns; /* monotonic */

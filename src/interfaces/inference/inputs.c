@@ -107,20 +107,12 @@ static long find_feature(const struct px_inputs *in, struct px_str name)
 static enum px_code check_rows(struct px_inputs *in, const struct px_tensor *t, size_t n_rows)
 {
     struct px_call *call = &in->infer->call;
-    size_t rows_max = px_serving_limits(in->infer->serving)->request_rows_max;
-    char shape[PX_TENSOR_SHAPE_TEXT_MAX];
-    if (in->n_read > 0) {
-        if (n_rows == call->rows.n_rows)
-            return PX_OK;
-        return px_err_set(in->err, PX_E_INVALID,
-                          "input '%.*s' has %zu rows, the first input has %zu", PX_STR_ARG(t->name),
-                          n_rows, call->rows.n_rows);
-    }
-    if (n_rows <= rows_max)
+    if (in->n_read == 0)
+        return px_call_check_rows(in->infer->serving, call, n_rows);
+    if (n_rows == call->rows.n_rows)
         return PX_OK;
-    px_err_set(in->err, PX_E_TOO_LARGE, "expected at most %zu rows in one request, got shape %s",
-               rows_max, px_tensor_shape_text(t, shape));
-    return px_err_hint(in->err, "split the request, or raise serving.request_rows_max");
+    return px_err_set(in->err, PX_E_INVALID, "input '%.*s' has %zu rows, the first input has %zu",
+                      PX_STR_ARG(t->name), n_rows, call->rows.n_rows);
 }
 
 enum px_code px_inputs_aim(struct px_inputs *in, const struct px_tensor *tensor,

@@ -16,15 +16,9 @@
 
 enum { COLUMN_NAME_MAX = 1 << 20 };
 
-static void count_error(struct px_rest *rest, unsigned loop, enum px_code code)
-{
-    struct px_loop_metrics *metrics = px_serving_loop_metrics(rest->serving, loop);
-    px_metric_add(&metrics->errors[code], 1);
-}
-
 void px_rest_fail(struct px_rest_request *request, const struct px_err *err)
 {
-    count_error(request->rest, request->exchange->loop, err->code);
+    px_serving_count_error(request->rest->serving, request->exchange->loop, err->code);
     px_reply_error(request->exchange, err);
 }
 
@@ -59,7 +53,7 @@ static void handle(void *context, struct px_http_exchange *exchange)
     struct px_rest_request request = {.rest = rest, .exchange = exchange};
     struct px_route_match match;
     struct px_err err;
-    px_metric_add(&px_serving_loop_metrics(rest->serving, exchange->loop)->http_requests, 1);
+    px_serving_count_request(rest->serving, exchange->loop);
     px_cors_begin(rest, exchange);
     if (px_vertex_handle(&request))
         return;
@@ -91,7 +85,7 @@ static void wave(void *context, unsigned loop)
 static void refuse(void *context, struct px_http_exchange *exchange, const struct px_err *err)
 {
     struct px_rest *rest = context;
-    count_error(rest, exchange->loop, err->code);
+    px_serving_count_error(rest->serving, exchange->loop, err->code);
     px_cors_begin(rest, exchange);
     px_reply_error(exchange, err);
 }

@@ -34,15 +34,12 @@ enum px_code px_rows_add(struct px_row_growth *growth, size_t text_used, size_t 
 {
     struct px_infer *infer = growth->infer;
     size_t rows_max = px_serving_limits(infer->serving)->request_rows_max;
-    if (growth->n == rows_max) {
-        px_err_set(&infer->call.err, PX_E_TOO_LARGE, "expected at most %zu rows in one request",
-                   rows_max);
-        return px_err_hint(&infer->call.err,
-                           "split the request, or raise serving.request_rows_max");
-    }
+    enum px_code code = px_call_check_rows(infer->serving, &infer->call, growth->n + 1);
+    if (code != PX_OK)
+        return code;
     if (growth->n == growth->capacity) {
         size_t capacity = estimate(growth, text_used, text_left);
-        enum px_code code = grow(growth, capacity < rows_max ? capacity : rows_max);
+        code = grow(growth, capacity < rows_max ? capacity : rows_max);
         if (code != PX_OK)
             return code;
     }

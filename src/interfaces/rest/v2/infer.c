@@ -3,8 +3,8 @@
  * POST /v2/models/M/infer: the request object and the outputs that it asks for.
  *
  * Members may come in any order, unknown ones are passed over as Triton does, a repeated one is refused
- * because it would make the request mean two things. What every output's form is can be said only at the end,
- * because the request's parameters may follow its outputs.
+ * because it would make the request mean two things. The form of outputs that do not say it is the request's, which is
+ * known only at the end, because the parameters may follow the outputs: reply.c looks at both.
  */
 #include "interfaces/rest/reply.h"
 #include "interfaces/rest/v2/v2.h"
@@ -62,17 +62,6 @@ static enum px_code read_outputs(struct px_infer *infer, struct px_json *json)
     return px_json_check(json, &infer->call.err);
 }
 
-/* Outputs that do not say how they are sent follow the request; without any the scores are sent. */
-static void settle_outputs(struct px_infer *infer, enum px_v2_form form)
-{
-    if (infer->n_outputs == 0)
-        infer->outputs[infer->n_outputs++].kind = PX_OUTPUT_SCORES;
-    for (size_t i = 0; i < infer->n_outputs; i++) {
-        if (infer->outputs[i].form == PX_V2_FORM_DEFAULT)
-            infer->outputs[i].form = form;
-    }
-}
-
 static unsigned member_bit(struct px_str key)
 {
     if (px_str_is(key, "inputs"))
@@ -92,7 +81,7 @@ static enum px_code read_request_parameters(struct px_v2_request *request)
         px_v2_read_parameters(&request->json, PX_PARAMETER_OF_REQUEST, &parameters, &call->err);
     if (code != PX_OK)
         return code;
-    request->form = parameters.binary ? PX_V2_FORM_BINARY : PX_V2_FORM_JSON;
+    px_rest_infer(request->infer)->form = parameters.binary ? PX_V2_FORM_BINARY : PX_V2_FORM_JSON;
     px_infer_limit_time(request->infer, parameters.timeout_us);
     return PX_OK;
 }
@@ -146,12 +135,10 @@ static enum px_code read_request(struct px_infer *infer, size_t json_len)
     struct px_v2_request request = {
         .infer = infer,
         .binary = px_str_n(body.ptr + json_len, body.len - json_len),
-        .form = PX_V2_FORM_JSON,
     };
     px_json_init(&request.json, px_str_n(body.ptr, json_len), infer->call.arena, PX_JSON_NONFINITE);
-    enum px_code code = read_members(&request);
-    settle_outputs(infer, request.form);
-    return code;
+    px_rest_infer(infer)->form = PX_V2_FORM_JSON;
+    return read_members(&request);
 }
 
 /* How much of the body is JSON: all of it without the header. */
@@ -182,7 +169,7 @@ static enum px_code read_body(struct px_infer *infer)
         return code;
     if (!split || json_len > 0)
         return read_request(infer, json_len);
-    settle_outputs(infer, PX_V2_FORM_BINARY);
+    px_rest_infer(infer)->form = PX_V2_FORM_BINARY;
     return px_v2_read_raw(infer, px_rest_exchange(infer)->request.body);
 }
 

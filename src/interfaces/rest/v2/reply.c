@@ -52,6 +52,12 @@ static void put_parameters(struct px_json_writer *w, const struct px_infer_outpu
     px_json_end_object(w);
 }
 
+static bool is_binary(const struct px_infer *infer, const struct px_infer_output *output)
+{
+    unsigned form = output->form == PX_V2_FORM_DEFAULT ? px_rest_infer(infer)->form : output->form;
+    return form == PX_V2_FORM_BINARY;
+}
+
 static void put_output(struct px_json_writer *w, const struct px_infer *infer,
                        const struct px_infer_output *output, const struct px_tensor *t)
 {
@@ -59,7 +65,7 @@ static void put_output(struct px_json_writer *w, const struct px_infer *infer,
     px_json_member_str(w, "name", t->name);
     px_json_member_text(w, "datatype", px_datatype_name(t->type));
     put_shape(w, t);
-    if (output->shared.region || output->form == PX_V2_FORM_BINARY)
+    if (output->shared.region || is_binary(infer, output))
         put_parameters(w, output, t);
     else
         put_data(w, t, &infer->call.scores);
@@ -95,7 +101,7 @@ static size_t put_binary(struct px_buf *body, const struct px_infer *infer,
     size_t n_bytes = 0;
     for (size_t i = 0; i < infer->n_outputs; i++) {
         const struct px_infer_output *output = &infer->outputs[i];
-        if (output->shared.region || output->form != PX_V2_FORM_BINARY)
+        if (output->shared.region || !is_binary(infer, output))
             continue;
         px_buf_str(body, tensors[i].bytes);
         n_bytes += tensors[i].bytes.len;

@@ -16,7 +16,7 @@
 /* Header that says where a body's JSON ends. */
 #define PX_V2_LENGTH_HEADER "Inference-Header-Content-Length"
 
-/* How an output is sent: px_infer_output.form. */
+/* How an output is sent: px_infer_output.form; px_rest_infer.form for those that do not say. */
 enum px_v2_form {
     PX_V2_FORM_DEFAULT = 0, /* as the request's binary_data_output says */
     PX_V2_FORM_JSON,
@@ -28,7 +28,6 @@ struct px_v2_request {
     struct px_infer *infer;
     struct px_json json;
     struct px_str binary; /* of its tensors, not yet taken */
-    enum px_v2_form form; /* of outputs that do not say */
 };
 
 /* Reads the "inputs" array into the call's rows; errors go to call.err. */
