@@ -122,17 +122,6 @@ void px_protobuf_put_bool(struct px_buf *buf, uint32_t number, bool value)
     px_protobuf_put_u64(buf, number, value);
 }
 
-void px_protobuf_put_f64(struct px_buf *buf, uint32_t number, double value)
-{
-    char bytes[8];
-    uint64_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    for (size_t i = 0; i < sizeof bytes; i++)
-        bytes[i] = (char)(bits >> 8 * i);
-    put_tag(buf, number, PX_PROTOBUF_FIXED64);
-    px_buf_append(buf, bytes, sizeof bytes);
-}
-
 void px_protobuf_put_header(struct px_buf *buf, uint32_t number, size_t len)
 {
     put_tag(buf, number, PX_PROTOBUF_BYTES);

@@ -73,7 +73,6 @@ size_t px_protobuf_varint_size(uint64_t value);
 void px_protobuf_put_u64(struct px_buf *buf, uint32_t number, uint64_t value);
 void px_protobuf_put_i64(struct px_buf *buf, uint32_t number, int64_t value); /* not zigzag */
 void px_protobuf_put_bool(struct px_buf *buf, uint32_t number, bool value);
-void px_protobuf_put_f64(struct px_buf *buf, uint32_t number, double value);
 void px_protobuf_put_bytes(struct px_buf *buf, uint32_t number, struct px_str bytes);
 void px_protobuf_put_text(struct px_buf *buf, uint32_t number, const char *text);
 /* Tag and length of `len` bytes that the caller appends. */

@@ -12,8 +12,6 @@ static void rewrite(const struct px_protobuf_field *field, struct px_buf *buf)
 {
     if (field->wire == PX_PROTOBUF_BYTES)
         px_protobuf_put_bytes(buf, field->number, field->bytes);
-    else if (field->wire == PX_PROTOBUF_FIXED64)
-        px_protobuf_put_f64(buf, field->number, px_protobuf_f64(field));
     else
         px_protobuf_put_u64(buf, field->number, field->value);
 }

@@ -31,7 +31,7 @@ static struct px_control_job *take(struct px_control *control)
     return job;
 }
 
-bool px_control_is_stopping(const struct px_control *control)
+static bool is_stopping(const struct px_control *control)
 {
     return atomic_load_explicit(&control->stopping, memory_order_relaxed);
 }
@@ -40,7 +40,7 @@ static void *work(void *argument)
 {
     struct px_control *control = argument;
     pthread_mutex_lock(&control->mutex);
-    while (!px_control_is_stopping(control)) {
+    while (!is_stopping(control)) {
         struct px_control_job *job = take(control);
         if (!job) {
             pthread_cond_wait(&control->given, &control->mutex);
@@ -82,7 +82,7 @@ enum px_code px_control_create(const char *name, size_t jobs_max, struct px_cont
 static enum px_code give_locked(struct px_control *control, struct px_control_job *job,
                                 struct px_err *err)
 {
-    if (px_control_is_stopping(control))
+    if (is_stopping(control))
         return px_err_set(err, PX_E_UNAVAILABLE, "the server is stopping");
     if (control->n_jobs == control->jobs_max)
         return px_err_set(err, PX_E_OVERLOADED, "%zu jobs already wait, at most %zu may",

@@ -29,9 +29,6 @@ PX_MUST_USE enum px_code px_control_create(const char *name, size_t jobs_max,
 PX_MUST_USE enum px_code px_control_give(struct px_control *control, struct px_control_job *job,
                                          struct px_err *err);
 
-/* Has px_control_stop been called? For a job that may take long. */
-bool px_control_is_stopping(const struct px_control *control);
-
 void px_control_stop(struct px_control *control);
 void px_control_destroy(struct px_control *control); /* stops it; NULL is fine */
 

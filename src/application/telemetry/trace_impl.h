@@ -63,9 +63,6 @@ struct px_trace {
     sem_t committed;
 };
 
-/* The effective entry of a setting: the model's own where it overrides, else the global one. */
-struct px_trace_entry *px_trace_entry(struct px_trace *trace, struct px_str model);
-
 /* The writer (trace_file.c). */
 PX_MUST_USE enum px_code px_trace_file_start(struct px_trace *trace, struct px_err *err);
 void px_trace_file_stop(struct px_trace *trace);

@@ -70,7 +70,7 @@ enum px_code px_body_read(struct px_infer *infer, const struct px_body_form *for
     return code == PX_OK && !rows ? refuse_absent(in, form) : code;
 }
 
-enum px_code px_select_output(struct px_infer *infer, struct px_str name)
+static enum px_code select_output(struct px_infer *infer, struct px_str name)
 {
     struct px_err *err = &infer->call.err;
     if (infer->n_outputs)
@@ -89,7 +89,7 @@ enum px_code px_select_output_by_query(struct px_infer *infer)
     struct px_str rest = px_rest_exchange(infer)->request.query;
     while (rest.ptr) {
         struct px_str value = px_str_cut(&rest, '&'), key = px_str_cut(&value, '=');
-        enum px_code code = px_str_is(key, "output") ? px_select_output(infer, value) : PX_OK;
+        enum px_code code = px_str_is(key, "output") ? select_output(infer, value) : PX_OK;
         if (code != PX_OK)
             return code;
     }
@@ -100,7 +100,7 @@ enum px_code px_body_output(struct px_json_rows *in)
 {
     struct px_str name = px_json_str(&in->json);
     enum px_code code = px_json_check(&in->json, in->err);
-    return code == PX_OK ? px_select_output(in->infer, name) : code;
+    return code == PX_OK ? select_output(in->infer, name) : code;
 }
 
 /* TensorFlow Serving's clients name the signature; there is one. */

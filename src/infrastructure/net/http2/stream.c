@@ -89,7 +89,7 @@ static void reset(struct px_http2_stream *stream)
     stream->base.is_handed_over = stream->base.is_resumed = false;
 }
 
-void px_http2_stream_give(struct px_http2_stream *stream)
+static void give(struct px_http2_stream *stream)
 {
     struct px_http2_pool *pool = stream->pool;
     pool->n_left_behind -= stream->is_left_behind;
@@ -141,7 +141,7 @@ void px_http2_stream_detach(struct px_http2_stream *stream)
         stream->pool->n_left_behind++;
         px_exchange_abandon(&stream->base, PX_HTTP_GONE);
     } else if (!stream->base.is_queued) {
-        px_http2_stream_give(stream);
+        give(stream);
     } else {
         px_exchange_leave_long(&stream->base);
     }
@@ -533,7 +533,7 @@ static void settle(struct px_net_exchange *exchange)
     const struct px_http_exchange *http = &exchange->http;
     if (!stream->session) {
         if (http->finished)
-            px_http2_stream_give(stream);
+            give(stream);
     } else if (http->finished && http->status < 200) {
         reset_stream(stream, NGHTTP2_CANCEL); /* it was abandoned, and has nothing to say */
     } else if (http->streamed) {

@@ -67,7 +67,6 @@ struct px_http2_stream {
 
 /* NULL when memory is short, or when too many are left behind. */
 struct px_http2_stream *px_http2_stream_take(struct px_http2_pool *pool);
-void px_http2_stream_give(struct px_http2_stream *stream);
 void px_http2_streams_free(struct px_http2_pool *pool); /* the unused ones */
 
 /* The stream has been closed, or its session ends: the handler is told if it has not finished. */

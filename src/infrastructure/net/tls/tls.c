@@ -8,7 +8,7 @@
  *
  * A write that would block must be repeated with the same bytes; callers send what is left of one unchanged response.
  */
-#include "infrastructure/net/tls/tls.h"
+#include "infrastructure/net/tls/session.h"
 
 #include "shared/alloc.h"
 #include "shared/log.h"

@@ -91,9 +91,7 @@ enum px_code px_body_output(struct px_json_rows *in);         /* "output": "labe
 enum px_code px_body_signature_name(struct px_json_rows *in); /* accepted: there is one */
 enum px_code px_body_parameters(struct px_json_rows *in);     /* {"output": "labels", ...} */
 
-/* Selects the output by the text of a request: "scores" (default), "labels" or "margins". */
-PX_MUST_USE enum px_code px_select_output(struct px_infer *infer, struct px_str name);
-/* ?output=labels, for bodies that have no other place for it. */
+/* Selects the output by ?output=labels, for bodies that have no other place for it. */
 PX_MUST_USE enum px_code px_select_output_by_query(struct px_infer *infer);
 
 /* A CSV body into the call's rows. */

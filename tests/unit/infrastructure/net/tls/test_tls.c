@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* TLS sessions against OpenSSL's own client, over socket pairs, with certificates made here. */
 #include "harness.h"
-#include "infrastructure/net/tls/tls.h"
+#include "infrastructure/net/tls/session.h"
 #include "shared/str.h"
 
 #include <errno.h>
