@@ -176,7 +176,7 @@ static void check_batch_size(struct check *c)
 {
     char text[32];
     int64_t n = read_integer(c);
-    if (n >= 1 && n <= c->config->max_batch_size)
+    if (px_json_failed(&c->json) || (n >= 1 && n <= c->config->max_batch_size))
         return;
     snprintf(text, sizeof text, "%lld", (long long)n);
     refuse(c, PX_E_INVALID, "max_batch_size", px_str(text));
@@ -263,7 +263,7 @@ static void check_group(struct check *c)
             expect_text(c, "kind", (struct px_str)PX_STR("KIND_CPU"), "KIND_AUTO");
         } else if (px_str_is(key, "count")) {
             int64_t n = read_integer(c);
-            if (n != 1 && n != (int64_t)c->config->n_instances)
+            if (!px_json_failed(&c->json) && n != 1 && n != (int64_t)c->config->n_instances)
                 refuse(c, PX_E_UNSUPPORTED, "count", px_str("another number of instances"));
         } else {
             expect_nothing(c, key);

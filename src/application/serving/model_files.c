@@ -22,11 +22,12 @@ static enum px_code make_folder(struct px_model_folder *folder, struct px_err *e
     const char *temporary = getenv("TMPDIR");
     const char *parent = temporary && temporary[0] == '/' ? temporary : "/tmp";
     int n = snprintf(folder->path, sizeof folder->path, "%s/phoenix-load-XXXXXX", parent);
-    if (n > 0 && (size_t)n < sizeof folder->path && mkdtemp(folder->path))
+    bool fits = n > 0 && (size_t)n < sizeof folder->path;
+    if (fits && mkdtemp(folder->path))
         return PX_OK;
     folder->path[0] = '\0';
     return px_err_set(err, PX_E_IO, "make a folder for the model's files in %s: %s", parent,
-                      strerror(errno));
+                      fits ? strerror(errno) : "the path is too long");
 }
 
 static enum px_code write_file(const struct px_model_folder *folder,

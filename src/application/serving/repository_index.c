@@ -168,7 +168,7 @@ void px_repository_note_failure(struct px_repository *r, const struct px_model *
     if (!reason)
         return;
     if (r->failures.len == PX_REPOSITORY_FAILURES_MAX)
-        forget(r, 0);
+        forget(r, 0); /* any: they are kept in no order, and so many failures are seen in the log */
     char *names = px_alloc(model->name.len + model->version.len + 2, 1);
     struct px_load_failure *failure = names ? px_vec_push(&r->failures) : NULL;
     if (!failure) {

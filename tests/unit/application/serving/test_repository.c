@@ -304,6 +304,21 @@ PX_TEST(files_of_a_request_are_served_instead_of_the_repository)
     tear_down();
 }
 
+PX_TEST(a_folder_for_files_whose_path_is_too_long_is_told_as_such)
+{
+    char folder[200] = "/tmp/";
+    struct px_repository_request *request = make(PX_REPOSITORY_LOAD, "a");
+    set_up(true);
+    memset(folder + 5, 'x', sizeof folder - 6);
+    setenv("TMPDIR", folder, true);
+    CHECK_OK(add(request, "config", "{}"));
+    CHECK_OK(add(request, "file:1/model.txt", tiny_model));
+    CHECK_INT(submit(request), PX_E_IO);
+    CHECK_CONTAINS(err.message, "the path is too long");
+    unsetenv("TMPDIR");
+    tear_down();
+}
+
 PX_TEST(files_may_bring_a_model_that_the_repository_has_not)
 {
     set_up(true);
@@ -375,6 +390,9 @@ PX_TEST(a_configuration_that_disagrees_changes_nothing)
     } cases[] = {
         {"{\"max_batch_size\": 0}", PX_E_INVALID, "max_batch_size"},
         {"{\"max_batch_size\": 101}", PX_E_INVALID, "max_batch_size"},
+        {"{\"max_batch_size\": \"many\"}", PX_E_INVALID, "expected an integer, got 'many'"},
+        {"{\"instance_group\": [{\"count\": \"two\"}]}", PX_E_INVALID,
+         "expected an integer, got 'two'"},
         {"{\"name\": \"b\"}", PX_E_INVALID, "'name'"},
         {"{\"backend\": \"onnxruntime\"}", PX_E_INVALID, "'backend'"},
         {"{\"sequence_batching\": {\"x\": 1}}", PX_E_UNSUPPORTED, "sequence_batching"},
@@ -475,11 +493,12 @@ PX_TEST_MAIN(
                 T(names_that_are_nowhere_are_not_found) T(
                     an_unload_forgets_the_trace_settings_of_the_model) T(loading_may_be_turned_off)
                     T(files_of_a_request_are_served_instead_of_the_repository)
-                        T(files_may_bring_a_model_that_the_repository_has_not)
-                            T(loads_that_wait_hold_only_so_much_together)
-                                T(parameters_that_are_not_known_are_refused)
-                                    T(a_configuration_that_disagrees_changes_nothing)
-                                        T(a_configuration_that_agrees_is_taken)
+                        T(a_folder_for_files_whose_path_is_too_long_is_told_as_such)
+                            T(files_may_bring_a_model_that_the_repository_has_not)
+                                T(loads_that_wait_hold_only_so_much_together)
+                                    T(parameters_that_are_not_known_are_refused)
+                                        T(a_configuration_that_disagrees_changes_nothing) T(
+                                            a_configuration_that_agrees_is_taken)
                                             T(calls_in_flight_finish_on_the_old_model) T(
                                                 an_answer_for_a_loop_that_has_stopped_is_dropped)
                                                 T(a_stop_does_not_wait_for_loops_that_do_not_run))
