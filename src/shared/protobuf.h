@@ -81,7 +81,7 @@ void px_protobuf_put_packed(struct px_buf *buf, uint32_t number, const int64_t *
 
 /*
  * A nested message whose length is not known beforehand: begin returns a mark for end, which fills the length in and
- * moves the message when that takes more than a byte. For long contents use px_protobuf_put_header.
+ * moves the message when that takes more than a byte. Where the length is known, px_protobuf_put_header saves that copy.
  */
 PX_MUST_USE size_t px_protobuf_begin(struct px_buf *buf, uint32_t number);
 void px_protobuf_end(struct px_buf *buf, size_t mark);

@@ -3,12 +3,11 @@
  * px_call: one inference request on its way through the pipeline, whatever protocol brought it.
  *
  * Life (design: "A request")
- *   1. the interface zeroes a call, fills the "asked" part and calls px_call_open:
- *      identify -> admit -> route; now `model` is known.
+ *   1. the interface zeroes a call, fills the "asked" part and calls px_call_open: route; now `model` is known.
  *   2. the interface decodes the rows into px_call_rows(call, n) with the model's signature, and calls
- *      px_call_submit: enrich -> cache -> batch; the call is parked in the loop's wave.
+ *      px_call_submit: deadline -> admit -> batch; the call is parked in the loop's wave.
  *   3. px_serving_wave (end of the loop's wake-up) scores every parked call, model by model, in as few engine
- *      calls as the batch limit allows: engine -> finish -> observe, and calls `done`.
+ *      calls as the batch limit allows: engine -> observe, and calls `done`.
  * A call that is cancelled, or whose deadline has passed, costs no engine work: submit refuses it, and the wave
  * answers it with PX_E_CANCELLED or PX_E_DEADLINE instead of scoring it.
  * If a step fails, the call is answered with `code` and `err`: px_call_open and px_call_submit return it,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Decoding needs a buffer that grows, and its result has to live as long as the request: it is decoded into the loop's scratch
- * buffer and copied to the exchange's arena. Encoding swaps the scratch buffer with the response's.
+ * buffer and copied to the exchange's arena. An encoded response is copied back to where it was: that memory is the exchange's,
+ * with its limit and kept for its next use, and what is copied is the smaller form.
  */
 #include "infrastructure/net/coding/coding.h"
 
