@@ -42,6 +42,11 @@ struct px_run {
     enum px_code code;
     struct px_err err;
     uint64_t started_ns; /* monotonic, when the computation began; before it the run waited */
+    /*
+     * Steps of an ensemble that failed and were answered by their fallback, "deep,rules", in the run's arena; empty: none.
+     * Whoever shows the answer says so.
+     */
+    struct px_str degraded;
 
     /* the engine's */
     void *state;                         /* from start to done */

@@ -144,13 +144,6 @@ static enum px_code choose_type(struct px_graph_reading *r, const struct px_grap
     return PX_OK;
 }
 
-/* [-1] and [-1,1] are the same numbers. */
-static bool is_column(const struct px_tensor_spec *spec)
-{
-    return !spec->any_rank && spec->n_dims >= 1 && spec->n_dims <= 2 &&
-           (spec->n_dims == 1 || spec->shape[1] == 1);
-}
-
 static enum px_code fail_shape(struct px_graph_reading *r, const struct px_graph_step *step,
                                const struct px_tensor_specs *inputs, size_t i)
 {
@@ -171,7 +164,7 @@ static enum px_code shape_elements(struct px_graph_reading *r, const struct px_g
     *gives = inputs->list[0];
     for (size_t i = 1; i < inputs->n; i++) {
         const struct px_tensor_spec *spec = &inputs->list[i];
-        if (!px_graph_shapes_fit(spec, gives) && !(is_column(spec) && is_column(gives)))
+        if (!px_graph_shapes_fit(spec, gives))
             return fail_shape(r, step, inputs, i);
         gives->any_rank |= spec->any_rank;
         for (size_t k = 0; !gives->any_rank && k < gives->n_dims && k < spec->n_dims; k++) {

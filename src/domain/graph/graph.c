@@ -56,13 +56,20 @@ bool px_graph_recognise(struct px_str first_bytes)
     return false;
 }
 
+/* One value per row, written as [-1] or [-1,1]. */
+static bool is_column(const struct px_tensor_spec *spec)
+{
+    return (spec->n_dims == 1 || (spec->n_dims == 2 && spec->shape[1] == 1)) && !spec->any_rank;
+}
+
 bool px_graph_shapes_fit(const struct px_tensor_spec *from, const struct px_tensor_spec *to)
 {
     if (from->any_rank || to->any_rank)
         return true;
-    if (from->n_dims != to->n_dims)
+    bool columns = is_column(from) && is_column(to);
+    if (from->n_dims != to->n_dims && !columns)
         return false;
-    for (size_t i = 0; i < from->n_dims; i++) {
+    for (size_t i = 0; i < from->n_dims && i < to->n_dims; i++) {
         if (from->shape[i] != to->shape[i] && from->shape[i] != PX_DIM_ANY &&
             to->shape[i] != PX_DIM_ANY)
             return false;

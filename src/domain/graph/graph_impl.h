@@ -29,7 +29,7 @@ PX_MUST_USE enum px_code px_graph_check_substitute(struct px_graph_reading *read
                                                    struct px_graph_substitute *substitute,
                                                    const struct px_tensor_specs *specs,
                                                    struct px_str owner);
-/* May a tensor of `from` be given where `to` is expected? -1 fits every length. */
+/* May a tensor of `from` be given where `to` is expected? -1 fits every length, and a column [-1] fits [-1,1]. */
 bool px_graph_shapes_fit(const struct px_tensor_spec *from, const struct px_tensor_spec *to);
 
 /* Memory or the error of the arena. */

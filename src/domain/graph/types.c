@@ -104,18 +104,20 @@ static enum px_code fail_input_name(struct px_graph_reading *r, const struct px_
     return PX_E_INVALID;
 }
 
-/* The spec that an input without a name means: the only one, or the only one that is needed. */
+/* The spec that an input without a name means: the only one that is needed, else the one called `input`. */
 static const struct px_tensor_spec *find_only(const struct px_tensor_specs *takes)
 {
-    const struct px_tensor_spec *only = takes->n == 1 ? &takes->list[0] : NULL;
+    const struct px_tensor_spec *needed = NULL;
     size_t n_needed = 0;
-    for (size_t i = 0; i < takes->n && takes->n > 1; i++) {
+    for (size_t i = 0; i < takes->n; i++) {
         if (!takes->list[i].optional) {
-            only = &takes->list[i];
+            needed = &takes->list[i];
             n_needed++;
         }
     }
-    return n_needed > 1 ? NULL : only;
+    if (n_needed == 0)
+        return takes->n == 1 ? &takes->list[0] : px_tensor_specs_find(takes, px_str("input"));
+    return n_needed == 1 ? needed : NULL;
 }
 
 static enum px_code check_input(struct px_graph_reading *r, const struct px_graph_step *step,

@@ -112,6 +112,16 @@ size_t px_graph_row_elements(const struct px_tensor *tensor)
     return n;
 }
 
+void px_graph_shape_column(struct px_tensor *tensor, const struct px_tensor_spec *spec)
+{
+    bool column = tensor->n_dims == 1 || (tensor->n_dims == 2 && tensor->shape[1] == 1);
+    bool wanted = spec->n_dims == 1 || spec->n_dims == 2;
+    if (spec->any_rank || !column || !wanted)
+        return;
+    tensor->n_dims = spec->n_dims;
+    tensor->shape[1] = 1;
+}
+
 /* ---- rows ---- */
 
 /* Where each row lies; of texts their lengths are walked over. */

@@ -24,6 +24,9 @@ size_t px_graph_n_rows(const struct px_tensor *tensor);
 /* Elements of one row. */
 size_t px_graph_row_elements(const struct px_tensor *tensor);
 
+/* A column [n] as [n,1], or the other way round, where the spec wants that; else the tensor stays as it is. */
+void px_graph_shape_column(struct px_tensor *tensor, const struct px_tensor_spec *spec);
+
 /* The chosen rows of `from`, whose first dimension is rows->n, else PX_E_INVALID. */
 PX_MUST_USE enum px_code px_graph_gather(const struct px_tensor *from,
                                          const struct px_graph_rows *rows, struct px_arena *arena,

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Runs of the models of a graph.
+ *
+ * A flight without a timeout lives in the run's own block and is waited for. One with a timeout is a block by itself with copies of its inputs: when
+ * it is late it is left to its engine, whose `done` then frees it. Who frees is decided by one atomic change from FLYING, either to LANDED, by
+ * the engine, or to LEFT, by the driver. A flight is always called back before it is left, so that the engine is never asked to cancel
+ * what it has been told to forget.
+ */
+#include "application/graph/graph_run.h"
+
+#include "shared/alloc.h"
+#include "shared/clock.h"
+#include "shared/unconst.h"
+
+enum { KEPT_BYTES_MAX = 256 << 10 };
+
+static size_t count_used(const struct px_graph_step *spec)
+{
+    return (size_t)__builtin_popcountll(spec->used);
+}
+
+/* ---- flights by themselves ---- */
+
+static struct px_graph_flight *create_flight(const struct px_graph_step *spec)
+{
+    size_t n = count_used(spec) + spec->n_inputs;
+    char *block = px_alloc(1, sizeof(struct px_graph_flight) + n * sizeof(struct px_tensor));
+    struct px_graph_flight *flight = (void *)block;
+    if (!block)
+        return NULL;
+    flight->outputs = (void *)(block + sizeof *flight);
+    flight->inputs = flight->outputs + count_used(spec);
+    return flight;
+}
+
+static void destroy_flight(struct px_graph_flight *flight)
+{
+    px_run_release(&flight->run);
+    px_arena_deinit(&flight->arena);
+    px_free(flight);
+}
+
+/* The engine has ended a step that was late: nobody wants it. */
+static void forget(struct px_graph_flight *flight)
+{
+    struct px_graph_engine *engine = flight->engine;
+    destroy_flight(flight);
+    pthread_mutex_lock(&engine->mutex);
+    if (--engine->n_left == 0)
+        pthread_cond_signal(&engine->none_left);
+    pthread_mutex_unlock(&engine->mutex);
+}
+
+static bool change_state(struct px_graph_flight *flight, enum px_graph_flight_state to)
+{
+    int flying = PX_FLIGHT_FLYING;
+    return atomic_compare_exchange_strong_explicit(&flight->state, &flying, (int)to,
+                                                   memory_order_acq_rel, memory_order_acquire);
+}
+
+/* Called by the step's engine, on any thread. */
+static void landed(struct px_run *run)
+{
+    struct px_graph_flight *flight = run->owner;
+    if (!change_state(flight, PX_FLIGHT_LANDED)) {
+        forget(flight);
+        return;
+    }
+    struct px_graph_run *g = flight->owner;
+    if (px_graph_push(g, &g->steps[flight->step].landed))
+        px_graph_drive(g);
+}
+
+bool px_graph_call_back(struct px_graph_run *g, unsigned step)
+{
+    struct px_graph_flight *flight = g->steps[step].flight;
+    struct px_graph_engine *engine = g->engine;
+    px_engine_cancel(engine->parts[step].model.engine, &flight->run);
+    if (!engine->graph->steps[step].timeout_ns)
+        return false;
+    pthread_mutex_lock(&engine->mutex);
+    engine->n_left++;
+    pthread_mutex_unlock(&engine->mutex);
+    if (change_state(flight, PX_FLIGHT_LEFT)) {
+        g->steps[step].flight = NULL;
+        return true;
+    }
+    pthread_mutex_lock(&engine->mutex);
+    engine->n_left--;
+    pthread_mutex_unlock(&engine->mutex);
+    return false;
+}
+
+void px_graph_clear_flight(struct px_graph_run *g, unsigned step)
+{
+    struct px_graph_flight *flight = g->steps[step].flight;
+    g->steps[step].flight = NULL;
+    if (!flight)
+        return;
+    if (flight != &g->flights[step]) {
+        destroy_flight(flight);
+        return;
+    }
+    px_run_release(&flight->run);
+    if (flight->arena.used > KEPT_BYTES_MAX)
+        px_arena_deinit(&flight->arena);
+    else
+        px_arena_reset(&flight->arena);
+}
+
+/* ---- take-off ---- */
+
+static enum px_code copy_bytes(struct px_arena *arena, struct px_tensor *tensor, struct px_err *err)
+{
+    tensor->bytes = px_arena_str(arena, tensor->bytes);
+    return tensor->bytes.ptr ? PX_OK : px_arena_check(arena, "the inputs of a step", err);
+}
+
+static enum px_code fill_inputs(struct px_graph_run *g, unsigned step,
+                                struct px_graph_flight *flight, struct px_err *err)
+{
+    const struct px_graph_step *spec = &g->engine->graph->steps[step];
+    const struct px_graph_step_run *s = &g->steps[step];
+    size_t n = 0;
+    for (size_t i = 0; i < spec->n_inputs; i++) {
+        const struct px_tensor *from = px_graph_tensor(g, spec->inputs[i].from.source);
+        struct px_tensor *input = &flight->inputs[n];
+        enum px_code code = PX_OK;
+        if (!from)
+            continue;
+        *input = *from;
+        if (s->packed)
+            code = px_graph_gather(from, &s->rows, g->run->arena, input, err);
+        input->name = spec->takes.list[i].name;
+        px_graph_shape_column(input, &spec->takes.list[i]);
+        if (code == PX_OK)
+            code = px_tensor_check_spec(input, &spec->takes.list[i], err);
+        if (code == PX_OK && spec->timeout_ns)
+            code = copy_bytes(&flight->arena, input, err);
+        if (code != PX_OK)
+            return code;
+        n++;
+    }
+    flight->run.inputs = flight->inputs;
+    flight->run.n_inputs = n;
+    return PX_OK;
+}
+
+static void name_outputs(const struct px_graph_step *spec, struct px_graph_flight *flight)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < spec->gives.n; i++) {
+        if (spec->used >> i & 1)
+            flight->outputs[n++] = (struct px_tensor){.name = spec->engine_names[i]};
+    }
+    flight->run.outputs = flight->outputs;
+    flight->run.n_outputs = n;
+}
+
+static bool note_late(struct px_graph_timer *timer)
+{
+    struct px_graph_run *g = timer->subject;
+    struct px_graph_step_run *s = PX_CONTAINER_OF(timer, struct px_graph_step_run, timer);
+    return px_graph_push(g, &s->late);
+}
+
+static void drive(void *subject)
+{
+    px_graph_drive(subject);
+}
+
+/* The deadline of a step is the run's, or its own when that comes first. */
+static void set_deadline(struct px_graph_run *g, const struct px_graph_step *spec,
+                         struct px_graph_step_run *s, struct px_run *run)
+{
+    run->deadline_ns = g->run->deadline_ns;
+    if (!spec->timeout_ns)
+        return;
+    s->timer = (struct px_graph_timer){
+        .at_ns = s->start_ns + spec->timeout_ns, .due = note_late, .run = drive, .subject = g};
+    if (!run->deadline_ns || s->timer.at_ns < run->deadline_ns)
+        run->deadline_ns = s->timer.at_ns;
+}
+
+static enum px_code prepare(struct px_graph_run *g, unsigned step, struct px_graph_flight *flight,
+                            struct px_err *err)
+{
+    const struct px_graph_step *spec = &g->engine->graph->steps[step];
+    struct px_graph_step_run *s = &g->steps[step];
+    flight->arena.max = g->run->arena->max;
+    flight->owner = g;
+    flight->engine = g->engine;
+    flight->step = step;
+    atomic_store_explicit(&flight->state, PX_FLIGHT_FLYING, memory_order_relaxed);
+    memset(&flight->run, 0, sizeof flight->run);
+    flight->run.arena = &flight->arena;
+    flight->run.done = landed;
+    flight->run.owner = flight;
+    flight->run.sequence = g->run->sequence;
+    s->landed = (struct px_graph_event){.kind = PX_EVENT_LANDED, .step = step};
+    s->late = (struct px_graph_event){.kind = PX_EVENT_LATE, .step = step};
+    name_outputs(spec, flight);
+    set_deadline(g, spec, s, &flight->run);
+    return fill_inputs(g, step, flight, err);
+}
+
+enum px_code px_graph_take_off(struct px_graph_run *g, unsigned step, struct px_err *err)
+{
+    const struct px_graph_step *spec = &g->engine->graph->steps[step];
+    struct px_graph_step_run *s = &g->steps[step];
+    bool timed = spec->timeout_ns != 0;
+    struct px_graph_flight *flight = timed ? create_flight(spec) : &g->flights[step];
+    if (!flight)
+        return px_err_set(err, PX_E_NO_MEMORY, "no memory for a step of a graph");
+    s->flight = flight;
+    enum px_code code = prepare(g, step, flight, err);
+    if (code == PX_OK && timed)
+        code = px_graph_timer_start(&s->timer, err);
+    if (code != PX_OK) { /* what there is of it goes with the run */
+        atomic_store_explicit(&flight->state, PX_FLIGHT_LANDED, memory_order_relaxed);
+        return code;
+    }
+    g->running |= UINT64_C(1) << step;
+    px_engine_start(g->engine->parts[step].model.engine, &flight->run);
+    return PX_OK;
+}

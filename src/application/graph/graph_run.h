@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Between the files of this room: one run of a graph while it is under way.
+ *
+ * Events (a step landed, a timer is due, the run is cancelled) are pushed onto a list by any thread. The thread that finds the list idle becomes
+ * the driver: it handles events until there are none, alone, so that everything below "the driver's" needs no lock. When the
+ * run has finished the list stays taken, and nothing of it is touched any more.
+ *
+ * A step goes through phases:
+ *
+ *     IDLE -> CONDITION -> INPUTS -> RUNNING -> (OTHERWISE: rows that were not chosen) -> settled
+ *                 |           |         `-> FALLBACK -> settled
+ *                 `-----------`-> OTHERWISE or absent -> settled
+ */
+#ifndef PX_APPLICATION_GRAPH_GRAPH_RUN_H
+#define PX_APPLICATION_GRAPH_GRAPH_RUN_H
+
+#include "application/graph/graph_engine.h"
+#include "application/graph/graph_timer.h"
+#include "domain/graph/combine.h"
+#include "domain/graph/condition.h"
+#include "domain/graph/values.h"
+#include "domain/processing/processor.h"
+
+#include <pthread.h>
+
+/* What a step is made of. */
+struct px_graph_part {
+    struct px_graph_model model;
+    bool shared; /* the same model as an earlier step's, which closes it */
+    struct px_processor *processor;
+    size_t *input_places; /* of a processor: which of its inputs each link is */
+    size_t *output_places;
+};
+
+struct px_graph_run;
+
+struct px_graph_engine {
+    struct px_engine base;
+    struct px_engine_ops ops; /* its abilities are those of its models */
+    struct px_graph *graph;
+    struct px_graph_part parts[PX_GRAPH_STEPS_MAX];
+    struct px_graph_sources sources;
+    struct px_arena *arena;
+    bool holds_timers;
+    pthread_mutex_t mutex; /* guards what follows */
+    pthread_cond_t none_left;
+    struct px_graph_run *spare; /* states that may be used again */
+    size_t n_spare, n_left;     /* n_left: late steps whose engines have not ended them */
+};
+
+enum px_graph_flight_state { PX_FLIGHT_FLYING = 0, PX_FLIGHT_LANDED, PX_FLIGHT_LEFT };
+
+/* A run of a step's model. One with a timeout is allocated by itself, because it may outlive the run of the graph. */
+struct px_graph_flight {
+    struct px_run run;
+    _Atomic int state;
+    struct px_graph_run *owner; /* not to be looked at once the flight was left */
+    struct px_graph_engine *engine;
+    unsigned step;
+    struct px_arena arena;
+    struct px_tensor *inputs, *outputs;
+};
+
+enum px_graph_event_kind { PX_EVENT_LANDED = 1, PX_EVENT_LATE, PX_EVENT_CANCEL };
+
+struct px_graph_event {
+    struct px_graph_event *next;
+    enum px_graph_event_kind kind;
+    unsigned step;
+};
+
+enum px_graph_phase {
+    PX_PHASE_IDLE = 0,
+    PX_PHASE_CONDITION,
+    PX_PHASE_INPUTS,
+    PX_PHASE_RUNNING,
+    PX_PHASE_OTHERWISE,
+    PX_PHASE_FALLBACK,
+    PX_PHASE_SETTLED,
+};
+
+struct px_graph_step_run {
+    enum px_graph_phase phase;
+    bool has_rows, packed, has_result, fell_back, is_late;
+    struct px_graph_rows rows; /* of a condition of rows that holds for some */
+    struct px_tensor *tensors; /* results, one per output of the step */
+    uint64_t start_ns;
+    struct px_err *failure;         /* why it failed, even when it was replaced */
+    unsigned blame;                 /* the step whose failure that was */
+    struct px_graph_flight *flight; /* while it flies and after it landed */
+    struct px_graph_event landed, late;
+    struct px_graph_timer timer;
+};
+
+struct px_graph_run {
+    struct px_graph_engine *engine;
+    struct px_run *run;
+    struct px_graph_event *_Atomic events;
+    _Atomic bool cancel_sent;
+    struct px_graph_event cancel;
+    struct px_graph_run *next_spare;
+
+    /* the driver's */
+    uint64_t wanted, settled, absent, failed, running;
+    bool ending;
+    enum px_code code;    /* of the run, when it is ending */
+    size_t next_exit;     /* exits before it have been decided */
+    uint8_t *exit_of_row; /* 0: none; else the number of the exit from 1 */
+    size_t n_exit_rows, n_exited;
+    uint64_t exits_used;             /* those that took a row */
+    int exit_of_all;                 /* -1, or the exit that took everything at once */
+    struct px_graph_flight *flights; /* of steps without a timeout, one per step */
+    struct px_graph_step_run steps[];
+};
+
+/* graph_run.c */
+void px_graph_start(struct px_engine *engine, struct px_run *run);
+void px_graph_cancel(struct px_engine *engine, struct px_run *run);
+void px_graph_run_destroy(struct px_graph_run *g);
+/* For whoever pushes an event: true when the caller has to drive now. */
+PX_MUST_USE bool px_graph_push(struct px_graph_run *g, struct px_graph_event *event);
+void px_graph_drive(struct px_graph_run *g);
+/* The run has a result or an error: nothing new is started, flights are called back. */
+void px_graph_end(struct px_graph_run *g, enum px_code code, const struct px_err *err);
+
+/* graph_step.c */
+void px_graph_want(struct px_graph_run *g, uint64_t steps);
+/* Goes as far as it can without waiting. */
+void px_graph_advance(struct px_graph_run *g);
+void px_graph_step_failed(struct px_graph_run *g, unsigned step, const struct px_err *err);
+void px_graph_step_computed(struct px_graph_run *g, unsigned step);
+/* NULL while it is not settled, and when it is absent. */
+const struct px_tensor *px_graph_tensor(const struct px_graph_run *g,
+                                        struct px_graph_source source);
+struct px_graph_tensors px_graph_lookup(struct px_graph_run *g);
+/* The tensor that a substitute gives for output `i` with that spec. */
+PX_MUST_USE enum px_code px_graph_value_of(struct px_graph_run *g,
+                                           const struct px_graph_value *value,
+                                           const struct px_tensor_spec *spec, struct px_tensor *ret,
+                                           struct px_err *err);
+
+/* graph_flight.c */
+PX_MUST_USE enum px_code px_graph_take_off(struct px_graph_run *g, unsigned step,
+                                           struct px_err *err);
+/* Calls a flight back; true when nothing more will be heard of it. */
+bool px_graph_call_back(struct px_graph_run *g, unsigned step);
+void px_graph_clear_flight(struct px_graph_run *g, unsigned step);
+
+/* graph_result.c */
+/* Decides exits, and ends the run when everything that was asked for is there. */
+void px_graph_conclude(struct px_graph_run *g);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "domain/processing/processor.h"
+
+/* Sorted by name; each is declared here and defined in the file of its kind. NULL ends the list, so that it may be empty. */
+static const struct px_processor_kind *const kinds[] = {
+    NULL,
+};
+
+const struct px_processor_kind *const *px_processor_kinds(size_t *ret_n)
+{
+    *ret_n = PX_ARRAY_LEN(kinds) - 1;
+    return kinds;
+}
+
+const struct px_processor_kind *px_processor_kind_find(struct px_str name, struct px_err *err)
+{
+    enum { NAMES_MAX = 64 };
+    struct px_str names[NAMES_MAX];
+    size_t n;
+    const struct px_processor_kind *const *list = px_processor_kinds(&n);
+    for (size_t i = 0; i < n; i++) {
+        if (px_str_is(name, list[i]->name))
+            return list[i];
+        if (i < NAMES_MAX)
+            names[i] = px_str(list[i]->name);
+    }
+    px_err_set(err, PX_E_UNKNOWN_OPTION, "there is no processor '%.*s'", PX_STR_ARG(name));
+    px_err_suggest(err, name, names, n < NAMES_MAX ? n : NAMES_MAX);
+    return NULL;
+}
