@@ -26,7 +26,7 @@ static struct px_engine *make(const char *settings, unsigned n_threads)
 
 static struct px_engine *make_one(void)
 {
-    return make("warm_up: 0", 1);
+    return make("threads: 1", 1);
 }
 
 static struct px_engine *make_many(void)

@@ -4,8 +4,6 @@
 #include "shared/alloc.h"
 #include "shared/log.h"
 
-enum { WARM_UP_BYTES_MAX = 64 << 20 /* of one input */, WARM_UP_MEMORY_MAX = 256 << 20 };
-
 static struct px_ort_session *session_of(struct px_engine *engine)
 {
     return (struct px_ort_session *)engine;
@@ -55,6 +53,8 @@ static void describe(const struct px_engine *engine, struct px_json_writer *json
     px_json_member_bool(json, "deterministic", s->settings.deterministic);
     if (s->left_out.len)
         px_json_member_str(json, "outputs_left_out", s->left_out);
+    if (s->n_warnings)
+        px_json_member_strs(json, "warnings", s->warnings, s->n_warnings);
 }
 
 #define SESSION_OPS(more_caps)                                                                     \
@@ -65,60 +65,6 @@ static void describe(const struct px_engine *engine, struct px_json_writer *json
 
 static const struct px_engine_ops plain_ops = SESSION_OPS(0);
 static const struct px_engine_ops batch_ops = SESSION_OPS(PX_ENGINE_BATCHES);
-
-/* ---- warm-up ---- */
-
-/* Zeros of the least shape: dimensions that are not fixed are 1. */
-static bool make_zeros(const struct px_tensor_spec *spec, struct px_arena *arena,
-                       struct px_tensor *ret)
-{
-    size_t n, size = spec->type == PX_TYPE_BYTES ? sizeof(uint32_t) : px_datatype_size(spec->type);
-    *ret = (struct px_tensor){.name = spec->name, .type = spec->type, .n_dims = spec->n_dims};
-    for (size_t i = 0; i < spec->n_dims; i++)
-        ret->shape[i] = spec->shape[i] == PX_DIM_ANY ? 1 : (uint64_t)spec->shape[i];
-    if (!px_tensor_elements(ret, &n) || n > WARM_UP_BYTES_MAX / size)
-        return false;
-    ret->bytes = px_str_n(px_arena_zalloc(arena, n + 1, size), n * size);
-    return ret->bytes.ptr;
-}
-
-static bool warm_up_once(struct px_ort_session *s, struct px_arena *arena, struct px_err *err)
-{
-    struct px_run run = {.arena = arena};
-    size_t n_inputs = s->base.takes.n, n_outputs = s->base.gives.n;
-    struct px_tensor *inputs = px_arena_zalloc(arena, n_inputs + 1, sizeof *inputs);
-    struct px_tensor *outputs = px_arena_zalloc(arena, n_outputs + 1, sizeof *outputs);
-    bool fits = inputs && outputs;
-    for (size_t i = 0; fits && i < n_inputs; i++)
-        fits = make_zeros(&s->base.takes.list[i], arena, &inputs[i]);
-    for (size_t i = 0; fits && i < n_outputs; i++)
-        outputs[i].name = s->base.gives.list[i].name;
-    if (!fits)
-        return px_err_set(err, PX_E_TOO_LARGE, "the inputs are too large for it") == PX_OK;
-    run.inputs = inputs;
-    run.n_inputs = n_inputs;
-    run.outputs = outputs;
-    run.n_outputs = n_outputs;
-    bool done = px_engine_run(&s->base, &run, err) == PX_OK;
-    px_run_release(&run);
-    return done;
-}
-
-/* A model that does not like zeros is served all the same; its first request is slower. */
-static void warm_up(struct px_ort_session *s, struct px_str model)
-{
-    struct px_arena arena = px_arena(WARM_UP_MEMORY_MAX);
-    struct px_err err = {0};
-    bool done = true;
-    for (int64_t i = 0; done && i < s->settings.warm_up; i++) {
-        px_arena_reset(&arena);
-        done = warm_up_once(s, &arena, &err);
-    }
-    if (!done)
-        px_log(PX_LOG_INFO, "engine.warm_up_failed", PX_LOG_S("model", model),
-               PX_LOG_T("reason", err.message));
-    px_arena_deinit(&arena);
-}
 
 /* ---- opening ---- */
 
@@ -171,12 +117,14 @@ enum px_code px_ort_session_open(const struct px_engine_request *request, struct
         code = px_ort_read_specs(s, request, &reason);
     s->base.ops = s->settings.batches ? &batch_ops : &plain_ops;
     if (code != PX_OK) {
+        if (s->path)
+            px_ort_explain(s->path, &reason);
         destroy(&s->base);
         if (err)
             *err = reason;
         return code;
     }
-    warm_up(s, request->model_name);
+    s->n_warnings = px_ort_warn(s->path, request->arena, s->warnings, PX_ORT_WARNINGS_MAX);
     *ret = &s->base;
     return PX_OK;
 }

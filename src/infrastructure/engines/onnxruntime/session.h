@@ -16,6 +16,7 @@
 #define PX_INFRASTRUCTURE_ENGINES_ONNXRUNTIME_SESSION_H
 
 #include "application/ports/engine_provider.h"
+#include "infrastructure/engines/onnxruntime/diagnosis.h"
 #include "infrastructure/engines/onnxruntime/settings.h"
 
 #include <pthread.h>
@@ -56,7 +57,9 @@ struct px_ort_session {
     struct px_ort_settings settings;
     struct px_ort_output *outputs; /* beside base.gives.list */
     struct px_str left_out;        /* outputs that are not offered, for people */
-    pthread_mutex_t lock;          /* over the tickets */
+    struct px_str warnings[PX_ORT_WARNINGS_MAX];
+    size_t n_warnings;
+    pthread_mutex_t lock; /* over the tickets */
     struct px_ort_ticket *active, *idle;
 };
 

@@ -40,7 +40,6 @@ static const struct key keys[] = {
     BOOLEAN_AT(memory_pattern),
     BOOLEAN_AT(spinning),
     BOOLEAN_AT(batches),
-    {"warm_up", NUMBER, AT(warm_up), PX_ORT_WARM_UP_MAX, NULL, 0},
     {"free_dimensions", MAPPING, AT(free_dimensions), 0, NULL, 0},
     {"profile", TEXT, AT(profile), 0, NULL, 0},
     {"config", MAPPING, AT(config), 0, NULL, 0},
@@ -141,7 +140,6 @@ enum px_code px_ort_settings_read(const struct px_yaml *yaml, struct px_arena *a
     struct px_str names[PX_ARRAY_LEN(keys)];
     *ret = (struct px_ort_settings){.threads = 1,
                                     .inter_op_threads = 1,
-                                    .warm_up = 1,
                                     .graph_optimization = levels[PX_ARRAY_LEN(levels) - 1].number,
                                     .memory_arena = true,
                                     .memory_pattern = true};

@@ -14,7 +14,6 @@
  *       memory_pattern: true          # plan memory by the shapes of earlier runs
  *       spinning: false               # threads that wait burn processor time
  *       batches: false                # promise: rows of the first dimension do not know of each other
- *       warm_up: 1                    # runs on zeros before the first request
  *       free_dimensions: {batch: 1}   # fixes named dimensions
  *       profile: /tmp/resnet          # writes a trace of every operator, at the end, to a file of that beginning
  *       config: {session.x: "1"}      # settings of ONNX Runtime's own, as they are
@@ -27,13 +26,12 @@
 
 enum {
     PX_ORT_THREADS_MAX = 256,
-    PX_ORT_WARM_UP_MAX = 1000,
     PX_ORT_PROVIDERS_MAX = 16,
     PX_ORT_PROVIDER_OPTIONS_MAX = 64,
 };
 
 struct px_ort_settings {
-    int64_t threads, inter_op_threads, warm_up;
+    int64_t threads, inter_op_threads;
     int64_t execution_mode, graph_optimization; /* the library's numbers */
     bool deterministic, memory_arena, memory_pattern, spinning, batches;
     const char *profile; /* NULL: none */

@@ -210,7 +210,7 @@ PX_TEST(a_graph_that_lies_about_a_shape_is_served)
     struct onnx_fixture f;
     if (!have_onnxruntime())
         return;
-    onnx_open(&f, "liar.onnx", "warm_up: 0");
+    onnx_open(&f, "liar.onnx", NULL);
     onnx_input(&f, "x", PX_TYPE_FP32, six, sizeof six);
     onnx_ask(&f, "y");
     for (size_t i = 0; i < 2; i++) {
@@ -226,7 +226,7 @@ PX_TEST(data_that_do_not_suit_the_graph_are_the_callers_fault)
     struct onnx_fixture f;
     if (!have_onnxruntime())
         return;
-    onnx_open(&f, "reshaped.onnx", "warm_up: 0");
+    onnx_open(&f, "reshaped.onnx", NULL);
     onnx_input(&f, "x", PX_TYPE_FP32, six, sizeof six);
     onnx_input(&f, "shape", PX_TYPE_INT64, shape, sizeof shape);
     onnx_ask(&f, "y");
@@ -308,6 +308,38 @@ PX_TEST(files_that_are_no_model_are_errors)
     }
 }
 
+PX_TEST(a_refused_file_is_explained_to_whoever_exported_it)
+{
+    struct onnx_fixture f;
+    if (!have_onnxruntime())
+        return;
+    CHECK(onnx_try_open(&f, "custom.onnx", NULL) != PX_OK);
+    CHECK_CONTAINS(f.err.message, "the operator 'Magic' is of the domain 'com.example'");
+    CHECK_CONTAINS(f.err.message, "ONNX Runtime says: ");
+    onnx_close(&f);
+    CHECK(onnx_try_open(&f, "new_format.onnx", NULL) != PX_OK);
+    CHECK_CONTAINS(f.err.message, "IR version 99");
+    CHECK_CONTAINS(f.err.hint, "ir_version");
+    onnx_close(&f);
+}
+
+PX_TEST(an_unwise_export_has_warnings)
+{
+    struct onnx_fixture f;
+    char memory[2048];
+    struct px_buf text = px_buf_fixed(memory, sizeof memory);
+    struct px_json_writer json = px_json_writer(&text);
+    if (!have_onnxruntime())
+        return;
+    onnx_open(&f, "zipmap_texts.onnx", NULL);
+    px_json_begin_object(&json);
+    f.engine->ops->describe(f.engine, &json);
+    px_json_end_object(&json);
+    CHECK_CONTAINS(memory, "\"warnings\":[\"the output 'probabilities' is a list of mappings");
+    CHECK_CONTAINS(memory, "'zipmap': False");
+    onnx_close(&f);
+}
+
 PX_TEST(settings_are_read_and_wrong_ones_named)
 {
     static const struct {
@@ -329,7 +361,7 @@ PX_TEST(settings_are_read_and_wrong_ones_named)
     open_affine(&f, "name: onnxruntime\nthreads: 2\ninter_op_threads: 2\nexecution_mode: parallel\n"
                     "graph_optimization: basic\nproviders: [CPU]\ndeterministic: true\n"
                     "memory_arena: false\nmemory_pattern: false\nspinning: true\nbatches: true\n"
-                    "warm_up: 2\nconfig: {session.disable_prepacking: \"1\"}\n");
+                    "config: {session.disable_prepacking: \"1\"}\n");
     CHECK(px_engine_has(f.engine, PX_ENGINE_BATCHES));
     CHECK_OK(onnx_run(&f));
     onnx_close(&f);
@@ -491,7 +523,7 @@ PX_TEST(every_allocation_may_fail)
         return;
     for (uint64_t n = 1;; n++) {
         px_alloc_fail_at(n);
-        enum px_code code = onnx_try_open(&f, "zipmap_texts.onnx", "warm_up: 0");
+        enum px_code code = onnx_try_open(&f, "zipmap_texts.onnx", NULL);
         if (code == PX_OK) {
             ask_classifier(&f);
             onnx_ask(&f, "probabilities");
@@ -535,6 +567,8 @@ PX_TEST_MAIN(
     T(weights_beside_the_file_are_found_and_their_lack_names_no_folder)
     T(outputs_without_a_tensor_are_left_out_and_inputs_refused)
     T(files_that_are_no_model_are_errors)
+    T(a_refused_file_is_explained_to_whoever_exported_it)
+    T(an_unwise_export_has_warnings)
     T(settings_are_read_and_wrong_ones_named)
     T(a_free_dimension_can_be_fixed)
     T(what_model_yaml_declares_narrows_the_graph)

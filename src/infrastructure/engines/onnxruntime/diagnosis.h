@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is wrong with a model's file (domain/inference/onnx_diagnosis.h), as the engine tells it. Private to this folder. */
+#ifndef PX_INFRASTRUCTURE_ENGINES_ONNXRUNTIME_DIAGNOSIS_H
+#define PX_INFRASTRUCTURE_ENGINES_ONNXRUNTIME_DIAGNOSIS_H
+
+#include "domain/inference/onnx_diagnosis.h"
+
+enum { PX_ORT_WARNINGS_MAX = 8 };
+
+/*
+ * The model at `path` could not be opened, and `err` says why in the library's words: puts the first thing that an export should have
+ * done otherwise before them. Leaves `err` as it is when nothing is found.
+ */
+void px_ort_explain(const char *path, struct px_err *err);
+
+/* Warnings about a model that was opened, "what: how to do it better", at most `max`; returns their number. Texts are in `arena`. */
+size_t px_ort_warn(const char *path, struct px_arena *arena, struct px_str *ret, size_t max);
+
+#endif
