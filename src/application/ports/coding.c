@@ -24,6 +24,12 @@ enum px_coding px_coding_from_name(struct px_str name)
     return px_str_eq_nocase(name, old_gzip) ? PX_CODING_GZIP : PX_CODING_COUNT;
 }
 
+static void check(const struct px_coder *coder, enum px_coding coding, const struct px_buf *out)
+{
+    PX_ASSERT(coder->ops->abi == PX_CODER_ABI);
+    PX_ASSERT(coding > PX_CODING_NONE && coding < PX_CODING_COUNT && !out->failed);
+}
+
 /* Nobody gets half a result. */
 static enum px_code settle(enum px_code code, struct px_buf *out, size_t before)
 {
@@ -40,7 +46,7 @@ static enum px_code settle(enum px_code code, struct px_buf *out, size_t before)
 enum px_code px_coder_decode(struct px_coder *coder, enum px_coding coding, struct px_str in,
                              struct px_buf *out, struct px_err *err)
 {
-    PX_ASSERT(coding > PX_CODING_NONE && coding < PX_CODING_COUNT && !out->failed);
+    check(coder, coding, out);
     size_t before = out->len;
     return settle(coder->ops->decode(coder, coding, in, out, err), out, before);
 }
@@ -48,7 +54,7 @@ enum px_code px_coder_decode(struct px_coder *coder, enum px_coding coding, stru
 enum px_code px_coder_encode(struct px_coder *coder, enum px_coding coding, struct px_str in,
                              struct px_buf *out, struct px_err *err)
 {
-    PX_ASSERT(coding > PX_CODING_NONE && coding < PX_CODING_COUNT && !out->failed);
+    check(coder, coding, out);
     size_t before = out->len;
     return settle(coder->ops->encode(coder, coding, in, out, err), out, before);
 }

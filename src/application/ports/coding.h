@@ -2,13 +2,19 @@
 /*
  * Port: compression of bodies and messages, whole ones in memory.
  *
- * A coder keeps its working memory between uses, so that a warm one allocates nothing; it has one user at a time,
- * usually one event loop. Callers use the px_coder_* wrappers. Adapter: infrastructure/coding.
+ * A coder keeps its working memory between uses, so that a warm one allocates nothing.
+ *
+ * An adapter fills a `const struct px_coder_ops` and embeds `struct px_coder` first in its own object. Callers use the px_coder_*
+ * wrappers. Adapters: zlib and libzstd (infrastructure/coding); a memory one in tests/support.
+ *
+ * Threads: any, one at a time; usually a coder belongs to one event loop.
  */
 #ifndef PX_APPLICATION_PORTS_CODING_H
 #define PX_APPLICATION_PORTS_CODING_H
 
 #include "shared/buf.h"
+
+enum { PX_CODER_ABI = 1 };
 
 enum px_coding {
     PX_CODING_NONE = 0, /* as it is: "identity" */
@@ -18,6 +24,9 @@ enum px_coding {
     PX_CODING_COUNT
 };
 
+/* All but "identity", as headers list them. */
+#define PX_CODINGS "gzip,deflate,zstd"
+
 /* "identity", "gzip", "deflate", "zstd". */
 const char *px_coding_name(enum px_coding coding);
 /* By name without case, also "x-gzip"; PX_CODING_COUNT when unknown. */
@@ -26,10 +35,16 @@ enum px_coding px_coding_from_name(struct px_str name);
 struct px_coder;
 
 struct px_coder_ops {
-    /* Appends what `in` decodes to. A result larger than out->max, or cut off or corrupt bytes, are errors. */
+    uint32_t abi; /* PX_CODER_ABI */
+    const char *name;
+
+    /*
+     * Appends what `in` decodes to; the wrapper takes back what a failure leaves in `out`. Waits for nothing. TOO_LARGE for more
+     * than out->max, INVALID for bytes that are corrupt, cut off or followed by others, NO_MEMORY.
+     */
     enum px_code (*decode)(struct px_coder *coder, enum px_coding coding, struct px_str in,
                            struct px_buf *out, struct px_err *err);
-    /* Appends `in` encoded, with more care for time than for size. */
+    /* Appends `in` encoded, with more care for time than for size; likewise. TOO_LARGE, NO_MEMORY. */
     enum px_code (*encode)(struct px_coder *coder, enum px_coding coding, struct px_str in,
                            struct px_buf *out, struct px_err *err);
     void (*destroy)(struct px_coder *coder);

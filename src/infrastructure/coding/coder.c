@@ -10,9 +10,14 @@ struct coder {
     struct px_coder *zlib, *zstd;
 };
 
+static struct coder *self_of(struct px_coder *coder)
+{
+    return (struct coder *)coder;
+}
+
 static struct px_coder *coder_for(struct px_coder *coder, enum px_coding coding)
 {
-    const struct coder *self = PX_CONTAINER_OF(coder, struct coder, base);
+    const struct coder *self = self_of(coder);
     return coding == PX_CODING_ZSTD ? self->zstd : self->zlib;
 }
 
@@ -30,7 +35,7 @@ static enum px_code encode(struct px_coder *coder, enum px_coding coding, struct
 
 static void destroy(struct px_coder *coder)
 {
-    struct coder *self = PX_CONTAINER_OF(coder, struct coder, base);
+    struct coder *self = self_of(coder);
     px_coder_destroy(self->zlib);
     px_coder_destroy(self->zstd);
     px_free(self);
@@ -38,7 +43,13 @@ static void destroy(struct px_coder *coder)
 
 enum px_code px_coder_create(struct px_coder **ret, struct px_err *err)
 {
-    static const struct px_coder_ops ops = {.decode = decode, .encode = encode, .destroy = destroy};
+    static const struct px_coder_ops ops = {
+        .abi = PX_CODER_ABI,
+        .name = "zlib and zstd",
+        .decode = decode,
+        .encode = encode,
+        .destroy = destroy,
+    };
     struct coder *self = px_alloc(1, sizeof *self);
     if (!self)
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for compression");

@@ -8,7 +8,7 @@
  */
 #include "infrastructure/coding/zlib.h"
 
-#include "infrastructure/coding/room.h"
+#include "infrastructure/coding/decode_space.h"
 #include "shared/alloc.h"
 #include "shared/unconst.h"
 
@@ -32,6 +32,11 @@ struct zlib_coder {
     bool out_made[PX_CODING_COUNT];
     z_stream outs[PX_CODING_COUNT];
 };
+
+static struct zlib_coder *self_of(struct px_coder *coder)
+{
+    return (struct zlib_coder *)coder;
+}
 
 static void *zlib_alloc(void *opaque, unsigned count, unsigned size)
 {
@@ -86,8 +91,8 @@ static unsigned bounded(size_t n)
 static enum px_code decode_step(z_stream *z, struct px_str *in, struct px_buf *out, size_t step,
                                 int *ret_status, struct px_err *err)
 {
-    struct px_coding_room room;
-    enum px_code code = px_coding_make_room(out, step, &room, err);
+    struct px_decode_space room;
+    enum px_code code = px_decode_space_make(out, step, &room, err);
     if (code != PX_OK)
         return code;
     unsigned offered = bounded(in->len), size = bounded(room.size);
@@ -97,7 +102,7 @@ static enum px_code decode_step(z_stream *z, struct px_str *in, struct px_buf *o
     z->avail_out = size;
     *ret_status = inflate(z, Z_NO_FLUSH);
     size_t written = size - z->avail_out, taken = offered - z->avail_in;
-    code = px_coding_take(&room, written, out, err);
+    code = px_decode_space_take(&room, written, out, err);
     if (code != PX_OK)
         return code;
     *in = px_str_n(in->ptr + taken, in->len - taken);
@@ -134,7 +139,7 @@ static enum px_code decode_steps(z_stream *z, int bits, struct px_str in, struct
 static enum px_code decode(struct px_coder *coder, enum px_coding coding, struct px_str in,
                            struct px_buf *out, struct px_err *err)
 {
-    struct zlib_coder *self = (struct zlib_coder *)coder;
+    struct zlib_coder *self = self_of(coder);
     int bits = window_bits(coding, in);
     enum px_code code = start_decoding(self, bits, err);
     return code == PX_OK ? decode_steps(&self->in, bits, in, out, err) : code;
@@ -157,15 +162,18 @@ static enum px_code start_encoding(struct zlib_coder *self, enum px_coding codin
 static enum px_code encode(struct px_coder *coder, enum px_coding coding, struct px_str in,
                            struct px_buf *out, struct px_err *err)
 {
-    struct zlib_coder *self = (struct zlib_coder *)coder;
+    struct zlib_coder *self = self_of(coder);
     enum px_code code = start_encoding(self, coding, err);
     if (code != PX_OK)
         return code;
     z_stream *z = &self->outs[coding];
     size_t bound = deflateBound(z, in.len), left = out->max - out->len;
     size_t room = bound < left ? bound : left;
-    if (in.len > INPUT_MAX || !px_buf_reserve(out, room))
-        return px_err_set(err, PX_E_TOO_LARGE, "no room to compress %zu bytes", in.len);
+    if (in.len > INPUT_MAX)
+        return px_err_set(err, PX_E_TOO_LARGE, "expected at most %d bytes to compress, got %zu",
+                          INPUT_MAX, in.len);
+    if (!px_buf_reserve(out, room))
+        return px_coding_no_memory(err);
     z->next_in = px_unconst(in.ptr);
     z->avail_in = (unsigned)in.len;
     z->next_out = (Bytef *)out->ptr + out->len;
@@ -181,7 +189,7 @@ static enum px_code encode(struct px_coder *coder, enum px_coding coding, struct
 
 static void destroy(struct px_coder *coder)
 {
-    struct zlib_coder *self = (struct zlib_coder *)coder;
+    struct zlib_coder *self = self_of(coder);
     if (self->in_made)
         (void)inflateEnd(&self->in);
     for (int i = 0; i < PX_CODING_COUNT; i++) {
@@ -193,7 +201,13 @@ static void destroy(struct px_coder *coder)
 
 enum px_code px_zlib_coder_create(struct px_coder **ret, struct px_err *err)
 {
-    static const struct px_coder_ops ops = {.decode = decode, .encode = encode, .destroy = destroy};
+    static const struct px_coder_ops ops = {
+        .abi = PX_CODER_ABI,
+        .name = "zlib",
+        .decode = decode,
+        .encode = encode,
+        .destroy = destroy,
+    };
     struct zlib_coder *self = px_alloc(1, sizeof *self);
     if (!self)
         return px_coding_no_memory(err);

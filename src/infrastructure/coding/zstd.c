@@ -6,7 +6,7 @@
  */
 #include "infrastructure/coding/zstd.h"
 
-#include "infrastructure/coding/room.h"
+#include "infrastructure/coding/decode_space.h"
 #include "shared/alloc.h"
 
 #include <zstd.h>
@@ -24,6 +24,11 @@ struct zstd_coder {
     ZSTD_DCtx *in;
     ZSTD_CCtx *out;
 };
+
+static struct zstd_coder *self_of(struct px_coder *coder)
+{
+    return (struct zstd_coder *)coder;
+}
 
 static enum px_code start_decoding(struct zstd_coder *self, struct px_err *err)
 {
@@ -48,8 +53,8 @@ static enum px_code refuse_corrupt(size_t left, struct px_err *err)
 static enum px_code decode_step(ZSTD_DCtx *context, ZSTD_inBuffer *in, struct px_buf *out,
                                 size_t step, bool *ret_more, struct px_err *err)
 {
-    struct px_coding_room room;
-    enum px_code code = px_coding_make_room(out, step, &room, err);
+    struct px_decode_space room;
+    enum px_code code = px_decode_space_make(out, step, &room, err);
     if (code != PX_OK)
         return code;
     ZSTD_outBuffer to = {room.at, room.size, 0};
@@ -60,7 +65,7 @@ static enum px_code decode_step(ZSTD_DCtx *context, ZSTD_inBuffer *in, struct px
                           1 << WINDOW_LOG_MAX);
     if (ZSTD_isError(status))
         return refuse_corrupt(in->size - before, err);
-    code = px_coding_take(&room, to.pos, out, err);
+    code = px_decode_space_take(&room, to.pos, out, err);
     if (code != PX_OK)
         return code;
     if (status != 0 && to.pos == 0 && in->pos == before)
@@ -72,7 +77,7 @@ static enum px_code decode_step(ZSTD_DCtx *context, ZSTD_inBuffer *in, struct px
 static enum px_code decode(struct px_coder *coder, enum px_coding coding, struct px_str bytes,
                            struct px_buf *out, struct px_err *err)
 {
-    struct zstd_coder *self = PX_CONTAINER_OF(coder, struct zstd_coder, base);
+    struct zstd_coder *self = self_of(coder);
     ZSTD_inBuffer in = {bytes.ptr, bytes.len, 0};
     size_t step = bytes.len * EXPECTED_RATIO + FIRST_STEP;
     (void)coding;
@@ -89,7 +94,7 @@ static enum px_code decode(struct px_coder *coder, enum px_coding coding, struct
 static enum px_code encode(struct px_coder *coder, enum px_coding coding, struct px_str in,
                            struct px_buf *out, struct px_err *err)
 {
-    struct zstd_coder *self = PX_CONTAINER_OF(coder, struct zstd_coder, base);
+    struct zstd_coder *self = self_of(coder);
     size_t bound = ZSTD_compressBound(in.len), left = out->max - out->len;
     size_t room = bound < left ? bound : left;
     (void)coding;
@@ -98,7 +103,7 @@ static enum px_code encode(struct px_coder *coder, enum px_coding coding, struct
     if (!self->out)
         return px_coding_no_memory(err);
     if (!px_buf_reserve(out, room))
-        return px_err_set(err, PX_E_TOO_LARGE, "no room to compress %zu bytes", in.len);
+        return px_coding_no_memory(err);
     size_t n = ZSTD_compressCCtx(self->out, out->ptr + out->len, room, in.ptr, in.len, LEVEL);
     if (ZSTD_isError(n))
         return px_err_set(err, PX_E_TOO_LARGE, "expected at most %zu bytes after compression",
@@ -110,7 +115,7 @@ static enum px_code encode(struct px_coder *coder, enum px_coding coding, struct
 
 static void destroy(struct px_coder *coder)
 {
-    struct zstd_coder *self = PX_CONTAINER_OF(coder, struct zstd_coder, base);
+    struct zstd_coder *self = self_of(coder);
     ZSTD_freeDCtx(self->in);
     ZSTD_freeCCtx(self->out);
     px_free(self);
@@ -118,7 +123,13 @@ static void destroy(struct px_coder *coder)
 
 enum px_code px_zstd_coder_create(struct px_coder **ret, struct px_err *err)
 {
-    static const struct px_coder_ops ops = {.decode = decode, .encode = encode, .destroy = destroy};
+    static const struct px_coder_ops ops = {
+        .abi = PX_CODER_ABI,
+        .name = "zstd",
+        .decode = decode,
+        .encode = encode,
+        .destroy = destroy,
+    };
     struct zstd_coder *self = px_alloc(1, sizeof *self);
     if (!self)
         return px_coding_no_memory(err);

@@ -30,7 +30,7 @@ static size_t percent_encode(const char *text, char *out)
     return n;
 }
 
-static const char known_codings[] = "grpc-accept-encoding: identity,gzip,deflate,zstd\r\n";
+static const char known_codings[] = "grpc-accept-encoding: identity," PX_CODINGS "\r\n";
 
 const char *px_grpc_status_fields(const struct px_grpc_call *call, const struct px_err *err)
 {

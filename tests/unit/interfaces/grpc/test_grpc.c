@@ -34,7 +34,12 @@ static void destroy_coder(struct px_coder *coder)
 static struct px_coder *make_coder(void)
 {
     static const struct px_coder_ops ops = {
-        .decode = flip, .encode = halve, .destroy = destroy_coder};
+        .abi = PX_CODER_ABI,
+        .name = "flip",
+        .decode = flip,
+        .encode = halve,
+        .destroy = destroy_coder,
+    };
     struct px_coder *coder = px_xalloc(1, sizeof *coder);
     coder->ops = &ops;
     return coder;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "infrastructure/coding/room.h"
+#include "infrastructure/coding/decode_space.h"
 
 enum px_code px_coding_no_memory(struct px_err *err)
 {
     return px_err_set(err, PX_E_NO_MEMORY, "no memory for compression");
 }
 
-enum px_code px_coding_make_room(struct px_buf *out, size_t step, struct px_coding_room *ret,
-                                 struct px_err *err)
+enum px_code px_decode_space_make(struct px_buf *out, size_t step, struct px_decode_space *ret,
+                                  struct px_err *err)
 {
     size_t left = out->max - out->len;
     if (left > 0 && !px_buf_reserve(out, step < left ? step : left))
@@ -22,8 +22,8 @@ enum px_code px_coding_make_room(struct px_buf *out, size_t step, struct px_codi
     return PX_OK;
 }
 
-enum px_code px_coding_take(const struct px_coding_room *room, size_t written, struct px_buf *out,
-                            struct px_err *err)
+enum px_code px_decode_space_take(const struct px_decode_space *room, size_t written,
+                                  struct px_buf *out, struct px_err *err)
 {
     if (written && room->at == &room->spare)
         return px_err_set(err, PX_E_TOO_LARGE, "expected at most %zu bytes after decompression",
