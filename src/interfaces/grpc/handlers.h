@@ -3,7 +3,7 @@
 #ifndef PX_INTERFACES_GRPC_HANDLERS_H
 #define PX_INTERFACES_GRPC_HANDLERS_H
 
-#include "interfaces/grpc/room.h"
+#include "interfaces/grpc/grpc_impl.h"
 
 #define PX_GRPC_SERVICE(service)
 #define PX_GRPC_UNARY(service, method, handler)                                                    \

@@ -6,7 +6,7 @@
 #ifndef PX_INTERFACES_GRPC_MESSAGE_H
 #define PX_INTERFACES_GRPC_MESSAGE_H
 
-#include "interfaces/grpc/room.h"
+#include "interfaces/grpc/grpc_impl.h"
 
 enum {
     PX_GRPC_PREFIX = 5,

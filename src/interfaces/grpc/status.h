@@ -6,7 +6,7 @@
 #ifndef PX_INTERFACES_GRPC_STATUS_H
 #define PX_INTERFACES_GRPC_STATUS_H
 
-#include "interfaces/grpc/room.h"
+#include "interfaces/grpc/grpc_impl.h"
 
 /* The content type of every reply. */
 extern const char px_grpc_content_type[];

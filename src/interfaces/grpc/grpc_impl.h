@@ -5,8 +5,8 @@
  * A call is one RPC: an exchange, its method and what its head said. Of a unary call it lives in the exchange's arena,
  * of a streamed one it is the first part of the stream (stream.h).
  */
-#ifndef PX_INTERFACES_GRPC_ROOM_H
-#define PX_INTERFACES_GRPC_ROOM_H
+#ifndef PX_INTERFACES_GRPC_GRPC_IMPL_H
+#define PX_INTERFACES_GRPC_GRPC_IMPL_H
 
 #include "interfaces/grpc/grpc.h"
 #include "interfaces/grpc/head.h"
