@@ -16,7 +16,7 @@ struct px_faces {
     struct px_rest *rest;
     struct px_grpc *grpc;
     struct px_gateway gateway;
-    struct px_coder **coders; /* one for each loop */
+    struct px_coder **coders; /* one for each loop, for its messages of gRPC and bodies of HTTP */
     unsigned n_loops;
     struct px_loops loops; /* of the transport, lent to what wakes them */
 };

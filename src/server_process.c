@@ -88,11 +88,13 @@ static void drain(const struct px_config *config, struct px_serving *serving,
 }
 
 static struct px_net_config net_config(const struct px_config *config,
-                                       const struct px_listening *listening)
+                                       const struct px_listening *listening,
+                                       const struct px_faces *faces)
 {
     return (struct px_net_config){
         .endpoints = listening->endpoints,
         .tls = listening->tls,
+        .coders = faces->coders,
         .n_loops = (unsigned)config->server_threads,
         .header_bytes_max = (size_t)config->server_header_bytes_max,
         .body_bytes_max = (size_t)config->server_body_bytes_max,
@@ -194,7 +196,7 @@ enum px_code px_server_process_run(const struct px_config *config, struct px_ser
         code = configure_rest(faces.rest, config, &listening, err);
     if (code == PX_OK) {
         struct px_http_handler handler = px_gateway_handler(&faces.gateway);
-        struct px_net_config net_settings = net_config(config, &listening);
+        struct px_net_config net_settings = net_config(config, &listening, &faces);
         code = px_net_create(&net_settings, &handler, &net, err);
     }
     if (code == PX_OK)

@@ -18,6 +18,8 @@ enum { PX_NET_STREAMS_DEFAULT = 256 };
 struct px_net_config {
     struct px_endpoints endpoints; /* strings are borrowed until px_net_destroy */
     struct px_tls *tls;            /* for endpoints that ask for it; borrowed likewise */
+    /* [n_loops], for content codings; borrowed likewise, used on their loops. NULL: none is known. */
+    struct px_coder *const *coders;
     unsigned n_loops;
     size_t header_bytes_max; /* request line and headers */
     size_t body_bytes_max;

@@ -325,7 +325,8 @@ enum px_code px_worker_init(struct px_worker *worker, unsigned index,
         return code;
     init_waits(worker);
     worker->exchanges = make_pool(worker);
-    worker->coding = px_net_coding(config->body_bytes_max);
+    worker->coding =
+        px_net_coding(config->coders ? config->coders[index] : NULL, config->body_bytes_max);
     px_response_update_date(&worker->date, worker->loop.now_ns);
     for (size_t i = 0; i < worker->listeners.n && code == PX_OK; i++) {
         struct px_acceptor *acceptor = &worker->acceptors[i];

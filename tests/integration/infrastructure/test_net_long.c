@@ -79,7 +79,11 @@ PX_TEST(bodies_that_are_decoded_have_a_limit_together)
 {
     enum { HELD = 8, BYTES = 8000000 }; /* 64 MiB of them fit */
     static struct client holders[HELD];
+    struct px_coder *coder = NULL;
     struct px_net_config config = fixture_config();
+    CHECK_OK(px_coder_create(&coder, NULL));
+    CHECK_INT(config.n_loops, 1);
+    config.coders = &coder;
     config.arena_bytes_max = 16 << 20;
     start_with(config);
     for (int i = 0; i < HELD; i++) {
@@ -103,6 +107,7 @@ PX_TEST(bodies_that_are_decoded_have_a_limit_together)
         CHECK_INT(reply.status, 200);
     }
     stop_one();
+    px_coder_destroy(coder);
 }
 
 PX_TEST(a_handler_may_finish_inside_of_abandon)

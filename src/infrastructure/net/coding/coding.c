@@ -6,28 +6,19 @@
  */
 #include "infrastructure/net/coding/coding.h"
 
-#include "infrastructure/coding/coder.h"
-
 enum {
     SCRATCH_KEPT = 1 << 20, /* more is given back after its use */
     WEIGHT_MAX = 1000,
 };
 
-struct px_net_coding px_net_coding(size_t body_bytes_max)
+struct px_net_coding px_net_coding(struct px_coder *coder, size_t body_bytes_max)
 {
-    return (struct px_net_coding){.scratch = px_buf(body_bytes_max)};
+    return (struct px_net_coding){.coder = coder, .scratch = px_buf(body_bytes_max)};
 }
 
 void px_net_coding_deinit(struct px_net_coding *coding)
 {
-    px_coder_destroy(coding->coder);
     px_buf_deinit(&coding->scratch);
-    coding->coder = NULL;
-}
-
-static enum px_code need_coder(struct px_net_coding *coding, struct px_err *err)
-{
-    return coding->coder ? PX_OK : px_coder_create(&coding->coder, err);
 }
 
 static void clear_scratch(struct px_net_coding *coding)
@@ -92,11 +83,11 @@ enum px_code px_net_decode_request(struct px_net_coding *coding, struct px_http_
     struct px_str text = px_str_trim(px_http_header(request, "Content-Encoding"));
     if (PX_LIKELY(text.len == 0))
         return PX_OK;
-    if (!read_codings(text, codings, &n)) {
+    if (!read_codings(text, codings, &n) || (n > 0 && !coding->coder)) {
         request->coding = text;
         return PX_OK;
     }
-    enum px_code code = need_coder(coding, err);
+    enum px_code code = PX_OK;
     while (code == PX_OK && n > 0) {
         code = undo(coding, codings[--n], request->body, *room, err);
         if (code == PX_OK) {
@@ -175,11 +166,11 @@ void px_net_encode_response(struct px_net_coding *coding, struct px_http_exchang
 {
     struct px_str body =
         exchange->static_body.len ? exchange->static_body : px_buf_view(exchange->body);
-    if (body.len < PX_NET_CODING_BYTES_MIN)
+    if (body.len < PX_NET_CODING_BYTES_MIN || !coding->coder)
         return;
     struct px_str accepted = px_http_header(&exchange->request, "Accept-Encoding");
     enum px_coding chosen = accepted.len ? px_net_choose_coding(accepted) : PX_CODING_NONE;
-    if (chosen == PX_CODING_NONE || need_coder(coding, NULL) != PX_OK)
+    if (chosen == PX_CODING_NONE)
         return;
     if (px_coder_encode(coding->coder, chosen, body, &coding->scratch, NULL) == PX_OK &&
         coding->scratch.len < body.len) {

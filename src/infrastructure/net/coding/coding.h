@@ -20,11 +20,12 @@ enum {
 };
 
 struct px_net_coding {
-    struct px_coder *coder; /* made when it is first needed */
+    struct px_coder *coder; /* NULL: no coding is known */
     struct px_buf scratch;
 };
 
-struct px_net_coding px_net_coding(size_t body_bytes_max);
+/* The coder is lent, and used on this loop only. */
+struct px_net_coding px_net_coding(struct px_coder *coder, size_t body_bytes_max);
 void px_net_coding_deinit(struct px_net_coding *coding);
 
 /*

@@ -22,6 +22,15 @@ static struct px_buf encode(struct px_str text, enum px_coding coding)
     return out;
 }
 
+/* Of the loop; one for all tests. */
+static struct px_coder *own_coder(void)
+{
+    static struct px_coder *coder;
+    if (!coder)
+        CHECK_OK(px_coder_create(&coder, NULL));
+    return coder;
+}
+
 static size_t room = SIZE_MAX; /* what the loop can spare */
 
 /* A request with this Content-Encoding, decoded with a limit. */
@@ -29,7 +38,7 @@ static enum px_code decode(const char *header, struct px_str body, size_t max,
                            struct px_http_request *ret, struct px_arena *arena, struct px_err *err)
 {
     static struct px_http_header headers[1];
-    struct px_net_coding coding = px_net_coding(max);
+    struct px_net_coding coding = px_net_coding(own_coder(), max);
     headers[0] = (struct px_http_header){px_str("content-encoding"), px_str(header)};
     *ret = (struct px_http_request){.headers = headers, .n_headers = 1, .body = body};
     *arena = px_arena(1 << 20);
@@ -130,10 +139,31 @@ PX_TEST(a_body_takes_no_more_than_the_loop_can_spare)
     px_buf_deinit(&text);
 }
 
+PX_TEST(without_a_coder_nothing_is_known_and_nothing_encoded)
+{
+    struct px_net_coding coding = px_net_coding(NULL, 1 << 20);
+    struct px_http_header headers[] = {{px_str("content-encoding"), px_str("gzip")},
+                                       {px_str("accept-encoding"), px_str("gzip")}};
+    struct px_buf text = make_text(5000), packed = encode(px_buf_view(&text), PX_CODING_GZIP);
+    struct px_arena arena = px_arena(1 << 20);
+    struct px_http_exchange exchange = {
+        .request = {.headers = headers, .n_headers = 2, .body = px_buf_view(&packed)},
+        .body = &text};
+    CHECK_OK(px_net_decode_request(&coding, &exchange.request, &arena, &room, NULL));
+    CHECK_STR(exchange.request.coding, "gzip");
+    px_net_encode_response(&coding, &exchange);
+    CHECK_INT(exchange.coding, PX_CODING_NONE);
+    CHECK_INT(text.len, 5000);
+    px_arena_deinit(&arena);
+    px_buf_deinit(&text);
+    px_buf_deinit(&packed);
+    px_net_coding_deinit(&coding);
+}
+
 /* The scratch buffer has kept memory beyond the limit of the moment. */
 PX_TEST(a_warm_buffer_does_not_lift_the_limit)
 {
-    struct px_net_coding coding = px_net_coding(100000);
+    struct px_net_coding coding = px_net_coding(own_coder(), 100000);
     struct px_http_header header = {px_str("content-encoding"), px_str("gzip")};
     struct px_buf text = make_text(50000), packed = encode(px_buf_view(&text), PX_CODING_GZIP);
     struct px_arena arena = px_arena(1 << 20);
@@ -184,7 +214,7 @@ PX_TEST(the_clients_preference_is_followed)
 static void check_response(struct px_str body, bool is_static, bool coded)
 {
     static struct px_http_header headers[1];
-    struct px_net_coding coding = px_net_coding(1 << 20);
+    struct px_net_coding coding = px_net_coding(own_coder(), 1 << 20);
     struct px_buf out = px_buf(1 << 20);
     headers[0] = (struct px_http_header){px_str("accept-encoding"), px_str("gzip")};
     struct px_http_exchange exchange = {.request = {.headers = headers, .n_headers = 1},
@@ -227,6 +257,7 @@ PX_TEST_MAIN(T(every_coding_is_undone) T(codings_on_top_of_each_other_are_undone
                  T(what_is_not_known_is_left_for_the_handler_to_refuse)
                      T(a_body_that_becomes_too_large_is_refused)
                          T(a_body_takes_no_more_than_the_loop_can_spare)
-                             T(a_warm_buffer_does_not_lift_the_limit)
-                                 T(the_clients_preference_is_followed)
-                                     T(responses_are_encoded_where_that_makes_them_smaller))
+                             T(without_a_coder_nothing_is_known_and_nothing_encoded)
+                                 T(a_warm_buffer_does_not_lift_the_limit)
+                                     T(the_clients_preference_is_followed)
+                                         T(responses_are_encoded_where_that_makes_them_smaller))
