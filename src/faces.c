@@ -15,27 +15,50 @@ static enum px_code create_coders(struct px_faces *faces, struct px_err *err)
     return code;
 }
 
-enum px_code px_faces_init(struct px_faces *faces, const struct px_config *config,
-                           struct px_serving *serving, struct px_shared_memory *shared_memory,
+static struct px_grpc_settings grpc_settings(const struct px_faces_lent *lent,
+                                             struct px_coder *const *coders)
+{
+    return (struct px_grpc_settings){
+        .serving = lent->serving,
+        .shared_memory = lent->shared_memory,
+        .coders = coders,
+        .message_bytes_max = (size_t)lent->config->server_body_bytes_max,
+        .request_memory_max = (size_t)lent->config->serving_request_memory_max,
+    };
+}
+
+static struct px_rest_settings rest_settings(const struct px_faces_lent *lent)
+{
+    const struct px_config *config = lent->config;
+    return (struct px_rest_settings){
+        .serving = lent->serving,
+        .shared_memory = lent->shared_memory,
+        .default_model = config->serving_default_model,
+        .version_labels = config->serving_version_labels,
+        .models_may_come = lent->models_may_come,
+        .vertex_predict_route = config->vertex_predict_route,
+        .vertex_health_route = config->vertex_health_route,
+        .cors_origins = config->server_cors_origins,
+        .cors_headers = config->server_cors_headers,
+        .cors_max_age_s = config->server_cors_max_age_s,
+        .cors_credentials = config->server_cors_credentials,
+    };
+}
+
+enum px_code px_faces_init(struct px_faces *faces, const struct px_faces_lent *lent,
                            struct px_err *err)
 {
-    *faces = (struct px_faces){.n_loops = px_serving_n_loops(serving)};
+    *faces = (struct px_faces){.n_loops = px_serving_n_loops(lent->serving)};
     enum px_code code = create_coders(faces, err);
-    const struct px_grpc_settings settings = {
-        .serving = serving,
-        .shared_memory = shared_memory,
-        .coders = faces->coders,
-        .message_bytes_max = (size_t)config->server_body_bytes_max,
-        .request_memory_max = (size_t)config->serving_request_memory_max,
-    };
+    const struct px_grpc_settings grpc = grpc_settings(lent, faces->coders);
+    const struct px_rest_settings rest = rest_settings(lent);
     if (code == PX_OK)
-        code = px_rest_create(serving, &faces->rest, err);
+        code = px_rest_create(&rest, &faces->rest, err);
     if (code == PX_OK)
-        code = px_grpc_create(&settings, &faces->grpc, err);
+        code = px_grpc_create(&grpc, &faces->grpc, err);
     if (code == PX_OK)
-        px_rest_use_shared_memory(faces->rest, shared_memory);
-    if (code == PX_OK)
-        faces->gateway = (struct px_gateway){.rest = px_rest_handler(faces->rest),
+        faces->gateway = (struct px_gateway){.serving = lent->serving,
+                                             .rest = px_rest_handler(faces->rest),
                                              .grpc = px_grpc_handler(faces->grpc)};
     return code;
 }

@@ -21,10 +21,17 @@ struct px_faces {
     struct px_loops loops; /* of the transport, lent to what wakes them */
 };
 
-/* On failure px_faces_deinit is still to be called. `shared_memory`, which may be NULL, must outlive this. */
-PX_MUST_USE enum px_code px_faces_init(struct px_faces *faces, const struct px_config *config,
-                                       struct px_serving *serving,
-                                       struct px_shared_memory *shared_memory, struct px_err *err);
+/* What both are made of; it must outlive them, `config` for its texts. */
+struct px_faces_lent {
+    const struct px_config *config;
+    struct px_serving *serving;
+    struct px_shared_memory *shared_memory; /* NULL: the server has none */
+    bool models_may_come;                   /* clients may load models */
+};
+
+/* On failure px_faces_deinit is still to be called. */
+PX_MUST_USE enum px_code px_faces_init(struct px_faces *faces, const struct px_faces_lent *lent,
+                                       struct px_err *err);
 /* A zeroed one is fine. */
 void px_faces_deinit(struct px_faces *faces);
 

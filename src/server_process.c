@@ -127,23 +127,6 @@ static bool may_control(const struct px_config *config, const struct px_listenin
     return px_str_is(config->serving_model_control, "explicit");
 }
 
-static enum px_code configure_rest(struct px_rest *rest, const struct px_config *config,
-                                   const struct px_listening *listening, struct px_err *err)
-{
-    const struct px_rest_options options = {
-        .default_model = config->serving_default_model,
-        .version_labels = config->serving_version_labels,
-        .models_may_come = may_control(config, listening),
-        .vertex_predict_route = config->vertex_predict_route,
-        .vertex_health_route = config->vertex_health_route,
-        .cors_origins = config->server_cors_origins,
-        .cors_headers = config->server_cors_headers,
-        .cors_max_age_s = config->server_cors_max_age_s,
-        .cors_credentials = config->server_cors_credentials,
-    };
-    return px_rest_configure(rest, &options, err);
-}
-
 static enum px_code open_trace(const struct px_config *config, struct px_serving *serving,
                                struct px_trace **ret, struct px_err *err)
 {
@@ -190,10 +173,12 @@ enum px_code px_server_process_run(const struct px_config *config, struct px_ser
     enum px_code code = px_listening_init(&listening, config, err);
     if (code == PX_OK)
         code = open_shared_memory(config, &listening, &shared_memory, err);
+    const struct px_faces_lent lent = {.config = config,
+                                       .serving = serving,
+                                       .shared_memory = shared_memory,
+                                       .models_may_come = may_control(config, &listening)};
     if (code == PX_OK)
-        code = px_faces_init(&faces, config, serving, shared_memory, err);
-    if (code == PX_OK)
-        code = configure_rest(faces.rest, config, &listening, err);
+        code = px_faces_init(&faces, &lent, err);
     if (code == PX_OK) {
         struct px_http_handler handler = px_gateway_handler(&faces.gateway);
         struct px_net_config net_settings = net_config(config, &listening, &faces);

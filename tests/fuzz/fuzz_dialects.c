@@ -41,8 +41,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct rest_fixture f;
     if (!f.serving) {
         rest_set_up(&f);
-        if (px_rest_configure(f.rest,
-                              &(struct px_rest_options){.default_model = px_str("bank"),
+        if (rest_use_settings(&f,
+                              (struct px_rest_settings){.default_model = px_str("bank"),
                                                         .vertex_predict_route = px_str("/vertex")},
                               NULL) != PX_OK)
             abort();

@@ -50,7 +50,8 @@ static void set_up(struct rest_fixture *f)
     static char object[64];
     const struct px_shared_region_info region = {px_str("r"), px_str("/object"), 0, sizeof object};
     rest_set_up(f);
-    px_rest_use_shared_memory(f->rest, memory_shared_init(&memory));
+    const struct px_rest_settings settings = {.shared_memory = memory_shared_init(&memory)};
+    PX_ASSERT(rest_use_settings(f, settings, NULL) == PX_OK);
     memory_shared_object(&memory, "/object", object, sizeof object);
     PX_ASSERT(px_shared_memory_add(&memory.base, &region, NULL) == PX_OK);
 }

@@ -14,7 +14,7 @@
 #ifndef PX_TESTS_GRPC_FIXTURE_H
 #define PX_TESTS_GRPC_FIXTURE_H
 
-#include "interfaces/grpc/grpc.h"
+#include "interfaces/grpc/stream.h"
 #include "rest_fixture.h"
 #include "shared/protobuf.h"
 
@@ -34,6 +34,14 @@ struct grpc_fixture {
     struct px_str reply; /* the message of a unary call's reply */
     size_t n_sends;
 };
+
+/* As the gateway does it. */
+static inline void grpc_wave(void *context, unsigned loop)
+{
+    struct px_grpc *grpc = context;
+    px_serving_wave(grpc->settings.serving, loop);
+    px_grpc_streams_settle(grpc, loop);
+}
 
 static inline void grpc_set_up_with(struct grpc_fixture *f, struct px_coder *first,
                                     struct px_coder *second)
@@ -64,6 +72,7 @@ static inline void grpc_set_up_with(struct grpc_fixture *f, struct px_coder *fir
         px_grpc_create(&settings, &f->grpc, &err) != PX_OK)
         abort();
     f->handler = px_grpc_handler(f->grpc);
+    f->handler.wave = grpc_wave;
     f->request = px_buf(GRPC_BODY_MAX);
     f->sent = px_buf(1 << 26);
 }

@@ -16,6 +16,7 @@
 #define PX_TESTS_REST_FIXTURE_H
 
 #include "application/serving/serving_impl.h"
+#include "interfaces/gateway/gateway.h"
 #include "interfaces/rest/rest.h"
 #include "shared/alloc.h"
 #include "shared/clock.h"
@@ -39,6 +40,7 @@ struct rest_engine {
 struct rest_fixture {
     struct px_serving *serving;
     struct px_rest *rest;
+    struct px_gateway gateway; /* without gRPC: it runs the wave */
     struct px_http_handler handler;
     struct px_signature plain, bank, multi;
     struct px_forest_info binary_info, regression_info, multi_info;
@@ -254,6 +256,29 @@ static inline struct px_model *rest_make_broken(void)
     return model;
 }
 
+static inline void rest_no_wave(void *context, unsigned loop)
+{
+    (void)context;
+    (void)loop;
+}
+
+/* Replaces the interface by one of these settings, but for the models; on failure it stays. */
+static inline enum px_code rest_use_settings(struct rest_fixture *f,
+                                             struct px_rest_settings settings, struct px_err *err)
+{
+    struct px_rest *rest = NULL;
+    settings.serving = f->serving;
+    enum px_code code = px_rest_create(&settings, &rest, err);
+    if (code != PX_OK)
+        return code;
+    px_rest_destroy(f->rest);
+    f->rest = rest;
+    f->gateway = (struct px_gateway){
+        .serving = f->serving, .rest = px_rest_handler(rest), .grpc = {.wave = rest_no_wave}};
+    f->handler = px_gateway_handler(&f->gateway);
+    return PX_OK;
+}
+
 static inline void rest_set_up(struct rest_fixture *f)
 {
     const struct px_serving_limits limits = {
@@ -276,9 +301,8 @@ static inline void rest_set_up(struct rest_fixture *f)
         rest_make_broken(),
     };
     if (px_serving_publish(f->serving, models, PX_ARRAY_LEN(models), &err) != PX_OK ||
-        px_rest_create(f->serving, &f->rest, &err) != PX_OK)
+        rest_use_settings(f, (struct px_rest_settings){0}, &err) != PX_OK)
         abort();
-    f->handler = px_rest_handler(f->rest);
     f->arena = px_arena(REST_ARENA_MAX);
     f->buf = px_buf(1 << 20);
 }

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Both handlers score in the same core, whose wave takes all calls of a loop together; so gRPC's wave, which runs the
- * core's and then settles its streams, comes last, and REST's runs before it what REST parked besides.
- */
+/* The core's wave takes all calls of a loop together, whoever parked them; gRPC's comes behind it and settles its streams. */
 #include "interfaces/gateway/gateway.h"
 
 #include "interfaces/grpc/grpc.h"
@@ -22,7 +19,7 @@ static void handle(void *context, struct px_http_exchange *exchange)
 static void wave(void *context, unsigned loop)
 {
     const struct px_gateway *gateway = context;
-    gateway->rest.wave(gateway->rest.context, loop);
+    px_serving_wave(gateway->serving, loop);
     gateway->grpc.wave(gateway->grpc.context, loop);
 }
 
@@ -35,8 +32,10 @@ static void refuse(void *context, struct px_http_exchange *exchange, const struc
 static void loop_busy(void *context, unsigned loop, uint64_t busy_ns)
 {
     const struct px_gateway *gateway = context;
-    if (gateway->rest.loop_busy)
-        gateway->rest.loop_busy(gateway->rest.context, loop, busy_ns);
+    struct px_loop_metrics *metrics = px_serving_loop_metrics(gateway->serving, loop);
+    px_metric_add(&metrics->loop_wakeups, 1);
+    px_histogram_add(&metrics->busy_ns, busy_ns);
+    px_serving_end_wakeup(gateway->serving, loop);
 }
 
 static bool streams(void *context, const struct px_http_request *request)

@@ -92,7 +92,7 @@ static void handle(void *context, struct px_http_exchange *exchange)
 {
     struct px_grpc *grpc = context;
     const struct px_grpc_method *method = find_stream(&exchange->request);
-    px_serving_count_request(grpc->serving, exchange->loop);
+    px_serving_count_request(grpc->settings.serving, exchange->loop);
     if (method)
         px_grpc_stream_open(grpc, exchange, method);
     else
@@ -121,9 +121,7 @@ static void abandon(void *context, struct px_http_exchange *exchange, enum px_ht
 
 static void wave(void *context, unsigned loop)
 {
-    struct px_grpc *grpc = context;
-    px_serving_wave(grpc->serving, loop);
-    px_grpc_streams_settle(grpc, loop);
+    px_grpc_streams_settle(context, loop);
 }
 
 static void refuse(void *context, struct px_http_exchange *exchange, const struct px_err *err)
@@ -204,7 +202,6 @@ enum px_code px_grpc_create(const struct px_grpc_settings *settings, struct px_g
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for the gRPC interface");
     }
     grpc->settings = *settings;
-    grpc->serving = settings->serving;
     grpc->n_loops = n_loops;
     /* Any one message always finds room, compressed and decompressed. */
     size_t slot_bytes_max = 2 * settings->message_bytes_max;

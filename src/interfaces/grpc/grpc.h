@@ -31,7 +31,7 @@ PX_MUST_USE enum px_code px_grpc_create(const struct px_grpc_settings *settings,
                                         struct px_grpc **ret, struct px_err *err);
 void px_grpc_destroy(struct px_grpc *grpc); /* NULL is fine */
 
-/* The handler for the transport; valid until px_grpc_destroy. */
+/* The handler; its wave comes behind the core's, which is not in it (interfaces/gateway). Valid until px_grpc_destroy. */
 struct px_http_handler px_grpc_handler(struct px_grpc *grpc);
 
 /*

@@ -77,7 +77,6 @@ struct px_grpc_loop {
 
 struct px_grpc {
     struct px_grpc_settings settings;
-    struct px_serving *serving;
     const struct px_loops *loops;  /* NULL until lent */
     struct px_grpc_loop *per_loop; /* [n_loops] */
     unsigned n_loops;

@@ -42,7 +42,7 @@ void px_grpc_handle_health_check(struct px_grpc_call *call)
     enum status status = UNKNOWN;
     enum px_code code = read_request(call->message, &service, &err);
     if (code == PX_OK)
-        status = status_of(service, px_serving_is_ready(call->grpc->serving, NULL));
+        status = status_of(service, px_serving_is_ready(call->grpc->settings.serving, NULL));
     if (status == SERVICE_UNKNOWN)
         code = px_err_set(&err, PX_E_NOT_FOUND, "unknown service '%.*s'", PX_STR_ARG(service));
     if (code != PX_OK) {
@@ -70,7 +70,7 @@ static void put_entry(struct px_buf *body, struct px_str service, enum status st
 void px_grpc_handle_health_list(struct px_grpc_call *call)
 {
     struct px_buf *body = call->exchange->body;
-    bool is_ready = px_serving_is_ready(call->grpc->serving, NULL);
+    bool is_ready = px_serving_is_ready(call->grpc->settings.serving, NULL);
     enum status status = status_of((struct px_str){0}, is_ready);
     size_t mark = px_grpc_begin_message(body);
     put_entry(body, (struct px_str)PX_STR(""), status);

@@ -54,7 +54,7 @@ static void take_message(struct px_grpc_stream *stream, struct px_grpc_slot *slo
         return;
     }
     const struct px_infer_request request = {
-        .serving = stream->call.grpc->serving,
+        .serving = stream->call.grpc->settings.serving,
         .shared_memory = stream->call.grpc->settings.shared_memory,
         .arena = &slot->arena,
         .loop = exchange->loop,

@@ -36,7 +36,7 @@ void px_grpc_handle_infer(struct px_grpc_call *call)
         return;
     }
     const struct px_infer_request request = {
-        .serving = call->grpc->serving,
+        .serving = call->grpc->settings.serving,
         .shared_memory = call->grpc->settings.shared_memory,
         .arena = exchange->arena,
         .loop = exchange->loop,

@@ -14,7 +14,7 @@ static struct px_model *find_model(struct px_grpc_call *call, struct px_str *ret
     struct px_err err;
     struct px_model *model = NULL;
     if (px_grpc_read_name_version(call->message, &name, ret_version, &err) == PX_OK)
-        model = px_serving_find(call->grpc->serving, name, *ret_version, &err);
+        model = px_serving_find(call->grpc->settings.serving, name, *ret_version, &err);
     if (!model)
         px_grpc_fail(call, &err);
     return model;
@@ -26,7 +26,8 @@ void px_grpc_handle_model_ready(struct px_grpc_call *call)
     struct px_str name, version;
     struct px_err err;
     enum px_code code = px_grpc_read_name_version(call->message, &name, &version, &err);
-    bool ready = code == PX_OK && px_serving_find(call->grpc->serving, name, version, &err) != NULL;
+    bool ready =
+        code == PX_OK && px_serving_find(call->grpc->settings.serving, name, version, &err) != NULL;
     /* A model that is unknown is not ready, as Triton answers; what is no request is an error. */
     if (!ready && err.code != PX_E_UNAVAILABLE && err.code != PX_E_NOT_FOUND) {
         px_grpc_fail(call, &err);
@@ -44,8 +45,8 @@ static bool describe(struct px_grpc_call *call, const struct px_model *model,
                      struct px_model_config *ret)
 {
     struct px_err err;
-    if (px_model_config(model, px_serving_limits(call->grpc->serving), call->exchange->arena, ret,
-                        &err) == PX_OK)
+    if (px_model_config(model, px_serving_limits(call->grpc->settings.serving),
+                        call->exchange->arena, ret, &err) == PX_OK)
         return true;
     px_grpc_fail(call, &err);
     return false;
@@ -77,7 +78,7 @@ static void put_tensor(struct px_buf *buf, uint32_t number, const struct px_mode
 static void put_versions(struct px_buf *buf, const struct px_grpc_call *call,
                          const struct px_model *model, bool only_this)
 {
-    const struct px_model_set *set = px_serving_models(call->grpc->serving);
+    const struct px_model_set *set = px_serving_models(call->grpc->settings.serving);
     for (size_t i = 0; i < set->n_models; i++) {
         const struct px_model *other = set->models[i];
         bool wanted = only_this ? other == model : other->state == PX_MODEL_READY;

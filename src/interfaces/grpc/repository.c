@@ -158,7 +158,7 @@ static void ask(struct px_grpc_call *call, enum px_repository_action action)
         return;
     }
     call->waits_for = request;
-    if (px_repository_submit(call->grpc->serving, request, &err) == PX_OK) {
+    if (px_repository_submit(call->grpc->settings.serving, request, &err) == PX_OK) {
         px_http_defer(call->exchange);
     } else {
         call->waits_for = NULL;

@@ -22,7 +22,7 @@ void px_grpc_handle_server_live(struct px_grpc_call *call)
 
 void px_grpc_handle_server_ready(struct px_grpc_call *call)
 {
-    reply_bool(call, px_serving_is_ready(call->grpc->serving, NULL));
+    reply_bool(call, px_serving_is_ready(call->grpc->settings.serving, NULL));
 }
 
 void px_grpc_handle_server_metadata(struct px_grpc_call *call)

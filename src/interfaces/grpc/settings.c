@@ -78,7 +78,7 @@ void px_grpc_handle_trace_setting(struct px_grpc_call *call)
     struct px_err err;
     enum px_code code = read_trace_request(call->message, &change, &model, &err);
     if (code == PX_OK)
-        code = px_serving_change_trace(call->grpc->serving, model, &change, shown, &err);
+        code = px_serving_change_trace(call->grpc->settings.serving, model, &change, shown, &err);
     if (code == PX_OK)
         reply_trace(call, shown);
     else
@@ -167,7 +167,7 @@ void px_grpc_handle_log_settings(struct px_grpc_call *call)
     if (code == PX_OK)
         code = px_grpc_check(&p, "the request", &err);
     if (code == PX_OK)
-        code = px_serving_change_log(call->grpc->serving, &change, &err);
+        code = px_serving_change_log(call->grpc->settings.serving, &change, &err);
     if (code == PX_OK)
         reply_log(call);
     else

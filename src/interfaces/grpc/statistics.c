@@ -86,8 +86,8 @@ void px_grpc_handle_model_statistics(struct px_grpc_call *call)
     enum px_code code =
         px_grpc_read_name_version(call->message, &choice.name, &choice.version, &err);
     if (code == PX_OK)
-        code =
-            px_serving_statistics(call->grpc->serving, &choice, exchange->arena, &statistics, &err);
+        code = px_serving_statistics(call->grpc->settings.serving, &choice, exchange->arena,
+                                     &statistics, &err);
     if (code != PX_OK) {
         px_grpc_fail(call, &err);
         return;

@@ -46,7 +46,7 @@ const char *px_grpc_status_fields(const struct px_grpc_call *call, const struct 
 
 void px_grpc_count_error(const struct px_grpc_call *call, enum px_code code)
 {
-    px_serving_count_error(call->grpc->serving, call->exchange->loop, code);
+    px_serving_count_error(call->grpc->settings.serving, call->exchange->loop, code);
 }
 
 void px_grpc_answer_error(struct px_grpc_call *call, const struct px_err *err)

@@ -250,7 +250,7 @@ static enum px_code charge(struct px_grpc_slot *slot, size_t n_bytes, struct px_
     const struct px_grpc_call *call = &slot->stream->call;
     struct px_grpc_loop *loop = px_grpc_loop_of(call);
     if (n_bytes > loop->slot_bytes_max - loop->slot_bytes && loop->n_parked_slots > 0)
-        px_serving_wave(call->grpc->serving, call->exchange->loop);
+        px_serving_wave(call->grpc->settings.serving, call->exchange->loop);
     if (n_bytes > loop->slot_bytes_max - loop->slot_bytes) {
         px_err_set(err, PX_E_OVERLOADED, "messages of streams hold more than %zu bytes",
                    loop->slot_bytes_max);
@@ -295,7 +295,7 @@ static void take_message(struct px_grpc_stream *stream)
     stream->last = slot;
     ops->message(stream, slot);
     if (px_grpc_loop_of(&stream->call)->n_parked_slots >= PX_GRPC_SLOTS_PARKED)
-        px_serving_wave(stream->call.grpc->serving, stream->call.exchange->loop);
+        px_serving_wave(stream->call.grpc->settings.serving, stream->call.exchange->loop);
 }
 
 static void start_message(struct px_grpc_stream *stream)
@@ -549,7 +549,7 @@ static void tell_watchers(struct px_grpc *grpc, struct px_grpc_loop *loop)
 {
     if (!loop->watchers)
         return;
-    bool is_ready = px_serving_is_ready(grpc->serving, NULL);
+    bool is_ready = px_serving_is_ready(grpc->settings.serving, NULL);
     bool has_changed = is_ready != loop->was_ready;
     loop->was_ready = is_ready;
     for (struct px_grpc_stream *stream = loop->watchers;

@@ -7,7 +7,7 @@
  * the origin, so it says Vary: Origin always. Credentials go with a listed origin only, never with "*", which
  * px_cors_check refuses at start.
  */
-#include "interfaces/rest/options.h"
+#include "interfaces/rest/cors.h"
 #include "interfaces/rest/reply.h"
 
 #define EXPOSED "Access-Control-Expose-Headers: Inference-Header-Content-Length, Retry-After\r\n"
@@ -46,16 +46,16 @@ static bool is_origin(struct px_str text)
            px_str_find(px_str_n(rest.ptr + 2, rest.len - 2), '/') == rest.len - 2;
 }
 
-enum px_code px_cors_check(const struct px_rest_options *options, struct px_err *err)
+enum px_code px_cors_check(const struct px_rest_settings *settings, struct px_err *err)
 {
-    struct px_str rest = options->cors_origins;
-    if (!is_header_text(options->cors_headers))
+    struct px_str rest = settings->cors_origins;
+    if (!is_header_text(settings->cors_headers))
         return px_err_set(err, PX_E_INVALID, "server.cors_headers: expected names of headers");
-    if (is_any(rest) && options->cors_credentials) {
+    if (is_any(rest) && settings->cors_credentials) {
         px_err_set(err, PX_E_INVALID, "server.cors_credentials: not with server.cors_origins '*'");
         return px_err_hint(err, "list the origins that may send credentials");
     }
-    while (rest.len && !is_any(options->cors_origins)) {
+    while (rest.len && !is_any(settings->cors_origins)) {
         struct px_str origin = px_str_trim(px_str_cut(&rest, ','));
         if (origin.len > ORIGIN_MAX || !is_header_text(origin) || !is_origin(origin))
             return px_err_set(err, PX_E_INVALID,
@@ -72,25 +72,25 @@ static struct px_str allowed_origin(const struct px_rest *rest, struct px_http_e
     struct px_str origin = px_str_trim(px_http_header(&exchange->request, "Origin"));
     if (origin.len == 0 || origin.len > ORIGIN_MAX || !is_header_text(origin))
         return (struct px_str){0};
-    if (is_any(rest->options.cors_origins))
+    if (is_any(rest->settings.cors_origins))
         return px_str("*");
-    return is_listed(rest->options.cors_origins, origin) ? origin : (struct px_str){0};
+    return is_listed(rest->settings.cors_origins, origin) ? origin : (struct px_str){0};
 }
 
 void px_cors_begin(const struct px_rest *rest, struct px_http_exchange *exchange)
 {
     char text[HEADERS_MAX];
-    const struct px_rest_options *options = &rest->options;
-    if (options->cors_origins.len == 0)
+    const struct px_rest_settings *settings = &rest->settings;
+    if (settings->cors_origins.len == 0)
         return;
     struct px_str origin = allowed_origin(rest, exchange);
-    if (!is_any(options->cors_origins))
+    if (!is_any(settings->cors_origins))
         px_reply_add_header(exchange, "Vary: Origin\r\n");
     if (origin.len == 0)
         return;
     snprintf(text, sizeof text, "Access-Control-Allow-Origin: %.*s\r\n%s" EXPOSED,
              PX_STR_ARG(origin),
-             options->cors_credentials ? "Access-Control-Allow-Credentials: true\r\n" : "");
+             settings->cors_credentials ? "Access-Control-Allow-Credentials: true\r\n" : "");
     const char *kept = px_arena_cstr(exchange->arena, px_str(text));
     if (kept)
         px_reply_add_header(exchange, kept);
@@ -100,8 +100,8 @@ void px_cors_preflight(const struct px_rest *rest, struct px_http_exchange *exch
                        unsigned allowed)
 {
     char text[HEADERS_MAX];
-    const struct px_rest_options *options = &rest->options;
-    if (options->cors_origins.len == 0 ||
+    const struct px_rest_settings *settings = &rest->settings;
+    if (settings->cors_origins.len == 0 ||
         px_http_header(&exchange->request, "Access-Control-Request-Method").len == 0 ||
         allowed_origin(rest, exchange).len == 0)
         return;
@@ -110,7 +110,7 @@ void px_cors_preflight(const struct px_rest *rest, struct px_http_exchange *exch
                      "Access-Control-Allow-Headers: %.*s\r\nAccess-Control-Max-Age: %lld\r\n",
                      allowed & 1u << PX_HTTP_GET ? "GET, HEAD, " : "",
                      allowed & 1u << PX_HTTP_POST ? "POST, " : "",
-                     PX_STR_ARG(options->cors_headers), (long long)options->cors_max_age_s);
+                     PX_STR_ARG(settings->cors_headers), (long long)settings->cors_max_age_s);
     const char *kept =
         n > 0 && (size_t)n < sizeof text ? px_arena_cstr(exchange->arena, px_str(text)) : NULL;
     if (kept)

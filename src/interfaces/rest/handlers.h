@@ -22,14 +22,12 @@ struct px_rest_asset;    /* operations/assets.c */
 struct px_stats_streams; /* operations/api_stream.c */
 
 struct px_rest {
-    struct px_serving *serving;
-    struct px_shared_memory *shared_memory; /* NULL: the server has none */
-    struct px_rest_loop *loops;             /* [n_loops] */
+    struct px_rest_settings settings;
+    struct px_rest_loop *loops; /* [n_loops] */
     unsigned n_loops;
     struct px_rest_asset *assets;
     size_t n_assets;
-    struct px_buf openapi; /* the bytes of one of them */
-    struct px_rest_options options;
+    struct px_buf openapi;                      /* the bytes of one of them */
     struct px_stats_streams *streams;           /* NULL: nobody lent the loops */
     size_t (*count_connections)(void *context); /* NULL when nobody tells */
     void *count_context;
@@ -46,6 +44,9 @@ struct px_rest_request {
     void px_handle_##handler(struct px_rest_request *request);
 #include "interfaces/rest/routes.def"
 #undef PX_ROUTE
+
+/* Vertex AI's two paths, which settings name (hosting/vertex.c): true when the request was for one of them. */
+bool px_vertex_handle(struct px_rest_request *request);
 
 /* Counts an error that concerns no model, and answers with it. */
 void px_rest_fail(struct px_rest_request *request, const struct px_err *err);

@@ -28,8 +28,8 @@ struct px_infer *px_rest_infer_open(struct px_rest_request *request,
     own->form = 0;
     exchange->state = own;
     const struct px_infer_request asked = {
-        .serving = request->rest->serving,
-        .shared_memory = request->rest->shared_memory,
+        .serving = request->rest->settings.serving,
+        .shared_memory = request->rest->settings.shared_memory,
         .model_name = request->args[0],
         .version = request->args[1],
         .arena = exchange->arena,

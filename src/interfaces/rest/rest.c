@@ -7,18 +7,19 @@
  */
 #include "interfaces/rest/rest.h"
 
+#include "interfaces/rest/cors.h"
 #include "interfaces/rest/handlers.h"
 #include "interfaces/rest/inference.h"
 #include "interfaces/rest/operations/api_stream.h"
-#include "interfaces/rest/options.h"
 #include "interfaces/rest/reply.h"
+#include "interfaces/rest/served.h"
 #include "shared/alloc.h"
 
 enum { COLUMN_NAME_MAX = 1 << 20 };
 
 void px_rest_fail(struct px_rest_request *request, const struct px_err *err)
 {
-    px_serving_count_error(request->rest->serving, request->exchange->loop, err->code);
+    px_serving_count_error(request->rest->settings.serving, request->exchange->loop, err->code);
     px_reply_error(request->exchange, err);
 }
 
@@ -53,7 +54,7 @@ static void handle(void *context, struct px_http_exchange *exchange)
     struct px_rest_request request = {.rest = rest, .exchange = exchange};
     struct px_route_match match;
     struct px_err err;
-    px_serving_count_request(rest->serving, exchange->loop);
+    px_serving_count_request(rest->settings.serving, exchange->loop);
     px_cors_begin(rest, exchange);
     if (px_vertex_handle(&request))
         return;
@@ -76,16 +77,10 @@ static void handle(void *context, struct px_http_exchange *exchange)
         match.route->handle(&request);
 }
 
-static void wave(void *context, unsigned loop)
-{
-    struct px_rest *rest = context;
-    px_serving_wave(rest->serving, loop);
-}
-
 static void refuse(void *context, struct px_http_exchange *exchange, const struct px_err *err)
 {
     struct px_rest *rest = context;
-    px_serving_count_error(rest->serving, exchange->loop, err->code);
+    px_serving_count_error(rest->settings.serving, exchange->loop, err->code);
     px_cors_begin(rest, exchange);
     px_reply_error(exchange, err);
 }
@@ -116,28 +111,45 @@ static void piece(void *context, struct px_http_exchange *exchange, struct px_st
     (void)is_last;
 }
 
-static void loop_busy(void *context, unsigned loop, uint64_t busy_ns)
+static enum px_code check_settings(const struct px_rest_settings *settings, struct px_err *err)
 {
-    struct px_rest *rest = context;
-    struct px_loop_metrics *metrics = px_serving_loop_metrics(rest->serving, loop);
-    px_metric_add(&metrics->loop_wakeups, 1);
-    px_histogram_add(&metrics->busy_ns, busy_ns);
-    px_serving_end_wakeup(rest->serving, loop);
+    const struct {
+        const char *name;
+        struct px_str path;
+    } routes[] = {{"vertex.predict_route", settings->vertex_predict_route},
+                  {"vertex.health_route", settings->vertex_health_route}};
+    for (size_t i = 0; i < PX_ARRAY_LEN(routes); i++) {
+        if (routes[i].path.len && routes[i].path.ptr[0] != '/')
+            return px_err_set(err, PX_E_INVALID,
+                              "%s: expected a path that begins with '/', got '%.*s'",
+                              routes[i].name, PX_STR_ARG(routes[i].path));
+    }
+    const struct px_served_names names = {settings->serving, "serving.default_model",
+                                          settings->models_may_come};
+    enum px_code code = px_cors_check(settings, err);
+    if (code == PX_OK && settings->default_model.len)
+        code = px_served_check(&names, settings->default_model, (struct px_str){0}, err);
+    if (code == PX_OK)
+        code = px_labels_check(settings, err);
+    return code;
 }
 
-enum px_code px_rest_create(struct px_serving *serving, struct px_rest **ret, struct px_err *err)
+enum px_code px_rest_create(const struct px_rest_settings *settings, struct px_rest **ret,
+                            struct px_err *err)
 {
-    unsigned n_loops = px_serving_n_loops(serving);
+    unsigned n_loops = px_serving_n_loops(settings->serving);
+    enum px_code code = check_settings(settings, err);
+    if (code != PX_OK)
+        return code;
     struct px_rest *rest = px_alloc(1, sizeof *rest);
     if (!rest)
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for the REST interface");
-    rest->serving = serving;
+    rest->settings = *settings;
     rest->n_loops = n_loops;
     rest->loops = px_alloc_aligned(PX_CACHE_LINE, n_loops, sizeof *rest->loops);
-    enum px_code code = rest->loops
-                            ? px_rest_assets_init(rest, err)
-                            : px_err_set(err, PX_E_NO_MEMORY,
-                                         "no memory for the REST interface of %u loops", n_loops);
+    code = rest->loops ? px_rest_assets_init(rest, err)
+                       : px_err_set(err, PX_E_NO_MEMORY,
+                                    "no memory for the REST interface of %u loops", n_loops);
     if (code != PX_OK) {
         px_rest_destroy(rest);
         return code;
@@ -164,40 +176,12 @@ void px_rest_destroy(struct px_rest *rest)
     px_free(rest);
 }
 
-enum px_code px_rest_configure(struct px_rest *rest, const struct px_rest_options *options,
-                               struct px_err *err)
-{
-    const struct {
-        const char *name;
-        struct px_str path;
-    } routes[] = {{"vertex.predict_route", options->vertex_predict_route},
-                  {"vertex.health_route", options->vertex_health_route}};
-    for (size_t i = 0; i < PX_ARRAY_LEN(routes); i++) {
-        if (routes[i].path.len && routes[i].path.ptr[0] != '/')
-            return px_err_set(err, PX_E_INVALID,
-                              "%s: expected a path that begins with '/', got '%.*s'",
-                              routes[i].name, PX_STR_ARG(routes[i].path));
-    }
-    const struct px_served_names names = {rest->serving, "serving.default_model",
-                                          options->models_may_come};
-    enum px_code code = px_cors_check(options, err);
-    if (code == PX_OK && options->default_model.len)
-        code = px_served_check(&names, options->default_model, (struct px_str){0}, err);
-    if (code == PX_OK)
-        code = px_labels_check(rest->serving, options, err);
-    if (code == PX_OK)
-        rest->options = *options;
-    return code;
-}
-
 struct px_http_handler px_rest_handler(struct px_rest *rest)
 {
     return (struct px_http_handler){
         .context = rest,
         .handle = handle,
-        .wave = wave,
         .refuse = refuse,
-        .loop_busy = loop_busy,
         .streams = streams,
         .piece = piece,
         .abandon = abandon,
@@ -208,11 +192,6 @@ void px_rest_watch_connections(struct px_rest *rest, size_t (*count)(void *conte
 {
     rest->count_connections = count;
     rest->count_context = context;
-}
-
-void px_rest_use_shared_memory(struct px_rest *rest, struct px_shared_memory *memory)
-{
-    rest->shared_memory = memory;
 }
 
 enum px_code px_rest_use_loops(struct px_rest *rest, const struct px_loops *loops,

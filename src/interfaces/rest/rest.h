@@ -17,8 +17,10 @@
 
 struct px_rest;
 
-/* Settings; texts are borrowed until px_rest_destroy, and may be empty. */
-struct px_rest_options {
+/* What is lent must outlive the interface; texts too, which may be empty. */
+struct px_rest_settings {
+    struct px_serving *serving;
+    struct px_shared_memory *shared_memory; /* for tensors; NULL: requests for it are refused */
     struct px_str
         default_model; /* that answers where a path names none (/invocations, Vertex AI) */
     struct px_str version_labels; /* "MODEL:LABEL=VERSION, ..." */
@@ -30,16 +32,12 @@ struct px_rest_options {
     bool cors_credentials;
 };
 
-PX_MUST_USE enum px_code px_rest_create(struct px_serving *serving, struct px_rest **ret,
-                                        struct px_err *err);
+/* Before the loops start, when the models are there. PX_E_INVALID names the setting that is wrong. */
+PX_MUST_USE enum px_code px_rest_create(const struct px_rest_settings *settings,
+                                        struct px_rest **ret, struct px_err *err);
 void px_rest_destroy(struct px_rest *rest);
 
-/* Sets what is not the default; before the loops start, when the models are there. PX_E_INVALID names the setting. */
-PX_MUST_USE enum px_code px_rest_configure(struct px_rest *rest,
-                                           const struct px_rest_options *options,
-                                           struct px_err *err);
-
-/* The handler for the transport; valid until px_rest_destroy. */
+/* The handler, without a wave: who runs it runs the core's (interfaces/gateway). Valid until px_rest_destroy. */
 struct px_http_handler px_rest_handler(struct px_rest *rest);
 
 /*
@@ -58,8 +56,5 @@ PX_MUST_USE enum px_code px_rest_use_loops(struct px_rest *rest, const struct px
 void px_rest_close_streams(struct px_rest *rest);
 /* When the loops have stopped or never started, and before they are destroyed. */
 void px_rest_forget_loops(struct px_rest *rest);
-
-/* Lends shared memory for tensors, before the loops start; without it requests for it are refused. */
-void px_rest_use_shared_memory(struct px_rest *rest, struct px_shared_memory *memory);
 
 #endif

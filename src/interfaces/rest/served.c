@@ -5,7 +5,7 @@
  *
  * A version that could not be loaded counts as served: its own failure is shown as such, and stops nobody.
  */
-#include "interfaces/rest/options.h"
+#include "interfaces/rest/served.h"
 #include "shared/log.h"
 
 enum { LISTED_BYTES_MAX = 160 };

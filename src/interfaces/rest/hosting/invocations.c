@@ -13,7 +13,7 @@
  *
  * Which model: X-Amzn-SageMaker-Target-Model, else serving.default_model, else the only one there is.
  */
-#include "interfaces/rest/options.h"
+#include "interfaces/rest/served.h"
 #include "interfaces/rest/v1/v1.h"
 
 #include "interfaces/rest/reply.h"
@@ -50,10 +50,10 @@ bool px_rest_choose_model(struct px_rest_request *request)
         px_http_header(&request->exchange->request, "X-Amzn-SageMaker-Target-Model");
     if (target.len)
         request->args[0] = target_model(target);
-    else if (rest->options.default_model.len)
-        request->args[0] = rest->options.default_model;
+    else if (rest->settings.default_model.len)
+        request->args[0] = rest->settings.default_model;
     else
-        request->args[0] = only_model(px_serving_models(rest->serving));
+        request->args[0] = only_model(px_serving_models(rest->settings.serving));
     if (request->args[0].len)
         return true;
     struct px_err err;
@@ -218,7 +218,7 @@ void px_handle_invocations(struct px_rest_request *request)
 void px_handle_ping(struct px_rest_request *request)
 {
     struct px_err err;
-    if (!px_serving_is_ready(request->rest->serving, &err)) {
+    if (!px_serving_is_ready(request->rest->settings.serving, &err)) {
         px_rest_fail(request, &err);
         return;
     }

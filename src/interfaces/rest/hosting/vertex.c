@@ -4,7 +4,7 @@
  * check, on the two paths that vertex.predict_route and vertex.health_route name (AIP_PREDICT_ROUTE and
  * AIP_HEALTH_ROUTE in the container's environment). Vertex AI itself adds deployedModelId and the like to the reply.
  */
-#include "interfaces/rest/options.h"
+#include "interfaces/rest/served.h"
 #include "interfaces/rest/v1/v1.h"
 
 static const struct px_body_member members[] = {
@@ -28,16 +28,16 @@ static void predict(struct px_rest_request *request)
 
 bool px_vertex_handle(struct px_rest_request *request)
 {
-    const struct px_rest_options *options = &request->rest->options;
+    const struct px_rest_settings *settings = &request->rest->settings;
     const struct px_http_request *http = &request->exchange->request;
     bool reads = http->method == PX_HTTP_GET || http->method == PX_HTTP_HEAD;
-    if (http->method == PX_HTTP_POST && options->vertex_predict_route.len &&
-        px_str_eq(http->path, options->vertex_predict_route)) {
+    if (http->method == PX_HTTP_POST && settings->vertex_predict_route.len &&
+        px_str_eq(http->path, settings->vertex_predict_route)) {
         predict(request);
         return true;
     }
-    if (reads && options->vertex_health_route.len &&
-        px_str_eq(http->path, options->vertex_health_route)) {
+    if (reads && settings->vertex_health_route.len &&
+        px_str_eq(http->path, settings->vertex_health_route)) {
         px_handle_ping(request);
         return true;
     }

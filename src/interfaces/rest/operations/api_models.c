@@ -119,7 +119,7 @@ static void put_model(struct px_json_writer *w, struct px_serving *serving,
 
 void px_handle_api_models(struct px_rest_request *request)
 {
-    struct px_serving *serving = request->rest->serving;
+    struct px_serving *serving = request->rest->settings.serving;
     const struct px_model_set *set = px_serving_models(serving);
     struct px_json_writer w = px_json_writer(request->exchange->body);
     px_json_begin_object(&w);

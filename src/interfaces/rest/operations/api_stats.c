@@ -118,7 +118,7 @@ static void put_loops(struct px_json_writer *w, const struct px_rest *rest)
     px_json_key(w, "loops");
     px_json_begin_array(w);
     for (unsigned i = 0; i < rest->n_loops; i++) {
-        struct px_loop_metrics *loop = px_serving_loop_metrics(rest->serving, i);
+        struct px_loop_metrics *loop = px_serving_loop_metrics(rest->settings.serving, i);
         struct px_histogram_view view = {0};
         px_histogram_merge(&view, &loop->busy_ns);
         px_json_begin_object(w);
@@ -145,13 +145,13 @@ static void put_server_errors(struct px_json_writer *w, const struct px_rest *re
 
 static void put_server(struct px_json_writer *w, const struct px_rest *rest)
 {
-    uint64_t started_ns = px_serving_started_ns(rest->serving);
+    uint64_t started_ns = px_serving_started_ns(rest->settings.serving);
     px_json_member_text(w, "version", PX_VERSION);
     px_put_time(w, "started_at", started_ns);
     px_json_member_f64(w, "uptime_s",
                        (double)(px_clock_wall_ns() - started_ns) / (double)PX_NS_PER_S);
-    px_json_member_bool(w, "ready", px_serving_is_ready(rest->serving, NULL));
-    px_json_member_bool(w, "draining", px_serving_is_draining(rest->serving));
+    px_json_member_bool(w, "ready", px_serving_is_ready(rest->settings.serving, NULL));
+    px_json_member_bool(w, "draining", px_serving_is_draining(rest->settings.serving));
     px_json_member_u64(w, "resident_bytes", px_process_resident_bytes());
     px_json_member_u64(w, "heap_allocations", px_alloc_count());
     if (rest->count_connections)
@@ -166,7 +166,7 @@ static void put_server(struct px_json_writer *w, const struct px_rest *rest)
 
 void px_put_stats(struct px_json_writer *w, const struct px_rest *rest)
 {
-    const struct px_model_set *set = px_serving_models(rest->serving);
+    const struct px_model_set *set = px_serving_models(rest->settings.serving);
     px_json_begin_object(w);
     put_server(w, rest);
     put_server_errors(w, rest);

@@ -54,7 +54,7 @@ static void put_event(struct px_buf *out, const struct px_rest *rest)
 static void put_or_beat(struct stream *stream, struct px_str event)
 {
     struct px_http_exchange *exchange = stream->exchange;
-    struct px_serving *serving = stream->streams->rest->serving;
+    struct px_serving *serving = stream->streams->rest->settings.serving;
     px_buf_str(exchange->body, event);
     if (event.len && !exchange->body->failed)
         return;
@@ -162,7 +162,7 @@ static enum px_code open_stream(struct px_rest_request *request, struct px_err *
 static enum px_code check_may_stream(const struct px_rest *rest, struct px_err *err)
 {
     bool ends = rest->streams && atomic_load(&rest->streams->is_closing);
-    if (!ends && !px_serving_is_draining(rest->serving))
+    if (!ends && !px_serving_is_draining(rest->settings.serving))
         return PX_OK;
     return px_err_set(err, PX_E_UNAVAILABLE, "the server is draining and will stop");
 }

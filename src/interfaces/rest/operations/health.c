@@ -27,7 +27,7 @@ static void put_missing_models(struct px_json_writer *w, const struct px_model_s
 
 void px_handle_readyz(struct px_rest_request *request)
 {
-    struct px_serving *serving = request->rest->serving;
+    struct px_serving *serving = request->rest->settings.serving;
     struct px_http_exchange *exchange = request->exchange;
     struct px_err err;
     if (px_serving_is_ready(serving, &err)) {

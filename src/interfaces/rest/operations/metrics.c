@@ -269,8 +269,8 @@ static void put_counter(struct px_buf *out, const char *name, const char *help, 
 static void put_repository(const struct page *page)
 {
     static const struct px_repository_counts none;
-    const struct px_repository_counts *counts = px_repository_counts(page->rest->serving);
-    const struct px_trace *trace = px_serving_trace(page->rest->serving);
+    const struct px_repository_counts *counts = px_repository_counts(page->rest->settings.serving);
+    const struct px_trace *trace = px_serving_trace(page->rest->settings.serving);
     struct px_buf *out = page->out;
     if (!counts)
         counts = &none;
@@ -298,7 +298,8 @@ static void put_loop_busy(const struct page *page)
     put_head(page->out, name, "histogram",
              "How long an event loop was busy in one wake-up: the lag of what arrived meanwhile.");
     for (unsigned i = 0; i < page->rest->n_loops; i++)
-        px_histogram_merge(&view, &px_serving_loop_metrics(page->rest->serving, i)->busy_ns);
+        px_histogram_merge(&view,
+                           &px_serving_loop_metrics(page->rest->settings.serving, i)->busy_ns);
     put_seconds(page->out, name, NULL, &view);
 }
 
@@ -314,12 +315,12 @@ static void put_process(const struct page *page)
 {
     struct px_rest *rest = page->rest;
     struct px_buf *out = page->out;
-    uint64_t started_ns = px_serving_started_ns(rest->serving);
+    uint64_t started_ns = px_serving_started_ns(rest->settings.serving);
     put_head(out, "phoenix_build_info", "gauge", "Version of this binary; always 1.");
     px_buf_text(out,
                 "phoenix_build_info{version=\"" PX_VERSION "\",compiler=\"" __VERSION__ "\"} 1\n");
     put_gauge(out, "phoenix_ready", "1 when traffic is welcome.",
-              px_serving_is_ready(rest->serving, NULL) ? 1 : 0);
+              px_serving_is_ready(rest->settings.serving, NULL) ? 1 : 0);
     put_gauge(out, "phoenix_uptime_seconds", "Since the start of the server.",
               (double)(px_clock_wall_ns() - started_ns) / (double)PX_NS_PER_S);
     if (rest->count_connections)
@@ -342,7 +343,7 @@ void px_handle_metrics(struct px_rest_request *request)
 {
     struct page page = {
         .rest = request->rest,
-        .set = px_serving_models(request->rest->serving),
+        .set = px_serving_models(request->rest->settings.serving),
         .out = request->exchange->body,
     };
     put_model_counters(&page);

@@ -25,6 +25,6 @@ uint64_t px_sum_loop(const struct px_rest *rest, size_t offset)
 {
     uint64_t sum = 0;
     for (unsigned loop = 0; loop < rest->n_loops; loop++)
-        sum += px_metric_get(cell(px_serving_loop_metrics(rest->serving, loop), offset));
+        sum += px_metric_get(cell(px_serving_loop_metrics(rest->settings.serving, loop), offset));
     return sum;
 }

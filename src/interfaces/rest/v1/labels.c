@@ -5,7 +5,7 @@
  * serving.version_labels lists them, MODEL:LABEL=VERSION separated by commas. Without an entry `stable` stands for the
  * version that answers when none is named: the latest that is ready. The list is short and read per request.
  */
-#include "interfaces/rest/options.h"
+#include "interfaces/rest/served.h"
 
 struct entry {
     struct px_str model, label, version;
@@ -29,19 +29,18 @@ static bool next_entry(struct px_str *rest, struct entry *ret)
     return false;
 }
 
-enum px_code px_labels_check(struct px_serving *serving, const struct px_rest_options *options,
-                             struct px_err *err)
+enum px_code px_labels_check(const struct px_rest_settings *settings, struct px_err *err)
 {
-    const struct px_served_names names = {serving, "serving.version_labels",
-                                          options->models_may_come};
+    const struct px_served_names names = {settings->serving, "serving.version_labels",
+                                          settings->models_may_come};
     struct entry entry;
-    struct px_str rest = options->version_labels;
+    struct px_str rest = settings->version_labels;
     while (next_entry(&rest, &entry)) {
         if (!entry.model.len || !entry.label.len || !entry.version.len)
             return px_err_set(
                 err, PX_E_INVALID,
                 "serving.version_labels: expected MODEL:LABEL=VERSION, ..., got '%.*s'",
-                PX_STR_ARG(options->version_labels));
+                PX_STR_ARG(settings->version_labels));
         enum px_code code = px_served_check(&names, entry.model, entry.version, err);
         if (code != PX_OK)
             return code;
@@ -51,7 +50,7 @@ enum px_code px_labels_check(struct px_serving *serving, const struct px_rest_op
 
 enum px_code px_label_resolve(struct px_rest_request *request, struct px_err *err)
 {
-    struct px_str rest = request->rest->options.version_labels, label = request->args[1];
+    struct px_str rest = request->rest->settings.version_labels, label = request->args[1];
     struct entry entry;
     while (next_entry(&rest, &entry)) {
         if (px_str_eq(entry.model, request->args[0]) && px_str_eq(entry.label, label)) {
@@ -60,8 +59,8 @@ enum px_code px_label_resolve(struct px_rest_request *request, struct px_err *er
         }
     }
     if (px_str_is(label, "stable")) {
-        const struct px_model *model =
-            px_serving_find(request->rest->serving, request->args[0], (struct px_str){0}, err);
+        const struct px_model *model = px_serving_find(request->rest->settings.serving,
+                                                       request->args[0], (struct px_str){0}, err);
         if (model)
             request->args[1] = model->version;
         return model ? PX_OK : err->code;

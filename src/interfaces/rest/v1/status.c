@@ -27,7 +27,7 @@ static bool is_asked(const struct px_rest_request *request, const struct px_mode
 
 void px_handle_v1_status(struct px_rest_request *request)
 {
-    struct px_serving *serving = request->rest->serving;
+    struct px_serving *serving = request->rest->settings.serving;
     const struct px_model_set *set = px_serving_models(serving);
     struct px_err err;
     bool ready = px_serving_find(serving, request->args[0], request->args[1], &err) != NULL;
@@ -52,7 +52,7 @@ void px_handle_v1_status(struct px_rest_request *request)
 
 void px_handle_v1_models(struct px_rest_request *request)
 {
-    const struct px_model_set *set = px_serving_models(request->rest->serving);
+    const struct px_model_set *set = px_serving_models(request->rest->settings.serving);
     struct px_json_writer w = px_json_writer(request->exchange->body);
     px_json_begin_object(&w);
     px_json_key(&w, "models");

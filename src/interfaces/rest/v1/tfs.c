@@ -275,7 +275,7 @@ void px_handle_tfs_metadata(struct px_rest_request *request)
 {
     struct px_err err;
     const struct px_model *model =
-        px_serving_find(request->rest->serving, request->args[0], request->args[1], &err);
+        px_serving_find(request->rest->settings.serving, request->args[0], request->args[1], &err);
     if (!model) {
         px_rest_fail(request, &err);
         return;

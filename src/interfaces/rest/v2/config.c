@@ -115,7 +115,7 @@ static void put_config(struct px_json_writer *w, const struct px_model_config *c
 
 void px_handle_v2_config(struct px_rest_request *request)
 {
-    struct px_serving *serving = request->rest->serving;
+    struct px_serving *serving = request->rest->settings.serving;
     struct px_http_exchange *exchange = request->exchange;
     struct px_model_config config;
     struct px_err err;

@@ -46,7 +46,7 @@ static void put_properties(struct px_json_writer *w, const struct px_model *mode
 static void put_versions(struct px_json_writer *w, struct px_rest_request *request,
                          const struct px_model *model)
 {
-    const struct px_model_set *set = px_serving_models(request->rest->serving);
+    const struct px_model_set *set = px_serving_models(request->rest->settings.serving);
     px_json_key(w, "versions");
     px_json_begin_array(w);
     for (size_t i = 0; i < set->n_models; i++) {
@@ -60,12 +60,13 @@ static void put_versions(struct px_json_writer *w, struct px_rest_request *reque
 
 static struct px_model *find_model(struct px_rest_request *request, struct px_err *err)
 {
-    return px_serving_find(request->rest->serving, request->args[0], request->args[1], err);
+    return px_serving_find(request->rest->settings.serving, request->args[0], request->args[1],
+                           err);
 }
 
 void px_handle_v2_model(struct px_rest_request *request)
 {
-    struct px_serving *serving = request->rest->serving;
+    struct px_serving *serving = request->rest->settings.serving;
     struct px_model_config config;
     struct px_err err;
     const struct px_model *model = find_model(request, &err);
@@ -88,7 +89,7 @@ void px_handle_v2_model(struct px_rest_request *request)
 
 static void put_extensions(struct px_json_writer *w, const struct px_rest *rest)
 {
-    bool has_shared_memory = rest->shared_memory != NULL;
+    bool has_shared_memory = rest->settings.shared_memory != NULL;
     px_json_key(w, "extensions");
     px_json_begin_array(w);
     for (size_t i = 0; px_extension(i, has_shared_memory); i++)
@@ -134,7 +135,7 @@ static void reply_ready(struct px_rest_request *request, struct px_str name,
 void px_handle_v2_ready(struct px_rest_request *request)
 {
     struct px_err err;
-    bool ready = px_serving_is_ready(request->rest->serving, &err);
+    bool ready = px_serving_is_ready(request->rest->settings.serving, &err);
     reply_ready(request, (struct px_str){0}, ready ? NULL : &err);
 }
 

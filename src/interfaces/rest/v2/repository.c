@@ -155,7 +155,7 @@ static void ask(struct px_rest_request *request, enum px_repository_action actio
         px_rest_fail(request, &err);
         return;
     }
-    if (px_repository_submit(request->rest->serving, repository, &err) == PX_OK)
+    if (px_repository_submit(request->rest->settings.serving, repository, &err) == PX_OK)
         px_http_defer(exchange);
     else
         px_rest_fail(request, &err);

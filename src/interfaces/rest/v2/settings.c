@@ -81,7 +81,8 @@ void px_handle_v2_trace_read(struct px_rest_request *request)
 {
     struct px_trace_shown shown[PX_TRACE_SHOWN];
     struct px_err err;
-    if (px_serving_show_trace(request->rest->serving, request->args[0], shown, &err) == PX_OK)
+    if (px_serving_show_trace(request->rest->settings.serving, request->args[0], shown, &err) ==
+        PX_OK)
         reply_trace(request, shown);
     else
         px_rest_fail(request, &err);
@@ -94,8 +95,8 @@ void px_handle_v2_trace_update(struct px_rest_request *request)
     struct px_err err;
     enum px_code code = read_trace_change(request->exchange, &change, &err);
     if (code == PX_OK)
-        code =
-            px_serving_change_trace(request->rest->serving, request->args[0], &change, shown, &err);
+        code = px_serving_change_trace(request->rest->settings.serving, request->args[0], &change,
+                                       shown, &err);
     if (code == PX_OK)
         reply_trace(request, shown);
     else
@@ -192,7 +193,7 @@ void px_handle_v2_log_update(struct px_rest_request *request)
     struct px_err err;
     enum px_code code = read_log_change(request->exchange, &change, &err);
     if (code == PX_OK)
-        code = px_serving_change_log(request->rest->serving, &change, &err);
+        code = px_serving_change_log(request->rest->settings.serving, &change, &err);
     if (code == PX_OK)
         reply_log(request);
     else

@@ -41,7 +41,7 @@ static void reply_list(struct px_rest_request *request, struct px_shared_memory 
 
 void px_handle_v2_shared_status(struct px_rest_request *request)
 {
-    reply_list(request, request->rest->shared_memory);
+    reply_list(request, request->rest->settings.shared_memory);
 }
 
 void px_handle_v2_cuda_status(struct px_rest_request *request)
@@ -95,7 +95,7 @@ static enum px_code read_region(struct px_rest_request *request, struct px_share
 
 void px_handle_v2_shared_register(struct px_rest_request *request)
 {
-    struct px_shared_memory *memory = request->rest->shared_memory;
+    struct px_shared_memory *memory = request->rest->settings.shared_memory;
     struct px_shared_region_info info = {.name = request->args[0]};
     struct px_err err;
     enum px_code code = px_region_check_memory(memory, &err);
@@ -120,7 +120,7 @@ void px_handle_v2_cuda_register(struct px_rest_request *request)
 
 void px_handle_v2_shared_unregister(struct px_rest_request *request)
 {
-    struct px_shared_memory *memory = request->rest->shared_memory;
+    struct px_shared_memory *memory = request->rest->settings.shared_memory;
     struct px_str name = request->args[0];
     if (memory && name.len)
         px_shared_memory_remove(memory, name);

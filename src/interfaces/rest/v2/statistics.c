@@ -80,8 +80,8 @@ void px_handle_v2_statistics(struct px_rest_request *request)
     struct px_http_exchange *exchange = request->exchange;
     struct px_statistics statistics;
     struct px_err err;
-    if (px_serving_statistics(request->rest->serving, &choice, exchange->arena, &statistics,
-                              &err) != PX_OK) {
+    if (px_serving_statistics(request->rest->settings.serving, &choice, exchange->arena,
+                              &statistics, &err) != PX_OK) {
         px_rest_fail(request, &err);
         return;
     }

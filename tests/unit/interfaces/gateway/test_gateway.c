@@ -9,7 +9,9 @@ static struct px_gateway gateway;
 static void set_up(void)
 {
     grpc_set_up(&f);
-    gateway = (struct px_gateway){.rest = f.rest.handler, .grpc = f.handler};
+    gateway = (struct px_gateway){.serving = f.rest.serving,
+                                  .rest = px_rest_handler(f.rest.rest),
+                                  .grpc = px_grpc_handler(f.grpc)};
     f.handler = f.rest.handler = px_gateway_handler(&gateway);
 }
 

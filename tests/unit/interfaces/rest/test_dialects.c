@@ -6,15 +6,15 @@
 
 static struct rest_fixture f;
 
-static void set_up(const struct px_rest_options *options)
+static void set_up(const struct px_rest_settings *options)
 {
     rest_set_up(&f);
-    CHECK_OK(px_rest_configure(f.rest, options, NULL));
+    CHECK_OK(rest_use_settings(&f, *options, NULL));
 }
 
 static void set_up_for(const char *model)
 {
-    set_up(&(struct px_rest_options){.default_model = px_str(model)});
+    set_up(&(struct px_rest_settings){.default_model = px_str(model)});
 }
 
 static void check(const char *path, const char *body, const char *reply)
@@ -181,9 +181,9 @@ PX_TEST(vertex_paths_exist_only_when_they_are_set)
     rest_set_up(&f);
     refused("/predict", "{\"instances\":[]}", 404, "no such path");
     rest_tear_down(&f);
-    set_up(&(struct px_rest_options){.default_model = px_str("plain"),
-                                     .vertex_predict_route = px_str("/predict"),
-                                     .vertex_health_route = px_str("/v1/models")});
+    set_up(&(struct px_rest_settings){.default_model = px_str("plain"),
+                                      .vertex_predict_route = px_str("/predict"),
+                                      .vertex_health_route = px_str("/v1/models")});
     check("/predict", "{\"instances\":[[1,2,3,4]],\"parameters\":{\"any\":[1]}}",
           "{\"predictions\":[10.0]}");
     rest_ask(&f, PX_HTTP_GET, "/v1/models", ""); /* the setting is stronger than the table */
@@ -204,7 +204,7 @@ PX_TEST(columns_of_tensorflow_are_answered_as_columns)
 
 PX_TEST(a_label_stands_for_its_version_and_no_other)
 {
-    set_up(&(struct px_rest_options){.version_labels = px_str("bank:old=1, ,bank:new = 2")});
+    set_up(&(struct px_rest_settings){.version_labels = px_str("bank:old=1, ,bank:new = 2")});
     rest_ask(&f, PX_HTTP_GET, "/v1/models/bank/labels/old/metadata", "");
     CHECK_CONTAINS(f.body, "\"version\":\"1\"");
     CHECK_CONTAINS(f.body, "\"job\":{\"dtype\":\"DT_STRING\"");
@@ -303,11 +303,11 @@ static void get_from(const char *origin)
 
 PX_TEST(only_listed_origins_may_read)
 {
-    set_up(&(struct px_rest_options){.cors_origins =
-                                         px_str("https://a.example,https://b.example:8443"),
-                                     .cors_headers = px_str("Content-Type"),
-                                     .cors_max_age_s = 60,
-                                     .cors_credentials = true});
+    set_up(&(struct px_rest_settings){.cors_origins =
+                                          px_str("https://a.example,https://b.example:8443"),
+                                      .cors_headers = px_str("Content-Type"),
+                                      .cors_max_age_s = 60,
+                                      .cors_credentials = true});
     get_from("https://b.example:8443");
     CHECK_CONTAINS(f.headers, "Access-Control-Allow-Origin: https://b.example:8443\r\n");
     CHECK_CONTAINS(f.headers, "Access-Control-Allow-Credentials: true\r\n");
@@ -327,7 +327,7 @@ PX_TEST(only_listed_origins_may_read)
 
 PX_TEST(any_origin_is_a_star_without_vary)
 {
-    set_up(&(struct px_rest_options){.cors_origins = px_str("*")});
+    set_up(&(struct px_rest_settings){.cors_origins = px_str("*")});
     get_from("https://x.example");
     CHECK_CONTAINS(f.headers, "Access-Control-Allow-Origin: *\r\n");
     CHECK(!strstr(f.headers, "Vary"));
@@ -341,7 +341,7 @@ PX_TEST(any_origin_is_a_star_without_vary)
 PX_TEST(settings_that_cannot_be_are_refused)
 {
     static const struct {
-        struct px_rest_options options;
+        struct px_rest_settings options;
         const char *part;
     } bad[] = {
         {{.cors_origins = PX_STR("*"), .cors_credentials = true}, "cors_credentials"},
@@ -355,7 +355,7 @@ PX_TEST(settings_that_cannot_be_are_refused)
     rest_set_up(&f);
     for (size_t i = 0; i < PX_ARRAY_LEN(bad); i++) {
         struct px_err err;
-        CHECK_INT(px_rest_configure(f.rest, &bad[i].options, &err), PX_E_INVALID);
+        CHECK_INT(rest_use_settings(&f, bad[i].options, &err), PX_E_INVALID);
         CHECK_CONTAINS(err.message, bad[i].part);
     }
     rest_tear_down(&f);
@@ -364,7 +364,7 @@ PX_TEST(settings_that_cannot_be_are_refused)
 PX_TEST(a_setting_that_names_what_nobody_serves_is_refused_unless_it_may_come)
 {
     static const struct {
-        struct px_rest_options options;
+        struct px_rest_settings options;
         const char *message; /* NULL: fine */
     } settings[] = {
         {{.default_model = PX_STR("bnak")},
@@ -378,15 +378,14 @@ PX_TEST(a_setting_that_names_what_nobody_serves_is_refused_unless_it_may_come)
     rest_set_up(&f);
     for (size_t i = 0; i < PX_ARRAY_LEN(settings); i++) {
         struct px_err err;
-        struct px_rest_options options = settings[i].options;
-        CHECK_INT(px_rest_configure(f.rest, &options, &err),
-                  settings[i].message ? PX_E_INVALID : PX_OK);
+        struct px_rest_settings options = settings[i].options;
+        CHECK_INT(rest_use_settings(&f, options, &err), settings[i].message ? PX_E_INVALID : PX_OK);
         if (settings[i].message) {
             CHECK_CONTAINS(err.message, settings[i].message);
             CHECK_CONTAINS(err.hint, "serving.model_control");
         }
         options.models_may_come = true;
-        CHECK_OK(px_rest_configure(f.rest, &options, NULL));
+        CHECK_OK(rest_use_settings(&f, options, NULL));
     }
     rest_tear_down(&f);
 }
@@ -401,8 +400,8 @@ PX_TEST(a_request_survives_any_failed_allocation)
         {"/v1/models/multi:explain", "{\"inputs\":{\"a\":[1],\"b\":[2]}}"},
         {"/v1/models/multi:classify", "{\"examples\":[{\"a\":1}],\"context\":{\"b\":1}}"},
     };
-    set_up(&(struct px_rest_options){.default_model = px_str("multi"),
-                                     .cors_origins = px_str("https://a.example")});
+    set_up(&(struct px_rest_settings){.default_model = px_str("multi"),
+                                      .cors_origins = px_str("https://a.example")});
     for (size_t i = 0; i < PX_ARRAY_LEN(requests); i++) {
         for (uint64_t n = 1;; n++) {
             px_arena_deinit(&f.arena);

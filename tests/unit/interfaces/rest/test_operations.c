@@ -314,7 +314,8 @@ PX_TEST(creation_survives_any_failed_allocation)
     CHECK_OK(px_serving_create(1, &limits, &serving, &err));
     for (uint64_t n = 1;; n++) {
         px_alloc_fail_at(n);
-        enum px_code code = px_rest_create(serving, &rest, &err);
+        enum px_code code =
+            px_rest_create(&(struct px_rest_settings){.serving = serving}, &rest, &err);
         px_alloc_fail_at(0);
         if (code == PX_OK)
             break;

@@ -289,7 +289,8 @@ static double object[8]; /* "/object" */
 static void set_up_shared(void)
 {
     rest_set_up(&f);
-    px_rest_use_shared_memory(f.rest, memory_shared_init(&memory));
+    CHECK_OK(rest_use_settings(
+        &f, (struct px_rest_settings){.shared_memory = memory_shared_init(&memory)}, NULL));
     memory_shared_object(&memory, "/object", (char *)object, sizeof object);
     rest_ask(&f, PX_HTTP_POST, "/v2/systemsharedmemory/region/in/register",
              "{\"key\":\"/object\",\"offset\":0,\"byte_size\":32}");

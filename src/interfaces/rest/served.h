@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Private to interfaces/rest: what the options of px_rest_configure change. */
-#ifndef PX_INTERFACES_REST_OPTIONS_H
-#define PX_INTERFACES_REST_OPTIONS_H
+/* Private to interfaces/rest: models and versions that settings and paths name otherwise than by their own names. */
+#ifndef PX_INTERFACES_REST_SERVED_H
+#define PX_INTERFACES_REST_SERVED_H
 
 #include "interfaces/rest/handlers.h"
 
 /* For requests whose path names no model: sets args[0], or answers the request and returns false. */
 bool px_rest_choose_model(struct px_rest_request *request);
-
-/* Vertex AI's two paths: true when the request was for one of them. */
-bool px_vertex_handle(struct px_rest_request *request);
 
 /* Puts the version that a label stands for in the place of the label (args[1]). */
 PX_MUST_USE enum px_code px_label_resolve(struct px_rest_request *request, struct px_err *err);
@@ -25,16 +22,7 @@ PX_MUST_USE enum px_code px_served_check(const struct px_served_names *names, st
                                          struct px_str version, struct px_err *err);
 
 /* "bank:stable=3, bank:canary=4" is well-formed, and every version that it names is served. */
-PX_MUST_USE enum px_code px_labels_check(struct px_serving *serving,
-                                         const struct px_rest_options *options, struct px_err *err);
-
-/*
- * Cross-origin requests. `begin` gives a response the headers that its origin may have; call it before anything
- * else is added. `preflight` adds what the answer to OPTIONS needs. Both do nothing without server.cors_origins.
- */
-void px_cors_begin(const struct px_rest *rest, struct px_http_exchange *exchange);
-void px_cors_preflight(const struct px_rest *rest, struct px_http_exchange *exchange,
-                       unsigned allowed);
-PX_MUST_USE enum px_code px_cors_check(const struct px_rest_options *options, struct px_err *err);
+PX_MUST_USE enum px_code px_labels_check(const struct px_rest_settings *settings,
+                                         struct px_err *err);
 
 #endif
