@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An engine describes itself as members of a JSON object (ports/engine.h). The page for people shows what those members say,
+ * whatever they are, so an engine that has something to tell needs no code here.
+ */
+#include "interfaces/cli/check_tensors.h"
+
+#include "interfaces/cli/visible.h"
+#include "shared/json.h"
+
+enum { JSON_MAX = 4 << 20, TENSORS_SHOWN = 40, MEMORY_MAX = 4 << 20, LABEL_WIDTH = 13 };
+
+static void describe(const struct px_package *p, struct px_json_writer *w)
+{
+    if (p->engine->ops->describe)
+        p->engine->ops->describe(p->engine, w);
+}
+
+/* ---- for people ---- */
+
+static void print_label(FILE *out, struct px_str label)
+{
+    fputs("  ", out);
+    px_print_visible(out, label);
+    fprintf(out, "%*s ", label.len < LABEL_WIDTH ? LABEL_WIDTH - (int)label.len : 0, "");
+}
+
+static void print_specs(FILE *out, const char *label, const struct px_tensor_specs *specs)
+{
+    char shape[PX_TENSOR_SHAPE_TEXT_MAX];
+    for (size_t i = 0; i < specs->n && i < TENSORS_SHOWN; i++) {
+        const struct px_tensor_spec *spec = &specs->list[i];
+        print_label(out, px_str(i ? "" : label));
+        px_print_visible(out, spec->name);
+        fprintf(out, "  %s %s%s\n", px_datatype_name(spec->type),
+                px_tensor_spec_shape_text(spec, shape), spec->optional ? ", optional" : "");
+    }
+    if (specs->n > TENSORS_SHOWN)
+        fprintf(out, "                and %zu more; --json lists all\n", specs->n - TENSORS_SHOWN);
+}
+
+/* A member of the description: texts of a list each on a line of their own. */
+static void print_fact(FILE *out, struct px_str key, struct px_json *json)
+{
+    if (px_json_peek(json) != PX_JSON_ARRAY) {
+        bool text = px_json_peek(json) == PX_JSON_STRING;
+        print_label(out, key);
+        px_print_visible(out, text ? px_json_str(json) : px_json_raw(json));
+        fputc('\n', out);
+        return;
+    }
+    bool first = true;
+    px_json_enter_array(json);
+    while (px_json_next_element(json)) {
+        bool text = px_json_peek(json) == PX_JSON_STRING;
+        print_label(out, first ? key : px_str(""));
+        px_print_visible(out, text ? px_json_str(json) : px_json_raw(json));
+        fputc('\n', out);
+        first = false;
+    }
+}
+
+static void print_facts(FILE *out, const struct px_package *p)
+{
+    struct px_buf text = px_buf(JSON_MAX);
+    struct px_arena arena = px_arena(MEMORY_MAX);
+    struct px_json_writer w = px_json_writer(&text);
+    struct px_json json;
+    struct px_str key;
+    px_json_begin_object(&w);
+    describe(p, &w);
+    px_json_end_object(&w);
+    px_json_init(&json, px_buf_view(&text), &arena, 0);
+    px_json_enter_object(&json);
+    while (px_json_next_key(&json, &key))
+        print_fact(out, key, &json);
+    px_arena_deinit(&arena);
+    px_buf_deinit(&text);
+}
+
+void px_check_tensors_text(FILE *out, const struct px_package *package)
+{
+    px_print_visible(out, package->name);
+    fputc('\n', out);
+    if (package->model_path.len) {
+        print_label(out, px_str("file"));
+        px_print_visible(out, package->model_path);
+        fputc('\n', out);
+    }
+    print_label(out, px_str("engine"));
+    fprintf(out, "%s\n", package->provider);
+    print_specs(out, "inputs", &package->engine->takes);
+    print_specs(out, "outputs", &package->engine->gives);
+    print_facts(out, package);
+    print_label(out, px_str("verdict"));
+    fprintf(out, "would be served: phoenix serve %s\n", package->path.ptr);
+}
+
+/* ---- for programs ---- */
+
+static void put_specs(struct px_json_writer *w, const char *key,
+                      const struct px_tensor_specs *specs)
+{
+    px_json_key(w, key);
+    px_json_begin_array(w);
+    for (size_t i = 0; i < specs->n; i++) {
+        const struct px_tensor_spec *spec = &specs->list[i];
+        px_json_begin_object(w);
+        px_json_member_str(w, "name", spec->name);
+        px_json_member_text(w, "datatype", px_datatype_name(spec->type));
+        px_json_key(w, "shape");
+        px_json_begin_array(w);
+        for (size_t d = 0; d < spec->n_dims; d++)
+            px_json_put_i64(w, spec->shape[d]);
+        px_json_end_array(w);
+        px_json_member_bool(w, "optional", spec->optional);
+        px_json_end_object(w);
+    }
+    px_json_end_array(w);
+}
+
+void px_check_tensors_json(FILE *out, const struct px_package *package)
+{
+    struct px_buf text = px_buf(JSON_MAX);
+    struct px_json_writer w = px_json_writer(&text);
+    px_json_begin_object(&w);
+    px_json_member_bool(&w, "ok", true);
+    px_json_member_str(&w, "name", package->name);
+    px_json_member_str(&w, "file", package->model_path);
+    px_json_member_text(&w, "engine", package->provider);
+    put_specs(&w, "inputs", &package->engine->takes);
+    put_specs(&w, "outputs", &package->engine->gives);
+    px_json_key(&w, "description");
+    px_json_begin_object(&w);
+    describe(package, &w);
+    px_json_end_object(&w);
+    px_json_end_object(&w);
+    fprintf(out, "%s\n", px_buf_cstr(&text));
+    px_buf_deinit(&text);
+}
