@@ -31,20 +31,7 @@ static void count_connections(struct px_worker *worker, int change)
 
 static void leave_queue(struct px_connection *connection)
 {
-    struct px_connection_queue *again = &connection->worker->again;
-    struct px_connection *before = NULL;
-    if (!connection->is_queued)
-        return;
-    for (struct px_connection *c = again->first; c != connection; c = c->next)
-        before = c;
-    if (before)
-        before->next = connection->next;
-    else
-        again->first = connection->next;
-    if (again->last == connection)
-        again->last = before;
-    again->n--;
-    connection->is_queued = false;
+    px_queue_remove(&connection->worker->again, &connection->in_again);
 }
 
 void px_connection_close(struct px_connection *connection)
@@ -165,28 +152,11 @@ void px_connection_open(struct px_worker *worker, int fd, struct px_tls *tls,
 
 void px_connection_queue_up(struct px_connection *connection)
 {
-    struct px_connection_queue *again = &connection->worker->again;
-    if (connection->is_queued)
-        return;
-    connection->is_queued = true;
-    connection->next = NULL;
-    if (again->last)
-        again->last->next = connection;
-    else
-        again->first = connection;
-    again->last = connection;
-    again->n++;
+    px_queue_add(&connection->worker->again, &connection->in_again);
 }
 
-struct px_connection *px_connection_pop(struct px_connection_queue *queue)
+struct px_connection *px_connection_pop(struct px_queue *queue)
 {
-    struct px_connection *first = queue->first;
-    if (!first)
-        return NULL;
-    queue->first = first->next;
-    if (!queue->first)
-        queue->last = NULL;
-    queue->n--;
-    first->is_queued = false;
-    return first;
+    struct px_queue_node *node = px_queue_pop(queue);
+    return node ? PX_CONTAINER_OF(node, struct px_connection, in_again) : NULL;
 }

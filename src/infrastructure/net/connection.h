@@ -13,6 +13,7 @@
 #ifndef PX_INFRASTRUCTURE_NET_CONNECTION_H
 #define PX_INFRASTRUCTURE_NET_CONNECTION_H
 
+#include "infrastructure/net/queue.h"
 #include "infrastructure/net/socket.h"
 #include "infrastructure/net/worker.h"
 
@@ -48,10 +49,10 @@ struct px_connection {
         struct px_http1_exchange *exchange; /* of HTTP/1; NULL while nothing has arrived */
         struct px_http2 *http2;
     };
-    struct px_connection *next; /* in a queue or in the list of unused structs */
-    uint32_t interest;          /* what epoll watches for */
+    struct px_connection *next; /* in the list of unused structs */
+    struct px_queue_node in_again;
+    uint32_t interest; /* what epoll watches for */
     enum px_http1_state state;
-    bool is_queued;        /* in worker->again */
     bool is_sniffed;       /* it speaks HTTP/1 */
     bool closes;           /* after the current response */
     bool lingers;          /* and the client does not expect it */
@@ -97,6 +98,6 @@ void px_connection_expired(struct px_deadline *deadline);
 
 /* Into worker->again, if it is not there: it has bytes of a further request. Lingering and closing take it out. */
 void px_connection_queue_up(struct px_connection *connection);
-struct px_connection *px_connection_pop(struct px_connection_queue *queue);
+struct px_connection *px_connection_pop(struct px_queue *queue); /* of connections */
 
 #endif

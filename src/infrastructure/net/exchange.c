@@ -18,30 +18,13 @@ enum px_code px_exchange_check_rate(const struct px_worker *worker, uint64_t beg
 
 void px_exchange_queue_up(struct px_net_exchange *exchange)
 {
-    struct px_exchange_queue *round = &exchange->worker->round;
-    if (exchange->is_queued)
-        return;
-    exchange->is_queued = true;
-    exchange->next = NULL;
-    if (round->last)
-        round->last->next = exchange;
-    else
-        round->first = exchange;
-    round->last = exchange;
-    round->n++;
+    px_queue_add(&exchange->worker->round, &exchange->in_round);
 }
 
-struct px_net_exchange *px_exchange_pop(struct px_exchange_queue *queue)
+struct px_net_exchange *px_exchange_pop(struct px_queue *queue)
 {
-    struct px_net_exchange *first = queue->first;
-    if (!first)
-        return NULL;
-    queue->first = first->next;
-    if (!queue->first)
-        queue->last = NULL;
-    queue->n--;
-    first->is_queued = false;
-    return first;
+    struct px_queue_node *node = px_queue_pop(queue);
+    return node ? PX_CONTAINER_OF(node, struct px_net_exchange, in_round) : NULL;
 }
 
 /* Deadlines cost a tick only while somebody has one. */

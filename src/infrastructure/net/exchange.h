@@ -20,6 +20,7 @@
 #define PX_INFRASTRUCTURE_NET_EXCHANGE_H
 
 #include "application/ports/http.h"
+#include "infrastructure/net/queue.h"
 
 enum {
     PX_EXCHANGE_TICK_MS = 16,
@@ -40,20 +41,14 @@ struct px_net_exchange {
     struct px_http_exchange http;
     const struct px_exchange_kind *kind;
     struct px_worker *worker;
-    struct px_net_exchange *next; /* in the round, or unused in a pool */
+    struct px_queue_node in_round;
+    struct px_net_exchange *next; /* while it is unused in a pool */
     struct px_net_exchange *long_previous, *long_next;
     size_t decoded_charged; /* what its decoded body adds to the loop's bytes of input */
     bool is_handed_over;    /* `handle` or `refuse` has been called */
-    bool is_queued;         /* in the round */
     bool is_resumed;        /* its handler has called since, to send or to finish */
     bool is_long;           /* in the worker's list */
     bool is_encoded;        /* px_net_encode_response has seen the response */
-};
-
-/* Exchanges in a row, linked by `next`. */
-struct px_exchange_queue {
-    struct px_net_exchange *first, *last;
-    size_t n;
 };
 
 /*
@@ -88,7 +83,7 @@ void px_exchange_settle(struct px_net_exchange *exchange);
 
 /* Into the round, if it is not there. */
 void px_exchange_queue_up(struct px_net_exchange *exchange);
-struct px_net_exchange *px_exchange_pop(struct px_exchange_queue *queue);
+struct px_net_exchange *px_exchange_pop(struct px_queue *queue); /* of exchanges */
 
 /* Into the worker's list of long exchanges, and out of it; in either state is fine. */
 void px_exchange_enter_long(struct px_net_exchange *exchange);

@@ -62,12 +62,6 @@ struct px_complaint {
     uint64_t times; /* since it was last logged */
 };
 
-/* Connections in a row, linked by `next`. */
-struct px_connection_queue {
-    struct px_connection *first, *last;
-    size_t n;
-};
-
 struct px_worker {
     struct px_loop loop;
     struct px_net_config config;
@@ -85,8 +79,8 @@ struct px_worker {
     struct px_http2_pool *http2;  /* NULL before the first HTTP/2 connection */
     struct px_connection *unused; /* connection structs */
     size_t n_lingering;
-    struct px_exchange_queue round;   /* to be settled after the wave */
-    struct px_connection_queue again; /* answered, with bytes of a further request */
+    struct px_queue round; /* to be settled after the wave */
+    struct px_queue again; /* answered, with bytes of a further request */
     bool wave_due;
     struct px_net_exchange *long_first; /* exchanges that wait for their handler */
     size_t n_long;

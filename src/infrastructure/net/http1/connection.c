@@ -62,7 +62,7 @@ static void release(struct px_connection *c)
     if (x->base.is_handed_over && !x->base.http.finished) {
         px_exchange_enter_long(&x->base);
         px_exchange_abandon(&x->base, PX_HTTP_GONE);
-    } else if (!x->base.is_queued) {
+    } else if (!x->base.in_round.is_queued) {
         give_exchange_back(x);
     }
 }
@@ -371,7 +371,7 @@ static bool has_unread(const struct px_connection *c)
 {
     return px_socket_has_pending(&c->socket) && c->protocol == &px_http1_protocol &&
            c->state == PX_HTTP1_READING && c->exchange && !c->exchange->base.is_handed_over &&
-           !c->is_queued;
+           !c->in_again.is_queued;
 }
 
 /*
@@ -446,8 +446,8 @@ static void on_ready(struct px_connection *c, uint32_t events)
 {
     switch (c->state) {
     case PX_HTTP1_READING:
-        if (!c->is_queued)   /* what it sent before comes first */
-            read_request(c); /* an error shows in the call that follows */
+        if (!c->in_again.is_queued) /* what it sent before comes first */
+            read_request(c);        /* an error shows in the call that follows */
         break;
     case PX_HTTP1_WRITING:
         px_http1_write(c);

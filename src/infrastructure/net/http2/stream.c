@@ -140,7 +140,7 @@ void px_http2_stream_detach(struct px_http2_stream *stream)
         stream->is_left_behind = true;
         stream->pool->n_left_behind++;
         px_exchange_abandon(&stream->base, PX_HTTP_GONE);
-    } else if (!stream->base.is_queued) {
+    } else if (!stream->base.in_round.is_queued) {
         give(stream);
     } else {
         px_exchange_leave_long(&stream->base);

@@ -228,7 +228,7 @@ PX_TEST(http2_that_breaks_with_more_in_the_layer_lingers)
     start();
     struct px_connection *c = open_one(&peer);
     play(c, &script, peer);
-    CHECK(c->is_lingering && !c->is_queued);
+    CHECK(c->is_lingering && !c->in_again.is_queued);
     close(peer);
     stop();
 }
