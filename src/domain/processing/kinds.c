@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "domain/processing/processor.h"
+#include "domain/processing/text_kinds.h"
 
 /* Sorted by name; each is declared here and defined in the file of its kind. NULL ends the list, so that it may be empty. */
 static const struct px_processor_kind *const kinds[] = {
+    &px_kind_hashing_vectorizer,
+    &px_kind_tfidf,
     NULL,
 };
 
