@@ -476,6 +476,7 @@ static void set_up(struct executor *self, struct px_engine *blocking,
         .describe = describe,
         .destroy = destroy,
     };
+    self->counts.n_threads = options->n_threads ? options->n_threads : 1;
     self->base = *blocking;
     self->base.ops = &self->ops;
     self->blocking = blocking;

@@ -35,6 +35,7 @@ struct px_executor_options {
 };
 
 struct px_executor_counts {
+    unsigned n_threads;
     size_t queued, running;                      /* now */
     uint64_t accepted, refused, late, cancelled; /* so far; late and cancelled ones were accepted */
     uint64_t computed;                           /* runs that the engine finished, well or not */

@@ -3,6 +3,8 @@
 
 #include "shared/clock.h"
 
+#include <inttypes.h>
+
 enum px_code px_engine_score(struct px_engine *engine, const struct px_matrix *rows,
                              struct px_matrix *scores, void *scratch, unsigned flags,
                              struct px_err *err)
@@ -94,6 +96,50 @@ static enum px_code check_presence(const struct px_engine *engine, const struct 
     return PX_OK;
 }
 
+static enum px_code check_outputs(const struct px_engine *engine, const struct px_run *run,
+                                  struct px_err *err)
+{
+    for (size_t i = 0; i < run->n_outputs; i++) {
+        struct px_str name = run->outputs[i].name;
+        if (!px_tensor_specs_find(&engine->gives, name))
+            return px_err_set(err, PX_E_INVALID, "unknown output '%.*s'", PX_STR_ARG(name));
+        if (find_tensor(run->outputs, i, name))
+            return px_err_set(err, PX_E_INVALID, "output '%.*s' was asked for twice",
+                              PX_STR_ARG(name));
+    }
+    return PX_OK;
+}
+
+/* Where first dimensions count rows, they are the same rows. */
+static enum px_code check_rows(const struct px_engine *engine, const struct px_run *run,
+                               struct px_err *err)
+{
+    const struct px_tensor *first = NULL;
+    if (!px_engine_has(engine, PX_ENGINE_BATCHES))
+        return PX_OK;
+    for (size_t i = 0; i < run->n_inputs; i++) {
+        const struct px_tensor *input = &run->inputs[i];
+        if (input->n_dims == 0)
+            continue;
+        if (first && input->shape[0] != first->shape[0])
+            return px_err_set(
+                err, PX_E_INVALID, "input '%.*s' has %" PRIu64 " rows, input '%.*s' has %" PRIu64,
+                PX_STR_ARG(first->name), first->shape[0], PX_STR_ARG(input->name), input->shape[0]);
+        first = first ? first : input;
+    }
+    return PX_OK;
+}
+
+static enum px_code check_sequence(const struct px_engine *engine, const struct px_run *run,
+                                   struct px_err *err)
+{
+    bool has_id = run->sequence.id != 0 || run->sequence.text_id.len > 0;
+    if (has_id || !px_engine_has(engine, PX_ENGINE_SEQUENCES))
+        return PX_OK;
+    px_err_set(err, PX_E_INVALID, "this model keeps state: expected a sequence id that is not 0");
+    return px_err_hint(err, "send the parameters sequence_id, sequence_start and sequence_end");
+}
+
 enum px_code px_engine_check_run(const struct px_engine *engine, const struct px_run *run,
                                  struct px_err *err)
 {
@@ -103,12 +149,12 @@ enum px_code px_engine_check_run(const struct px_engine *engine, const struct px
         if (code != PX_OK)
             return code;
     }
-    for (size_t i = 0; i < run->n_outputs; i++) {
-        if (!px_tensor_specs_find(&engine->gives, run->outputs[i].name))
-            return px_err_set(err, PX_E_INVALID, "unknown output '%.*s'",
-                              PX_STR_ARG(run->outputs[i].name));
-    }
-    return check_presence(engine, run, err);
+    enum px_code code = check_outputs(engine, run, err);
+    if (code == PX_OK)
+        code = check_presence(engine, run, err);
+    if (code == PX_OK)
+        code = check_rows(engine, run, err);
+    return code == PX_OK ? check_sequence(engine, run, err) : code;
 }
 
 /* Sets the run's error when nobody waits for it any more. */

@@ -75,7 +75,8 @@ struct px_engine_ops {
     /* Never blocks; finishes the run now or later. */
     void (*start)(struct px_engine *engine, struct px_run *run);
     /*
-     * Nobody waits for this run, which has been started and may be finishing at this moment: stop what can be stopped.
+     * Nobody waits for this run, which has been started and may be finishing at this moment: stop what can be stopped. Of an
+     * engine that blocks, `run` may be about to be entered or may have returned: what both touch, the engine guards.
      * May be NULL; engines that compute in pieces look at `cancelled` themselves.
      */
     void (*cancel)(struct px_engine *engine, struct px_run *run);

@@ -49,9 +49,10 @@ struct px_run {
     struct px_str degraded;
 
     /* the engine's */
-    void *state;                         /* from start to done */
-    void (*release)(struct px_run *run); /* frees what the outputs point to; may be NULL */
-    void *held;                          /* what `release` frees */
+    void *state; /* from start to done */
+    /* Frees what the outputs point to; may be NULL. It reads nothing of the run but `held`: the rest may be gone. */
+    void (*release)(struct px_run *run);
+    void *held; /* what `release` frees */
     _Atomic bool cancelled;
     struct px_run *next; /* of whoever has the run in a list */
 };

@@ -8,6 +8,11 @@
  *      px_call_submit: deadline -> admit -> batch; the call is parked in the loop's wave.
  *   3. px_serving_wave (end of the loop's wake-up) scores every parked call, model by model, in as few engine
  *      calls as the batch limit allows: engine -> observe, and calls `done`.
+ * A model of tensors (PX_ENGINE_TENSORS) computes elsewhere:
+ *   2. the interface fills `run.inputs`, `run.outputs` (names; none means all of them) and `run.sequence`, and defers its
+ *      exchange; px_call_submit checks the run and starts it.
+ *   3. `done` is called in a later wake-up of the loop, never within px_call_submit. The outputs are in `run.outputs` until it
+ *      returns. Until then the arena is the engine's.
  * A call that is cancelled, or whose deadline has passed, costs no engine work: submit refuses it, and the wave
  * answers it with PX_E_CANCELLED or PX_E_DEADLINE instead of scoring it.
  * If a step fails, the call is answered with `code` and `err`: px_call_open and px_call_submit return it,
@@ -16,12 +21,14 @@
  *
  * Ownership: the call and everything that it points to live in the exchange's arena. `model` may be used from
  * px_call_open to the end of `done`, all within one wake-up of the loop: an opened call is submitted or failed
- * before the handler returns to its loop, because a model that was unloaded lives only so long. Threads: one loop.
+ * before the handler returns to its loop, because a model that was unloaded lives only so long; one whose run is on its way lives
+ * until `done` has returned. Threads: one loop.
  */
 #ifndef PX_APPLICATION_SERVING_CALL_H
 #define PX_APPLICATION_SERVING_CALL_H
 
 #include "application/ports/engine.h"
+#include "application/ports/loops.h"
 #include "domain/inference/signature.h"
 
 struct px_model;
@@ -39,6 +46,8 @@ struct px_call {
     void (*done)(struct px_call *call);
     void *owner; /* the interface's */
 
+    struct px_run run; /* of a model of tensors, see above; the rest of it is the pipeline's */
+
     /* answered */
     struct px_model *model;  /* after route */
     struct px_matrix rows;   /* after decoding */
@@ -53,7 +62,11 @@ struct px_call {
     unsigned traced;    /* px_trace_level */
     uint64_t opened_ns; /* of a traced one */
     uint64_t queued_ns; /* when it was submitted */
-    struct px_call *next;
+    struct px_call *next, *previous;
+    bool is_running; /* its run was started, and `done` is still to come */
+    uint64_t run_ended_ns;
+    struct px_serving *serving;
+    struct px_loop_task task;
 };
 
 PX_MUST_USE enum px_code px_call_open(struct px_serving *serving, struct px_call *call);
@@ -87,13 +100,17 @@ PX_MUST_USE bool px_call_charge_bytes(struct px_serving *serving, struct px_call
 
 PX_MUST_USE enum px_code px_call_submit(struct px_serving *serving, struct px_call *call);
 
+void px_call_cancel_run(struct px_call *call); /* for px_call_cancel */
+
 /*
- * Nobody waits for the answer any more. A parked call is still completed by its wave, with PX_E_CANCELLED. Call it on
- * the call's loop and before `done`.
+ * Nobody waits for the answer any more. A parked call is still completed by its wave, with PX_E_CANCELLED, and one whose run is on
+ * its way when that ends. Call it on the call's loop and before `done`, which it does not call.
  */
 static inline void px_call_cancel(struct px_call *call)
 {
     call->cancelled = true;
+    if (call->is_running)
+        px_call_cancel_run(call);
 }
 
 /*

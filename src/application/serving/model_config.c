@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "application/serving/model_config.h"
 
+#include "application/execution/executor.h"
 #include "shared/json.h"
 
 #include <stdio.h>
@@ -68,7 +69,9 @@ static void describe_inputs(const struct px_model *model, struct px_model_tensor
     if (!px_model_is_by_columns(signature)) {
         inputs[0] = (struct px_model_tensor){.name = PX_STR(PX_MODEL_INPUT_NAME),
                                              .type = number,
-                                             .n_columns = signature->n_features};
+                                             .n_columns = signature->n_features,
+                                             .dims = {(int64_t)signature->n_features},
+                                             .n_dims = 1};
         return;
     }
     for (size_t i = 0; i < n; i++)
@@ -76,41 +79,119 @@ static void describe_inputs(const struct px_model *model, struct px_model_tensor
             .name = signature->features[i].name,
             .type = column_type(&signature->features[i], number),
             .n_columns = 1,
+            .dims = {1},
+            .n_dims = 1,
             .optional = true,
         };
+}
+
+const char *px_model_platform(const struct px_model *model)
+{
+    static const struct {
+        const char *engine, *platform;
+    } known[] = {{"onnxruntime", "onnxruntime_onnx"},
+                 {"torchscript", "pytorch_libtorch"},
+                 {"graph", "ensemble"}};
+    if (model->forest)
+        return px_forest_format_name(model->forest->format);
+    for (size_t i = 0; i < PX_ARRAY_LEN(known); i++) {
+        if (strcmp(known[i].engine, px_engine_name(model->engine)) == 0)
+            return known[i].platform;
+    }
+    return px_engine_name(model->engine);
+}
+
+/* Of a model whose first dimensions count rows, `skipped` is 1. */
+static struct px_model_tensor describe_spec(const struct px_tensor_spec *spec, size_t skipped)
+{
+    struct px_model_tensor tensor = {
+        .name = spec->name, .type = spec->type, .optional = spec->optional, .spec = spec};
+    tensor.any_rank = spec->any_rank;
+    if (spec->any_rank || spec->n_dims < skipped)
+        tensor.dims[tensor.n_dims++] = PX_DIM_ANY;
+    for (size_t i = skipped; !spec->any_rank && i < spec->n_dims; i++)
+        tensor.dims[tensor.n_dims++] = spec->shape[i];
+    return tensor;
+}
+
+static enum px_code describe_tensors(const struct px_model *model,
+                                     const struct px_serving_limits *limits, struct px_arena *arena,
+                                     struct px_model_config *ret, struct px_err *err)
+{
+    const struct px_tensor_specs *takes = &model->engine->takes, *gives = &model->engine->gives;
+    struct px_model_tensor *inputs = px_arena_alloc(arena, takes->n + 1, sizeof *inputs);
+    struct px_model_tensor *outputs = px_arena_alloc(arena, gives->n + 1, sizeof *outputs);
+    size_t skipped = px_engine_has(model->engine, PX_ENGINE_BATCHES),
+           rows = limits->request_rows_max;
+    if (!inputs || !outputs)
+        return px_arena_check(arena, "the configuration", err);
+    for (size_t i = 0; i < takes->n; i++)
+        inputs[i] = describe_spec(&takes->list[i], skipped);
+    for (size_t i = 0; i < gives->n; i++)
+        outputs[i] = describe_spec(&gives->list[i], skipped);
+    ret->inputs = inputs;
+    ret->n_inputs = takes->n;
+    ret->outputs = outputs;
+    ret->n_outputs = gives->n;
+    if (skipped)
+        ret->max_batch_size = rows < INT32_MAX ? (int32_t)rows : INT32_MAX;
+    return PX_OK;
+}
+
+static enum px_code describe_features(const struct px_model *model,
+                                      const struct px_serving_limits *limits,
+                                      struct px_arena *arena, struct px_model_config *ret,
+                                      struct px_err *err)
+{
+    const struct px_signature *signature = model->signature;
+    size_t n_inputs = px_model_is_by_columns(signature) ? signature->n_features : 1;
+    struct px_model_tensor *inputs = px_arena_alloc(arena, n_inputs, sizeof *inputs);
+    struct px_model_tensor *output = px_arena_alloc(arena, 1, sizeof *output);
+    if (!inputs || !output)
+        return px_arena_check(arena, "the configuration", err);
+    describe_inputs(model, inputs, n_inputs);
+    *output = (struct px_model_tensor){.name = signature->output_name,
+                                       .type = model->engine->score_type,
+                                       .n_columns = model->engine->n_outputs,
+                                       .dims = {(int64_t)model->engine->n_outputs},
+                                       .n_dims = 1};
+    size_t rows = limits->request_rows_max;
+    ret->max_batch_size = rows < INT32_MAX ? (int32_t)rows : INT32_MAX;
+    ret->inputs = inputs;
+    ret->outputs = output;
+    ret->n_inputs = n_inputs;
+    ret->n_outputs = 1;
+    ret->has_waves = true;
+    return PX_OK;
+}
+
+/* How many runs an engine computes at a time, as far as it is known. */
+static unsigned count_instances(const struct px_model *model)
+{
+    struct px_executor_counts counts;
+    if (model->forest)
+        return model->n_lanes;
+    return px_executor_counts(model->engine, &counts) ? counts.n_threads : 1;
 }
 
 enum px_code px_model_config(const struct px_model *model, const struct px_serving_limits *limits,
                              struct px_arena *arena, struct px_model_config *ret,
                              struct px_err *err)
 {
-    const struct px_signature *signature = model->signature;
-    size_t n_inputs = px_model_is_by_columns(signature) ? signature->n_features : 1;
-    struct px_model_tensor *inputs = px_arena_alloc(arena, n_inputs, sizeof *inputs);
-    struct px_model_tensor *output = px_arena_alloc(arena, 1, sizeof *output);
     char group[GROUP_NAME_MAX];
     snprintf(group, sizeof group, "%.*s_0", PX_STR_ARG(model->name));
-    struct px_str group_name = px_arena_str(arena, px_str(group));
-    if (!inputs || !output || !group_name.ptr)
-        return px_arena_check(arena, "the configuration", err);
-    describe_inputs(model, inputs, n_inputs);
-    *output = (struct px_model_tensor){.name = signature->output_name,
-                                       .type = model->engine->score_type,
-                                       .n_columns = model->engine->n_outputs};
-    size_t rows = limits->request_rows_max;
     *ret = (struct px_model_config){
         .name = model->name,
-        .platform = px_forest_format_name(model->forest->format),
+        .platform = px_model_platform(model),
         .backend = px_engine_name(model->engine),
-        .max_batch_size = rows < INT32_MAX ? (int32_t)rows : INT32_MAX,
-        .inputs = inputs,
-        .outputs = output,
-        .n_inputs = n_inputs,
-        .n_outputs = 1,
-        .instance_group = group_name,
-        .n_instances = model->n_lanes,
+        .instance_group = px_arena_str(arena, px_str(group)),
+        .n_instances = count_instances(model),
     };
-    return PX_OK;
+    if (!ret->instance_group.ptr)
+        return px_arena_check(arena, "the configuration", err);
+    return px_engine_has(model->engine, PX_ENGINE_TENSORS)
+               ? describe_tensors(model, limits, arena, ret, err)
+               : describe_features(model, limits, arena, ret, err);
 }
 
 /* ---- what a client thinks that it is ---- */
@@ -176,7 +257,9 @@ static void check_batch_size(struct check *c)
 {
     char text[32];
     int64_t n = read_integer(c);
-    if (px_json_failed(&c->json) || (n >= 1 && n <= c->config->max_batch_size))
+    bool batches = c->config->max_batch_size > 0;
+    bool agrees = batches ? n >= 1 && n <= c->config->max_batch_size : n == 0;
+    if (px_json_failed(&c->json) || agrees)
         return;
     snprintf(text, sizeof text, "%lld", (long long)n);
     refuse(c, PX_E_INVALID, "max_batch_size", px_str(text));
@@ -186,20 +269,35 @@ static void check_batch_size(struct check *c)
 
 struct tensor_text {
     struct px_str name, type;
-    int64_t columns; /* the product of dims */
+    int64_t columns; /* the product of dims; -1 when one of them is any */
+    int64_t dims[PX_TENSOR_DIMS_MAX];
+    size_t n_dims;
 };
 
-static int64_t read_dims(struct check *c)
+static void read_dims(struct check *c, struct tensor_text *t)
 {
-    int64_t product = 1;
     px_json_enter_array(&c->json);
     while (px_json_next_element(&c->json)) {
         int64_t dim = read_integer(c);
-        if (dim < -1 || dim > 1 << 30 || product > 1 << 30)
+        if (dim < -1 || dim > 1 << 30 || t->columns > 1 << 30)
             px_json_fail(&c->json, "expected a dimension, got %lld", (long long)dim);
-        product = dim == -1 || product == -1 ? -1 : product * dim;
+        t->columns = dim == -1 || t->columns == -1 ? -1 : t->columns * dim;
+        if (t->n_dims < PX_TENSOR_DIMS_MAX)
+            t->dims[t->n_dims++] = dim;
+        else
+            px_json_fail(&c->json, "expected at most %d dimensions", PX_TENSOR_DIMS_MAX);
     }
-    return product;
+}
+
+/* What is any on one side agrees with everything. */
+static bool dims_agree(const struct tensor_text *t, const struct px_model_tensor *tensor)
+{
+    if (!tensor->spec)
+        return t->columns == -1 || (uint64_t)t->columns == tensor->n_columns;
+    bool agree = tensor->any_rank || t->n_dims == tensor->n_dims;
+    for (size_t i = 0; agree && !tensor->any_rank && i < t->n_dims; i++)
+        agree = t->dims[i] == tensor->dims[i] || t->dims[i] == -1 || tensor->dims[i] == -1;
+    return agree;
 }
 
 static void read_tensor(struct check *c, struct tensor_text *t)
@@ -213,7 +311,7 @@ static void read_tensor(struct check *c, struct tensor_text *t)
         else if (px_str_is(key, "data_type"))
             t->type = px_json_str(&c->json);
         else if (px_str_is(key, "dims"))
-            t->columns = read_dims(c);
+            read_dims(c, t);
         else if (px_str_is(key, "format"))
             expect_text(c, "format", (struct px_str)PX_STR("FORMAT_NONE"), NULL);
         else if (px_str_is(key, "optional"))
@@ -234,7 +332,7 @@ static void check_tensor(struct check *c, const char *field, const struct px_mod
             continue;
         if (!px_str_is(t.type, px_config_type_name(tensor->type)))
             refuse(c, PX_E_INVALID, "data_type", t.type);
-        if (t.columns != -1 && (uint64_t)t.columns != tensor->n_columns)
+        if (!dims_agree(&t, tensor))
             refuse(c, PX_E_INVALID, "dims", t.name);
         return;
     }

@@ -15,7 +15,7 @@
 #include "application/serving/serving.h"
 
 /*
- * One tensor of a model's signature: [-1, n_columns]. A model whose features are all numbers has one input of them all, which
+ * One tensor of a model's signature: [-1, n_columns] of a tree model. One whose features are all numbers has one input of them all, which
  * is what clients fill from one array; one with named categories or dates has an input per feature, because one array cannot
  * hold text and numbers. Both kinds accept both forms.
  */
@@ -24,6 +24,11 @@ struct px_model_tensor {
     enum px_datatype type;
     size_t n_columns;
     bool optional; /* absent means missing */
+    /* As a ModelConfig has it: without the dimension that counts rows when max_batch_size is not 0. -1: any length. */
+    int64_t dims[PX_TENSOR_DIMS_MAX];
+    size_t n_dims;
+    bool any_rank;                     /* `dims` is [-1] */
+    const struct px_tensor_spec *spec; /* of a model of tensors, else NULL */
 };
 
 /* "TYPE_FP32" and its number in the enum DataType of model_config.proto; BYTES is TYPE_STRING. */
@@ -32,13 +37,14 @@ unsigned px_config_type_number(enum px_datatype type);
 
 struct px_model_config {
     struct px_str name;
-    const char *platform; /* the file's format */
-    const char *backend;  /* the engine */
-    int32_t max_batch_size;
+    const char *platform;   /* the file's format, or the engine's name in Triton's words */
+    const char *backend;    /* the engine */
+    int32_t max_batch_size; /* 0: every dimension is in the tensors' dims */
     const struct px_model_tensor *inputs, *outputs;
     size_t n_inputs, n_outputs;
     struct px_str instance_group; /* the name of its one group, KIND_CPU, one instance per loop */
     unsigned n_instances;
+    bool has_waves; /* false of a model of tensors: each request is computed by itself */
     /* and: every version serves (version_policy all), batches by waves (dynamic_batching without delay) */
 };
 
@@ -46,6 +52,9 @@ PX_MUST_USE enum px_code px_model_config(const struct px_model *model,
                                          const struct px_serving_limits *limits,
                                          struct px_arena *arena, struct px_model_config *ret,
                                          struct px_err *err);
+
+/* "onnxruntime_onnx" for "onnxruntime": the platform that a ModelConfig names for an engine. Static. */
+const char *px_model_platform(const struct px_model *model);
 
 /* The name that a whole-matrix input is advertised under. */
 #define PX_MODEL_INPUT_NAME "input"

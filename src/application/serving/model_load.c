@@ -70,8 +70,9 @@ enum px_code px_model_reserve(const struct px_serving *serving, struct px_model 
                               struct px_err *err)
 {
     unsigned n_loops = serving->n_loops;
+    bool has_rows = !px_engine_has(model->engine, PX_ENGINE_TENSORS);
     size_t rows_max = 0;
-    enum px_code code = choose_rows_max(serving, model->engine, &rows_max, err);
+    enum px_code code = has_rows ? choose_rows_max(serving, model->engine, &rows_max, err) : PX_OK;
     if (code != PX_OK)
         return code;
     model->metrics = px_alloc_aligned(PX_CACHE_LINE, n_loops, sizeof *model->metrics);
@@ -79,7 +80,7 @@ enum px_code px_model_reserve(const struct px_serving *serving, struct px_model 
     model->n_lanes = model->lanes ? n_loops : 0;
     if (!model->metrics || !model->lanes)
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for the counters of %u loops", n_loops);
-    for (unsigned i = 0; i < n_loops && code == PX_OK; i++)
+    for (unsigned i = 0; i < n_loops && code == PX_OK && has_rows; i++)
         code = init_lane(&model->lanes[i], model, rows_max, err);
     return code;
 }
@@ -126,6 +127,28 @@ static void keep_sample(struct px_model *model)
     px_buf_deinit(&json);
 }
 
+static enum px_code load_forest(const struct px_serving *serving, struct px_model *model,
+                                struct px_err *err)
+{
+    model->forest = px_forest_info(model->package->forest);
+    enum px_code code =
+        px_forest_engine_create(model->package->forest, serving->pool, &model->engine, err);
+    if (code == PX_OK)
+        code = px_model_reserve(serving, model, err);
+    return code == PX_OK ? warm_up(model, err) : code;
+}
+
+static enum px_code load_tensors(const struct px_serving *serving, struct px_model *model,
+                                 struct px_err *err)
+{
+    model->engine = model->package->engine;
+    model->score_max = 1;
+    enum px_code code = px_model_reserve(serving, model, err);
+    if (code == PX_OK)
+        px_model_warm_runs(model->package);
+    return code;
+}
+
 static enum px_code load(const struct px_serving *serving, struct px_model *model,
                          const struct px_model_place *place, struct px_err *err)
 {
@@ -133,19 +156,16 @@ static enum px_code load(const struct px_serving *serving, struct px_model *mode
         *err = *place->refusal;
         return err->code;
     }
-    enum px_code code = px_package_open(place->path, NULL, &model->package, err);
+    const struct px_package_options options = {.engines = serving->engines};
+    enum px_code code = px_package_open(place->path, &options, &model->package, err);
     if (code != PX_OK)
         return code;
     model->signature = &model->package->signature;
-    model->forest = px_forest_info(model->package->forest);
     struct px_check_report report;
     code = px_check_package(model->package, NULL, &report, err); /* as `phoenix check` does */
     if (code == PX_OK)
-        code = px_forest_engine_create(model->package->forest, serving->pool, &model->engine, err);
-    if (code == PX_OK)
-        code = px_model_reserve(serving, model, err);
-    if (code == PX_OK)
-        code = warm_up(model, err);
+        code = model->package->engine ? load_tensors(serving, model, err)
+                                      : load_forest(serving, model, err);
     if (code == PX_OK)
         keep_sample(model);
     return code;
@@ -160,7 +180,8 @@ void px_model_release(struct px_model *model)
     }
     px_free(model->lanes);
     px_free(model->metrics);
-    px_engine_destroy(model->engine);
+    if (!model->package || model->engine != model->package->engine)
+        px_engine_destroy(model->engine); /* else the package does */
     px_package_close(model->package);
     model->lanes = NULL;
     model->n_lanes = 0;
@@ -187,7 +208,11 @@ static bool set_names(struct px_model *model, const struct px_model_place *place
 
 static void log_model(const struct px_model *model)
 {
-    if (model->state == PX_MODEL_READY)
+    if (model->state == PX_MODEL_READY && !model->forest)
+        px_log(PX_LOG_INFO, "model.loaded", PX_LOG_S("model", model->name),
+               PX_LOG_S("version", model->version),
+               PX_LOG_T("engine", px_engine_name(model->engine)));
+    else if (model->state == PX_MODEL_READY)
         px_log(PX_LOG_INFO, "model.loaded", PX_LOG_S("model", model->name),
                PX_LOG_S("version", model->version), PX_LOG_U("trees", model->forest->n_trees),
                PX_LOG_T("kernel", model->forest->kernel_many));

@@ -3,6 +3,7 @@
  * An example instance for the ready-to-paste curl and the dashboard's form: the first row of the
  * package's reference sample when it has one, else values around the model's own thresholds.
  */
+#include "application/lifecycle/example.h"
 #include "application/lifecycle/package.h"
 #include "application/serving/serving_impl.h"
 
@@ -123,6 +124,8 @@ static bool from_reference(const struct px_package *package, struct px_buf *json
 
 void px_model_sample(const struct px_package *package, struct px_buf *json)
 {
-    if (!from_reference(package, json))
+    if (package->engine)
+        px_example_put_json(package->engine, json);
+    else if (!from_reference(package, json))
         from_thresholds(package, json);
 }

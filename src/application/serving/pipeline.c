@@ -10,8 +10,12 @@
  *   submit  deadline -> admit -> batch    features by entity key (enrich) and cache go between them
  *   wave    engine -> observe -> done     post-processing and fallback (finish) go before observe
  *
+ * A model of tensors takes another way from submit on: deadline -> admit -> start, and, when its run has ended,
+ * observe -> done (stage_run.c).
+ *
  * Invariants
- *   1. A call that was parked is completed by the next wave of its loop, with a score or an error.
+ *   1. A call that was parked is completed by the next wave of its loop, with a score or an error; one whose run was started is
+ *      completed on its loop once that has ended.
  *   2. No stage waits, takes a lock or allocates from the heap; memory is the call's arena or the lane's slabs.
  *   3. Every failed call is counted once, by its code, where it failed.
  */
@@ -23,6 +27,8 @@
 
 static px_stage_fn *const open_stages[] = {px_stage_route};
 static px_stage_fn *const submit_stages[] = {px_stage_deadline, px_stage_admit, px_stage_batch};
+static px_stage_fn *const run_stages_of_tensors[] = {px_stage_deadline, px_stage_admit_run,
+                                                     px_stage_start};
 
 static enum px_code run_stages(struct px_serving *serving, struct px_call *call,
                                px_stage_fn *const *stages, size_t n)
@@ -50,6 +56,9 @@ enum px_code px_call_submit(struct px_serving *serving, struct px_call *call)
 {
     PX_ASSERT(call->model && call->code == PX_OK);
     call->queued_ns = px_clock_monotonic_ns();
+    if (PX_UNLIKELY(px_engine_has(call->model->engine, PX_ENGINE_TENSORS)))
+        return run_stages(serving, call, run_stages_of_tensors,
+                          PX_ARRAY_LEN(run_stages_of_tensors));
     return run_stages(serving, call, submit_stages, PX_ARRAY_LEN(submit_stages));
 }
 

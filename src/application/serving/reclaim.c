@@ -7,10 +7,15 @@
  * was swapped out before the task was posted is not known to that loop any more. A task that finds parked calls
  * comes again until a wave has passed, which scored them all; calls that are parked by then were opened after the swap.
  *
+ * A run of a model of tensors outlives the wake-up. Its lane counts it; a task that has passed waits at the lanes of its models
+ * that still have some, and the last run to end tells it.
+ *
  * Invariants
  * 1. A grave is closed after the swap: a loop that starts anew finds the new snapshot.
  * 2. Everything is freed on the control thread; large models take milliseconds to free.
- * 3. A server that stops does not wait: loops may be gone. What is left is freed with the core.
+ * 3. A server that stops does not wait: loops may be gone. What is left is freed with the core, when px_serving_unmanage has seen
+ *    the end of every run.
+ * 4. A run that takes long does not hold up the loader: its grave is looked at again when the next one is closed.
  *
  * Rejected: reference counts on models (two contended writes per request), epochs per loop (a loop that sleeps has to be
  * woken anyway).
@@ -18,16 +23,67 @@
 #include "application/serving/repository_impl.h"
 
 #include "shared/alloc.h"
+#include "shared/clock.h"
 
 #include <errno.h>
+#include <time.h>
+
+static const uint64_t patience_ns = 2 * PX_NS_PER_S;
 
 struct px_grave_task {
     struct px_loop_task task; /* first: what the loop knows */
     struct px_grave *grave;
     unsigned loop;
     bool has_waited;
-    uint64_t waves; /* of the loop, when it first ran */
+    uint64_t waves;   /* of the loop, when it first ran */
+    size_t n_waiting; /* lanes with runs on their way */
 };
+
+/* Nothing of the grave is read after this: the loader may have freed it. */
+static void arrive(struct px_grave *grave)
+{
+    struct px_repository *r = grave->repository;
+    /* Releases what this loop did with the models to is_free. */
+    if (atomic_fetch_sub_explicit(&grave->n_left, 1, memory_order_acq_rel) == 1)
+        sem_post(&r->passed);
+}
+
+/* A loop that has stopped may have runs on their way, whose ends it does not see. */
+static void cut(struct px_grave *grave)
+{
+    atomic_store_explicit(&grave->is_cut, true, memory_order_relaxed);
+    arrive(grave);
+}
+
+static bool is_free(const struct px_grave *grave)
+{
+    return atomic_load_explicit(&grave->n_left, memory_order_acquire) == 0 &&
+           !atomic_load_explicit(&grave->is_cut, memory_order_relaxed);
+}
+
+/* Nothing new starts here for the grave's models; what runs is waited for. */
+static void wait_for_runs(struct px_grave_task *self)
+{
+    struct px_grave *grave = self->grave;
+    for (size_t i = 0; i < grave->n_models; i++) {
+        struct px_model *model = grave->models[i];
+        struct px_lane *lane = model->n_lanes ? &model->lanes[self->loop] : NULL;
+        if (!lane || lane->n_runs == 0)
+            continue;
+        lane->leaving = self;
+        self->n_waiting++;
+    }
+    if (self->n_waiting == 0)
+        arrive(grave);
+}
+
+void px_grave_lane_empty(struct px_lane *lane)
+{
+    struct px_grave_task *self = lane->leaving;
+    lane->leaving = NULL;
+    if (--self->n_waiting == 0)
+        arrive(self->grave);
+}
 
 static void pass(struct px_loop_task *task)
 {
@@ -38,8 +94,10 @@ static void pass(struct px_loop_task *task)
     if (!self->has_waited)
         self->waves = loop->waves;
     self->has_waited = true;
-    if (has_passed || !px_loops_post(&r->loops, self->loop, task))
-        sem_post(&r->passed);
+    if (has_passed)
+        wait_for_runs(self);
+    else if (!px_loops_post(&r->loops, self->loop, task))
+        cut(self->grave);
 }
 
 enum px_code px_grave_open(struct px_repository *r, size_t n_models, struct px_grave **ret,
@@ -71,29 +129,54 @@ void px_grave_free(struct px_grave *grave)
     px_free(grave);
 }
 
-/* True when one more loop has passed, false when the server stops. */
-static bool wait_for_one(struct px_repository *r)
+/* True when nobody uses it any more; false when the server stops, or runs take too long. */
+static bool wait_for_loops(struct px_grave *grave)
 {
-    while (sem_wait(&r->passed) != 0)
-        PX_ASSERT(errno == EINTR);
-    return !atomic_load_explicit(&r->stopping, memory_order_acquire);
+    struct px_repository *r = grave->repository;
+    uint64_t until_ns = px_clock_monotonic_ns() + patience_ns;
+    const struct timespec until = {.tv_sec = (time_t)(until_ns / PX_NS_PER_S),
+                                   .tv_nsec = (long)(until_ns % PX_NS_PER_S)};
+    while (!is_free(grave) && !atomic_load_explicit(&r->stopping, memory_order_acquire)) {
+        if (sem_clockwait(&r->passed, CLOCK_MONOTONIC, &until) != 0 && errno == ETIMEDOUT)
+            break;
+    }
+    return is_free(grave);
+}
+
+static void keep(struct px_grave *grave)
+{
+    grave->next = grave->repository->graves;
+    grave->repository->graves = grave;
+}
+
+/* Frees what was kept and is not used any more. */
+static void free_kept(struct px_repository *r)
+{
+    struct px_grave *kept = r->graves;
+    r->graves = NULL;
+    while (kept) {
+        struct px_grave *next = kept->next;
+        if (is_free(kept))
+            px_grave_free(kept);
+        else
+            keep(kept);
+        kept = next;
+    }
 }
 
 void px_grave_close(struct px_grave *grave)
 {
     struct px_repository *r = grave->repository;
     unsigned n_loops = r->serving->n_loops;
+    atomic_store_explicit(&grave->n_left, n_loops, memory_order_relaxed);
     for (unsigned i = 0; i < n_loops; i++) {
         grave->tasks[i] = (struct px_grave_task){.task.run = pass, .grave = grave, .loop = i};
         if (!px_loops_post(&r->loops, i, &grave->tasks[i].task))
-            sem_post(&r->passed); /* a loop that has stopped uses nothing */
+            cut(grave);
     }
-    for (unsigned i = 0; i < n_loops; i++) {
-        if (wait_for_one(r))
-            continue;
-        grave->next = r->graves;
-        r->graves = grave;
-        return;
-    }
-    px_grave_free(grave);
+    free_kept(r);
+    if (wait_for_loops(grave))
+        px_grave_free(grave);
+    else
+        keep(grave);
 }

@@ -263,6 +263,7 @@ static void free_repository(struct px_repository *r)
     px_vec_free(&r->failures);
     pthread_mutex_destroy(&r->mutex);
     sem_destroy(&r->passed);
+    sem_destroy(&r->orphaned);
     px_free(r);
 }
 
@@ -278,6 +279,7 @@ enum px_code px_serving_manage(struct px_serving *serving, const struct px_loops
     r->may_control = may_control;
     pthread_mutex_init(&r->mutex, NULL);
     sem_init(&r->passed, 0, 0);
+    sem_init(&r->orphaned, 0, 0);
     enum px_code code = start_threads(r, err);
     if (code != PX_OK) {
         free_repository(r);
@@ -296,6 +298,7 @@ void px_serving_unmanage(struct px_serving *serving)
     sem_post(&r->passed); /* who waits for loops looks at `stopping` */
     px_control_stop(r->loader);
     px_control_stop(r->lister);
+    px_end_all_runs(serving);
 }
 
 void px_repository_destroy(struct px_serving *serving)

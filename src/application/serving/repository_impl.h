@@ -41,8 +41,9 @@ struct px_repository {
     struct px_repository_counts counts; /* the loader is the one writer */
 
     _Atomic bool stopping;
-    sem_t passed;            /* once for each loop that a grave has seen pass */
-    struct px_grave *graves; /* that the stop kept from being closed */
+    sem_t passed;            /* once for each grave that nobody uses any more */
+    sem_t orphaned;          /* once for each run that ended when its loop had stopped */
+    struct px_grave *graves; /* that could not be freed yet; the loader's */
 };
 
 /* NULL before px_serving_manage. */
@@ -76,13 +77,23 @@ struct px_grave {
     struct px_model **models;
     size_t n_models;
     struct px_grave_task *tasks; /* [n_loops] */
+    _Atomic unsigned n_left;     /* loops that may use it */
+    _Atomic bool is_cut;         /* a loop stopped before it had passed */
 };
 
 PX_MUST_USE enum px_code px_grave_open(struct px_repository *r, size_t n_models,
                                        struct px_grave **ret, struct px_err *err);
-/* Waits until every loop has finished what it may have parked, and frees. Not on a loop. */
+/*
+ * Waits until every loop has finished what it may have parked, and what runs for it, and frees. Runs that take long are not waited
+ * for: such a grave is freed by a later px_grave_close, or with the repository. On the loader.
+ */
 void px_grave_close(struct px_grave *grave);
+/* On the lane's loop: the last run of a model that is leaving has ended. */
+void px_grave_lane_empty(struct px_lane *lane);
 void px_grave_free(struct px_grave *grave); /* at once; NULL is fine */
+
+/* Cancels the runs on their way and waits for their ends; when the loops have stopped (stage_run.c). */
+void px_end_all_runs(struct px_serving *serving);
 
 /*
  * Writes the files of a request into a private folder <folder>/<name>/<version>/... and names it (model_files.c). The

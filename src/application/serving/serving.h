@@ -42,7 +42,8 @@ struct px_model {
     struct px_err reason;       /* when FAILED */
     struct px_package *package; /* NULL when FAILED */
     const struct px_signature *signature;
-    const struct px_forest_info *forest;
+    const struct px_forest_info
+        *forest; /* NULL of a model of tensors, whose signature has no features */
     struct px_engine *engine;
     uint64_t loaded_ns;        /* wall clock */
     struct px_str sample_json; /* an example instance {"age":58,...} with the real feature names */

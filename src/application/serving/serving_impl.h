@@ -21,14 +21,18 @@ struct px_lane {
     size_t rows_max;               /* of one batch */
     struct px_matrix rows, scores; /* slabs of rows_max rows */
     void *scratch;
+    size_t n_runs;                 /* of a model of tensors: on their way */
+    struct px_grave_task *leaving; /* waits until there are none */
 } __attribute__((aligned(PX_CACHE_LINE)));
 
 /* One event loop's part of the core; only its thread touches it. */
 struct px_serving_loop {
-    struct px_lane *busy; /* lanes with parked calls */
-    size_t wave_bytes;    /* rows decoded since the last wave */
-    double explain_steps; /* of the explanations of this wake-up */
-    uint64_t waves;       /* so far */
+    struct px_lane *busy;    /* lanes with parked calls */
+    size_t wave_bytes;       /* rows decoded since the last wave */
+    double explain_steps;    /* of the explanations of this wake-up */
+    uint64_t waves;          /* so far */
+    struct px_call *running; /* whose runs are on their way */
+    size_t run_bytes;        /* of their inputs */
     struct px_loop_metrics metrics;
 } __attribute__((aligned(PX_CACHE_LINE)));
 
@@ -88,6 +92,14 @@ PX_MUST_USE bool px_call_has_ended(struct px_call *call, uint64_t now_ns);
 
 px_stage_fn px_stage_batch; /* parks the call in its lane */
 
+/* Of models of tensors (stage_run.c). */
+px_stage_fn px_stage_admit_run; /* the run fits the model and the limits */
+px_stage_fn px_stage_start;
+
+/* Bytes of the inputs, and the rows that metrics count: the first dimension when that counts rows, else 1. */
+size_t px_run_input_bytes(const struct px_run *run);
+size_t px_run_rows(const struct px_engine *engine, const struct px_run *run);
+
 /* Scores all calls of a lane (stage_engine.c) and completes them (observe, done). */
 void px_lane_score(struct px_serving *serving, unsigned loop, struct px_lane *lane);
 
@@ -109,12 +121,17 @@ struct px_batch_times {
 void px_observe_call(struct px_call *call, const struct px_batch_times *times);
 void px_observe_batch(const struct px_model *model, unsigned loop, size_t n_rows,
                       const struct px_batch_times *times);
+/* Counts a run that went well, which is a batch of its own. */
+void px_observe_run(struct px_call *call);
 void px_observe_failure(struct px_serving *serving, const struct px_call *call);
 
 /* Traces (stage_trace.c): is this call sampled; and, around `done`, what is written about it. */
 void px_trace_open_call(struct px_serving *serving, struct px_call *call);
 struct px_trace_record *px_trace_begin_call(struct px_serving *serving, const struct px_call *call,
                                             const struct px_batch_times *times);
+/* The same of a run; before it, room for its steps. */
+void px_trace_prepare_run(struct px_call *call);
+struct px_trace_record *px_trace_begin_run(struct px_serving *serving, const struct px_call *call);
 void px_trace_end_call(struct px_serving *serving, unsigned loop, struct px_trace_record *record);
 
 /* What could be loaded, and under which name (model_source.c). */
@@ -157,8 +174,14 @@ size_t px_lane_row_bytes(const struct px_engine *engine);
 void px_model_release(struct px_model *model);
 void px_model_unload(struct px_model *model); /* NULL is fine */
 
-/* An example instance as JSON with the model's real feature names (model_sample.c). */
+/*
+ * An example instance as JSON with the model's real feature names (model_sample.c); of a model of tensors, a whole request of
+ * the Open Inference Protocol.
+ */
 void px_model_sample(const struct px_package *package, struct px_buf *json);
+
+/* Runs an engine of tensors before it serves (model_warm.c). A run that fails is logged: zeros are no request. */
+void px_model_warm_runs(const struct px_package *package);
 
 /*
  * Adds loaded models to a new snapshot and publishes it; takes them, also on failure. Only before the loops run: the

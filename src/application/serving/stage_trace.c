@@ -42,6 +42,50 @@ struct px_trace_record *px_trace_begin_call(struct px_serving *serving, const st
     return record;
 }
 
+void px_trace_prepare_run(struct px_call *call)
+{
+    struct px_run_trace *trace = px_arena_zalloc(call->arena, 1, sizeof *trace);
+    struct px_run_step *steps = px_arena_zalloc(call->arena, PX_TRACE_STEPS_MAX, sizeof *steps);
+    if (!trace || !steps)
+        return; /* the run itself will say that memory is short */
+    *trace = (struct px_run_trace){.steps = steps, .n_steps_max = PX_TRACE_STEPS_MAX};
+    call->run.trace = trace;
+}
+
+static void put_steps(struct px_trace_record *record, const struct px_run_trace *trace)
+{
+    for (size_t i = 0; trace && i < trace->n_steps; i++) {
+        const struct px_run_step *step = &trace->steps[i];
+        px_trace_put_step(record, step->name, step->start_ns, step->end_ns);
+    }
+}
+
+static void put_run_tensors(struct px_trace_record *record, const struct px_call *call)
+{
+    const struct px_run *run = &call->run;
+    if (run->n_inputs > 0)
+        px_trace_put_values(&record->input, &run->inputs[0]);
+    if (call->code == PX_OK && run->n_outputs > 0)
+        px_trace_put_values(&record->output, &run->outputs[0]);
+}
+
+struct px_trace_record *px_trace_begin_run(struct px_serving *serving, const struct px_call *call)
+{
+    struct px_trace_record *record =
+        px_trace_begin(serving->trace, call->loop, call->model->name, call->model->version);
+    if (!record)
+        return NULL;
+    record->at_ns[PX_TRACE_RECEIVED] = call->received_ns;
+    record->at_ns[PX_TRACE_STARTED] = call->opened_ns;
+    record->at_ns[PX_TRACE_QUEUED] = call->queued_ns;
+    record->at_ns[PX_TRACE_COMPUTE_STARTED] = call->run.started_ns;
+    record->at_ns[PX_TRACE_COMPUTE_ENDED] = call->run_ended_ns;
+    put_steps(record, call->run.trace);
+    if (call->traced & PX_TRACE_TENSORS)
+        put_run_tensors(record, call);
+    return record;
+}
+
 void px_trace_end_call(struct px_serving *serving, unsigned loop, struct px_trace_record *record)
 {
     record->at_ns[PX_TRACE_ENDED] = px_clock_monotonic_ns();

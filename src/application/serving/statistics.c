@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "application/serving/statistics.h"
 
+#include "application/lifecycle/package.h"
 #include "application/serving/serving_impl.h"
 #include "shared/clock.h"
 
@@ -40,6 +41,9 @@ static uint64_t last_inference_ms(const struct px_model *model)
 static uint64_t memory_bytes(const struct px_model *model)
 {
     uint64_t bytes = model->forest ? model->forest->bytes : 0;
+    if (px_engine_has(model->engine, PX_ENGINE_TENSORS))
+        return model->package ? model->package->model_size
+                              : 0; /* what its engine holds is not known */
     for (unsigned i = 0; i < model->n_lanes; i++) {
         const struct px_lane *lane = &model->lanes[i];
         bytes += lane->rows_max * px_lane_row_bytes(model->engine) +

@@ -327,6 +327,7 @@ struct px_trace_record *px_trace_begin(struct px_trace *trace, unsigned loop, st
     struct px_trace_entry *own = find(trace, model);
     memset(record->at_ns, 0, sizeof record->at_ns);
     record->input.type = record->output.type = PX_TYPE_NONE;
+    record->n_steps = 0;
     record->id = atomic_fetch_add_explicit(&trace->next_id, 1, memory_order_relaxed) + 1;
     record->log_frequency = GET(holder(trace, own, PX_TRACE_KEY_FREQUENCY)->log_frequency);
     copy_name(record->model, model);
@@ -360,9 +361,24 @@ void px_trace_put_tensor(struct px_trace_text *text, const struct px_trace_tenso
     text->type = m->type;
 }
 
+void px_trace_put_step(struct px_trace_record *record, struct px_str name, uint64_t start_ns,
+                       uint64_t end_ns)
+{
+    if (record->n_steps == PX_TRACE_STEPS_MAX)
+        return;
+    struct px_trace_step *step = &record->steps[record->n_steps++];
+    snprintf(step->name, sizeof step->name, "%.*s", PX_STR_ARG(name));
+    step->start_ns = start_ns;
+    step->end_ns = end_ns;
+}
+
 void px_trace_commit(struct px_trace *trace, unsigned loop)
 {
     struct px_trace_ring *ring = &trace->rings[loop];
+    struct px_trace_record *record = &ring->records[GET(ring->head) % TRACE_RING_RECORDS];
+    if (record->n_steps > 0)
+        record->first_step_id =
+            atomic_fetch_add_explicit(&trace->next_id, record->n_steps, memory_order_relaxed) + 1;
     /* Pairs with the acquire in the writer: the record is complete. */
     atomic_store_explicit(&ring->head, GET(ring->head) + 1, memory_order_release);
     sem_post(&trace->committed);

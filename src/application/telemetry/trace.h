@@ -26,6 +26,8 @@ enum {
     PX_TRACE_MODELS_MAX = 256, /* that have settings of their own */
     PX_TRACE_NAME_MAX = 128,
     PX_TRACE_TENSOR_MAX = 4096, /* bytes of a tensor's values as text; more are left out */
+    PX_TRACE_STEPS_MAX = 32,    /* of one request */
+    PX_TRACE_STEP_NAME_MAX = 64,
 };
 
 struct px_trace_settings {
@@ -113,12 +115,21 @@ struct px_trace_text {
     char name[PX_TRACE_NAME_MAX + 1], shape[48], values[PX_TRACE_TENSOR_MAX];
 };
 
+/* One step of a request whose model is made of steps: a trace of its own, with the request's as its parent. */
+struct px_trace_step {
+    char name[PX_TRACE_STEP_NAME_MAX + 1];
+    uint64_t start_ns, end_ns;
+};
+
 struct px_trace_record {
     char model[PX_TRACE_NAME_MAX + 1], version[PX_TRACE_NAME_MAX + 1];
     uint64_t at_ns[PX_TRACE_POINTS];
     unsigned levels;
     uint64_t id, log_frequency;
     struct px_trace_text input, output;
+    struct px_trace_step steps[PX_TRACE_STEPS_MAX];
+    size_t n_steps;
+    uint64_t first_step_id; /* they count on from it */
 };
 
 /* Is any request traced at all? One relaxed load, so that those that are not cost nothing. */
@@ -139,6 +150,11 @@ struct px_trace_record *px_trace_begin(struct px_trace *trace, unsigned loop, st
                                        struct px_str version);
 /* Prints a tensor into record->input or record->output. */
 void px_trace_put_tensor(struct px_trace_text *text, const struct px_trace_tensor *tensor);
+/* The same of a tensor of any type and shape; texts in JSON's quotes. */
+void px_trace_put_values(struct px_trace_text *text, const struct px_tensor *tensor);
+/* Notes a step; what does not fit is left out. */
+void px_trace_put_step(struct px_trace_record *record, struct px_str name, uint64_t start_ns,
+                       uint64_t end_ns);
 void px_trace_commit(struct px_trace *trace, unsigned loop);
 
 #endif

@@ -4,6 +4,7 @@
  *
  *   {"id":1,"model_name":"m","model_version":1},
  *   {"id":1,"timestamps":[{"name":"REQUEST_START","ns":...}, ...]},
+ *   {"id":2,"model_name":"step","model_version":1,"parent_id":1},        the steps of a model that has some
  *   {"id":1,"activity":"TENSOR_QUEUE_INPUT","tensor":{"name":"input","data":"1,2","shape":"1,2","dtype":"FP32"}}
  *
  * Files. FILE holds what is traced with a log_frequency of 0, FILE.0, FILE.1, ... the rest; a change of the setting changes
@@ -55,6 +56,14 @@ static void put_head(struct px_json_writer *w, const struct px_trace_record *rec
     px_json_end_object(w);
 }
 
+static void put_time(struct px_json_writer *w, const char *name, uint64_t ns)
+{
+    px_json_begin_object(w);
+    px_json_member_text(w, "name", name);
+    px_json_member_u64(w, "ns", ns);
+    px_json_end_object(w);
+}
+
 static void put_times(struct px_json_writer *w, const struct px_trace_record *record)
 {
     px_json_begin_object(w);
@@ -64,11 +73,27 @@ static void put_times(struct px_json_writer *w, const struct px_trace_record *re
     for (size_t i = 0; i < PX_TRACE_POINTS; i++) {
         if (!record->at_ns[i])
             continue;
-        px_json_begin_object(w);
-        px_json_member_text(w, "name", point_names[i]);
-        px_json_member_u64(w, "ns", record->at_ns[i]);
-        px_json_end_object(w);
+        put_time(w, point_names[i], record->at_ns[i]);
     }
+    px_json_end_array(w);
+    px_json_end_object(w);
+}
+
+static void put_step(struct px_json_writer *w, const struct px_trace_record *record, size_t i)
+{
+    const struct px_trace_step *step = &record->steps[i];
+    px_json_begin_object(w);
+    px_json_member_u64(w, "id", record->first_step_id + i);
+    px_json_member_text(w, "model_name", step->name);
+    px_json_member_u64(w, "model_version", 1);
+    px_json_member_u64(w, "parent_id", record->id);
+    px_json_end_object(w);
+    px_json_begin_object(w);
+    px_json_member_u64(w, "id", record->first_step_id + i);
+    px_json_key(w, "timestamps");
+    px_json_begin_array(w);
+    put_time(w, "COMPUTE_START", step->start_ns);
+    put_time(w, "COMPUTE_END", step->end_ns);
     px_json_end_array(w);
     px_json_end_object(w);
 }
@@ -98,6 +123,8 @@ static void put_record(struct px_buf *out, const struct px_trace_record *record)
     put_times(&w, record);
     put_tensor(&w, record->id, "TENSOR_QUEUE_INPUT", &record->input);
     put_tensor(&w, record->id, "TENSOR_BACKEND_OUTPUT", &record->output);
+    for (size_t i = 0; i < record->n_steps; i++)
+        put_step(&w, record, i);
 }
 
 /* ---- files ---- */

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Runs: calls of models of tensors, which compute on threads of their engine.
+ *
+ *   loop     admit -> start ............................ observe -> done -> release
+ *   engine            run ... finish -> post to the loop
+ *
+ * Invariants
+ * 1. Only the loop's thread touches its list of running calls and the lanes' counts. A run that ends elsewhere, even within the
+ *    start, comes back as a task of the loop: `done` is never called inside px_call_submit.
+ * 2. A model, its engine and the call's memory live until `done` has returned and the outputs are released: the lane counts the run
+ *    until then, and who unloads the model waits for that (reclaim.c).
+ * 3. When the loop has stopped, the task is refused. The run then is an orphan: its outputs are released where it ended, `done`
+ *    is not called, and px_serving_unmanage, which waits for all of them, is told.
+ */
+#include "application/serving/repository_impl.h"
+#include "application/serving/serving_impl.h"
+
+#include "shared/clock.h"
+
+size_t px_run_input_bytes(const struct px_run *run)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < run->n_inputs; i++)
+        n += run->inputs[i].bytes.len;
+    return n;
+}
+
+size_t px_run_rows(const struct px_engine *engine, const struct px_run *run)
+{
+    bool counts =
+        px_engine_has(engine, PX_ENGINE_BATCHES) && run->n_inputs > 0 && run->inputs[0].n_dims > 0;
+    return counts ? (size_t)run->inputs[0].shape[0] : 1;
+}
+
+/* ---- admitting ---- */
+
+/* Who names no outputs gets all of them. */
+static enum px_code choose_outputs(struct px_call *call)
+{
+    const struct px_tensor_specs *gives = &call->model->engine->gives;
+    struct px_run *run = &call->run;
+    if (run->n_outputs > 0)
+        return PX_OK;
+    run->outputs = px_arena_zalloc(call->arena, gives->n + 1, sizeof *run->outputs);
+    if (!run->outputs)
+        return px_arena_check(call->arena, "the answer", &call->err);
+    for (size_t i = 0; i < gives->n; i++)
+        run->outputs[i].name = gives->list[i].name;
+    run->n_outputs = gives->n;
+    return PX_OK;
+}
+
+static enum px_code check_bytes(const struct px_serving *serving, struct px_call *call)
+{
+    size_t held = serving->loops[call->loop].run_bytes, max = serving->limits.wave_bytes_max;
+    size_t bytes = px_run_input_bytes(&call->run);
+    if (held == 0 || (held <= max && bytes <= max - held))
+        return PX_OK; /* one alone is bounded by its exchange */
+    px_err_set(&call->err, PX_E_OVERLOADED,
+               "the requests on their way need more than %zu bytes for their inputs", max);
+    return px_err_hint(&call->err, "try again, or raise serving.request_memory_max");
+}
+
+enum px_code px_stage_admit_run(struct px_serving *serving, struct px_call *call)
+{
+    const struct px_engine *engine = call->model->engine;
+    size_t rows_max = serving->limits.request_rows_max, n_rows;
+    if (call->score_flags & PX_SCORE_MARGIN)
+        return px_err_set(&call->err, PX_E_UNSUPPORTED, "model '%.*s' has no margins",
+                          PX_STR_ARG(call->model->name));
+    if (call->run.n_inputs == 0)
+        return px_err_set(&call->err, PX_E_INVALID, "expected at least one input tensor");
+    enum px_code code = choose_outputs(call);
+    if (code == PX_OK)
+        code = px_engine_check_run(engine, &call->run, &call->err);
+    if (code != PX_OK)
+        return code;
+    n_rows = px_run_rows(engine, &call->run);
+    if (n_rows > rows_max) {
+        px_err_set(&call->err, PX_E_TOO_LARGE, "expected at most %zu rows in one request, got %zu",
+                   rows_max, n_rows);
+        return px_err_hint(&call->err, "split the request, or raise serving.request_rows_max");
+    }
+    return check_bytes(serving, call);
+}
+
+/* ---- the list of what runs ---- */
+
+static struct px_lane *lane_of(const struct px_call *call)
+{
+    return &call->model->lanes[call->loop];
+}
+
+static void enter(struct px_serving_loop *loop, struct px_call *call)
+{
+    call->previous = NULL;
+    call->next = loop->running;
+    if (call->next)
+        call->next->previous = call;
+    loop->running = call;
+    loop->run_bytes += px_run_input_bytes(&call->run);
+    lane_of(call)->n_runs++;
+    call->is_running = true;
+}
+
+static void leave(struct px_serving_loop *loop, struct px_call *call)
+{
+    if (call->next)
+        call->next->previous = call->previous;
+    if (call->previous)
+        call->previous->next = call->next;
+    else
+        loop->running = call->next;
+    loop->run_bytes -= px_run_input_bytes(&call->run);
+    call->is_running = false;
+}
+
+/* ---- ending ---- */
+
+static void take_result(struct px_call *call)
+{
+    call->code = call->run.code;
+    if (call->code != PX_OK)
+        call->err = call->run.err;
+    else if (call->cancelled)
+        call->code = px_err_set(&call->err, PX_E_CANCELLED, "cancelled while it was computed");
+    call->batch_rows = px_run_rows(call->model->engine, &call->run);
+}
+
+/* On the loop. `done` may give the call's memory back: what is needed after it is taken before. */
+static void complete(struct px_loop_task *task)
+{
+    struct px_call *call = (void *)((char *)task - offsetof(struct px_call, task));
+    struct px_serving *serving = call->serving;
+    struct px_lane *lane = lane_of(call);
+    unsigned loop = call->loop;
+    struct px_trace_record *record = NULL;
+    leave(&serving->loops[loop], call);
+    take_result(call);
+    if (call->code == PX_OK)
+        px_observe_run(call);
+    else
+        px_observe_failure(serving, call);
+    if (PX_UNLIKELY(call->traced))
+        record = px_trace_begin_run(serving, call);
+    struct px_run held = {.release = call->run.release, .held = call->run.held};
+    call->done(call);
+    if (record)
+        px_trace_end_call(serving, loop, record);
+    px_run_release(&held);
+    lane->n_runs--;
+    if (lane->n_runs == 0 && lane->leaving)
+        px_grave_lane_empty(lane);
+}
+
+/* On any thread. */
+static void end_run(struct px_run *run)
+{
+    struct px_call *call = run->owner;
+    struct px_repository *r = px_repository_of(call->serving);
+    call->run_ended_ns = px_clock_monotonic_ns();
+    if (px_loops_post(&r->loops, call->loop, &call->task))
+        return;
+    px_run_release(run);
+    sem_post(&r->orphaned);
+}
+
+/* ---- starting ---- */
+
+enum px_code px_stage_start(struct px_serving *serving, struct px_call *call)
+{
+    struct px_run *run = &call->run;
+    if (!px_repository_of(serving))
+        return px_err_set(&call->err, PX_E_UNAVAILABLE, "the server is still starting");
+    call->serving = serving;
+    call->task.run = complete;
+    run->arena = call->arena;
+    run->deadline_ns = call->deadline_ns;
+    run->done = end_run;
+    run->owner = call;
+    if (PX_UNLIKELY(call->traced))
+        px_trace_prepare_run(call);
+    enter(&serving->loops[call->loop], call);
+    px_engine_start(call->model->engine, run);
+    return PX_OK;
+}
+
+void px_call_cancel_run(struct px_call *call)
+{
+    px_engine_cancel(call->model->engine, &call->run);
+}
+
+void px_end_all_runs(struct px_serving *serving)
+{
+    struct px_repository *r = px_repository_of(serving);
+    size_t n = 0;
+    for (unsigned i = 0; i < serving->n_loops; i++) {
+        for (struct px_call *call = serving->loops[i].running; call; call = call->next, n++)
+            px_call_cancel_run(call);
+    }
+    while (n > 0) {
+        if (sem_wait(&r->orphaned) == 0)
+            n--;
+    }
+    for (unsigned i = 0; i < serving->n_loops; i++)
+        serving->loops[i].running = NULL; /* their memory is the transport's to free */
+}
