@@ -145,12 +145,11 @@ static void put_config_tensor(struct px_buf *buf, uint32_t number,
                               const struct px_model_tensor *tensor)
 {
     enum { NAME = 1, DATA_TYPE = 2, OUTPUT_DIMS = 3, INPUT_DIMS = 4, OPTIONAL = 8 };
-    const int64_t dims = (int64_t)tensor->n_columns;
     bool is_input = number == CONFIG_INPUT;
     size_t message = px_protobuf_begin(buf, number);
     px_protobuf_put_bytes(buf, NAME, tensor->name);
     px_protobuf_put_u64(buf, DATA_TYPE, px_config_type_number(tensor->type));
-    px_protobuf_put_packed(buf, is_input ? INPUT_DIMS : OUTPUT_DIMS, &dims, 1);
+    px_protobuf_put_packed(buf, is_input ? INPUT_DIMS : OUTPUT_DIMS, tensor->dims, tensor->n_dims);
     if (is_input && tensor->optional)
         px_protobuf_put_bool(buf, OPTIONAL, true);
     px_protobuf_end(buf, message);
@@ -188,7 +187,8 @@ void px_grpc_handle_model_config(struct px_grpc_call *call)
     for (size_t i = 0; i < config.n_outputs; i++)
         put_config_tensor(body, CONFIG_OUTPUT, &config.outputs[i]);
     put_instance_group(body, &config);
-    put_empty(body, CONFIG_DYNAMIC_BATCHING);
+    if (config.has_waves)
+        put_empty(body, CONFIG_DYNAMIC_BATCHING);
     px_protobuf_end(body, message);
     px_grpc_end_message(body, mark);
     px_grpc_reply(call);

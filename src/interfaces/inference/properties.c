@@ -34,6 +34,8 @@ size_t px_model_properties(const struct px_model *model, struct px_property ret[
 {
     const struct px_forest_info *forest = model->forest;
     size_t n = 0;
+    if (!forest)
+        return n;
     put(&ret[n++], "task", px_task_name(model->signature->task));
     put(&ret[n++], "optional_outputs", optional_outputs(model));
     if (forest->n_choices > 0) {

@@ -77,9 +77,15 @@ static void put_engine(struct px_json_writer *w, const struct px_model *model)
     px_json_key(w, "engine");
     px_json_begin_object(w);
     px_json_member_text(w, "name", px_engine_name(model->engine));
-    px_json_member_text(w, "feature_type", px_datatype_name(model->engine->feature_type));
-    px_json_member_text(w, "score_type", px_datatype_name(model->engine->score_type));
+    if (model->forest) {
+        px_json_member_text(w, "feature_type", px_datatype_name(model->engine->feature_type));
+        px_json_member_text(w, "score_type", px_datatype_name(model->engine->score_type));
+    }
+    if (model->engine->ops->describe)
+        model->engine->ops->describe(model->engine, w);
     px_json_end_object(w);
+    if (!model->forest)
+        return; /* what it gives need not be scores */
     px_json_key(w, "score_range");
     px_json_begin_array(w);
     px_json_put_f64(w, model->score_min, false);
@@ -111,7 +117,8 @@ static void put_model(struct px_json_writer *w, struct px_serving *serving,
             px_json_key(w, "sample");
             px_json_put_raw(w, model->sample_json);
         }
-        put_forest(w, model->forest);
+        if (model->forest)
+            put_forest(w, model->forest);
         put_engine(w, model);
     }
     px_json_end_object(w);

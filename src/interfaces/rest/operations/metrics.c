@@ -6,6 +6,7 @@
  * buckets below, so a bucket's count is right to that resolution. Counters of a model are labelled with
  * its name and version. Nothing is locked: see application/telemetry/metrics.h for what a sum means.
  */
+#include "application/serving/model_config.h"
 #include "application/serving/repository.h"
 #include "interfaces/rest/handlers.h"
 #include "interfaces/rest/operations/process.h"
@@ -220,9 +221,9 @@ static void put_model_states(const struct page *page)
         if (model->state != PX_MODEL_READY)
             continue;
         put_model_name(page->out, "phoenix_model_info", "", model);
-        px_buf_printf(page->out, ",format=\"%s\",objective=\"",
-                      px_forest_format_name(model->forest->format));
-        put_label_text(page->out, model->forest->objective);
+        px_buf_printf(page->out, ",format=\"%s\",objective=\"", px_model_platform(model));
+        if (model->forest)
+            put_label_text(page->out, model->forest->objective);
         px_buf_printf(page->out, "\",engine=\"%s\"}", px_engine_name(model->engine));
         put_value(page->out, 1);
     }
@@ -236,7 +237,7 @@ static void put_model_plans(const struct page *page)
         "What a row costs in batches of `rows` rows by the plan made at load, and its kernel.");
     for (size_t i = 0; i < page->set->n_models; i++) {
         const struct px_model *model = page->set->models[i];
-        for (size_t c = 0; model->state == PX_MODEL_READY && c < model->forest->n_choices; c++) {
+        for (size_t c = 0; model->forest && c < model->forest->n_choices; c++) {
             const struct px_forest_choice *choice = &model->forest->choices[c];
             put_model_name(page->out, name, "", model);
             px_buf_printf(page->out, ",rows=\"%zu\",kernel=\"%s\"} ", choice->rows, choice->kernel);

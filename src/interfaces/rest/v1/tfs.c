@@ -154,7 +154,7 @@ static void reply_classes(struct px_infer *infer)
 static bool has_class_scores(const struct px_model *model)
 {
     const struct px_forest_info *forest = model->forest;
-    if (!px_model_has_labels(model))
+    if (!forest || !px_model_has_labels(model))
         return false;
     return forest->n_outputs > 1 ? forest->n_outputs == forest->n_classes
                                  : forest->n_classes == 2 && forest->score_is_probability;

@@ -28,7 +28,8 @@ static void put_tensor_head(struct px_json_writer *w, const struct px_model_tens
     px_json_member_text(w, "data_type", px_config_type_name(tensor->type));
     px_json_key(w, "dims");
     px_json_begin_array(w);
-    px_json_put_u64(w, tensor->n_columns);
+    for (size_t i = 0; i < tensor->n_dims; i++)
+        px_json_put_i64(w, tensor->dims[i]);
     px_json_end_array(w);
     px_json_member_bool(w, "is_shape_tensor", false);
 }
@@ -109,7 +110,8 @@ static void put_config(struct px_json_writer *w, const struct px_model_config *c
     put_empty_object(w, "metric_tags");
     put_empty_object(w, "parameters");
     put_empty_array(w, "model_warmup");
-    put_batching(w);
+    if (config->has_waves)
+        put_batching(w);
     px_json_end_object(w);
 }
 
