@@ -464,6 +464,7 @@ void px_package_close(struct px_package *package)
 {
     if (!package)
         return;
+    px_engine_destroy(package->rows_engine); /* before the forest and the signature */
     px_signature_deinit(&package->signature);
     px_forest_destroy(package->forest);
     px_engine_destroy(package->engine); /* before the arena, which its settings live in */

@@ -67,8 +67,10 @@ struct px_package {
     struct px_forest *forest;    /* NULL when there is an engine */
     struct px_signature signature;
     struct px_engine *engine; /* of tensors, asynchronous; NULL when there is a forest */
-    const char *provider;     /* its provider's name */
-    size_t warm_up;           /* runs that make the engine ready */
+    struct px_engine
+        *rows_engine;     /* of a forest, see tensor_engine.h; NULL until somebody asks for it */
+    const char *provider; /* its provider's name */
+    size_t warm_up;       /* runs that make the engine ready */
 };
 
 struct px_package_options {
