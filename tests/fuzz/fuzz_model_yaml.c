@@ -54,7 +54,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct px_model_yaml yaml;
     struct px_err err;
     struct px_str text = px_str_n((const char *)data, size);
-    if (px_model_yaml_parse(text, &arena, &yaml, &err) == PX_OK && yaml.n_features)
+    if (px_model_yaml_parse(text, &arena, &yaml, &err) == PX_OK && yaml.n_features &&
+        yaml.model.ptr)
         write_again(&yaml, &arena);
     px_arena_deinit(&arena);
     return 0;

@@ -234,15 +234,17 @@ enum px_code px_check_package(const struct px_package *package, const char *gold
                               struct px_check_report *ret, struct px_err *err)
 {
     *ret = (struct px_check_report){0};
-    if (package->engine) {
+    if (package->engine)
         ret->self_test_passed = true; /* that is a tree model's */
-        return PX_OK;
-    }
-    self_test(package, ret);
+    else
+        self_test(package, ret);
     if (!golden_path && package->golden_path.len)
         golden_path = package->golden_path.ptr;
     ret->has_golden = golden_path != NULL;
-    if (golden_path)
+    if (golden_path && package->engine)
+        ret->golden_passed = px_check_golden_requests(package, golden_path, &ret->golden,
+                                                      &ret->golden_error) == PX_OK;
+    else if (golden_path)
         ret->golden_passed =
             px_check_golden(package, golden_path, &ret->golden, &ret->golden_error) == PX_OK;
     return first_failure(ret, err);

@@ -5,6 +5,8 @@
  * A package that opens has passed the reader's checks. px_check_package adds the self-test of the kernels
  * and, when there are golden rows, compares scores: every score must be the value that the file's text
  * stands for, exactly (NaN equals NaN).
+ *
+ * A model of tensors has no kernels to test; its golden rows are requests, answered within their tolerance.
  */
 #ifndef PX_APPLICATION_LIFECYCLE_CHECK_H
 #define PX_APPLICATION_LIFECYCLE_CHECK_H
@@ -42,5 +44,13 @@ PX_MUST_USE enum px_code px_check_package(const struct px_package *package, cons
  */
 PX_MUST_USE enum px_code px_check_golden(const struct px_package *package, const char *path,
                                          struct px_golden_report *ret, struct px_err *err);
+
+/*
+ * Compares golden requests of a model of tensors (golden.h): `n_rows` counts requests, `worst_line` is the number of the first that
+ * differs, from 1. For px_check_package.
+ */
+PX_MUST_USE enum px_code px_check_golden_requests(const struct px_package *package,
+                                                  const char *path, struct px_golden_report *ret,
+                                                  struct px_err *err);
 
 #endif
