@@ -85,6 +85,18 @@ static void describe_inputs(const struct px_model *model, struct px_model_tensor
         };
 }
 
+size_t px_model_tensor_shape(const struct px_model_tensor *tensor, int64_t ret[PX_TENSOR_DIMS_MAX])
+{
+    const struct px_tensor_spec *spec = tensor->spec;
+    if (spec && !spec->any_rank) {
+        memcpy(ret, spec->shape, spec->n_dims * sizeof *ret);
+        return spec->n_dims;
+    }
+    ret[0] = PX_DIM_ANY;
+    ret[1] = (int64_t)tensor->n_columns;
+    return spec ? 1 : 2;
+}
+
 const char *px_model_platform(const struct px_model *model)
 {
     static const struct {

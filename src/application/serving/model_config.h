@@ -53,6 +53,9 @@ PX_MUST_USE enum px_code px_model_config(const struct px_model *model,
                                          struct px_arena *arena, struct px_model_config *ret,
                                          struct px_err *err);
 
+/* The whole shape, as metadata has it: {-1, n_columns} of a tree model. Returns the number of dimensions. */
+size_t px_model_tensor_shape(const struct px_model_tensor *tensor, int64_t ret[PX_TENSOR_DIMS_MAX]);
+
 /* "onnxruntime_onnx" for "onnxruntime": the platform that a ModelConfig names for an engine. Static. */
 const char *px_model_platform(const struct px_model *model);
 

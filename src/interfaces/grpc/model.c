@@ -66,11 +66,12 @@ enum metadata_field {
 static void put_tensor(struct px_buf *buf, uint32_t number, const struct px_model_tensor *tensor)
 {
     enum { NAME = 1, DATATYPE, SHAPE };
-    const int64_t shape[] = {-1, (int64_t)tensor->n_columns};
+    int64_t shape[PX_TENSOR_DIMS_MAX];
+    size_t n_dims = px_model_tensor_shape(tensor, shape);
     size_t message = px_protobuf_begin(buf, number);
     px_protobuf_put_bytes(buf, NAME, tensor->name);
     px_protobuf_put_text(buf, DATATYPE, px_datatype_name(tensor->type));
-    px_protobuf_put_packed(buf, SHAPE, shape, PX_ARRAY_LEN(shape));
+    px_protobuf_put_packed(buf, SHAPE, shape, n_dims);
     px_protobuf_end(buf, message);
 }
 

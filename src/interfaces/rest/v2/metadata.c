@@ -23,8 +23,10 @@ static void put_tensors(struct px_json_writer *w, const char *key,
         px_json_member_text(w, "datatype", px_datatype_name(tensors[i].type));
         px_json_key(w, "shape");
         px_json_begin_array(w);
-        px_json_put_i64(w, -1);
-        px_json_put_u64(w, tensors[i].n_columns);
+        int64_t shape[PX_TENSOR_DIMS_MAX];
+        size_t n_dims = px_model_tensor_shape(&tensors[i], shape);
+        for (size_t d = 0; d < n_dims; d++)
+            px_json_put_i64(w, shape[d]);
         px_json_end_array(w);
         px_json_end_object(w);
     }
