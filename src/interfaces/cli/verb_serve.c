@@ -175,6 +175,12 @@ static void print_curl(FILE *out, const struct px_model *model, const char *url)
     /* A model's name needs no quoting (application/lifecycle/model_name.h), a sample may. */
     fprintf(out, "\nTry it:\n  curl -s ");
     print_target(out, url);
+    if (!model->forest) {
+        fprintf(out, "/v2/models/%.*s/infer -d '", PX_STR_ARG(model->name));
+        print_quoted(out, model->sample_json);
+        fputs("'\n", out);
+        return;
+    }
     fprintf(out, "/v1/models/%.*s:predict -d '{\"instances\":[", PX_STR_ARG(model->name));
     print_quoted(out, model->sample_json);
     fputs("]}'\n", out);
