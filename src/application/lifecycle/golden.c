@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-enum { ELEMENTS_MAX = 1 << 26 };
+enum { ELEMENTS_MAX = 1 << 26, LIST_MIN = 4 /* a power of two */ };
 
 /* ---- reading ---- */
 
@@ -170,17 +170,30 @@ static enum px_code read_tensor(struct reader *r, struct px_tensor *ret, struct 
     return code == PX_OK ? PX_OK : px_err_wrap(err, "tensor '%.*s'", PX_STR_ARG(t.tensor.name));
 }
 
+/* Room for one more behind `n` elements: a list doubles, what it leaves is the arena's. NULL without memory. */
+static void *grow(struct px_arena *arena, void *list, size_t n, size_t size)
+{
+    bool is_full = n == 0 || (n >= LIST_MIN && (n & (n - 1)) == 0);
+    if (!is_full)
+        return list;
+    void *larger = px_arena_zalloc(arena, n ? 2 * n : LIST_MIN, size);
+    if (larger && n)
+        memcpy(larger, list, n * size);
+    return larger;
+}
+
 static enum px_code read_tensors(struct reader *r, struct px_tensor **ret, size_t *ret_n,
                                  struct px_err *err)
 {
-    struct px_tensor *list = px_arena_zalloc(r->arena, PX_ENGINE_TENSORS_MAX, sizeof *list);
+    struct px_tensor *list = NULL;
     size_t n = 0;
-    if (!list)
-        return px_arena_check(r->arena, "the golden requests", err);
     px_json_enter_array(&r->json);
     while (px_json_next_element(&r->json)) {
         if (n == PX_ENGINE_TENSORS_MAX)
             return px_err_set(err, PX_E_TOO_LARGE, "more than %d tensors", PX_ENGINE_TENSORS_MAX);
+        list = grow(r->arena, list, n, sizeof *list);
+        if (!list)
+            return px_arena_check(r->arena, "the golden requests", err);
         enum px_code code = read_tensor(r, &list[n++], err);
         if (code != PX_OK)
             return code;
@@ -248,15 +261,16 @@ static enum px_code read_case(struct reader *r, struct px_golden_case *c, struct
 
 static enum px_code read_cases(struct reader *r, struct px_golden *golden, struct px_err *err)
 {
-    struct px_golden_case *cases = px_arena_zalloc(r->arena, PX_GOLDEN_CASES_MAX, sizeof *cases);
+    struct px_golden_case *cases = NULL;
     size_t n = 0;
-    if (!cases)
-        return px_arena_check(r->arena, "the golden requests", err);
     px_json_enter_array(&r->json);
     while (px_json_next_element(&r->json)) {
         if (n == PX_GOLDEN_CASES_MAX)
             return px_err_set(err, PX_E_TOO_LARGE, "more than %d golden requests",
                               PX_GOLDEN_CASES_MAX);
+        cases = grow(r->arena, cases, n, sizeof *cases);
+        if (!cases)
+            return px_arena_check(r->arena, "the golden requests", err);
         enum px_code code = read_case(r, &cases[n++], err);
         if (code != PX_OK)
             return px_err_wrap(err, "golden request %zu", n);

@@ -115,6 +115,25 @@ PX_TEST(numbers_agree_within_the_tolerance_and_all_else_exactly)
     CHECK(!d.differs);
 }
 
+PX_TEST(lists_grow)
+{
+    enum { CASES = 700 };
+    struct px_buf text = px_buf(1 << 20);
+    px_buf_text(&text, "{\"cases\":[");
+    for (int i = 0; i < CASES; i++)
+        px_buf_printf(&text,
+                      "%s{\"inputs\":[{\"name\":\"x\",\"shape\":[1],\"datatype\":\"INT32\","
+                      "\"data\":[%d]}],\"outputs\":[" X_1_2 "]}",
+                      i ? "," : "", i);
+    px_buf_text(&text, "]}");
+    CHECK_OK(parse(px_buf_cstr(&text)));
+    CHECK_INT(golden.n_cases, CASES);
+    for (int32_t i = 0; i < CASES; i++)
+        CHECK(memcmp(golden.cases[i].inputs[0].bytes.ptr, &i, sizeof i) == 0);
+    px_buf_deinit(&text);
+    px_arena_deinit(&arena);
+}
+
 static char folder[] = "/tmp/px_golden_XXXXXX";
 
 static void put(const char *name, const char *text)
@@ -177,5 +196,5 @@ PX_TEST(no_failing_allocation_crashes)
 
 PX_TEST_MAIN(T(every_type_and_nesting_is_read) T(what_cannot_be_a_request_is_refused_with_its_place)
                  T(numbers_agree_within_the_tolerance_and_all_else_exactly)
-                     T(a_package_is_checked_with_its_golden_requests)
+                     T(a_package_is_checked_with_its_golden_requests) T(lists_grow)
                          T(no_failing_allocation_crashes))
