@@ -75,7 +75,8 @@ static bool is_compiled_in(const struct px_ort *ort, const char *name)
     snprintf(full, sizeof full, "%s" SUFFIX, name);
     px_ort_ignore(ort, ort->providers(&names, &n));
     for (int i = 0; i < n; i++)
-        found |= strcmp(names[i], full) == 0;
+        found |=
+            px_str_eq_nocase(px_str(names[i]), px_str(full)); /* XNNPACK is listed as Xnnpack */
     if (names)
         px_ort_ignore(ort, ort->release_providers(names, n));
     return found;

@@ -4,6 +4,7 @@
 #include "shared/alloc.h"
 #include "shared/clock.h"
 
+#include <glob.h>
 #include <pthread.h>
 
 static const float six[] = {0, 1, 2, 3, 4, 5};
@@ -372,6 +373,30 @@ PX_TEST(settings_are_read_and_wrong_ones_named)
     }
 }
 
+PX_TEST(a_profile_is_written_when_the_model_is_unloaded)
+{
+    struct onnx_fixture f;
+    struct px_buf text = px_buf(1 << 20);
+    char folder[] = "/tmp/px-onnx-XXXXXX", settings[128];
+    glob_t found = {0};
+    if (!have_onnxruntime())
+        return;
+    CHECK(mkdtemp(folder));
+    snprintf(settings, sizeof settings, "profile: %s/trace", folder);
+    open_affine(&f, settings);
+    CHECK_OK(onnx_run(&f));
+    onnx_close(&f);
+    snprintf(settings, sizeof settings, "%s/trace_*.json", folder);
+    CHECK_INT(glob(settings, 0, NULL, &found), 0);
+    CHECK_INT(found.gl_pathc, 1);
+    CHECK_OK(px_file_read(found.gl_pathv[0], &text, NULL));
+    CHECK_CONTAINS(text.ptr, "\"op_name\"");
+    unlink(found.gl_pathv[0]);
+    rmdir(folder);
+    globfree(&found);
+    px_buf_deinit(&text);
+}
+
 PX_TEST(a_free_dimension_can_be_fixed)
 {
     struct onnx_fixture f;
@@ -570,6 +595,7 @@ PX_TEST_MAIN(
     T(a_refused_file_is_explained_to_whoever_exported_it)
     T(an_unwise_export_has_warnings)
     T(settings_are_read_and_wrong_ones_named)
+    T(a_profile_is_written_when_the_model_is_unloaded)
     T(a_free_dimension_can_be_fixed)
     T(what_model_yaml_declares_narrows_the_graph)
     T(threads_share_a_session)
