@@ -78,7 +78,19 @@ static void print_facts(FILE *out, const struct px_package *p)
     px_buf_deinit(&text);
 }
 
-void px_check_tensors_text(FILE *out, const struct px_package *package)
+static void print_golden(FILE *out, const struct px_check_report *report)
+{
+    print_label(out, px_str("golden"));
+    if (!report->has_golden)
+        fputs("none\n", out);
+    else if (report->golden_passed)
+        fprintf(out, "passed: %zu requests are answered as expected\n", report->golden.n_rows);
+    else
+        fputs("failed\n", out);
+}
+
+void px_check_tensors_text(FILE *out, const struct px_package *package,
+                           const struct px_check_report *report, const struct px_err *failure)
 {
     px_print_visible(out, package->name);
     fputc('\n', out);
@@ -92,8 +104,12 @@ void px_check_tensors_text(FILE *out, const struct px_package *package)
     print_specs(out, "inputs", &package->engine->takes);
     print_specs(out, "outputs", &package->engine->gives);
     print_facts(out, package);
+    print_golden(out, report);
     print_label(out, px_str("verdict"));
-    fprintf(out, "would be served: phoenix serve %s\n", package->path.ptr);
+    if (failure)
+        fputs("would not be served\n", out);
+    else
+        fprintf(out, "would be served: phoenix serve %s\n", package->path.ptr);
 }
 
 /* ---- for programs ---- */
@@ -119,12 +135,36 @@ static void put_specs(struct px_json_writer *w, const char *key,
     px_json_end_array(w);
 }
 
-void px_check_tensors_json(FILE *out, const struct px_package *package)
+static void put_failure(struct px_json_writer *w, const struct px_err *failure)
+{
+    px_json_key(w, "error");
+    px_json_begin_object(w);
+    px_json_member_text(w, "code", px_code_name(failure->code));
+    px_json_member_text(w, "message", failure->message);
+    if (failure->hint[0])
+        px_json_member_text(w, "hint", failure->hint);
+    px_json_end_object(w);
+}
+
+static void put_golden(struct px_json_writer *w, const struct px_check_report *report)
+{
+    px_json_key(w, "golden");
+    px_json_begin_object(w);
+    px_json_member_bool(w, "passed", report->golden_passed);
+    px_json_member_u64(w, "requests", report->golden.n_rows);
+    px_json_member_u64(w, "different", report->golden.n_different);
+    px_json_end_object(w);
+}
+
+void px_check_tensors_json(FILE *out, const struct px_package *package,
+                           const struct px_check_report *report, const struct px_err *failure)
 {
     struct px_buf text = px_buf(JSON_MAX);
     struct px_json_writer w = px_json_writer(&text);
     px_json_begin_object(&w);
-    px_json_member_bool(&w, "ok", true);
+    px_json_member_bool(&w, "ok", failure == NULL);
+    if (failure)
+        put_failure(&w, failure);
     px_json_member_str(&w, "name", package->name);
     px_json_member_str(&w, "file", package->model_path);
     px_json_member_text(&w, "engine", package->provider);
@@ -134,6 +174,8 @@ void px_check_tensors_json(FILE *out, const struct px_package *package)
     px_json_begin_object(&w);
     describe(package, &w);
     px_json_end_object(&w);
+    if (report->has_golden)
+        put_golden(&w, report);
     px_json_end_object(&w);
     fprintf(out, "%s\n", px_buf_cstr(&text));
     px_buf_deinit(&text);

@@ -4,16 +4,20 @@
 #include "interfaces/cli/check_tensors.h"
 #include "interfaces/cli/verbs.h"
 
-/* An engine of tensors has nothing to compare: that it opens is the check. */
-static int report_tensors(struct px_cli *cli, struct px_package *package)
+static void print(struct px_cli *cli, const struct px_package *package,
+                  const struct px_check_report *report, const struct px_err *failure)
 {
-    if (px_cli_flag(cli, "json"))
-        px_check_tensors_json(cli->out, package);
-    else
-        px_check_tensors_text(cli->out, package);
-    px_package_close(package);
+    bool json = px_cli_flag(cli, "json");
+    bool has_tensors = package && package->engine;
+    if (json && has_tensors)
+        px_check_tensors_json(cli->out, package, report, failure);
+    else if (json)
+        px_check_print_json(cli->out, package, report, failure);
+    else if (has_tensors)
+        px_check_tensors_text(cli->out, package, report, failure);
+    else if (package)
+        px_check_print_text(cli->out, package, report, failure);
     fflush(cli->out);
-    return PX_EXIT_OK;
 }
 
 static int run_check(struct px_cli *cli)
@@ -24,28 +28,22 @@ static int run_check(struct px_cli *cli)
                                                .engines = cli->services->engines};
     struct px_package *package = NULL;
     struct px_check_report report = {0};
-    bool json = px_cli_flag(cli, "json");
     if (px_cli_rounds(cli, &forest.rounds, &err) != PX_OK)
         return px_cli_usage(cli, &err);
     enum px_code code = px_package_open(cli->arguments[0], &opening, &package, &err);
-    if (code == PX_OK && package->engine)
-        return report_tensors(cli, package);
     if (code == PX_OK)
         code = px_check_package(package, px_cli_text(cli, "golden").ptr, &report, &err);
-    const struct px_err *failure = code == PX_OK ? NULL : &err;
-    if (json)
-        px_check_print_json(cli->out, package, &report, failure);
-    else if (package)
-        px_check_print_text(cli->out, package, &report, failure);
+    print(cli, package, &report, code == PX_OK ? NULL : &err);
     px_package_close(package);
-    fflush(cli->out);
     return code == PX_OK ? PX_EXIT_OK : px_cli_fail(cli, &err);
 }
 
 static const struct px_option options[] = {
     {"golden", 'g', PX_OPTION_TEXT, "FILE",
      "Compare scores with these rows instead of the package's own: a CSV of feature columns and "
-     "'score' (or 'score_<class>') columns. Every score must be equal, not just near.",
+     "'score' (or 'score_<class>') columns. Every score must be equal, not just near. Of a model "
+     "of "
+     "tensors: requests and their outputs as JSON.",
      NULL},
     {"rounds", 0, PX_OPTION_TEXT, "all|best",
      "Which trees of an early-stopped model count, unless the package's model.yaml says so.",
