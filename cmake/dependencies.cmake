@@ -7,3 +7,5 @@ pkg_check_modules(OPENSSL REQUIRED IMPORTED_TARGET openssl)
 pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(NGHTTP2 REQUIRED IMPORTED_TARGET libnghttp2)
+# Headers only: the library is opened when the first remote model is (docs/adr/0015-remote-servers-by-libcurl.md).
+pkg_check_modules(CURL REQUIRED libcurl)

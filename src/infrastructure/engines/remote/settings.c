@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "infrastructure/engines/remote/settings.h"
+
+#include "shared/clock.h"
+#include "shared/number.h"
+
+/* Numbers, by section; "" is the mapping itself. A whole one refuses fractions. */
+struct number {
+    const char *section, *name;
+    size_t offset; /* of a double in struct numbers */
+    double least, most;
+    bool whole;
+};
+
+/* What the table fills: the settings' own numbers, and those of the ejection rules before they are converted. */
+struct numbers {
+    double consecutive_errors, success_rate_factor, success_rate_hosts, success_rate_requests;
+    double interval_ms, base_ms, max_ms, max_percent;
+};
+
+enum { DAY_MS = 86400000, GIB = 1 << 30 };
+
+#define SETTING(section, key, member, least, most, whole)                                          \
+    {                                                                                              \
+        section, key, offsetof(struct px_remote_settings, member), least, most, whole              \
+    }
+static const struct number settings_numbers[] = {
+    SETTING("", "timeout_ms", timeout_ms, 1, DAY_MS, true),
+    SETTING("", "connect_timeout_ms", connect_timeout_ms, 1, DAY_MS, true),
+    SETTING("", "connections_max", connections_max, 1, 10000, true),
+    SETTING("", "requests_max", requests_max, 1, 100000, true),
+    SETTING("", "response_bytes_max", response_bytes_max, 1024, GIB, true),
+    SETTING("retries", "max", retries_max, 0, 10, true),
+    SETTING("retries", "budget_percent", budget_percent, 0, 1000, false),
+    SETTING("retries", "minimum_per_s", budget_minimum_per_s, 0, 1000, false),
+    SETTING("hedge", "after_ms", hedge_after_ms, 0, DAY_MS, true),
+    SETTING("hedge", "percentile", hedge_percentile, 0, 99.99, false),
+    SETTING("health", "interval_ms", health_interval_ms, 0, DAY_MS, true),
+};
+
+#define EJECTION(key, member, least, most, whole)                                                  \
+    {                                                                                              \
+        "ejection", key, offsetof(struct numbers, member), least, most, whole                      \
+    }
+static const struct number ejection_numbers[] = {
+    EJECTION("consecutive_errors", consecutive_errors, 0, 1000000, true),
+    EJECTION("success_rate_factor", success_rate_factor, 0, 100, false),
+    EJECTION("success_rate_hosts", success_rate_hosts, 2, PX_ENDPOINTS_MAX, true),
+    EJECTION("success_rate_requests", success_rate_requests, 1, 1000000, true),
+    EJECTION("interval_ms", interval_ms, 1, DAY_MS, true),
+    EJECTION("base_ms", base_ms, 1, DAY_MS, true),
+    EJECTION("max_ms", max_ms, 1, DAY_MS, true),
+    EJECTION("max_percent", max_percent, 0, 100, true),
+};
+
+static enum px_code read_number(const struct number *number, const struct px_yaml *node,
+                                double *ret, struct px_err *err)
+{
+    struct px_str text;
+    enum px_code code = px_yaml_str(node, &text, err);
+    if (code != PX_OK)
+        return code;
+    double value;
+    bool good = !node->quoted && px_str_to_f64(text, &value) && value >= number->least &&
+                value <= number->most && (!number->whole || value == (double)(int64_t)value);
+    if (!good)
+        return px_err_set(
+            err, PX_E_INVALID, "line %u: expected a %snumber from %g to %g, got '%.*s'", node->line,
+            number->whole ? "whole " : "", number->least, number->most, PX_STR_ARG(text));
+    *ret = value;
+    return PX_OK;
+}
+
+static enum px_code read_numbers(const struct px_yaml *root, const struct number *list, size_t n,
+                                 void *into, struct px_err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct px_yaml *section =
+            *list[i].section ? px_yaml_get(root, list[i].section) : root;
+        const struct px_yaml *node = section ? px_yaml_get(section, list[i].name) : NULL;
+        double *to = (double *)(void *)((char *)into + list[i].offset);
+        if (node && read_number(&list[i], node, to, err) != PX_OK)
+            return px_err_wrap(err, "engine.%s%s%s", list[i].section, *list[i].section ? "." : "",
+                               list[i].name);
+    }
+    return PX_OK;
+}
+
+static double ms(uint64_t ns)
+{
+    return (double)(ns / PX_NS_PER_MS);
+}
+
+static enum px_code read_ejection(const struct px_yaml *root, struct px_ejection_rules *rules,
+                                  struct px_err *err)
+{
+    struct numbers n = {
+        .consecutive_errors = rules->consecutive_errors,
+        .success_rate_factor = rules->success_rate_factor,
+        .success_rate_hosts = rules->success_rate_hosts,
+        .success_rate_requests = rules->success_rate_requests,
+        .interval_ms = ms(rules->interval_ns),
+        .base_ms = ms(rules->base_ns),
+        .max_ms = ms(rules->max_ns),
+        .max_percent = rules->ejected_max_percent,
+    };
+    enum px_code code =
+        read_numbers(root, ejection_numbers, PX_ARRAY_LEN(ejection_numbers), &n, err);
+    if (code != PX_OK)
+        return code;
+    *rules = (struct px_ejection_rules){
+        .consecutive_errors = (unsigned)n.consecutive_errors,
+        .success_rate_factor = n.success_rate_factor,
+        .success_rate_hosts = (unsigned)n.success_rate_hosts,
+        .success_rate_requests = (unsigned)n.success_rate_requests,
+        .interval_ns = (uint64_t)n.interval_ms * PX_NS_PER_MS,
+        .base_ns = (uint64_t)n.base_ms * PX_NS_PER_MS,
+        .max_ns = (uint64_t)n.max_ms * PX_NS_PER_MS,
+        .ejected_max_percent = (unsigned)n.max_percent,
+    };
+    return PX_OK;
+}
+
+/* ---- texts ---- */
+
+/* A C string for libcurl: printable, because a line end in a header would be another header. */
+static enum px_code check_printable(const struct px_yaml *node, struct px_str text,
+                                    struct px_err *err)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        if (c < 0x20 || c == 0x7F)
+            return px_err_set(err, PX_E_INVALID, "line %u: a control character is not allowed here",
+                              node->line);
+    }
+    return PX_OK;
+}
+
+static enum px_code read_text(const struct px_yaml *node, struct px_str *ret, struct px_err *err)
+{
+    enum px_code code = px_yaml_str(node, ret, err);
+    return code == PX_OK ? check_printable(node, *ret, err) : code;
+}
+
+struct scheme {
+    const char *prefix, *base;
+    bool grpc, tls;
+};
+
+static const struct scheme schemes[] = {
+    {"http://", "http://", false, false},
+    {"https://", "https://", false, true},
+    {"grpc://", "http://", true, false},
+    {"grpcs://", "https://", true, true},
+};
+
+static bool is_plain_host(struct px_str rest, bool path_allowed)
+{
+    size_t host_len = px_str_find(rest, '/');
+    if (host_len == 0 || (!path_allowed && host_len < rest.len))
+        return false;
+    for (size_t i = 0; i < rest.len; i++) {
+        if (strchr(" \t?#@\\\"<>", rest.ptr[i]))
+            return false;
+    }
+    return true;
+}
+
+static enum px_code read_url(const struct px_yaml *node, struct px_arena *arena,
+                             struct px_remote_url *ret, struct px_err *err)
+{
+    struct px_str text;
+    enum px_code code = read_text(node, &text, err);
+    if (code != PX_OK)
+        return code;
+    for (size_t i = 0; i < PX_ARRAY_LEN(schemes); i++) {
+        const struct scheme *s = &schemes[i];
+        size_t skip = strlen(s->prefix);
+        if (!px_str_starts(text, s->prefix))
+            continue;
+        struct px_str rest = px_str_n(text.ptr + skip, text.len - skip);
+        while (rest.len && rest.ptr[rest.len - 1] == '/')
+            rest.len--;
+        if (!is_plain_host(rest, !s->grpc) || text.len > PX_REMOTE_URL_MAX)
+            break;
+        char base[PX_REMOTE_URL_MAX + 16];
+        snprintf(base, sizeof base, "%s%.*s", s->base, (int)rest.len, rest.ptr);
+        *ret = (struct px_remote_url){px_arena_str(arena, text), px_arena_cstr(arena, px_str(base)),
+                                      s->grpc, s->tls};
+        return PX_OK;
+    }
+    px_err_set(err, PX_E_INVALID, "line %u: expected a URL, got '%.*s'", node->line,
+               PX_STR_ARG(text));
+    return px_err_hint(err, "http://HOST:PORT, https://HOST:PORT/BASE, grpc://HOST:PORT or "
+                            "grpcs://HOST:PORT");
+}
+
+static enum px_code read_urls(const struct px_yaml *root, struct px_arena *arena,
+                              struct px_remote_settings *ret, struct px_err *err)
+{
+    const struct px_yaml *node = px_yaml_get(root, "urls");
+    if (!node || (node->type == PX_YAML_SEQUENCE && node->n_children == 0)) {
+        px_err_set(err, PX_E_INVALID, "engine.urls: expected at least one server");
+        return px_err_hint(err, "urls: [http://HOST:PORT]");
+    }
+    if (node->type == PX_YAML_SEQUENCE && node->n_children > PX_ENDPOINTS_MAX)
+        return px_err_set(err, PX_E_TOO_LARGE, "engine.urls: at most %d servers, got %zu",
+                          (int)PX_ENDPOINTS_MAX, node->n_children);
+    const struct px_yaml *first = node->type == PX_YAML_SEQUENCE ? node->first_child : node;
+    for (const struct px_yaml *at = first; at; at = at == node ? NULL : at->next) {
+        if (read_url(at, arena, &ret->urls[ret->n_urls++], err) != PX_OK)
+            return px_err_wrap(err, "engine.urls");
+    }
+    return PX_OK;
+}
+
+static bool is_token(struct px_str name)
+{
+    static const char others[] = "!#$%&'*+-.^_`|~";
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!letter && (c == '\0' || !strchr(others, c)))
+            return false;
+    }
+    return name.len > 0;
+}
+
+/* Those that the engine itself sets, in any case. */
+static bool is_ours(struct px_str name)
+{
+    static const char *const ours[] = {
+        "content-type", "content-length",    "te",
+        "expect",       "transfer-encoding", "inference-header-content-length",
+        "grpc-timeout", "grpc-encoding",     "connection"};
+    for (size_t i = 0; i < PX_ARRAY_LEN(ours); i++) {
+        if (px_str_eq_nocase(name, px_str(ours[i])))
+            return true;
+    }
+    return false;
+}
+
+static enum px_code read_headers(const struct px_yaml *root, struct px_arena *arena,
+                                 struct px_remote_settings *ret, struct px_err *err)
+{
+    const struct px_yaml *node = px_yaml_get(root, "headers");
+    if (!node)
+        return PX_OK;
+    if (node->type != PX_YAML_MAPPING || node->n_children > PX_REMOTE_HEADERS_MAX)
+        return px_err_set(err, PX_E_INVALID,
+                          "engine.headers: line %u: expected a mapping of at most %d headers",
+                          node->line, (int)PX_REMOTE_HEADERS_MAX);
+    for (const struct px_yaml *at = node->first_child; at; at = at->next) {
+        struct px_str value;
+        if (read_text(at, &value, err) != PX_OK)
+            return px_err_wrap(err, "engine.headers");
+        if (!is_token(at->key) || is_ours(at->key))
+            return px_err_set(err, PX_E_INVALID,
+                              "engine.headers: line %u: '%.*s' cannot be set as a header",
+                              at->key_line, PX_STR_ARG(at->key));
+        struct px_buf line = px_buf(1 << 14);
+        px_buf_str(&line, at->key);
+        px_buf_text(&line, value.len ? ": " : ";"); /* libcurl sends a header without value so */
+        px_buf_str(&line, value);
+        enum px_code code = px_buf_check(&line, "a header", err);
+        ret->headers[ret->n_headers++] = px_arena_cstr(arena, px_buf_view(&line));
+        px_buf_deinit(&line);
+        if (code != PX_OK)
+            return px_err_wrap(err, "engine.headers");
+    }
+    return PX_OK;
+}
+
+static enum px_code read_file(const struct px_yaml *tls, const char *key, struct px_str folder,
+                              struct px_arena *arena, const char **ret, struct px_err *err)
+{
+    const struct px_yaml *node = px_yaml_get(tls, key);
+    struct px_str text;
+    if (!node)
+        return PX_OK;
+    if (read_text(node, &text, err) != PX_OK)
+        return px_err_wrap(err, "engine.tls.%s", key);
+    char *path = px_arena_alloc(arena, folder.len + text.len + 2, 1);
+    if (!path)
+        return px_arena_check(arena, "the engine's settings", err);
+    bool absolute = px_str_starts(text, "/") || folder.len == 0;
+    snprintf(path, folder.len + text.len + 2, "%.*s%s%.*s", absolute ? 0 : (int)folder.len,
+             absolute ? "" : folder.ptr, absolute ? "" : "/", (int)text.len, text.ptr);
+    *ret = path;
+    return PX_OK;
+}
+
+static enum px_code read_tls(const struct px_yaml *root, struct px_str folder,
+                             struct px_arena *arena, struct px_remote_settings *ret,
+                             struct px_err *err)
+{
+    const struct px_yaml *tls = px_yaml_get(root, "tls");
+    if (!tls)
+        return PX_OK;
+    enum px_code code = read_file(tls, "ca", folder, arena, &ret->ca, err);
+    if (code == PX_OK)
+        code = read_file(tls, "cert", folder, arena, &ret->cert, err);
+    if (code == PX_OK)
+        code = read_file(tls, "key", folder, arena, &ret->key, err);
+    if (code == PX_OK && !ret->cert != !ret->key)
+        return px_err_set(err, PX_E_INVALID, "engine.tls: cert and key come together");
+    return code;
+}
+
+static enum px_code read_names(const struct px_yaml *root, struct px_arena *arena,
+                               struct px_remote_settings *ret, struct px_err *err)
+{
+    const struct px_yaml *model = px_yaml_get(root, "model"),
+                         *version = px_yaml_get(root, "version"),
+                         *balance = px_yaml_get(root, "balance"),
+                         *health = px_yaml_get(root, "health"),
+                         *path = health ? px_yaml_get(health, "path") : NULL;
+    struct px_str text;
+    if (!model)
+        return px_err_set(err, PX_E_INVALID,
+                          "engine.model: expected the name that the peers serve");
+    if (read_text(model, &text, err) != PX_OK)
+        return px_err_wrap(err, "engine.model");
+    ret->model = px_arena_str(arena, text);
+    if (text.len == 0)
+        return px_err_set(err, PX_E_INVALID, "engine.model: line %u: the name is empty",
+                          model->line);
+    if (version && read_text(version, &text, err) != PX_OK)
+        return px_err_wrap(err, "engine.version");
+    ret->version = version ? px_arena_str(arena, text) : (struct px_str){NULL, 0};
+    if (path && read_text(path, &text, err) != PX_OK)
+        return px_err_wrap(err, "engine.health.path");
+    if (path && !px_str_starts(text, "/"))
+        return px_err_set(err, PX_E_INVALID,
+                          "engine.health.path: line %u: expected a path that "
+                          "begins with '/'",
+                          path->line);
+    ret->health_path = path ? px_arena_cstr(arena, text) : NULL;
+    if (!balance)
+        return PX_OK;
+    if (read_text(balance, &text, err) != PX_OK)
+        return px_err_wrap(err, "engine.balance");
+    ret->balance = PX_BALANCE_LEAST_OUTSTANDING;
+    if (px_str_is(text, "power_of_two"))
+        ret->balance = PX_BALANCE_POWER_OF_TWO;
+    else if (!px_str_is(text, "least_outstanding"))
+        return px_err_set(err, PX_E_INVALID,
+                          "engine.balance: line %u: expected power_of_two or least_outstanding, "
+                          "got '%.*s'",
+                          balance->line, PX_STR_ARG(text));
+    return PX_OK;
+}
+
+/* ---- the whole ---- */
+
+struct known_keys {
+    const char *section;
+    struct px_str keys[17];
+};
+
+static const struct known_keys known[] = {
+    {"",
+     {PX_STR("name"), PX_STR("urls"), PX_STR("model"), PX_STR("version"), PX_STR("timeout_ms"),
+      PX_STR("connect_timeout_ms"), PX_STR("connections_max"), PX_STR("requests_max"),
+      PX_STR("response_bytes_max"), PX_STR("retries"), PX_STR("hedge"), PX_STR("health"),
+      PX_STR("balance"), PX_STR("ejection"), PX_STR("headers"), PX_STR("tls")}},
+    {"retries", {PX_STR("max"), PX_STR("budget_percent"), PX_STR("minimum_per_s")}},
+    {"hedge", {PX_STR("after_ms"), PX_STR("percentile")}},
+    {"health", {PX_STR("interval_ms"), PX_STR("path")}},
+    {"ejection",
+     {PX_STR("consecutive_errors"), PX_STR("success_rate_factor"), PX_STR("success_rate_hosts"),
+      PX_STR("success_rate_requests"), PX_STR("interval_ms"), PX_STR("base_ms"), PX_STR("max_ms"),
+      PX_STR("max_percent")}},
+    {"tls", {PX_STR("ca"), PX_STR("cert"), PX_STR("key")}},
+};
+
+static enum px_code check_keys(const struct px_yaml *root, struct px_err *err)
+{
+    for (size_t i = 0; i < PX_ARRAY_LEN(known); i++) {
+        bool inner = *known[i].section != '\0';
+        const struct px_yaml *node = inner ? px_yaml_get(root, known[i].section) : root;
+        size_t n = 0;
+        while (known[i].keys[n].len)
+            n++;
+        if (node && node->type != PX_YAML_MAPPING)
+            return px_err_set(err, PX_E_INVALID, "engine.%s: line %u: expected a mapping",
+                              known[i].section, node->line);
+        if (node && px_yaml_only(node, known[i].keys, n, err) != PX_OK)
+            return px_err_wrap(err, "engine%s%s", inner ? "." : "", known[i].section);
+    }
+    return PX_OK;
+}
+
+enum px_code px_remote_settings_read(const struct px_yaml *yaml, struct px_str folder,
+                                     struct px_arena *arena, struct px_remote_settings *ret,
+                                     struct px_err *err)
+{
+    *ret = (struct px_remote_settings){
+        .timeout_ms = 30000,
+        .connect_timeout_ms = 1000,
+        .connections_max = 64,
+        .requests_max = 1000,
+        .response_bytes_max = 64 << 20,
+        .retries_max = 2,
+        .budget_percent = 20,
+        .budget_minimum_per_s = 3,
+        .health_interval_ms = 5000,
+        .balance = PX_BALANCE_POWER_OF_TWO,
+        .ejection = px_ejection_rules_default(),
+    };
+    if (!yaml || yaml->type != PX_YAML_MAPPING) {
+        px_err_set(err, PX_E_INVALID, "the engine remote needs settings");
+        return px_err_hint(err, "engine: {name: remote, urls: [http://HOST:PORT], model: NAME}");
+    }
+    enum px_code code = check_keys(yaml, err);
+    if (code == PX_OK)
+        code = read_urls(yaml, arena, ret, err);
+    if (code == PX_OK)
+        code = read_names(yaml, arena, ret, err);
+    if (code == PX_OK)
+        code = read_numbers(yaml, settings_numbers, PX_ARRAY_LEN(settings_numbers), ret, err);
+    if (code == PX_OK)
+        code = read_ejection(yaml, &ret->ejection, err);
+    if (code == PX_OK)
+        code = read_headers(yaml, arena, ret, err);
+    if (code == PX_OK)
+        code = read_tls(yaml, folder, arena, ret, err);
+    return code == PX_OK ? px_arena_check(arena, "the engine's settings", err) : code;
+}
