@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "domain/inference/tensor.h"
 
+#include "shared/unconst.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -154,4 +156,39 @@ bool px_tensor_next_text(struct px_str *rest, struct px_str *ret)
     *ret = px_str_n(rest->ptr + sizeof len, len);
     *rest = px_str_n(ret->ptr + len, rest->len - sizeof len - len);
     return true;
+}
+
+struct px_matrix px_tensor_matrix(const struct px_tensor *tensor)
+{
+    PX_ASSERT(tensor->n_dims == 2);
+    PX_ASSERT(tensor->type == PX_TYPE_FP32 || tensor->type == PX_TYPE_FP64);
+    return (struct px_matrix){
+        .type = tensor->type,
+        .data = px_unconst(tensor->bytes.ptr),
+        .n_rows = (size_t)tensor->shape[0],
+        .n_cols = (size_t)tensor->shape[1],
+        .stride = (size_t)tensor->shape[1],
+    };
+}
+
+float px_half_to_float(uint16_t bits)
+{
+    uint32_t sign = (uint32_t)(bits & 0x8000u) << 16, exponent = bits >> 10 & 0x1Fu;
+    uint32_t fraction = bits & 0x3FFu, wide;
+    float value;
+    if (exponent == 0) { /* zero, or steps of 2^-24 */
+        value = (float)fraction * 0x1p-24f;
+        return sign ? -value : value;
+    }
+    wide = sign | (exponent == 31 ? 0xFFu : exponent + 112u) << 23 | fraction << 13;
+    memcpy(&value, &wide, sizeof value);
+    return value;
+}
+
+float px_bfloat_to_float(uint16_t bits)
+{
+    uint32_t wide = (uint32_t)bits << 16;
+    float value;
+    memcpy(&value, &wide, sizeof value);
+    return value;
 }

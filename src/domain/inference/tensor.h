@@ -30,6 +30,10 @@ const char *px_datatype_name(enum px_datatype type);        /* "FP32" */
 size_t px_datatype_size(enum px_datatype type);             /* bytes; 0 for BYTES */
 enum px_datatype px_datatype_from_name(struct px_str name); /* PX_TYPE_NONE when unknown */
 
+/* A number of FP16 (IEEE 754 binary16) or BF16 (the high half of a float) from its bits. */
+float px_half_to_float(uint16_t bits);
+float px_bfloat_to_float(uint16_t bits);
+
 enum {
     PX_TENSOR_DIMS_MAX = 8,
     PX_TENSOR_SHAPE_TEXT_MAX = PX_TENSOR_DIMS_MAX * 21 + 2,
@@ -104,6 +108,9 @@ static inline void px_matrix_set(struct px_matrix *m, size_t row, size_t col, do
     else
         ((double *)m->data)[at] = value;
 }
+
+/* A tensor [rows, columns] of FP32 or FP64 as a matrix of its bytes, which is read only. */
+struct px_matrix px_tensor_matrix(const struct px_tensor *tensor);
 
 /* Address of a row. */
 static inline void *px_matrix_row(const struct px_matrix *m, size_t row)

@@ -64,7 +64,7 @@ static enum px_code put_signed(struct px_values *values, int64_t number)
                           "input '%.*s': element %zu: %lld does not fit in %s",
                           PX_STR_ARG(values->tensor->name), values->n, (long long)number,
                           px_datatype_name(values->tensor->type));
-    return px_values_put_number(values, (double)number);
+    return px_values_put_signed(values, number);
 }
 
 static enum px_code put_unsigned(struct px_values *values, uint64_t number)
@@ -74,7 +74,7 @@ static enum px_code put_unsigned(struct px_values *values, uint64_t number)
                           "input '%.*s': element %zu: %llu does not fit in %s",
                           PX_STR_ARG(values->tensor->name), values->n, (unsigned long long)number,
                           px_datatype_name(values->tensor->type));
-    return px_values_put_number(values, (double)number);
+    return px_values_put_unsigned(values, number);
 }
 
 /* A number of any wire type, its bits in `item`. */

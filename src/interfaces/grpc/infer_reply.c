@@ -63,7 +63,7 @@ enum px_code px_grpc_put_infer_response(struct px_grpc_infer *inference, bool is
                                         struct px_buf *buf)
 {
     struct px_infer *infer = &inference->infer;
-    struct px_tensor tensors[PX_INFER_OUTPUTS_MAX];
+    PX_UNINITIALIZED struct px_tensor tensors[PX_INFER_OUTPUTS_MAX];
     enum px_code code = px_output_tensors(infer, tensors);
     if (code != PX_OK)
         return code;

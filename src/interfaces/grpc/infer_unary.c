@@ -25,6 +25,11 @@ static void encode(struct px_infer *infer)
     px_grpc_reply(inference->call);
 }
 
+static void defer(struct px_infer *infer)
+{
+    px_http_defer(px_grpc_infer_of(infer)->call->exchange);
+}
+
 void px_grpc_handle_infer(struct px_grpc_call *call)
 {
     struct px_http_exchange *exchange = call->exchange;
@@ -44,6 +49,7 @@ void px_grpc_handle_infer(struct px_grpc_call *call)
         .deadline_ns = call->deadline_ns,
         .encode = encode,
         .fail = fail,
+        .defer = defer,
     };
     inference->call = call;
     inference->slot = NULL;

@@ -13,10 +13,12 @@
  */
 static void end(struct px_infer *infer, void (*finish)(struct px_infer *infer))
 {
-    struct px_shared_region *held[PX_INFER_OUTPUTS_MAX];
-    size_t n = infer->n_outputs;
-    for (size_t i = 0; i < n; i++)
-        held[i] = infer->outputs[i].shared.region;
+    PX_UNINITIALIZED struct px_shared_region *held[PX_INFER_OUTPUTS_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < infer->n_outputs; i++) {
+        if (infer->outputs[i].shared.region)
+            held[n++] = infer->outputs[i].shared.region;
+    }
     infer->ending = true;
     finish(infer);
     for (size_t i = 0; i < n; i++)
@@ -27,6 +29,18 @@ static void done(struct px_call *call)
 {
     struct px_infer *infer = call->owner;
     end(infer, call->code == PX_OK ? infer->encode : infer->fail);
+}
+
+/* A model of tensors may have more outputs than there is room for in the object. */
+static enum px_code make_room_for_outputs(struct px_infer *infer)
+{
+    struct px_call *call = &infer->call;
+    infer->outputs =
+        px_arena_zalloc(call->arena, call->model->engine->gives.n + 1, sizeof *infer->outputs);
+    enum px_code code = px_arena_check(call->arena, "the request", &call->err);
+    if (code != PX_OK)
+        px_infer_fail(infer);
+    return code;
 }
 
 enum px_code px_infer_open(struct px_infer *infer, const struct px_infer_request *request)
@@ -45,11 +59,15 @@ enum px_code px_infer_open(struct px_infer *infer, const struct px_infer_request
         .owner = request->owner,
         .encode = request->encode,
         .fail = request->fail,
+        .defer = request->defer,
         .id = request->id,
+        .outputs = infer->rows_outputs,
     };
     enum px_code code = px_call_open(request->serving, &infer->call);
     if (code != PX_OK)
         infer->fail(infer);
+    else if (PX_UNLIKELY(px_infer_has_run(infer)))
+        code = make_room_for_outputs(infer);
     return code;
 }
 
@@ -62,9 +80,42 @@ void px_infer_fail(struct px_infer *infer)
         end(infer, infer->fail);
 }
 
+/* Names the run's outputs in the order of the reply: all that the model gives when none was asked for. */
+static enum px_code name_run_outputs(struct px_infer *infer)
+{
+    struct px_call *call = &infer->call;
+    const struct px_tensor_specs *gives = &call->model->engine->gives;
+    if (infer->n_outputs == 0) {
+        for (size_t i = 0; i < gives->n; i++)
+            infer->outputs[i] =
+                (struct px_infer_output){.kind = PX_OUTPUT_TENSOR, .name = gives->list[i].name};
+        infer->n_outputs = gives->n;
+    }
+    call->run.n_outputs = infer->n_outputs;
+    call->run.outputs =
+        px_arena_zalloc(call->arena, infer->n_outputs + 1, sizeof *call->run.outputs);
+    for (size_t i = 0; call->run.outputs && i < infer->n_outputs; i++)
+        call->run.outputs[i].name = infer->outputs[i].name;
+    return px_arena_check(call->arena, "the answer", &call->err);
+}
+
+static void submit_run(struct px_infer *infer)
+{
+    if (name_run_outputs(infer) != PX_OK)
+        px_infer_fail(infer);
+    else if (px_call_submit(infer->serving, &infer->call) != PX_OK)
+        end(infer, infer->fail);
+    else if (infer->defer)
+        infer->defer(infer);
+}
+
 void px_infer_submit(struct px_infer *infer)
 {
     struct px_call *call = &infer->call;
+    if (PX_UNLIKELY(px_infer_has_run(infer))) {
+        submit_run(infer);
+        return;
+    }
     if (infer->n_outputs == 0)
         infer->outputs[infer->n_outputs++].kind = PX_OUTPUT_SCORES;
     if (infer->outputs[0].kind == PX_OUTPUT_MARGINS)
@@ -123,10 +174,32 @@ static enum px_output output_of(const struct px_model *model, struct px_str name
     return PX_OUTPUT_NONE;
 }
 
+static enum px_code add_run_output(struct px_infer *infer, struct px_str name)
+{
+    const struct px_tensor_specs *gives = &infer->call.model->engine->gives;
+    struct px_err *err = &infer->call.err;
+    if (!px_tensor_specs_find(gives, name)) {
+        long nearest = px_str_nearest_of(name, &gives->list[0].name, sizeof *gives->list, gives->n);
+        px_err_set(err, PX_E_INVALID, "unknown output '%.*s'", PX_STR_ARG(name));
+        return px_err_hint(err, "the model gives %zu outputs, '%.*s' among them", gives->n,
+                           PX_STR_ARG(gives->list[nearest >= 0 ? nearest : 0].name));
+    }
+    for (size_t i = 0; i < infer->n_outputs; i++) {
+        if (px_str_eq(infer->outputs[i].name, name))
+            return px_err_set(err, PX_E_INVALID, "output '%.*s' is asked for twice",
+                              PX_STR_ARG(name));
+    }
+    infer->outputs[infer->n_outputs++] =
+        (struct px_infer_output){.kind = PX_OUTPUT_TENSOR, .name = name};
+    return PX_OK;
+}
+
 enum px_code px_infer_add_output(struct px_infer *infer, struct px_str name)
 {
     const struct px_model *model = infer->call.model;
     struct px_err *err = &infer->call.err;
+    if (px_infer_has_run(infer))
+        return add_run_output(infer, name);
     enum px_output output = output_of(model, name);
     if (output == PX_OUTPUT_NONE)
         return px_err_set(err, PX_E_INVALID, "unknown output '%.*s'; model '%.*s' has '%.*s'%s%s",

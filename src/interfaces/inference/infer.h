@@ -25,10 +25,12 @@ enum px_output {
     PX_OUTPUT_SCORES,
     PX_OUTPUT_LABELS,
     PX_OUTPUT_MARGINS,
+    PX_OUTPUT_TENSOR, /* of a model of tensors */
 };
 
 enum {
-    PX_INFER_OUTPUTS_MAX = 3,
+    PX_ROWS_OUTPUTS_MAX = 3, /* scores, labels and margins */
+    PX_INFER_OUTPUTS_MAX = PX_ENGINE_TENSORS_MAX,
     PX_LABEL_TEXT_MAX = 24,
 };
 
@@ -41,6 +43,7 @@ struct px_shared_range {
 /* One output that was asked for; what is not set is the ordinary. */
 struct px_infer_output {
     enum px_output kind;
+    struct px_str name; /* of a model of tensors */
     uint64_t n_best; /* classification: this many best values of each row as text; 0: the values */
     unsigned form;   /* the dialect's own: how it sends this output */
     struct {
@@ -56,10 +59,13 @@ struct px_infer {
     void *owner; /* the dialect's object */
     void (*encode)(struct px_infer *infer);
     void (*fail)(struct px_infer *infer);
+    void (*defer)(struct px_infer *infer);
     struct px_str id; /* the client's name for the request, for the dialects that echo it */
-    struct px_infer_output outputs[PX_INFER_OUTPUTS_MAX]; /* in the order of the reply */
+    struct px_infer_output *outputs; /* in the order of the reply */
     size_t n_outputs;
-    bool ending; /* private */
+    struct px_infer_output
+        rows_outputs[PX_ROWS_OUTPUTS_MAX]; /* private: those of a model of rows */
+    bool ending;                           /* private */
 };
 
 struct px_infer_request {
@@ -75,7 +81,14 @@ struct px_infer_request {
     void *owner;
     void (*encode)(struct px_infer *infer);
     void (*fail)(struct px_infer *infer);
+    void (*defer)(struct px_infer *infer); /* the answer comes after the wave; NULL where any may */
 };
+
+/* Is it answered by a run of a model of tensors? */
+static inline bool px_infer_has_run(const struct px_infer *infer)
+{
+    return px_engine_has(infer->call.model->engine, PX_ENGINE_TENSORS);
+}
 
 PX_MUST_USE enum px_code px_infer_open(struct px_infer *infer,
                                        const struct px_infer_request *request);

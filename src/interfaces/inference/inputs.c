@@ -19,6 +19,8 @@ enum px_code px_inputs_begin(struct px_inputs *in, struct px_infer *infer)
     struct px_call *call = &infer->call;
     const struct px_signature *signature = call->model->signature;
     *in = (struct px_inputs){.infer = infer, .signature = signature, .err = &call->err};
+    if (px_infer_has_run(infer))
+        return px_run_inputs_begin(in);
     in->is_given = px_arena_zalloc(call->arena, signature->n_features / 64 + 1, sizeof(uint64_t));
     return px_arena_check(call->arena, "the request", in->err);
 }
@@ -169,6 +171,8 @@ enum px_code px_inputs_open(struct px_inputs *in, const struct px_tensor *tensor
 {
     struct px_target target;
     char shape[PX_TENSOR_SHAPE_TEXT_MAX];
+    if (in->run_inputs)
+        return px_run_inputs_open(in, tensor, n_max, ret);
     enum px_code code = px_inputs_aim(in, tensor, &target);
     if (code != PX_OK)
         return code;
@@ -212,6 +216,8 @@ static enum px_code put(struct px_values *values, enum px_code code, double valu
 
 enum px_code px_values_put_number(struct px_values *values, double number)
 {
+    if (values->run_input)
+        return px_run_put_number(values, number);
     const struct px_feature *feature = next_feature(values);
     if (!feature)
         return values->in->err->code;
@@ -219,8 +225,22 @@ enum px_code px_values_put_number(struct px_values *values, double number)
     return put(values, code, number);
 }
 
+enum px_code px_values_put_signed(struct px_values *values, int64_t number)
+{
+    return values->run_input ? px_run_put_integer(values, (uint64_t)number)
+                             : px_values_put_number(values, (double)number);
+}
+
+enum px_code px_values_put_unsigned(struct px_values *values, uint64_t number)
+{
+    return values->run_input ? px_run_put_integer(values, number)
+                             : px_values_put_number(values, (double)number);
+}
+
 enum px_code px_values_put_bool(struct px_values *values, bool value)
 {
+    if (values->run_input)
+        return px_run_put_integer(values, value);
     const struct px_feature *feature = next_feature(values);
     double number = 0;
     if (!feature)
@@ -231,6 +251,8 @@ enum px_code px_values_put_bool(struct px_values *values, bool value)
 
 enum px_code px_values_put_text(struct px_values *values, struct px_str text)
 {
+    if (values->run_input)
+        return px_run_put_text(values, text);
     const struct px_feature *feature = next_feature(values);
     double number = 0;
     if (!feature)
@@ -245,6 +267,8 @@ enum px_code px_values_put_text(struct px_values *values, struct px_str text)
 
 enum px_code px_values_put_missing(struct px_values *values)
 {
+    if (values->run_input)
+        return px_run_put_missing(values);
     return next_feature(values) ? put(values, PX_OK, (double)NAN) : values->in->err->code;
 }
 
@@ -252,6 +276,8 @@ void px_values_advance(struct px_values *values, size_t n)
 {
     PX_ASSERT((values->floats || values->doubles) && n <= values->n_total - values->n);
     values->n += n;
+    if (values->run_input)
+        return;
     values->row = values->n / values->n_cols;
     values->col = values->n % values->n_cols;
 }
@@ -259,6 +285,8 @@ void px_values_advance(struct px_values *values, size_t n)
 enum px_code px_values_end(struct px_values *values)
 {
     char shape[PX_TENSOR_SHAPE_TEXT_MAX];
+    if (values->run_input)
+        px_run_values_end(values);
     if (values->n == values->n_total)
         return PX_OK;
     return px_err_set(values->in->err, PX_E_INVALID,

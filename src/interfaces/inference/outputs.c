@@ -122,9 +122,31 @@ static struct px_str output_name(const struct px_infer *infer, enum px_output ki
     return kind == PX_OUTPUT_MARGINS ? margins : infer->call.model->signature->output_name;
 }
 
+/* Of a run: as the engine gave it, or the best of its rows as text. */
+static enum px_code run_output(struct px_infer *infer, const struct px_infer_output *output,
+                               struct px_tensor *ret)
+{
+    *ret = infer->call.run.outputs[output - infer->outputs];
+    if (output->n_best == 0)
+        return PX_OK;
+    bool is_matrix = ret->n_dims == 2 && ret->shape[1] > 0 &&
+                     (ret->type == PX_TYPE_FP32 || ret->type == PX_TYPE_FP64);
+    if (!is_matrix)
+        return px_err_set(&infer->call.err, PX_E_INVALID,
+                          "output '%.*s': classification is for [rows, classes] of FP32 or FP64",
+                          PX_STR_ARG(ret->name));
+    struct px_infer_output wanted = *output;
+    infer->call.scores = px_tensor_matrix(ret);
+    wanted.n_best = output->n_best < ret->shape[1] ? output->n_best : ret->shape[1];
+    ret->shape[1] = wanted.n_best;
+    return make_texts(infer, &wanted, write_classes, ret);
+}
+
 enum px_code px_output_tensor(struct px_infer *infer, const struct px_infer_output *output,
                               struct px_tensor *ret)
 {
+    if (output->kind == PX_OUTPUT_TENSOR)
+        return run_output(infer, output, ret);
     const struct px_matrix *scores = &infer->call.scores;
     struct px_infer_output wanted = *output;
     *ret = (struct px_tensor){

@@ -20,28 +20,6 @@ enum { TEXT_LENGTH_BYTES = 4 };
 
 /* ---- numbers ---- */
 
-static float half_to_float(uint16_t half)
-{
-    uint32_t sign = (uint32_t)(half & 0x8000u) << 16, exponent = half >> 10 & 0x1Fu;
-    uint32_t fraction = half & 0x3FFu, bits;
-    float value;
-    if (exponent == 0) { /* zero, or steps of 2^-24 */
-        value = (float)fraction * 0x1p-24f;
-        return sign ? -value : value;
-    }
-    bits = sign | (exponent == 31 ? 0xFFu : exponent + 112u) << 23 | fraction << 13;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static float bfloat_to_float(uint16_t high)
-{
-    uint32_t bits = (uint32_t)high << 16;
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 static PX_ALWAYS_INLINE uint64_t load_bits(const char *at, size_t size)
 {
     uint64_t bits = 0;
@@ -68,8 +46,8 @@ static PX_ALWAYS_INLINE double load_number(const char *at, enum px_datatype type
     switch (type) { // clang-format off
     case PX_TYPE_FP32: return load_float(at);
     case PX_TYPE_FP64: return load_double(at);
-    case PX_TYPE_FP16: return (double)half_to_float((uint16_t)load_bits(at, 2));
-    case PX_TYPE_BF16: return (double)bfloat_to_float((uint16_t)load_bits(at, 2));
+    case PX_TYPE_FP16: return (double)px_half_to_float((uint16_t)load_bits(at, 2));
+    case PX_TYPE_BF16: return (double)px_bfloat_to_float((uint16_t)load_bits(at, 2));
     case PX_TYPE_UINT8: return (double)load_bits(at, 1);
     case PX_TYPE_UINT16: return (double)load_bits(at, 2);
     case PX_TYPE_UINT32: return (double)load_bits(at, 4);
@@ -229,6 +207,8 @@ static enum px_code place_values(struct px_inputs *in, const struct px_tensor *t
 enum px_code px_inputs_add(struct px_inputs *in, const struct px_tensor *tensor)
 {
     struct px_target target;
+    if (in->run_inputs)
+        return px_run_inputs_add(in, tensor);
     enum px_code code = px_inputs_aim(in, tensor, &target);
     if (code == PX_OK)
         code = check_size(in, tensor, &target);

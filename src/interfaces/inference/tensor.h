@@ -2,7 +2,7 @@
 /*
  * Tensors of the Open Inference Protocol, as every dialect sends and takes them.
  *
- * Forms of input that a model takes
+ * Forms of input that a model of rows takes; a model of tensors takes its own, by name, datatype and shape
  *   whole    one tensor [rows, features], or [features] for one row, under any name that is no feature's
  *   columns  one tensor per feature, [rows] or [rows, 1], named as the feature; a feature without a
  *            tensor is missing
@@ -34,8 +34,9 @@ struct px_inputs {
     const struct px_signature *signature;
     struct px_err *err;
     size_t n_read;
-    bool whole;         /* the first tensor was the whole matrix */
-    uint64_t *is_given; /* bit per feature, for columns */
+    bool whole;                   /* the first tensor was the whole matrix */
+    uint64_t *is_given;           /* bit per feature, for columns */
+    struct px_tensor *run_inputs; /* of a model of tensors, else NULL */
 };
 
 PX_MUST_USE enum px_code px_inputs_begin(struct px_inputs *in, struct px_infer *infer);
@@ -49,7 +50,10 @@ PX_MUST_USE enum px_code px_inputs_add(struct px_inputs *in, const struct px_ten
 /* PX_E_INVALID when there was no tensor. */
 PX_MUST_USE enum px_code px_inputs_end(struct px_inputs *in);
 
-/* The values of one tensor, on their way into features [feature, feature + n_cols) of every row. */
+/*
+ * The values of one tensor, on their way into features [feature, feature + n_cols) of every row, or into an input of a
+ * model of tensors.
+ */
 struct px_values {
     struct px_inputs *in;
     const struct px_tensor *tensor;
@@ -63,6 +67,9 @@ struct px_values {
     double *doubles;
     /* private */
     size_t feature, n_cols, row, col;
+    struct px_tensor *run_input; /* of a model of tensors: its bytes are being written to `to` */
+    char *to;
+    size_t len, room; /* of texts */
 };
 
 /*
@@ -74,6 +81,9 @@ PX_MUST_USE enum px_code px_inputs_open(struct px_inputs *in, const struct px_te
 
 /* The next value, in row-major order; `text` is an element of BYTES. A failure names the element. */
 PX_MUST_USE enum px_code px_values_put_number(struct px_values *values, double number);
+/* Of an integer datatype, and in its range. */
+PX_MUST_USE enum px_code px_values_put_signed(struct px_values *values, int64_t number);
+PX_MUST_USE enum px_code px_values_put_unsigned(struct px_values *values, uint64_t number);
 PX_MUST_USE enum px_code px_values_put_bool(struct px_values *values, bool value);
 PX_MUST_USE enum px_code px_values_put_text(struct px_values *values, struct px_str text);
 PX_MUST_USE enum px_code px_values_put_missing(struct px_values *values);

@@ -33,34 +33,32 @@ static double round_to_bfloat(float value)
     return (double)value;
 }
 
-static double read_integer(struct px_json *json, enum px_datatype type)
+/* The value's range is its datatype's; what the text is not sticks to `json`. */
+static enum px_code put_integer(struct px_values *values, struct px_json *json)
 {
+    enum px_datatype type = values->tensor->type;
     if (type >= PX_TYPE_UINT8 && type <= PX_TYPE_UINT64) {
         uint64_t value = px_json_u64(json);
         if (!px_tensor_fits_unsigned(type, value))
             px_json_fail(json, "%llu does not fit in %s", (unsigned long long)value,
                          px_datatype_name(type));
-        return (double)value;
+        return px_json_failed(json) ? PX_OK : px_values_put_unsigned(values, value);
     }
     int64_t value = px_json_i64(json);
     if (!px_tensor_fits_signed(type, value))
         px_json_fail(json, "%lld does not fit in %s", (long long)value, px_datatype_name(type));
-    return (double)value;
+    return px_json_failed(json) ? PX_OK : px_values_put_signed(values, value);
 }
 
-static double read_number(struct px_json *json, enum px_datatype type)
+static double read_float(struct px_json *json, enum px_datatype type)
 {
-    switch (type) { // clang-format off
+    switch ((int)type) { // clang-format off
     case PX_TYPE_FP32: return (double)px_json_f32(json);
     case PX_TYPE_FP64: return px_json_f64(json);
     case PX_TYPE_FP16: return round_to_half(px_json_f64(json));
     case PX_TYPE_BF16: return round_to_bfloat(px_json_f32(json));
-    case PX_TYPE_UINT8: case PX_TYPE_UINT16: case PX_TYPE_UINT32: case PX_TYPE_UINT64:
-    case PX_TYPE_INT8: case PX_TYPE_INT16: case PX_TYPE_INT32: case PX_TYPE_INT64:
-        return read_integer(json, type);
-    case PX_TYPE_NONE: case PX_TYPE_BOOL: case PX_TYPE_BYTES: case PX_TYPE_COUNT: break;
     } // clang-format on
-    PX_ASSERT(false && "a number's datatype");
+    PX_ASSERT(false && "a float's datatype");
     return 0;
 }
 
@@ -77,6 +75,8 @@ enum px_code px_v2_read_element(struct px_values *values, struct px_json *json)
         struct px_str text = px_json_str(json);
         return px_json_failed(json) ? PX_OK : px_values_put_text(values, text);
     }
-    double number = read_number(json, type);
+    if (type >= PX_TYPE_UINT8 && type <= PX_TYPE_INT64)
+        return put_integer(values, json);
+    double number = read_float(json, type);
     return px_json_failed(json) ? PX_OK : px_values_put_number(values, number);
 }

@@ -22,17 +22,15 @@ static void put_texts(struct px_json_writer *w, const struct px_tensor *t)
         px_json_put_str(w, text);
 }
 
-static void put_data(struct px_json_writer *w, const struct px_tensor *t,
-                     const struct px_matrix *scores)
+static void put_data(struct px_json_writer *w, const struct px_tensor *t)
 {
+    size_t size = px_datatype_size(t->type);
     px_json_key(w, "data");
     px_json_begin_array(w);
     if (t->type == PX_TYPE_BYTES)
         put_texts(w, t);
-    for (size_t row = 0; t->type != PX_TYPE_BYTES && row < scores->n_rows; row++) {
-        for (size_t col = 0; col < scores->n_cols; col++)
-            px_put_score(w, scores, row, col);
-    }
+    for (size_t at = 0; size && at + size <= t->bytes.len; at += size)
+        px_put_element(w, t->type, t->bytes.ptr + at);
     px_json_end_array(w);
 }
 
@@ -68,7 +66,7 @@ static void put_output(struct px_json_writer *w, const struct px_infer *infer,
     if (output->shared.region || is_binary(infer, output))
         put_parameters(w, output, t);
     else
-        put_data(w, t, &infer->call.scores);
+        put_data(w, t);
     px_json_end_object(w);
 }
 
@@ -137,7 +135,7 @@ static void finish_binary(struct px_infer *infer, size_t json_len)
 void px_v2_reply(struct px_infer *infer)
 {
     struct px_http_exchange *exchange = px_rest_exchange(infer);
-    struct px_tensor tensors[PX_INFER_OUTPUTS_MAX];
+    PX_UNINITIALIZED struct px_tensor tensors[PX_INFER_OUTPUTS_MAX];
     if (px_output_tensors(infer, tensors) != PX_OK) {
         px_infer_fail(infer);
         return;
