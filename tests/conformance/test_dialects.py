@@ -277,7 +277,7 @@ def test_tfs_verbs_refuse_models_they_do_not_fit(one):
     reply = post(one[0], "/v1/models/plain:classify", {"examples": []})
     assert reply.status_code == 400 and ":predict" in reply.json()["error"]
     reply = post(one[0], "/v1/models/classes:regress", {"examples": []})
-    assert reply.status_code == 400 and "several scores" in reply.json()["error"]
+    assert reply.status_code == 400 and "no single score" in reply.json()["error"]
 
 
 # ---- explanations

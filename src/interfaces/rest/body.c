@@ -75,6 +75,8 @@ static enum px_code select_output(struct px_infer *infer, struct px_str name)
     struct px_err *err = &infer->call.err;
     if (infer->n_outputs)
         return px_err_set(err, PX_E_INVALID, "'output' is given twice");
+    if (px_infer_has_run(infer))
+        return px_infer_add_output(infer, name);
     if (px_str_is(name, "scores"))
         return px_infer_add_output(infer, infer->call.model->signature->output_name);
     if (px_str_is(name, "labels") || px_str_is(name, "margins"))

@@ -142,20 +142,24 @@ static void put_sagemaker_row(struct px_json_writer *w, const struct px_infer *i
     px_json_end_object(w);
 }
 
+static void put_sagemaker_rows(struct px_json_writer *w, const struct px_infer *infer)
+{
+    px_json_begin_array(w);
+    for (size_t row = 0; row < infer->call.scores.n_rows; row++)
+        put_sagemaker_row(w, infer, row);
+    px_json_end_array(w);
+}
+
 static void reply_json(struct px_infer *infer)
 {
     struct px_json_writer w = px_json_writer(px_rest_exchange(infer)->body);
     bool sagemaker = px_rest_infer(infer)->form == FORM_SAGEMAKER;
     px_json_begin_object(&w);
     px_json_key(&w, "predictions");
-    px_json_begin_array(&w);
-    for (size_t row = 0; row < infer->call.scores.n_rows; row++) {
-        if (sagemaker)
-            put_sagemaker_row(&w, infer, row);
-        else
-            px_put_prediction(&w, infer, row);
-    }
-    px_json_end_array(&w);
+    if (sagemaker)
+        put_sagemaker_rows(&w, infer);
+    else
+        px_put_predictions(&w, infer, false);
     px_json_end_object(&w);
     px_rest_infer_reply(infer, "application/json");
 }
@@ -201,6 +205,8 @@ void px_handle_invocations(struct px_rest_request *request)
     struct px_infer *infer = px_rest_infer_open(request, choose_reply(&request->exchange->request));
     if (!infer)
         return;
+    if (px_infer_has_run(infer))
+        infer->encode = reply_json;
     enum px_code code =
         px_check_encoding(request->exchange, PX_E_UNSUPPORTED_MEDIA, &infer->call.err);
     if (code == PX_OK)

@@ -190,6 +190,8 @@ enum px_code px_json_rows_instance(struct px_json_rows *in, size_t used, size_t 
 
 enum px_code px_json_rows_instances(struct px_json_rows *in)
 {
+    if (px_infer_has_run(in->infer))
+        return px_json_tensors_instances(in);
     struct px_json *json = &in->json;
     if (!px_json_enter_array(json))
         return px_json_check(json, in->err);

@@ -21,6 +21,8 @@ static enum px_code check_every_feature(const struct px_json_rows *in)
 
 enum px_code px_json_rows_records(struct px_json_rows *in)
 {
+    if (px_infer_has_run(in->infer))
+        return px_json_tensors_instances(in);
     in->skips_unknown = true;
     enum px_code code = px_json_rows_instances(in);
     return code == PX_OK && in->growth.n ? check_every_feature(in) : code;
@@ -87,6 +89,8 @@ static enum px_code read_named_column(struct px_json_rows *in, struct px_str nam
 
 enum px_code px_json_rows_columns(struct px_json_rows *in)
 {
+    if (px_infer_has_run(in->infer))
+        return px_json_tensors_inputs(in);
     struct px_str name;
     bool is_first = true;
     if (px_json_peek(&in->json) != PX_JSON_OBJECT)
@@ -245,6 +249,8 @@ static enum px_code read_split_members(struct split *split)
 /* The data may come before the columns; it is read when both are known, with a reader of its own. */
 enum px_code px_json_rows_split(struct px_json_rows *in)
 {
+    if (px_infer_has_run(in->infer))
+        return px_refuse_tables(in->infer, "a split table");
     struct split split = {.in = in};
     enum px_code code = read_split_members(&split);
     if (code == PX_OK && !in->held.ptr)
@@ -268,6 +274,8 @@ static enum px_code read_line(struct px_json_rows *in, struct px_str line, size_
 
 enum px_code px_json_rows_lines(struct px_infer *infer, const char *row_key)
 {
+    if (px_infer_has_run(infer))
+        return px_refuse_tables(infer, "JSON lines");
     struct px_json_rows in;
     struct px_str body = px_rest_exchange(infer)->request.body, rest = body;
     size_t number = 0;

@@ -68,6 +68,21 @@ PX_MUST_USE enum px_code px_json_rows_split(struct px_json_rows *in);
 /* One instance per line of the body. */
 PX_MUST_USE enum px_code px_json_rows_lines(struct px_infer *infer, const char *row_key);
 
+/*
+ * The same for a model of tensors (json_tensors.c): {"instances": ...} row by row, {"inputs": ...} all rows at once. The readers of
+ * rows above turn to these by themselves.
+ */
+PX_MUST_USE enum px_code px_json_tensors_instances(struct px_json_rows *in);
+PX_MUST_USE enum px_code px_json_tensors_inputs(struct px_json_rows *in);
+/* PX_E_UNSUPPORTED: the model takes no `what` ("CSV"), and what to send instead. */
+enum px_code px_refuse_tables(struct px_infer *infer, const char *what);
+/*
+ * What a model of tensors gave: an array with an element per row, {output: value} each when there are several outputs; or
+ * `by_columns`, and when the outputs have no common rows, each output as a whole.
+ */
+void px_put_run_predictions(struct px_json_writer *w, const struct px_infer *infer,
+                            bool by_columns);
+
 /* A member of a body. */
 struct px_body_member {
     struct px_str name;

@@ -169,6 +169,8 @@ static enum px_code read_table(struct table *t)
 
 enum px_code px_read_csv(struct px_infer *infer)
 {
+    if (px_infer_has_run(infer))
+        return px_refuse_tables(infer, "CSV");
     const struct px_http_request *request = &px_rest_exchange(infer)->request;
     struct table t = {
         .infer = infer,

@@ -76,6 +76,11 @@ static void reply(struct px_infer *infer)
 void px_handle_v1_explain(struct px_rest_request *request)
 {
     struct px_infer *infer = px_rest_infer_open(request, reply);
-    if (infer)
+    if (infer && px_infer_has_run(infer)) {
+        px_err_set(&infer->call.err, PX_E_UNSUPPORTED, "engine '%s' explains nothing",
+                   px_engine_name(infer->call.model->engine));
+        px_infer_fail(infer);
+    } else if (infer) {
         px_v1_run(infer, &form);
+    }
 }

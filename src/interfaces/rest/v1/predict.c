@@ -66,6 +66,8 @@ void px_handle_v1_predict(struct px_rest_request *request)
         px_rest_infer_open(request, wants_csv(http) ? px_v1_reply_csv : px_v1_reply_json);
     if (!infer)
         return;
+    if (px_infer_has_run(infer)) /* whatever the client prefers: nested values are no table */
+        infer->encode = px_v1_reply_json;
     if (px_select_output_by_query(infer) == PX_OK)
         px_v1_run(infer, &form);
     else
@@ -88,16 +90,25 @@ void px_put_prediction(struct px_json_writer *w, const struct px_infer *infer, s
         px_json_end_array(w);
 }
 
+void px_put_predictions(struct px_json_writer *w, const struct px_infer *infer, bool by_columns)
+{
+    if (px_infer_has_run(infer)) {
+        px_put_run_predictions(w, infer, by_columns);
+        return;
+    }
+    px_json_begin_array(w);
+    for (size_t row = 0; row < infer->call.scores.n_rows; row++)
+        px_put_prediction(w, infer, row);
+    px_json_end_array(w);
+}
+
 void px_v1_reply_json(struct px_infer *infer)
 {
     struct px_json_writer w = px_json_writer(px_rest_exchange(infer)->body);
     bool columns = px_rest_infer(infer)->form == FORM_COLUMNS;
     px_json_begin_object(&w);
     px_json_key(&w, columns ? "outputs" : "predictions");
-    px_json_begin_array(&w);
-    for (size_t row = 0; row < infer->call.scores.n_rows; row++)
-        px_put_prediction(&w, infer, row);
-    px_json_end_array(&w);
+    px_put_predictions(&w, infer, columns);
     if (infer->call.n_unseen)
         px_json_member_u64(&w, "unseen_categories", infer->call.n_unseen);
     px_json_end_object(&w);

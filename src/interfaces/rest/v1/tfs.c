@@ -10,6 +10,7 @@
 
 #include "interfaces/rest/reply.h"
 
+#include <inttypes.h>
 #include <math.h>
 
 /* The context may come before the examples; it is applied when all are there. */
@@ -193,7 +194,7 @@ void px_handle_tfs_regress(struct px_rest_request *request)
     if (infer && infer->call.model->engine->n_outputs == 1)
         run(infer);
     else if (infer)
-        refuse(infer, "has several scores for a row");
+        refuse(infer, "has no single score for a row");
 }
 
 /* ---- metadata ---- */
@@ -207,44 +208,96 @@ static const char *tensorflow_type(const struct px_feature *feature, enum px_dat
     return number == PX_TYPE_FP32 ? "DT_FLOAT" : "DT_DOUBLE";
 }
 
-/* "dim": rows of any number, then `width` values; sizes are text, as in the JSON form of int64. */
-static void put_tensor(struct px_json_writer *w, struct px_str name, const char *type, size_t width)
+/* A size is text, as in the JSON form of int64. */
+static void put_dimension(struct px_json_writer *w, int64_t length)
 {
     char size[24];
-    px_json_key_str(w, name);
+    snprintf(size, sizeof size, "%" PRId64, length);
+    px_json_begin_object(w);
+    px_json_member_text(w, "size", size);
+    px_json_member_text(w, "name", "");
+    px_json_end_object(w);
+}
+
+static void put_tensor(struct px_json_writer *w, const char *type,
+                       const struct px_tensor_spec *spec)
+{
+    px_json_key_str(w, spec->name);
     px_json_begin_object(w);
     px_json_member_text(w, "dtype", type);
     px_json_key(w, "tensor_shape");
-    px_json_put_raw(w, px_str("{\"dim\":[{\"size\":\"-1\",\"name\":\"\"}"));
-    if (width != 1) {
-        snprintf(size, sizeof size, "%zu", width);
-        px_buf_text(w->buf, ",{\"size\":\"");
-        px_buf_text(w->buf, size);
-        px_buf_text(w->buf, "\",\"name\":\"\"}");
-    }
-    px_buf_text(w->buf, "],\"unknown_rank\":false}");
-    px_json_member_str(w, "name", name);
+    px_json_begin_object(w);
+    px_json_key(w, "dim");
+    px_json_begin_array(w);
+    for (size_t i = 0; i < spec->n_dims; i++)
+        put_dimension(w, spec->shape[i]);
+    px_json_end_array(w);
+    px_json_member_bool(w, "unknown_rank", spec->any_rank);
+    px_json_end_object(w);
+    px_json_member_str(w, "name", spec->name);
+    px_json_end_object(w);
+}
+
+/* Rows of any number, then `width` values unless that is one. */
+static void put_rows_tensor(struct px_json_writer *w, struct px_str name, const char *type,
+                            size_t width)
+{
+    const struct px_tensor_spec spec = {
+        .name = name, .shape = {PX_DIM_ANY, (int64_t)width}, .n_dims = width == 1 ? 1 : 2};
+    put_tensor(w, type, &spec);
+}
+
+static void put_specs(struct px_json_writer *w, const char *key,
+                      const struct px_tensor_specs *specs)
+{
+    static const char *const types[PX_TYPE_COUNT] = {
+        [PX_TYPE_BOOL] = "DT_BOOL",     [PX_TYPE_UINT8] = "DT_UINT8",
+        [PX_TYPE_UINT16] = "DT_UINT16", [PX_TYPE_UINT32] = "DT_UINT32",
+        [PX_TYPE_UINT64] = "DT_UINT64", [PX_TYPE_INT8] = "DT_INT8",
+        [PX_TYPE_INT16] = "DT_INT16",   [PX_TYPE_INT32] = "DT_INT32",
+        [PX_TYPE_INT64] = "DT_INT64",   [PX_TYPE_FP16] = "DT_HALF",
+        [PX_TYPE_BF16] = "DT_BFLOAT16", [PX_TYPE_FP32] = "DT_FLOAT",
+        [PX_TYPE_FP64] = "DT_DOUBLE",   [PX_TYPE_BYTES] = "DT_STRING",
+    };
+    px_json_key(w, key);
+    px_json_begin_object(w);
+    for (size_t i = 0; i < specs->n; i++)
+        put_tensor(w, types[specs->list[i].type], &specs->list[i]);
+    px_json_end_object(w);
+}
+
+static void put_run_tensors(struct px_json_writer *w, const struct px_engine *engine)
+{
+    put_specs(w, "inputs", &engine->takes);
+    put_specs(w, "outputs", &engine->gives);
+}
+
+static void put_rows_tensors(struct px_json_writer *w, const struct px_model *model)
+{
+    const struct px_signature *signature = model->signature;
+    enum px_datatype type = model->engine->feature_type;
+    px_json_key(w, "inputs");
+    px_json_begin_object(w);
+    for (size_t i = 0; i < signature->n_features; i++)
+        put_rows_tensor(w, signature->features[i].name,
+                        tensorflow_type(&signature->features[i], type), 1);
+    px_json_end_object(w);
+    px_json_key(w, "outputs");
+    px_json_begin_object(w);
+    put_rows_tensor(w, signature->output_name,
+                    model->engine->score_type == PX_TYPE_FP32 ? "DT_FLOAT" : "DT_DOUBLE",
+                    model->engine->n_outputs);
     px_json_end_object(w);
 }
 
 static void put_signature(struct px_json_writer *w, const struct px_model *model)
 {
-    const struct px_signature *signature = model->signature;
-    enum px_datatype type = model->engine->feature_type;
     px_json_key(w, "serving_default");
     px_json_begin_object(w);
-    px_json_key(w, "inputs");
-    px_json_begin_object(w);
-    for (size_t i = 0; i < signature->n_features; i++)
-        put_tensor(w, signature->features[i].name, tensorflow_type(&signature->features[i], type),
-                   1);
-    px_json_end_object(w);
-    px_json_key(w, "outputs");
-    px_json_begin_object(w);
-    put_tensor(w, signature->output_name,
-               model->engine->score_type == PX_TYPE_FP32 ? "DT_FLOAT" : "DT_DOUBLE",
-               model->engine->n_outputs);
-    px_json_end_object(w);
+    if (px_engine_has(model->engine, PX_ENGINE_TENSORS))
+        put_run_tensors(w, model->engine);
+    else
+        put_rows_tensors(w, model);
     px_json_member_text(w, "method_name", "tensorflow/serving/predict");
     px_json_end_object(w);
 }

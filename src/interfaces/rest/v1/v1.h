@@ -13,7 +13,9 @@ void px_v1_reply_csv(struct px_infer *infer);
 
 /* What a row's prediction is: its label, its score, or an array of scores. */
 void px_put_prediction(struct px_json_writer *w, const struct px_infer *infer, size_t row);
-/* The same as a line of CSV. */
+/* All predictions: an array of them, or what a model of tensors gave. */
+void px_put_predictions(struct px_json_writer *w, const struct px_infer *infer, bool by_columns);
+/* The prediction of a row as a line of CSV. */
 void px_put_csv_row(struct px_buf *out, const struct px_infer *infer, size_t row);
 
 /* Reads the body by `form`, then submits or fails the inference. */
