@@ -9,9 +9,9 @@
  *   3. px_serving_wave (end of the loop's wake-up) scores every parked call, model by model, in as few engine
  *      calls as the batch limit allows: engine -> observe, and calls `done`.
  * A model of tensors (PX_ENGINE_TENSORS) computes elsewhere:
- *   2. the interface fills `run.inputs`, `run.outputs` (names; none means all of them) and `run.sequence`, and defers its
+ *   2. the interface fills `run->inputs`, `run->outputs` (names; none means all of them) and `run->sequence`, and defers its
  *      exchange; px_call_submit checks the run and starts it.
- *   3. `done` is called in a later wake-up of the loop, never within px_call_submit. The outputs are in `run.outputs` until it
+ *   3. `done` is called in a later wake-up of the loop, never within px_call_submit. The outputs are in `run->outputs` until it
  *      returns. Until then the arena is the engine's.
  * A call that is cancelled, or whose deadline has passed, costs no engine work: submit refuses it, and the wave
  * answers it with PX_E_CANCELLED or PX_E_DEADLINE instead of scoring it.
@@ -46,7 +46,8 @@ struct px_call {
     void (*done)(struct px_call *call);
     void *owner; /* the interface's */
 
-    struct px_run run; /* of a model of tensors, see above; the rest of it is the pipeline's */
+    struct px_run *
+        run; /* of a model of tensors, made by px_call_open, see above; the rest of it is the pipeline's */
 
     /* answered */
     struct px_model *model;  /* after route */

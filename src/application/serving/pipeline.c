@@ -43,10 +43,21 @@ static enum px_code run_stages(struct px_serving *serving, struct px_call *call,
     return PX_OK;
 }
 
+/* Calls of rows do without it, and need not clear it. */
+static enum px_code make_run(struct px_serving *serving, struct px_call *call)
+{
+    call->run = px_arena_zalloc(call->arena, 1, sizeof *call->run);
+    if (px_arena_check(call->arena, "the request", &call->err) == PX_OK)
+        return PX_OK;
+    return px_call_fail(serving, call, &call->err);
+}
+
 enum px_code px_call_open(struct px_serving *serving, struct px_call *call)
 {
     PX_ASSERT(call->loop < serving->n_loops && call->arena && call->done);
     enum px_code code = run_stages(serving, call, open_stages, PX_ARRAY_LEN(open_stages));
+    if (code == PX_OK && PX_UNLIKELY(px_engine_has(call->model->engine, PX_ENGINE_TENSORS)))
+        code = make_run(serving, call);
     if (code == PX_OK && px_trace_is_on(serving->trace))
         px_trace_open_call(serving, call);
     return code;

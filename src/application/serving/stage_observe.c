@@ -96,7 +96,7 @@ void px_observe_run(struct px_call *call)
     const struct px_model *model = call->model;
     struct px_model_metrics *m = &model->metrics[call->loop];
     size_t n_rows = call->batch_rows;
-    uint64_t started_ns = call->run.started_ns;
+    uint64_t started_ns = call->run->started_ns;
     if (started_ns < call->queued_ns || started_ns > call->run_ended_ns)
         started_ns = call->queued_ns; /* an engine that does not say when it began */
     const struct px_batch_times times = {started_ns, started_ns, call->run_ended_ns,

@@ -39,7 +39,7 @@ size_t px_run_rows(const struct px_engine *engine, const struct px_run *run)
 static enum px_code choose_outputs(struct px_call *call)
 {
     const struct px_tensor_specs *gives = &call->model->engine->gives;
-    struct px_run *run = &call->run;
+    struct px_run *run = call->run;
     if (run->n_outputs > 0)
         return PX_OK;
     run->outputs = px_arena_zalloc(call->arena, gives->n + 1, sizeof *run->outputs);
@@ -54,7 +54,7 @@ static enum px_code choose_outputs(struct px_call *call)
 static enum px_code check_bytes(const struct px_serving *serving, struct px_call *call)
 {
     size_t held = serving->loops[call->loop].run_bytes, max = serving->limits.wave_bytes_max;
-    size_t bytes = px_run_input_bytes(&call->run);
+    size_t bytes = px_run_input_bytes(call->run);
     if (held == 0 || (held <= max && bytes <= max - held))
         return PX_OK; /* one alone is bounded by its exchange */
     px_err_set(&call->err, PX_E_OVERLOADED,
@@ -69,14 +69,14 @@ enum px_code px_stage_admit_run(struct px_serving *serving, struct px_call *call
     if (call->score_flags & PX_SCORE_MARGIN)
         return px_err_set(&call->err, PX_E_UNSUPPORTED, "model '%.*s' has no margins",
                           PX_STR_ARG(call->model->name));
-    if (call->run.n_inputs == 0)
+    if (call->run->n_inputs == 0)
         return px_err_set(&call->err, PX_E_INVALID, "expected at least one input tensor");
     enum px_code code = choose_outputs(call);
     if (code == PX_OK)
-        code = px_engine_check_run(engine, &call->run, &call->err);
+        code = px_engine_check_run(engine, call->run, &call->err);
     if (code != PX_OK)
         return code;
-    n_rows = px_run_rows(engine, &call->run);
+    n_rows = px_run_rows(engine, call->run);
     if (n_rows > rows_max) {
         px_err_set(&call->err, PX_E_TOO_LARGE, "expected at most %zu rows in one request, got %zu",
                    rows_max, n_rows);
@@ -99,7 +99,7 @@ static void enter(struct px_serving_loop *loop, struct px_call *call)
     if (call->next)
         call->next->previous = call;
     loop->running = call;
-    loop->run_bytes += px_run_input_bytes(&call->run);
+    loop->run_bytes += px_run_input_bytes(call->run);
     lane_of(call)->n_runs++;
     call->is_running = true;
 }
@@ -112,7 +112,7 @@ static void leave(struct px_serving_loop *loop, struct px_call *call)
         call->previous->next = call->next;
     else
         loop->running = call->next;
-    loop->run_bytes -= px_run_input_bytes(&call->run);
+    loop->run_bytes -= px_run_input_bytes(call->run);
     call->is_running = false;
 }
 
@@ -120,12 +120,12 @@ static void leave(struct px_serving_loop *loop, struct px_call *call)
 
 static void take_result(struct px_call *call)
 {
-    call->code = call->run.code;
+    call->code = call->run->code;
     if (call->code != PX_OK)
-        call->err = call->run.err;
+        call->err = call->run->err;
     else if (call->cancelled)
         call->code = px_err_set(&call->err, PX_E_CANCELLED, "cancelled while it was computed");
-    call->batch_rows = px_run_rows(call->model->engine, &call->run);
+    call->batch_rows = px_run_rows(call->model->engine, call->run);
 }
 
 /* On the loop. `done` may give the call's memory back: what is needed after it is taken before. */
@@ -144,7 +144,7 @@ static void complete(struct px_loop_task *task)
         px_observe_failure(serving, call);
     if (PX_UNLIKELY(call->traced))
         record = px_trace_begin_run(serving, call);
-    struct px_run held = {.release = call->run.release, .held = call->run.held};
+    struct px_run held = {.release = call->run->release, .held = call->run->held};
     call->done(call);
     if (record)
         px_trace_end_call(serving, loop, record);
@@ -170,7 +170,7 @@ static void end_run(struct px_run *run)
 
 enum px_code px_stage_start(struct px_serving *serving, struct px_call *call)
 {
-    struct px_run *run = &call->run;
+    struct px_run *run = call->run;
     if (!px_repository_of(serving))
         return px_err_set(&call->err, PX_E_UNAVAILABLE, "the server is still starting");
     call->serving = serving;
@@ -188,7 +188,7 @@ enum px_code px_stage_start(struct px_serving *serving, struct px_call *call)
 
 void px_call_cancel_run(struct px_call *call)
 {
-    px_engine_cancel(call->model->engine, &call->run);
+    px_engine_cancel(call->model->engine, call->run);
 }
 
 void px_end_all_runs(struct px_serving *serving)

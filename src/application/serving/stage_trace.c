@@ -49,7 +49,7 @@ void px_trace_prepare_run(struct px_call *call)
     if (!trace || !steps)
         return; /* the run itself will say that memory is short */
     *trace = (struct px_run_trace){.steps = steps, .n_steps_max = PX_TRACE_STEPS_MAX};
-    call->run.trace = trace;
+    call->run->trace = trace;
 }
 
 static void put_steps(struct px_trace_record *record, const struct px_run_trace *trace)
@@ -62,7 +62,7 @@ static void put_steps(struct px_trace_record *record, const struct px_run_trace 
 
 static void put_run_tensors(struct px_trace_record *record, const struct px_call *call)
 {
-    const struct px_run *run = &call->run;
+    const struct px_run *run = call->run;
     if (run->n_inputs > 0)
         px_trace_put_values(&record->input, &run->inputs[0]);
     if (call->code == PX_OK && run->n_outputs > 0)
@@ -78,9 +78,9 @@ struct px_trace_record *px_trace_begin_run(struct px_serving *serving, const str
     record->at_ns[PX_TRACE_RECEIVED] = call->received_ns;
     record->at_ns[PX_TRACE_STARTED] = call->opened_ns;
     record->at_ns[PX_TRACE_QUEUED] = call->queued_ns;
-    record->at_ns[PX_TRACE_COMPUTE_STARTED] = call->run.started_ns;
+    record->at_ns[PX_TRACE_COMPUTE_STARTED] = call->run->started_ns;
     record->at_ns[PX_TRACE_COMPUTE_ENDED] = call->run_ended_ns;
-    put_steps(record, call->run.trace);
+    put_steps(record, call->run->trace);
     if (call->traced & PX_TRACE_TENSORS)
         put_run_tensors(record, call);
     return record;

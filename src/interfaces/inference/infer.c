@@ -91,11 +91,11 @@ static enum px_code name_run_outputs(struct px_infer *infer)
                 (struct px_infer_output){.kind = PX_OUTPUT_TENSOR, .name = gives->list[i].name};
         infer->n_outputs = gives->n;
     }
-    call->run.n_outputs = infer->n_outputs;
-    call->run.outputs =
-        px_arena_zalloc(call->arena, infer->n_outputs + 1, sizeof *call->run.outputs);
-    for (size_t i = 0; call->run.outputs && i < infer->n_outputs; i++)
-        call->run.outputs[i].name = infer->outputs[i].name;
+    call->run->n_outputs = infer->n_outputs;
+    call->run->outputs =
+        px_arena_zalloc(call->arena, infer->n_outputs + 1, sizeof *call->run->outputs);
+    for (size_t i = 0; call->run->outputs && i < infer->n_outputs; i++)
+        call->run->outputs[i].name = infer->outputs[i].name;
     return px_arena_check(call->arena, "the answer", &call->err);
 }
 

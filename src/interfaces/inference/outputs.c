@@ -126,7 +126,7 @@ static struct px_str output_name(const struct px_infer *infer, enum px_output ki
 static enum px_code run_output(struct px_infer *infer, const struct px_infer_output *output,
                                struct px_tensor *ret)
 {
-    *ret = infer->call.run.outputs[output - infer->outputs];
+    *ret = infer->call.run->outputs[output - infer->outputs];
     if (output->n_best == 0)
         return PX_OK;
     bool is_matrix = ret->n_dims == 2 && ret->shape[1] > 0 &&

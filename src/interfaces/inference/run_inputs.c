@@ -17,7 +17,7 @@ enum px_code px_run_inputs_begin(struct px_inputs *in)
     size_t n = call->model->engine->takes.n;
     struct px_tensor *inputs = px_arena_zalloc(call->arena, n + 1, sizeof *inputs);
     in->run_inputs = inputs;
-    call->run.inputs = inputs;
+    call->run->inputs = inputs;
     return px_arena_check(call->arena, "the request", in->err);
 }
 
@@ -60,7 +60,7 @@ static struct px_tensor *take_place(struct px_inputs *in, const struct px_tensor
     }
     struct px_tensor *place = &in->run_inputs[in->n_read++];
     *place = *tensor;
-    in->infer->call.run.n_inputs = in->n_read;
+    in->infer->call.run->n_inputs = in->n_read;
     return place;
 }
 

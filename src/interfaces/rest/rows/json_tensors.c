@@ -368,7 +368,7 @@ static void put_columns(struct px_json_writer *w, const struct px_tensor *output
 
 void px_put_run_predictions(struct px_json_writer *w, const struct px_infer *infer, bool by_columns)
 {
-    const struct px_run *run = &infer->call.run;
+    const struct px_run *run = infer->call.run;
     PX_UNINITIALIZED struct px_str left[PX_ENGINE_TENSORS_MAX];
     for (size_t i = 0; i < run->n_outputs; i++)
         left[i] = run->outputs[i].bytes;

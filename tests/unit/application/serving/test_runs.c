@@ -90,7 +90,7 @@ static void keep_answer(struct px_call *call)
     a->n_done++;
     a->code = call->code;
     if (call->code == PX_OK)
-        memcpy(&a->sum, call->run.outputs[0].bytes.ptr, sizeof a->sum);
+        memcpy(&a->sum, call->run->outputs[0].bytes.ptr, sizeof a->sum);
     memset(call, 0x5a, sizeof *call); /* `done` may give the call's memory back */
 }
 
@@ -117,10 +117,10 @@ static struct px_call *open_call(size_t i, unsigned loop)
                                .received_ns = px_clock_monotonic_ns(),
                                .owner = a};
     CHECK_OK(px_call_open(serving, &a->call));
-    a->call.run.inputs = a->inputs;
-    a->call.run.n_inputs = 2;
-    a->call.run.outputs = a->outputs;
-    a->call.run.n_outputs = 1;
+    a->call.run->inputs = a->inputs;
+    a->call.run->n_inputs = 2;
+    a->call.run->outputs = a->outputs;
+    a->call.run->n_outputs = 1;
     return &a->call;
 }
 
@@ -173,8 +173,8 @@ PX_TEST(who_names_no_output_gets_all_of_them)
 {
     set_up();
     struct px_call *call = open_call(0, 0);
-    call->run.outputs = NULL;
-    call->run.n_outputs = 0;
+    call->run->outputs = NULL;
+    call->run->n_outputs = 0;
     CHECK_OK(px_call_submit(serving, call));
     wait_done(0, 0);
     CHECK_DOUBLE(calls[0].sum, 2);
@@ -185,7 +185,7 @@ PX_TEST(what_does_not_fit_is_refused_by_the_submit_and_counted)
 {
     set_up();
     struct px_call *call = open_call(0, 0);
-    call->run.n_inputs = 1;
+    call->run->n_inputs = 1;
     CHECK_INT(px_call_submit(serving, call), PX_E_INVALID);
     CHECK_CONTAINS(call->err.message, "'y'");
     call = open_call(1, 0);
@@ -196,7 +196,7 @@ PX_TEST(what_does_not_fit_is_refused_by_the_submit_and_counted)
     calls[2].outputs[0].name = px_str("total");
     CHECK_INT(px_call_submit(serving, call), PX_E_INVALID);
     call = open_call(3, 0);
-    call->run.n_inputs = 0;
+    call->run->n_inputs = 0;
     CHECK_INT(px_call_submit(serving, call), PX_E_INVALID);
     call = open_call(4, 0);
     call->score_flags = PX_SCORE_MARGIN;
@@ -434,7 +434,7 @@ PX_TEST(a_trace_has_the_run)
     px_serving_set_trace(serving, trace);
     submit(0, 0);
     const struct px_run_step step = {.name = PX_STR("scale"), .start_ns = 5, .end_ns = 7};
-    px_run_note_step(&calls[0].call.run, &step);
+    px_run_note_step(calls[0].call.run, &step);
     wait_done(0, 0);
     px_serving_set_trace(serving, NULL);
     px_trace_destroy(trace);
