@@ -235,7 +235,7 @@ PX_TEST(classes_and_values_of_examples)
     refused("/v1/models/plain:regress", "{\"context\":{},\"context\":{},\"examples\":[]}", 400,
             "repeated");
     refused("/v1/models/plain:regress", "{\"context\":1,\"examples\":[]}", 400, "context");
-    refused("/v1/models/multi:regress", "{}", 400, "several scores");
+    refused("/v1/models/multi:regress", "{}", 400, "no single score");
     refused("/v1/models/plain:classify", "{}", 400, "use :predict");
     rest_tear_down(&f);
 }
