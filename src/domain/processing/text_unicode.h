@@ -15,7 +15,7 @@
 enum px_text_class {
     PX_TEXT_WORD = 1 << 0,         /* \w of Python's re */
     PX_TEXT_PYTHON_SPACE = 1 << 1, /* str.isspace, \s of Python's re */
-    PX_TEXT_SPACE = 1 << 2,        /* white space of the tokenizers */
+    PX_TEXT_SPACE = 1 << 2,        /* white space of the tokenizers, whether dropped or not */
     PX_TEXT_DROPPED = 1 << 3,      /* a control that BERT's cleaning removes */
     PX_TEXT_PUNCTUATION = 1 << 4,  /* as BERT sees it */
     PX_TEXT_LETTER = 1 << 5,       /* \p{L} of GPT-2's expression */
