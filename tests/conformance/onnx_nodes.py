@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The ONNX project's backend tests, run through the engine, and the page that lists what passes.
+"""The ONNX project's backend tests, run through a server over HTTP, and the page that lists what passes.
 
     tests/conformance/onnx_nodes.py --write      rewrites docs/api/onnx_node_tests.md
     tests/conformance/onnx_nodes.py --show       prints why each of the others does not pass
@@ -12,9 +12,12 @@ cancel. What depends on chance or on the machine is not judged.
 """
 
 import argparse
+import http.client
+import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -23,7 +26,11 @@ import onnx
 from onnx import numpy_helper
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+from server import Server  # noqa: E402
+
 DATA = Path("/usr/share/libonnx-testdata/data")
+MODELS_AT_ONCE = 150  # each has a thread
 GROUPS = ("node", "simple", "pytorch-operator", "pytorch-converted")
 PAGE = ROOT / "docs" / "api" / "onnx_node_tests.md"
 LIBRARY = ROOT / "build" / "engines" / "libonnxruntime.so"
@@ -118,6 +125,63 @@ class Tool:
         return outputs
 
 
+class Service:
+    """A server of models, asked over HTTP with tensors in binary form; the same calls as Tool."""
+
+    def __init__(self, folder, paths):
+        for path in paths:
+            (folder / self.name(path) / "1").mkdir(parents=True)
+            (folder / self.name(path) / "1" / "model.onnx").symlink_to(path)
+        self.server = Server(folder, "--threads", 1, env=environment())
+        self.http = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=60)
+        self.model = None
+        index = json.loads(self.ask("POST", "/v2/repository/index", b"{}")[1])
+        self.reasons = {model["name"]: model["reason"] for model in index if model["state"] != "READY"}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.http.close()
+        self.server.__exit__(None, None, None)
+
+    @staticmethod
+    def name(path):
+        return f"{path.parent.parent.name}.{path.parent.name}"
+
+    def ask(self, method, path, body=None, headers=None):
+        self.http.request(method, path, body, headers or {})
+        reply = self.http.getresponse()
+        return reply, reply.read()
+
+    def open(self, path):
+        self.model = self.name(path)
+        if self.model in self.reasons:
+            raise Refused(self.reasons[self.model])
+        metadata = json.loads(self.ask("GET", f"/v2/models/{self.model}")[1])
+        return tuple([tensor["name"] for tensor in metadata[kind]] for kind in ("inputs", "outputs"))
+
+    def run(self, inputs):
+        tensors, parts = [], []
+        for name, array in inputs.items():
+            datatype, data = to_bytes(array)
+            tensors.append({"name": name, "datatype": datatype, "shape": array.shape,
+                            "parameters": {"binary_data_size": len(data)}})
+            parts.append(data)
+        head = json.dumps({"inputs": tensors, "parameters": {"binary_data_output": True}}).encode()
+        reply, body = self.ask("POST", f"/v2/models/{self.model}/infer", head + b"".join(parts),
+                               {"Inference-Header-Content-Length": str(len(head))})
+        if reply.status != 200:
+            raise Refused(body.decode())
+        at = int(reply.getheader("Inference-Header-Content-Length", len(body)))  # none when no byte follows
+        outputs = {}
+        for tensor in json.loads(body[:at])["outputs"]:
+            n = tensor["parameters"]["binary_data_size"]
+            outputs[tensor["name"]] = from_bytes(tensor["datatype"], tensor["shape"], body[at:at + n])
+            at += n
+        return outputs
+
+
 def read_value(path, value_info):
     """The array of a test's file; None when the value is no tensor."""
     kind = value_info.type.tensor_type.elem_type
@@ -180,12 +244,15 @@ def check(tool, folder):
 
 
 def run_all():
-    """{group: {test: (verdict, why)}}"""
+    """{group: {test: (verdict, why)}}, through a server of each MODELS_AT_ONCE models."""
     results = {}
-    with Tool() as tool:
-        for group in GROUPS:
-            folders = sorted(path.parent for path in (DATA / group).glob("*/model.onnx"))
-            results[group] = {folder.name: check(tool, folder) for folder in folders}
+    for group in GROUPS:
+        paths = sorted((DATA / group).glob("*/model.onnx"))
+        results[group] = {}
+        for first in range(0, len(paths), MODELS_AT_ONCE):
+            some = paths[first:first + MODELS_AT_ONCE]
+            with tempfile.TemporaryDirectory() as folder, Service(Path(folder), some) as service:
+                results[group] |= {path.parent.name: check(service, path.parent) for path in some}
     return results
 
 
@@ -198,7 +265,7 @@ def version():
 REASONS = {
     "pass": "",
     "differs": "floats as texts, a rounding rule of Resize, MaxUnpool with a given shape: ONNX Runtime's own result",
-    "not run": "ONNX Runtime refuses the data",
+    "not run": "the model has no inputs, and the protocol no requests without",
     "no tensors": "inputs or outputs are lists, optional, or BF16 as these data write it",
     "not loaded": "ONNX Runtime has no such operator: opsets below 7, training, some types of integers",
     "not judged": "random numbers, or texts by a locale that the machine may lack",
@@ -210,7 +277,7 @@ def page(results):
     lines = [
         "# ONNX backend tests", "",
         "Generated by `tests/conformance/onnx_nodes.py --write`; `tests/conformance/test_onnx_node.py` checks it.", "",
-        f"The backend tests of the ONNX project (Debian's `libonnx-testdata`, ONNX 1.12) through the engine `onnxruntime`, with ONNX Runtime "
+        f"The backend tests of the ONNX project (Debian's `libonnx-testdata`, ONNX 1.12) through `phoenix serve`, HTTP and binary tensors, with ONNX Runtime "
         f"{version()}, on the processor.", "",
         "| | tests | why |", "|---|---|---|",
     ]

