@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Composition root: builds the adapters, lends them to the verbs, runs the command line. */
 #include "engines.h"
+#include "infrastructure/engines/plugin/worker.h"
 #include "infrastructure/load/client.h"
 #include "infrastructure/persistence/duckdb/duckdb.h"
 #include "infrastructure/training/xgboost.h"
@@ -18,5 +19,7 @@ int main(int argc, char **argv)
     };
     if (px_xgboost_is_worker(argc, argv))
         return px_xgboost_worker_main();
+    if (px_plugin_is_worker(argc, argv))
+        return px_plugin_worker_main();
     return px_cli_main(argc, argv, &services);
 }

@@ -14,7 +14,7 @@
  *
  *     engine: {name: plugin, library: rules.so, settings: {limit: 1000}}
  *
- * examples/plugins/rules is a whole one; docs/api/plugins.md tells how to build and place plug-ins.
+ * examples/plugins/rules is a whole one; docs/api/plugins.md tells how to build, place and isolate plug-ins.
  *
  * Concepts
  * - An instance is one model, made by `create` from settings (and mostly a file), used by many runs, ended by `destroy`.
@@ -29,7 +29,7 @@
  * its thread. `cancel` comes from another thread while the run goes on. `destroy` comes when no run is left.
  *
  * Trust. The host checks outputs: names, datatypes, shapes, sizes. It cannot guard against a library that crashes, hangs or writes to
- * memory that is not its own. Do not throw C++
+ * memory that is not its own; `isolated: true` gives the plug-in a process of its own for that. Do not throw C++
  * exceptions out of these functions, change signal handlers, or exit the process.
  *
  * Versions. All structs of the host and of the plug-in begin with their size. Later hosts append members and functions and keep the ABI
@@ -188,7 +188,8 @@ typedef struct phx_engine_ops {
     void (*specs)(const phx_engine *engine, phx_specs *ret);
     /* Computes. The inputs have been checked against the specs; every output is one of the specs'. */
     int (*run)(phx_engine *engine, phx_run *run);
-    /* Nobody waits for this run any more; it may be ending just now. May be NULL. */
+    /* Nobody waits for this run any more; it may be ending just now. Returns soon. May be NULL. Not called in an isolated
+     * process, whose one thread is inside `run`: there `cancelled` tells. */
     void (*cancel)(phx_engine *engine, phx_run *run);
     void (*destroy)(phx_engine *engine);
 } phx_engine_ops;

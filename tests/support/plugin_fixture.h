@@ -74,7 +74,8 @@ static inline void plugin_fixture_set(struct plugin_fixture *f, size_t i, const 
     f->out[i] = (struct px_tensor){.name = f->outputs[i].name};
 }
 
-static inline enum px_code plugin_fixture_run(struct plugin_fixture *f, size_t n)
+/* Makes a run of `n` tensors; plugin_fixture_go runs it. */
+static inline void plugin_fixture_prepare(struct plugin_fixture *f, size_t n)
 {
     px_run_release(&f->run);
     px_arena_reset(&f->run_arena);
@@ -84,8 +85,18 @@ static inline enum px_code plugin_fixture_run(struct plugin_fixture *f, size_t n
                              .n_outputs = n,
                              .arena = &f->run_arena,
                              .deadline_ns = f->run.deadline_ns};
+}
+
+static inline enum px_code plugin_fixture_go(struct plugin_fixture *f)
+{
     enum px_code code = px_engine_check_run(f->engine, &f->run, &f->err);
     return code == PX_OK ? px_engine_run(f->engine, &f->run, &f->err) : code;
+}
+
+static inline enum px_code plugin_fixture_run(struct plugin_fixture *f, size_t n)
+{
+    plugin_fixture_prepare(f, n);
+    return plugin_fixture_go(f);
 }
 
 static inline void plugin_fixture_deinit(struct plugin_fixture *f)

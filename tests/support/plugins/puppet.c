@@ -14,7 +14,7 @@
 
 struct phx_engine {
     char mode[64];
-    volatile int cancelled;
+    int cancelled;
 };
 
 static const char *setting(const phx_engine_config *config, const char *key)
@@ -108,7 +108,7 @@ static void spoil(phx_engine *engine, phx_tensor *output)
 
 static int wait_for_cancel(phx_engine *engine, phx_run *run)
 {
-    while (!engine->cancelled && !run->cancelled(run))
+    while (!__atomic_load_n(&engine->cancelled, __ATOMIC_RELAXED) && !run->cancelled(run))
         pause_ms(1);
     snprintf(run->error.text, run->error.cap, "stopped");
     return PHX_ENGINE_CANCELLED;
@@ -123,10 +123,32 @@ static int fail(phx_engine *engine, phx_run *run)
     return is(engine, "odd_code") ? 4711 : PHX_ENGINE_INVALID;
 }
 
+/* output 0 = input 0 + input 1, of FP32 */
+static int add(phx_run *run)
+{
+    const phx_tensor *x = &run->inputs[0], *y = &run->inputs[1];
+    uint64_t n = x->size / sizeof(float);
+    float *sums = run->alloc(run, x->size);
+    if (!sums || y->size != x->size)
+        return PHX_ENGINE_NO_MEMORY;
+    if (x->name[2] == '1') { /* in any order */
+        y = x;
+        x = &run->inputs[1];
+    }
+    for (uint64_t i = 0; i < n; i++)
+        sums[i] = ((const float *)x->data)[i] + ((const float *)y->data)[i];
+    const char *name = run->outputs[0].name;
+    run->outputs[0] = *x;
+    run->outputs[0].name = name;
+    run->outputs[0].data = sums;
+    return PHX_ENGINE_OK;
+}
+
 static int run(phx_engine *engine, phx_run *run)
 {
     if (is(engine, "crashes")) {
         fprintf(stderr, "about to fail\n");
+        signal(SIGSEGV, SIG_DFL); /* not a sanitizer's */
         raise(SIGSEGV);
     }
     if (is(engine, "exits"))
@@ -140,6 +162,8 @@ static int run(phx_engine *engine, phx_run *run)
     if (is(engine, "fails") || is(engine, "gives_no_reason") || is(engine, "odd_code") ||
         is(engine, "endless_reason"))
         return fail(engine, run);
+    if (is(engine, "adds"))
+        return add(run);
     int code = echo(engine, run);
     if (code == PHX_ENGINE_OK)
         spoil(engine, &run->outputs[0]);
@@ -149,7 +173,7 @@ static int run(phx_engine *engine, phx_run *run)
 static void cancel(phx_engine *engine, phx_run *run)
 {
     (void)run;
-    engine->cancelled = 1;
+    __atomic_store_n(&engine->cancelled, 1, __ATOMIC_RELAXED);
 }
 
 static void destroy(phx_engine *engine)

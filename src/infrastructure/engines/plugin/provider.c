@@ -2,19 +2,34 @@
 #include "infrastructure/engines/plugin/plugin.h"
 
 #include "infrastructure/engines/plugin/in_process.h"
+#include "infrastructure/engines/plugin/isolated.h"
 #include "infrastructure/engines/plugin/library.h"
+#include "infrastructure/engines/plugin/worker.h"
+
+/* The workers are this program, started again. */
+static enum px_code open_isolated(const struct px_engine_request *request,
+                                  const struct px_plugin_settings *settings, const char *path,
+                                  struct px_engine **ret, struct px_err *err)
+{
+    static char program[] = "/proc/self/exe", argument[] = PX_PLUGIN_WORKER_ARGUMENT;
+    static char *const argv[] = {program, argument, NULL};
+    struct px_isolated_code code = {
+        .engine_name = "plugin", .argv = argv, .path = path, .function = ""};
+    return px_isolated_open(request, settings, &code, ret, err);
+}
 
 static enum px_code open_plugin(const struct px_engine_request *request, struct px_engine **ret,
                                 struct px_err *err)
 {
     struct px_plugin_settings settings;
     char path[PATH_MAX];
-    enum px_code code = px_plugin_settings_read(request, &settings, err);
+    enum px_code code = px_plugin_settings_read(request, PX_PLUGIN_LIBRARY, &settings, err);
     if (code == PX_OK)
         code = px_plugin_library_find(request->folder, settings.library, path, err);
     if (code != PX_OK)
         return code;
-    return px_plugin_in_process_open(request, &settings, path, ret, err);
+    return settings.isolated ? open_isolated(request, &settings, path, ret, err)
+                             : px_plugin_in_process_open(request, &settings, path, ret, err);
 }
 
 static void describe_plugins(struct px_engine_state *ret)

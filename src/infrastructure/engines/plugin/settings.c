@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "infrastructure/engines/plugin/settings.h"
 
-enum { KEY_MAX = 512 };
+#include "shared/cores.h"
+
+#include <inttypes.h>
+
+enum { KEY_MAX = 512, SPIN_US = 20 };
 
 /* Collects the scalars of `settings` as key/value pairs. */
 struct pairs {
@@ -97,16 +101,136 @@ static enum px_code read_text(const struct px_engine_request *request, const cha
     return px_arena_check(request->arena, "the engine's settings", err);
 }
 
-enum px_code px_plugin_settings_read(const struct px_engine_request *request,
-                                     struct px_plugin_settings *ret, struct px_err *err)
+static enum px_code read_truth(const struct px_engine_request *request, const char *key, bool *ret,
+                               struct px_err *err)
 {
-    static const struct px_str known[] = {PX_STR("name"), PX_STR("library"), PX_STR("settings")};
+    const struct px_yaml *node = px_yaml_get(request->settings, key);
+    if (!node)
+        return PX_OK;
+    *ret = px_str_is(node->text, "true");
+    if (node->type == PX_YAML_SCALAR && (*ret || px_str_is(node->text, "false")))
+        return PX_OK;
+    return px_err_set(err, PX_E_INVALID, "line %u: engine.%s must be true or false, got '%.*s'",
+                      node->line, key, PX_STR_ARG(node->text));
+}
+
+/* A setting that is a number; `at` is its place in struct px_plugin_settings. */
+static const struct number {
+    const char *key;
+    size_t at;
+    uint32_t least, most, otherwise;
+} numbers[] = {
+    {"workers", offsetof(struct px_plugin_settings, workers), 1, PX_PLUGIN_WORKERS_MAX, 1},
+    {"timeout_ms", offsetof(struct px_plugin_settings, timeout_ms), 1, 86400000, 30000},
+    {"start_timeout_ms", offsetof(struct px_plugin_settings, start_timeout_ms), 1, 86400000, 60000},
+    {"backoff_ms", offsetof(struct px_plugin_settings, backoff_ms), 1, 3600000, 100},
+    {"backoff_max_ms", offsetof(struct px_plugin_settings, backoff_max_ms), 1, 3600000, 30000},
+    {"transfer_mb", offsetof(struct px_plugin_settings, transfer_mb), 1, 16384, 64},
+    {"memory_mb", offsetof(struct px_plugin_settings, memory_mb), 16, 1 << 24, 0},
+    {"spin_us", offsetof(struct px_plugin_settings, spin_us), 0, 10000, SPIN_US},
+};
+
+static enum px_code read_number(const struct px_engine_request *request, const struct number *n,
+                                struct px_plugin_settings *ret, struct px_err *err)
+{
+    const struct px_yaml *node = px_yaml_get(request->settings, n->key);
+    uint32_t value = n->otherwise;
+    int64_t read;
+    if (node) {
+        enum px_code code = px_yaml_i64(node, &read, err);
+        if (code != PX_OK)
+            return px_err_wrap(err, "engine.%s", n->key);
+        if (read < n->least || read > n->most)
+            return px_err_set(err, PX_E_INVALID,
+                              "line %u: engine.%s must be from %u to %u, got %" PRId64, node->line,
+                              n->key, n->least, n->most, read);
+        value = (uint32_t)read;
+    }
+    memcpy((char *)ret + n->at, &value, sizeof value);
+    return PX_OK;
+}
+
+static enum px_code read_numbers(const struct px_engine_request *request,
+                                 struct px_plugin_settings *ret, struct px_err *err)
+{
+    enum px_code code = PX_OK;
+    for (size_t i = 0; i < PX_ARRAY_LEN(numbers) && code == PX_OK; i++)
+        code = read_number(request, &numbers[i], ret, err);
+    if (px_cores(2) < 2) /* whoever looks takes the core from the other */
+        ret->spin_us = 0;
+    return code;
+}
+
+static enum px_code check_keys(const struct px_engine_request *request, enum px_plugin_kind kind,
+                               struct px_err *err)
+{
+    struct px_str known[8 + PX_ARRAY_LEN(numbers)] = {PX_STR("name"), PX_STR("settings")};
+    size_t n = 2;
+    if (kind == PX_PLUGIN_LIBRARY) {
+        known[n++] = px_str("library");
+        known[n++] = px_str("isolated");
+    } else {
+        known[n++] = px_str("file");
+        known[n++] = px_str("function");
+        known[n++] = px_str("python");
+    }
+    for (size_t i = 0; i < PX_ARRAY_LEN(numbers); i++)
+        known[n++] = px_str(numbers[i].key);
+    return px_yaml_only(request->settings, known, n, err);
+}
+
+/* Settings of processes do nothing without any. */
+static enum px_code check_isolated(const struct px_engine_request *request,
+                                   const struct px_plugin_settings *settings, struct px_err *err)
+{
+    for (size_t i = 0; i < PX_ARRAY_LEN(numbers) && !settings->isolated; i++) {
+        const struct px_yaml *node = px_yaml_get(request->settings, numbers[i].key);
+        if (node)
+            return px_err_set(err, PX_E_INVALID,
+                              "line %u: engine.%s is for a plug-in with 'isolated: true'",
+                              node->line, numbers[i].key);
+    }
+    return PX_OK;
+}
+
+static enum px_code read_library(const struct px_engine_request *request,
+                                 struct px_plugin_settings *ret, struct px_err *err)
+{
+    enum px_code code = read_text(request, "library", &ret->library, err);
+    if (code == PX_OK)
+        code = read_truth(request, "isolated", &ret->isolated, err);
+    return code == PX_OK ? check_isolated(request, ret, err) : code;
+}
+
+static enum px_code read_python(const struct px_engine_request *request,
+                                struct px_plugin_settings *ret, struct px_err *err)
+{
+    ret->isolated = true;
+    ret->function = (struct px_str)PX_STR("predict");
+    ret->python = (struct px_str)PX_STR("python3");
+    enum px_code code = read_text(request, "file", &ret->file, err);
+    if (code == PX_OK)
+        code = read_text(request, "function", &ret->function, err);
+    if (code == PX_OK)
+        code = read_text(request, "python", &ret->python, err);
+    if (code == PX_OK && ret->file.len == 0)
+        return px_err_set(err, PX_E_INVALID, "engine.file is missing: which file is the model?");
+    return code;
+}
+
+enum px_code px_plugin_settings_read(const struct px_engine_request *request,
+                                     enum px_plugin_kind kind, struct px_plugin_settings *ret,
+                                     struct px_err *err)
+{
     *ret = (struct px_plugin_settings){0};
     if (!request->settings)
-        return px_err_set(err, PX_E_INVALID, "a plug-in needs a model.yaml that names its library");
-    enum px_code code = px_yaml_only(request->settings, known, PX_ARRAY_LEN(known), err);
+        return px_err_set(err, PX_E_INVALID, "a plug-in needs a model.yaml that names its code");
+    enum px_code code = check_keys(request, kind, err);
     if (code == PX_OK)
-        code = read_text(request, "library", &ret->library, err);
+        code = kind == PX_PLUGIN_LIBRARY ? read_library(request, ret, err)
+                                         : read_python(request, ret, err);
+    if (code == PX_OK)
+        code = read_numbers(request, ret, err);
     if (code == PX_OK)
         code = read_pairs(request, ret, err);
     return code;

@@ -7,10 +7,21 @@
 
 #include <phoenix/engine.h>
 
-enum { PX_PLUGIN_SETTINGS_MAX = 4096 };
+enum { PX_PLUGIN_SETTINGS_MAX = 4096, PX_PLUGIN_WORKERS_MAX = 64 };
+
+/* Which provider asks: a key of another is unknown. */
+enum px_plugin_kind { PX_PLUGIN_LIBRARY = 1, PX_PLUGIN_PYTHON };
 
 struct px_plugin_settings {
-    struct px_str library;
+    struct px_str library; /* of a shared library */
+    bool isolated;
+    struct px_str file, function, python; /* of a Python model */
+    /* of processes */
+    uint32_t workers;
+    uint32_t timeout_ms, start_timeout_ms;
+    uint32_t backoff_ms, backoff_max_ms;
+    uint32_t transfer_mb, memory_mb; /* memory 0: any */
+    uint32_t spin_us;
     const phx_setting *pairs; /* `settings`, flattened */
     size_t n_pairs;
 };
@@ -19,6 +30,7 @@ struct px_plugin_settings {
  * Reads the mapping; texts live in request->arena. PX_E_UNKNOWN_OPTION and PX_E_INVALID name the key and its line.
  */
 PX_MUST_USE enum px_code px_plugin_settings_read(const struct px_engine_request *request,
+                                                 enum px_plugin_kind kind,
                                                  struct px_plugin_settings *ret,
                                                  struct px_err *err);
 

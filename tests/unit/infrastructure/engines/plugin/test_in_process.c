@@ -254,8 +254,9 @@ PX_TEST(a_cancelled_run_ends)
     plugin_fixture_declare(&f, PX_TYPE_FP32, 1);
     CHECK_OK(plugin_fixture_open(&f, "{library: puppet.so, settings: {mode: waits}}"));
     plugin_fixture_set(&f, 0, &value, sizeof value, 1);
+    plugin_fixture_prepare(&f, 1);
     CHECK(pthread_create(&thread, NULL, cancel_soon, f.engine) == 0);
-    enum px_code code = plugin_fixture_run(&f, 1);
+    enum px_code code = plugin_fixture_go(&f);
     pthread_join(thread, NULL);
     CHECK_INT(code, PX_E_CANCELLED);
     plugin_fixture_deinit(&f);
