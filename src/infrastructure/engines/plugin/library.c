@@ -85,7 +85,7 @@ static bool find_beside_program(struct px_str name, char *path)
     return false;
 }
 
-static bool find_on_path(struct px_str name, char *path)
+bool px_plugin_library_installed(struct px_str name, char *path)
 {
     struct px_str rest = px_str(getenv(PX_PLUGIN_PATH_VARIABLE));
     while (rest.ptr) {
@@ -104,7 +104,7 @@ enum px_code px_plugin_library_find(struct px_str folder, struct px_str library,
     bool plain_name = px_str_find(library, '/') == library.len && is_plain_relative(library);
     bool in_package = folder.len && plain_name && resolve(folder, library, "", path);
     if (plain_name && !in_package) {
-        if (library.len < NAME_MAX && find_on_path(library, path))
+        if (library.len < NAME_MAX && px_plugin_library_installed(library, path))
             return PX_OK;
         px_err_set(
             err, PX_E_NOT_FOUND,

@@ -25,6 +25,9 @@ struct px_plugin_library {
 PX_MUST_USE enum px_code px_plugin_library_find(struct px_str folder, struct px_str library,
                                                 char *path, struct px_err *err);
 
+/* The path of an installed plug-in of that name; false when there is none. */
+bool px_plugin_library_installed(struct px_str name, char *path);
+
 /* The path of a file inside `folder` with links resolved; `what` names it in messages. */
 PX_MUST_USE enum px_code px_plugin_resolve_inside(struct px_str folder, struct px_str file,
                                                   const char *what, char *path, struct px_err *err);

@@ -5,6 +5,7 @@
  *     engine: {name: plugin, library: rules.so, settings: {limit: 1000}}
  *     engine: {name: plugin, library: rules.so, isolated: true, workers: 2}
  *     engine: {name: python, file: model.py, function: predict, python: /usr/bin/python3, workers: 2}
+ *     engine: {name: torchscript}   # the installed plug-in of that name (plugins/torchscript)
  *
  * The library is a file of the package, or lies in one of the folders of PX_PLUGIN_PATH_VARIABLE. Its code runs with the rights of
  * the server: docs/api/plugins.md says what that means.
@@ -21,5 +22,6 @@
 
 extern const struct px_engine_provider px_plugin_provider;
 extern const struct px_engine_provider px_python_provider;
+extern const struct px_engine_provider px_torchscript_provider;
 
 #endif

@@ -18,6 +18,14 @@ static enum px_code open_isolated(const struct px_engine_request *request,
     return px_isolated_open(request, settings, &code, ret, err);
 }
 
+static enum px_code open_library(const struct px_engine_request *request,
+                                 const struct px_plugin_settings *settings, const char *path,
+                                 struct px_engine **ret, struct px_err *err)
+{
+    return settings->isolated ? open_isolated(request, settings, path, ret, err)
+                              : px_plugin_in_process_open(request, settings, path, ret, err);
+}
+
 static enum px_code open_plugin(const struct px_engine_request *request, struct px_engine **ret,
                                 struct px_err *err)
 {
@@ -28,8 +36,7 @@ static enum px_code open_plugin(const struct px_engine_request *request, struct 
         code = px_plugin_library_find(request->folder, settings.library, path, err);
     if (code != PX_OK)
         return code;
-    return settings.isolated ? open_isolated(request, &settings, path, ret, err)
-                             : px_plugin_in_process_open(request, &settings, path, ret, err);
+    return open_library(request, &settings, path, ret, err);
 }
 
 static void describe_plugins(struct px_engine_state *ret)
@@ -46,4 +53,52 @@ const struct px_engine_provider px_plugin_provider = {
     .summary = "a shared library with a phx_engine_entry (include/phoenix/engine.h)",
     .open = open_plugin,
     .describe = describe_plugins,
+};
+
+/* ---- TorchScript: the installed plug-in of that name ---- */
+
+static const struct px_str torchscript = PX_STR("torchscript");
+
+static enum px_code open_torchscript(const struct px_engine_request *request,
+                                     struct px_engine **ret, struct px_err *err)
+{
+    struct px_plugin_settings settings;
+    char path[PATH_MAX];
+    enum px_code code = px_plugin_settings_read(request, PX_PLUGIN_INSTALLED, &settings, err);
+    if (code != PX_OK)
+        return code;
+    if (!px_plugin_library_installed(torchscript, path)) {
+        px_err_set(err, PX_E_UNAVAILABLE, "the plug-in for TorchScript models is not installed");
+        return px_err_hint(err, "build plugins/torchscript, and put its folder into %s",
+                           PX_PLUGIN_PATH_VARIABLE);
+    }
+    return open_library(request, &settings, path, ret, err);
+}
+
+/* What torch.jit.save writes is a zip archive; the name tells it from other archives. */
+static bool knows_torchscript(const char *path, struct px_str first_bytes)
+{
+    struct px_str name = px_str(path);
+    return px_str_starts(first_bytes, "PK\3\4") &&
+           (px_str_ends(name, ".pt") || px_str_ends(name, ".ts") || px_str_ends(name, ".pth"));
+}
+
+static void describe_torchscript(struct px_engine_state *ret)
+{
+    char path[PATH_MAX];
+    *ret = (struct px_engine_state){.available = px_plugin_library_installed(torchscript, path)};
+    if (ret->available)
+        snprintf(ret->place, sizeof ret->place, "%s", path);
+    else
+        snprintf(ret->details, sizeof ret->details,
+                 "not installed: build plugins/torchscript and put its folder into %s",
+                 PX_PLUGIN_PATH_VARIABLE);
+}
+
+const struct px_engine_provider px_torchscript_provider = {
+    .name = "torchscript",
+    .summary = "PyTorch models saved by torch.jit, by LibTorch (plugins/torchscript)",
+    .knows = knows_torchscript,
+    .open = open_torchscript,
+    .describe = describe_torchscript,
 };

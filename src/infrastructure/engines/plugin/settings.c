@@ -166,8 +166,9 @@ static enum px_code check_keys(const struct px_engine_request *request, enum px_
 {
     struct px_str known[8 + PX_ARRAY_LEN(numbers)] = {PX_STR("name"), PX_STR("settings")};
     size_t n = 2;
-    if (kind == PX_PLUGIN_LIBRARY) {
+    if (kind == PX_PLUGIN_LIBRARY)
         known[n++] = px_str("library");
+    if (kind != PX_PLUGIN_PYTHON) {
         known[n++] = px_str("isolated");
     } else {
         known[n++] = px_str("file");
@@ -223,12 +224,15 @@ enum px_code px_plugin_settings_read(const struct px_engine_request *request,
                                      struct px_err *err)
 {
     *ret = (struct px_plugin_settings){0};
+    if (!request->settings && kind == PX_PLUGIN_INSTALLED)
+        return px_err_set(err, PX_E_INVALID,
+                          "a model.yaml has to list the inputs and outputs of this model");
     if (!request->settings)
         return px_err_set(err, PX_E_INVALID, "a plug-in needs a model.yaml that names its code");
     enum px_code code = check_keys(request, kind, err);
     if (code == PX_OK)
-        code = kind == PX_PLUGIN_LIBRARY ? read_library(request, ret, err)
-                                         : read_python(request, ret, err);
+        code = kind == PX_PLUGIN_PYTHON ? read_python(request, ret, err)
+                                        : read_library(request, ret, err);
     if (code == PX_OK)
         code = read_numbers(request, ret, err);
     if (code == PX_OK)

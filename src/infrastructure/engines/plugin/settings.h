@@ -10,7 +10,11 @@
 enum { PX_PLUGIN_SETTINGS_MAX = 4096, PX_PLUGIN_WORKERS_MAX = 64 };
 
 /* Which provider asks: a key of another is unknown. */
-enum px_plugin_kind { PX_PLUGIN_LIBRARY = 1, PX_PLUGIN_PYTHON };
+enum px_plugin_kind {
+    PX_PLUGIN_LIBRARY = 1,
+    PX_PLUGIN_INSTALLED, /* the provider knows which library */
+    PX_PLUGIN_PYTHON,
+};
 
 struct px_plugin_settings {
     struct px_str library; /* of a shared library */
