@@ -144,6 +144,33 @@ static int add(phx_run *run)
     return PHX_ENGINE_OK;
 }
 
+/* Overwrites all of the memory that is shared with the host, the words that both wait on included. */
+static void scribble(void)
+{
+    char line[512];
+    FILE *maps = fopen("/proc/self/maps", "r");
+    while (maps && fgets(line, sizeof line, maps)) {
+        char *end;
+        unsigned long from = strtoul(line, &end, 16), to = strtoul(end + 1, NULL, 16);
+        char *memory = NULL;
+        memcpy(&memory, &from, sizeof memory);
+        if (strstr(line, "memfd:phoenix-plugin"))
+            memset(memory, 0xff, to - from < 1 << 20 ? to - from : 1 << 20);
+    }
+    if (maps)
+        fclose(maps);
+    pause_ms(60000);
+}
+
+static int be_greedy(phx_run *run)
+{
+    void *memory = malloc((size_t)1 << 30);
+    if (!memory)
+        snprintf(run->error.text, run->error.cap, "no gigabyte left");
+    free(memory);
+    return memory ? PHX_ENGINE_FAILED : PHX_ENGINE_NO_MEMORY;
+}
+
 static int run(phx_engine *engine, phx_run *run)
 {
     if (is(engine, "crashes")) {
@@ -162,6 +189,10 @@ static int run(phx_engine *engine, phx_run *run)
     if (is(engine, "fails") || is(engine, "gives_no_reason") || is(engine, "odd_code") ||
         is(engine, "endless_reason"))
         return fail(engine, run);
+    if (is(engine, "scribbles"))
+        scribble();
+    if (is(engine, "is_greedy"))
+        return be_greedy(run);
     if (is(engine, "adds"))
         return add(run);
     int code = echo(engine, run);

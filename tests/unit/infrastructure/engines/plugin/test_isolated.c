@@ -7,6 +7,8 @@
 
 #include <dirent.h>
 #include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static struct plugin_fixture f;
@@ -291,6 +293,80 @@ PX_TEST(garbage_ends_the_process)
     }
 }
 
+PX_TEST(a_process_that_scribbles_over_the_shared_memory_is_ended)
+{
+    CHECK_OK(open_puppet("mode: scribbles", "transfer_mb: 1"));
+    CHECK_INT(plugin_fixture_run(&f, 1), PX_E_UNAVAILABLE);
+    CHECK_CONTAINS(f.err.message, "the model's process was ended: its message is garbage");
+    plugin_fixture_deinit(&f);
+}
+
+PX_TEST(memory_is_limited)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    printf("skipped: the sanitizers need more address space than a limit leaves\n");
+#else
+    CHECK_OK(open_puppet("mode: is_greedy", "memory_mb: 500"));
+    CHECK_INT(plugin_fixture_run(&f, 1), PX_E_NO_MEMORY);
+    CHECK_CONTAINS(f.err.message, "no gigabyte left");
+    plugin_fixture_deinit(&f);
+#endif
+}
+
+/* The process that the only other thread of this one has started. */
+static pid_t find_worker(void)
+{
+    char path[300];
+    int pid = 0;
+    struct dirent *entry;
+    DIR *tasks = opendir("/proc/self/task");
+    while (tasks && pid == 0 && (entry = readdir(tasks))) {
+        snprintf(path, sizeof path, "/proc/self/task/%s/children", entry->d_name);
+        FILE *children = fopen(path, "r");
+        if (children && fscanf(children, "%d", &pid) != 1)
+            pid = 0;
+        if (children)
+            fclose(children);
+    }
+    if (tasks)
+        closedir(tasks);
+    return pid;
+}
+
+static bool is_alive(pid_t pid)
+{
+    char path[64], state = 'Z';
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "r");
+    if (file && fscanf(file, "%*d %*s %c", &state) != 1)
+        state = 'Z';
+    if (file)
+        fclose(file);
+    return state != 'Z';
+}
+
+PX_TEST(a_server_that_is_killed_leaves_no_process_behind)
+{
+    int fds[2];
+    pid_t worker = 0;
+    CHECK(pipe(fds) == 0);
+    pid_t server = fork();
+    CHECK(server >= 0);
+    if (server == 0) {
+        bool good = open_puppet("", "") == PX_OK;
+        worker = good ? find_worker() : 0;
+        good = write(fds[1], &worker, sizeof worker) == sizeof worker;
+        raise(SIGKILL);
+    }
+    CHECK(read(fds[0], &worker, sizeof worker) == sizeof worker);
+    close(fds[0]);
+    close(fds[1]);
+    CHECK(waitpid(server, NULL, 0) == server && worker > 0);
+    for (int i = 0; i < 2000 && is_alive(worker); i++)
+        pause_ms(5);
+    CHECK(!is_alive(worker));
+}
+
 PX_TEST(settings_are_checked)
 {
     CHECK_INT(open_puppet("", "workers: 0"), PX_E_INVALID);
@@ -370,17 +446,19 @@ static int run_tests(int argc, char **argv)
             T(every_datatype_goes_there_and_back)
                 T(tensors_that_do_not_fit_are_an_error_with_the_setting)
                     T(large_tensors_go_there_and_back) T(loading_failures_tell_the_reason)
-                        T(a_slow_start_is_waited_for) T(a_crash_is_an_error_with_its_reason)
-                            T(while_it_is_down_callers_are_told_so) T(it_is_started_again_and_again)
-                                T(a_hang_costs_the_process_not_the_server)
-                                    T(a_deadline_does_not_cost_the_process)
-                                        T(an_abandoned_run_that_never_ends_is_ended)
-                                            T(a_cancelled_run_ends_and_the_plugin_hears_of_it)
-                                                T(wrong_answers_are_errors)
-                                                    T(garbage_ends_the_process)
-                                                        T(settings_are_checked)
-                                                            T(many_threads_share_the_workers)
-                                                                T(nothing_is_left_behind)};
+                        T(a_slow_start_is_waited_for) T(a_crash_is_an_error_with_its_reason) T(
+                            while_it_is_down_callers_are_told_so) T(it_is_started_again_and_again)
+                            T(a_hang_costs_the_process_not_the_server)
+                                T(a_deadline_does_not_cost_the_process) T(
+                                    an_abandoned_run_that_never_ends_is_ended)
+                                    T(a_cancelled_run_ends_and_the_plugin_hears_of_it) T(
+                                        wrong_answers_are_errors) T(garbage_ends_the_process)
+                                        T(a_process_that_scribbles_over_the_shared_memory_is_ended)
+                                            T(memory_is_limited)
+                                                T(a_server_that_is_killed_leaves_no_process_behind)
+                                                    T(settings_are_checked)
+                                                        T(many_threads_share_the_workers)
+                                                            T(nothing_is_left_behind)};
     return px_test_run_all(tests, PX_ARRAY_LEN(tests), argc > 1 ? argv[1] : NULL);
 }
 
