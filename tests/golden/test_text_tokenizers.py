@@ -121,6 +121,66 @@ def test_whitespace_is_word_level(tmp_path):
     assert_same(apply("tokenize_whitespace", settings, rows, tmp_path), expected(tokenizer, rows, 0), rows)
 
 
+GPT_SPECIALS = ["<s>", "<pad>", "</s>", "<unk>", "<|endoftext|>"]
+
+
+def byte_level(size=3000, specials=GPT_SPECIALS, alphabet=True, prefix=False, regex=True, **model):
+    tokenizer = Tokenizer(models.BPE(**model))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix, use_regex=regex)
+    initial = pre_tokenizers.ByteLevel.alphabet() if alphabet else []
+    return train(tokenizer, trainers.BpeTrainer, size, specials, initial_alphabet=initial, **({} if alphabet else {"limit_alphabet": 60}))
+
+
+@pytest.fixture(scope="module")
+def gpt():
+    return byte_level()
+
+
+@pytest.mark.parametrize("prefix", [False, True])
+def test_bpe_of_vocab_json_and_merges_txt(prefix, tmp_path):
+    tokenizer = byte_level(prefix=prefix)
+    tokenizer.model.save(str(tmp_path))
+    rows = ROWS + marked(GPT_SPECIALS)
+    settings = {"vocabulary": "vocab.json", "merges": "merges.txt", "pad_token": "<pad>", "unk_token": "<unk>", "bos_token": "<s>",
+                "eos_token": "</s>", "add_special_tokens": False, "add_prefix_space": prefix}
+    tokenizer.add_special_tokens(GPT_SPECIALS[:4])
+    plain = [row for row in rows if "endoftext" not in row]
+    got = apply("tokenize_bpe", settings, plain, tmp_path)
+    assert_same(got, expected(tokenizer, plain, tokenizer.token_to_id("<pad>")), plain)
+
+
+@pytest.mark.parametrize("how", ["plain", "roberta", "template", "mask", "no_regex", "few_bytes", "unknown", "fused", "ignore_merges"])
+def test_bpe_of_tokenizer_json(how, tmp_path):
+    tokenizer = byte_level(alphabet=how not in ("few_bytes", "unknown", "fused"), regex=how != "no_regex",
+                           **({"unk_token": "<unk>", "fuse_unk": how == "fused"} if how in ("unknown", "fused") else {}),
+                           **({"ignore_merges": True} if how == "ignore_merges" else {}))
+    if how == "roberta":
+        tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
+    if how == "template":
+        tokenizer.post_processor = processors.TemplateProcessing(single="<s> <unk> $A </s>", special_tokens=[("</s>", 2), ("<s>", 0), ("<unk>", 3)])
+    if how == "mask":
+        tokenizer.add_special_tokens([AddedToken("<mask>", lstrip=True), AddedToken("<right>", rstrip=True)])
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    rows = ROWS + marked([*GPT_SPECIALS, "<mask>", "<right>"])
+    got = apply("tokenize_bpe", {"tokenizer": "tokenizer.json", "pad_token": "<pad>", "max_length": 600}, rows, tmp_path)
+    assert_same(got, expected(tokenizer, rows, 1, 600), rows)
+
+
+def test_every_character_is_cut_as_the_expression_cuts_it(gpt, tmp_path):
+    gpt.save(str(tmp_path / "tokenizer.json"))
+    rows = [row for around in ("a{}b", "1 {}", "! {} !") for row in every_character(around)]
+    got = apply("tokenize_bpe", {"tokenizer": "tokenizer.json", "pad_token": "<pad>", "max_length": 600}, rows, tmp_path)
+    assert_same(got, expected(gpt, rows, 1, 600), rows)
+
+
+def test_long_words_are_merged_in_the_same_order(gpt, tmp_path):
+    gpt.save(str(tmp_path / "tokenizer.json"))
+    rng = random.Random(9)
+    rows = ["".join(rng.choice("etaoinshr") for _ in range(n)) for n in [*range(40, 60), 500, 3000]] + ["the" * 900, "-" * 4000, "é" * 2000]
+    got = apply("tokenize_bpe", {"tokenizer": "tokenizer.json", "pad_token": "<pad>", "max_length": 4096}, rows, tmp_path)
+    assert_same(got, expected(gpt, rows, 1, 4096), rows)
+
+
 def test_what_does_not_fit_is_refused_by_name(uncased, tmp_path):
     write_vocabulary(uncased, tmp_path / "vocab.txt")
     document = json.loads(uncased.to_str())

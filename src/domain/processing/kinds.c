@@ -6,6 +6,7 @@
 static const struct px_processor_kind *const kinds[] = {
     &px_kind_hashing_vectorizer,
     &px_kind_tfidf,
+    &px_kind_tokenize_bpe,
     &px_kind_tokenize_whitespace,
     &px_kind_tokenize_wordpiece,
     NULL,
