@@ -42,6 +42,8 @@ static struct px_rest_settings rest_settings(const struct px_faces_lent *lent)
         .cors_headers = config->server_cors_headers,
         .cors_max_age_s = config->server_cors_max_age_s,
         .cors_credentials = config->server_cors_credentials,
+        .models_need_local_host = lent->models_need_local_host,
+        .memory_needs_local_host = lent->memory_needs_local_host,
     };
 }
 

@@ -127,6 +127,18 @@ static bool may_control(const struct px_config *config, const struct px_listenin
     return px_str_is(config->serving_model_control, "explicit");
 }
 
+/*
+ * What `auto` has opened because only this machine reaches the server: a browser on it does too, so hosts are looked
+ * at (interfaces/rest/guard.c). Behind Unix sockets alone no browser comes.
+ */
+static bool needs_local_host(struct px_str setting, const struct px_listening *listening)
+{
+    bool has_port = false;
+    for (size_t i = 0; i < listening->endpoints.n; i++)
+        has_port = has_port || !listening->endpoints.items[i].path;
+    return px_str_is(setting, "auto") && px_listening_is_local(listening) && has_port;
+}
+
 static enum px_code open_trace(const struct px_config *config, struct px_serving *serving,
                                struct px_trace **ret, struct px_err *err)
 {
@@ -173,10 +185,14 @@ enum px_code px_server_process_run(const struct px_config *config, struct px_ser
     enum px_code code = px_listening_init(&listening, config, err);
     if (code == PX_OK)
         code = open_shared_memory(config, &listening, &shared_memory, err);
-    const struct px_faces_lent lent = {.config = config,
-                                       .serving = serving,
-                                       .shared_memory = shared_memory,
-                                       .models_may_come = may_control(config, &listening)};
+    const struct px_faces_lent lent = {
+        .config = config,
+        .serving = serving,
+        .shared_memory = shared_memory,
+        .models_may_come = may_control(config, &listening),
+        .models_need_local_host = needs_local_host(config->serving_model_control, &listening),
+        .memory_needs_local_host = needs_local_host(config->server_shared_memory, &listening),
+    };
     if (code == PX_OK)
         code = px_faces_init(&faces, &lent, err);
     if (code == PX_OK) {

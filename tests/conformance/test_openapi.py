@@ -58,7 +58,7 @@ def test_the_server_keeps_to_its_description(server, tmp_path):
 def test_every_route_is_described_once(server):
     api = requests.get(server.url + "/openapi.json", timeout=60).json()
     table = (ROOT / "src/interfaces/rest/routes.def").read_text()
-    routes = re.findall(r'^PX_ROUTE\((\w+), "([^"]+)"', table, re.M)
+    routes = re.findall(r'^PX_(?:ROUTE|CONTROL)\((?:\w+, )?(\w+), "([^"]+)"', table, re.M)
     described = [(method.upper(), path) for path, some in api["paths"].items() for method in some]
     assert sorted(routes) == sorted(described)
     ids = [one["operationId"] for some in api["paths"].values() for one in some.values()]

@@ -181,7 +181,7 @@ def test_problem_details(rest):
 def test_every_route_is_documented():
     table = (ROOT / "src/interfaces/rest/routes.def").read_text()
     pages = (ROOT / "docs/api/rest.md").read_text() + (ROOT / "docs/api/dialects.md").read_text()
-    patterns = re.findall(r'^PX_ROUTE\(\w+, "([^"]+)"', table, re.MULTILINE)
+    patterns = re.findall(r'^PX_(?:ROUTE|CONTROL)\([^"]*"([^"]+)"', table, re.MULTILINE)
     assert len(patterns) > 20
     for pattern in patterns:
         name = "/FILE" if pattern == "/{file}" else pattern

@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+import requests
 import tritonclient.http as triton
 from models import lightgbm_model, rows, xgboost_model
 from server import Server
@@ -274,3 +275,28 @@ def test_statistics_of_all_models_and_of_none(server, client):
     assert len(client.get_inference_statistics("churn")["model_stats"]) == 2
     assert server.request("/v2/models/absent/stats")[0] == 404
     assert server.request("/v2/models/risk/versions/9/stats")[0] == 404
+
+
+CONTROL = ["/v2/repository/models/churn/unload", "/v2/repository/models/churn/load", "/v2/logging",
+           "/v2/trace/setting", "/v2/systemsharedmemory/unregister"]
+
+
+@pytest.mark.parametrize("path", CONTROL)
+def test_web_pages_do_not_control_the_server(server, client, path):
+    """What a page can send without asking: a POST of plain text, or one to a name of its own that means 127.0.0.1."""
+    own = f"127.0.0.1:{server.port}"
+    for headers in (
+        {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"},
+        {"Origin": f"http://localhost:{server.port}", "Sec-Fetch-Site": "same-site"},
+        {"Origin": "null"},
+        {"Host": f"evil.example:{server.port}"},
+        {"Host": "evil.example", "Origin": "http://evil.example", "Sec-Fetch-Site": "same-origin"},
+    ):
+        reply = requests.post(server.url + path, data="{}", timeout=60,
+                              headers={"Host": own, "Content-Type": "text/plain", **headers})
+        assert reply.status_code == 403, headers
+        assert "server.cors_origins" in reply.text or "serving.model_control" in reply.text \
+            or "server.shared_memory" in reply.text
+    assert index(client)["churn", "2"] == ("READY", "")
+    same = {"Origin": server.url, "Sec-Fetch-Site": "same-origin"}
+    assert requests.post(server.url + path, data="{}", headers=same, timeout=60).status_code == 200

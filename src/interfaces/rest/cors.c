@@ -28,6 +28,12 @@ static bool is_listed(struct px_str origins, struct px_str origin)
     return false;
 }
 
+bool px_cors_lists(const struct px_rest_settings *settings, struct px_str origin)
+{
+    return origin.len && !is_any(settings->cors_origins) &&
+           is_listed(settings->cors_origins, origin);
+}
+
 static bool is_header_text(struct px_str text)
 {
     for (size_t i = 0; i < text.len; i++) {

@@ -12,6 +12,8 @@
 void px_cors_begin(const struct px_rest *rest, struct px_http_exchange *exchange);
 void px_cors_preflight(const struct px_rest *rest, struct px_http_exchange *exchange,
                        unsigned allowed);
+/* Does server.cors_origins list this origin itself? "*" lists none. */
+bool px_cors_lists(const struct px_rest_settings *settings, struct px_str origin);
 PX_MUST_USE enum px_code px_cors_check(const struct px_rest_settings *settings, struct px_err *err);
 
 #endif

@@ -42,7 +42,10 @@ struct px_rest_request {
 
 #define PX_ROUTE(method, pattern, handler, summary)                                                \
     void px_handle_##handler(struct px_rest_request *request);
+#define PX_CONTROL(what, method, pattern, handler, summary)                                        \
+    PX_ROUTE(method, pattern, handler, summary)
 #include "interfaces/rest/routes.def"
+#undef PX_CONTROL
 #undef PX_ROUTE
 
 /* Vertex AI's two paths, which settings name (hosting/vertex.c): true when the request was for one of them. */

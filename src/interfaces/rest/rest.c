@@ -8,6 +8,7 @@
 #include "interfaces/rest/rest.h"
 
 #include "interfaces/rest/cors.h"
+#include "interfaces/rest/guard.h"
 #include "interfaces/rest/handlers.h"
 #include "interfaces/rest/inference.h"
 #include "interfaces/rest/operations/api_stream.h"
@@ -71,7 +72,9 @@ static void handle(void *context, struct px_http_exchange *exchange)
     }
     memcpy(request.args, match.args, sizeof request.args);
     bool has_label = match.args[1].len && strstr(match.route->pattern, "{label}");
-    if (has_label && px_label_resolve(&request, &err) != PX_OK)
+    if (px_guard_check(rest, &exchange->request, match.route->controls, &err) != PX_OK)
+        px_rest_fail(&request, &err);
+    else if (has_label && px_label_resolve(&request, &err) != PX_OK)
         px_rest_fail(&request, &err);
     else
         match.route->handle(&request);

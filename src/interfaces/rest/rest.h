@@ -30,6 +30,11 @@ struct px_rest_settings {
     struct px_str cors_headers; /* that pages may send */
     int64_t cors_max_age_s;
     bool cors_credentials;
+    /*
+     * Control of models, and of shared memory, is open only because nobody but this machine reaches the server:
+     * then a request for it must name this machine as its host (guard.c).
+     */
+    bool models_need_local_host, memory_needs_local_host;
 };
 
 /* Before the loops start, when the models are there. PX_E_INVALID names the setting that is wrong. */

@@ -12,8 +12,11 @@
 
 const struct px_route px_routes[] = {
 #define PX_ROUTE(method, pattern, handler, summary)                                                \
-    {PX_HTTP_##method, pattern, px_handle_##handler, summary},
+    {PX_HTTP_##method, pattern, px_handle_##handler, summary, PX_CONTROLS_NOTHING},
+#define PX_CONTROL(what, method, pattern, handler, summary)                                        \
+    {PX_HTTP_##method, pattern, px_handle_##handler, summary, PX_CONTROLS_##what},
 #include "interfaces/rest/routes.def"
+#undef PX_CONTROL
 #undef PX_ROUTE
 };
 const size_t px_n_routes = PX_ARRAY_LEN(px_routes);

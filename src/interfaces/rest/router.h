@@ -18,11 +18,15 @@ enum {
     PX_ROUTE_ARGS_MAX = 2,
 };
 
+/* What of the server a route changes; the setting that opens it differs (guard.c). */
+enum px_controls { PX_CONTROLS_NOTHING = 0, PX_CONTROLS_MODELS, PX_CONTROLS_MEMORY };
+
 struct px_route {
     enum px_http_method method;
     const char *pattern;
     void (*handle)(struct px_rest_request *request);
     const char *summary;
+    enum px_controls controls;
 };
 
 extern const struct px_route px_routes[];
