@@ -130,6 +130,14 @@ size_t px_str_utf8_prefix(struct px_str s)
     const unsigned char *p = (const unsigned char *)s.ptr;
     size_t i = 0;
     while (i < s.len) {
+        uint64_t word;
+        if (s.len - i >= sizeof word) { /* mostly ASCII */
+            memcpy(&word, p + i, sizeof word);
+            if (!(word & 0x8080808080808080u)) {
+                i += sizeof word;
+                continue;
+            }
+        }
         size_t n = utf8_sequence(p + i, s.len - i);
         if (n == 0)
             break;

@@ -141,11 +141,19 @@ static enum px_protobuf_wire single_wire(enum contents_field kind)
                                    : PX_PROTOBUF_VARINT;
 }
 
+static enum px_code put_text(struct px_values *values, struct px_str text)
+{
+    if (px_str_is_utf8(text))
+        return px_values_put_text(values, text);
+    return px_err_set(values->in->err, PX_E_INVALID, "input '%.*s': element %zu is not valid UTF-8",
+                      PX_STR_ARG(values->tensor->name), values->n);
+}
+
 static enum px_code put_field(struct px_values *values, enum contents_field kind,
                               const struct px_protobuf_field *field)
 {
     if (kind == CONTENTS_BYTES)
-        return field->wire == PX_PROTOBUF_BYTES ? px_values_put_text(values, field->bytes)
+        return field->wire == PX_PROTOBUF_BYTES ? put_text(values, field->bytes)
                                                 : refuse(values, "a value that is no text");
     if (field->wire == single_wire(kind))
         return put_number(values, kind, field);

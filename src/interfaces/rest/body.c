@@ -134,9 +134,3 @@ enum px_code px_body_parameters(struct px_json_rows *in)
     }
     return px_json_check(&in->json, in->err);
 }
-
-struct px_str px_media_type(struct px_str header)
-{
-    struct px_str rest = header;
-    return px_str_trim(px_str_cut(&rest, ';'));
-}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "interfaces/rest/inference.h"
 
+#include "interfaces/rest/media.h"
 #include "interfaces/rest/reply.h"
 
 static void fail(struct px_infer *infer)
@@ -125,7 +126,7 @@ enum px_code px_check_encoding(struct px_http_exchange *exchange, enum px_code c
 {
     struct px_str coding = exchange->request.coding;
     if (PX_LIKELY(coding.len == 0))
-        return PX_OK;
+        return px_check_charset(&exchange->request, err);
     px_reply_add_header(exchange, "Accept-Encoding: " PX_CODINGS "\r\n");
     px_err_set(err, code, "Content-Encoding '%.*s' is not supported", PX_STR_ARG(coding));
     return px_err_hint(err, "send the body with gzip, deflate or zstd, or uncompressed");

@@ -49,7 +49,10 @@ static inline struct px_http_exchange *px_rest_exchange(const struct px_infer *i
 void px_put_element(struct px_json_writer *w, enum px_datatype type, const char *at);
 void px_put_score(struct px_json_writer *w, const struct px_matrix *scores, size_t row, size_t col);
 
-/* The interface's refusal of what it cannot read: a body in an encoding other than identity. */
+/*
+ * The interface's refusal of what it cannot read: a body in a coding that is not known (`code`), or whose text is no
+ * UTF-8 by its Content-Type.
+ */
 PX_MUST_USE enum px_code px_check_encoding(struct px_http_exchange *exchange, enum px_code code,
                                            struct px_err *err);
 

@@ -14,6 +14,7 @@
 #define PX_INTERFACES_REST_ROWS_H
 
 #include "interfaces/rest/inference.h"
+#include "interfaces/rest/media.h"
 
 /*
  * A row matrix that grows while rows are read, since "instances" does not say how many follow. Each
@@ -111,8 +112,5 @@ PX_MUST_USE enum px_code px_select_output_by_query(struct px_infer *infer);
 
 /* A CSV body into the call's rows. */
 PX_MUST_USE enum px_code px_read_csv(struct px_infer *infer);
-
-/* "text/csv" of "text/csv; header=absent". */
-struct px_str px_media_type(struct px_str header);
 
 #endif

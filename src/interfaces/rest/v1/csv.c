@@ -167,6 +167,22 @@ static enum px_code read_table(struct table *t)
     }
 }
 
+/* A table in another encoding would have names that no category has, and be scored as if they were unseen. */
+static enum px_code check_text(struct px_str body, struct px_err *err)
+{
+    size_t end = px_str_utf8_prefix(body), line = 1, column = 1;
+    if (PX_LIKELY(end == body.len))
+        return PX_OK;
+    for (size_t i = 0; i < end; i++) {
+        bool continues = ((unsigned char)body.ptr[i] & 0xC0) == 0x80;
+        line += body.ptr[i] == '\n';
+        column = body.ptr[i] == '\n' ? 1 : column + !continues;
+    }
+    px_err_set(err, PX_E_INVALID, "CSV line %zu, column %zu: expected UTF-8, got the byte 0x%02X",
+               line, column, (unsigned char)body.ptr[end]);
+    return px_err_hint(err, "save the table as UTF-8");
+}
+
 enum px_code px_read_csv(struct px_infer *infer)
 {
     if (px_infer_has_run(infer))
@@ -181,6 +197,9 @@ enum px_code px_read_csv(struct px_infer *infer)
         .growth.infer = infer,
         .err = &infer->call.err,
     };
+    enum px_code code = check_text(t.left, t.err);
+    if (code != PX_OK)
+        return code;
     px_csv_reset(t.csv, ',');
     t.csv->empty_lines = t.header == HEADER_ABSENT && t.signature->n_features == 1;
     return read_table(&t);

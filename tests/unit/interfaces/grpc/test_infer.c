@@ -258,6 +258,27 @@ PX_TEST(an_unseen_category_is_told_in_the_reply)
     grpc_tear_down(&f);
 }
 
+PX_TEST(a_typed_text_that_is_no_utf8_is_refused)
+{
+    static const char contents[] = "\x42\x05pilot\x42\x04"
+                                   "caf\xe9";
+    static const int64_t shape[] = {2, 1};
+    struct px_buf buf = px_buf(1 << 10);
+    grpc_set_up(&f);
+    px_protobuf_put_text(&buf, 1, "bank");
+    size_t input = px_protobuf_begin(&buf, 5);
+    px_protobuf_put_text(&buf, 1, "job");
+    px_protobuf_put_text(&buf, 2, "BYTES");
+    px_protobuf_put_packed(&buf, 3, shape, 2);
+    px_protobuf_put_bytes(&buf, 5, px_str_n(contents, sizeof contents - 1));
+    px_protobuf_end(&buf, input);
+    grpc_ask(&f, infer_path, px_buf_view(&buf));
+    CHECK_INT(f.status, 3);
+    CHECK_CONTAINS(f.fields, "input 'job': element 1 is not valid UTF-8");
+    px_buf_deinit(&buf);
+    grpc_tear_down(&f);
+}
+
 PX_TEST(raw_and_typed_contents_together_are_refused)
 {
     static const int64_t shape[] = {1, 2};
@@ -505,13 +526,15 @@ PX_TEST_MAIN(
             T(packed_and_single_floats_of_one_tensor_stand_behind_each_other) T(
                 negative_integers_keep_their_sign) T(contents_that_mean_something_else_are_refused)
                 T(columns_of_texts_and_numbers_come_raw) T(an_unseen_category_is_told_in_the_reply)
-                    T(raw_and_typed_contents_together_are_refused)
-                        T(raw_contents_must_be_as_many_as_the_inputs) T(outputs_are_chosen_by_name)
-                            T(classification_gives_the_best_values_as_texts)
-                                T(errors_name_what_is_wrong)
-                                    T(reserved_and_impossible_parameters_are_refused)
-                                        T(a_repeated_parameter_is_refused)
-                                            T(a_deadline_that_has_passed_is_not_scored)
-                                                T(a_cancelled_call_is_not_scored)
-                                                    T(a_warm_call_allocates_nothing)
-                                                        T(short_memory_is_a_status))
+                    T(a_typed_text_that_is_no_utf8_is_refused)
+                        T(raw_and_typed_contents_together_are_refused)
+                            T(raw_contents_must_be_as_many_as_the_inputs)
+                                T(outputs_are_chosen_by_name)
+                                    T(classification_gives_the_best_values_as_texts)
+                                        T(errors_name_what_is_wrong)
+                                            T(reserved_and_impossible_parameters_are_refused)
+                                                T(a_repeated_parameter_is_refused)
+                                                    T(a_deadline_that_has_passed_is_not_scored)
+                                                        T(a_cancelled_call_is_not_scored)
+                                                            T(a_warm_call_allocates_nothing)
+                                                                T(short_memory_is_a_status))

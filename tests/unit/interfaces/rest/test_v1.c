@@ -254,6 +254,38 @@ PX_TEST(scores_csv_by_position)
     rest_tear_down(&f);
 }
 
+PX_TEST(text_in_another_encoding_is_not_scored)
+{
+    static const char *const bad[][2] = {
+        {"age,job,married,since,balance\n58,caf\xe9,,,\n", "CSV line 2, column 7: expected UTF-8, "
+                                                           "got the byte 0xE9"},
+        {"\xff\xfe"
+         "a",
+         "CSV line 1, column 1"},
+        {"age,job,married,since,balance\n1,\xc3\xa9\xc3\xa9 long text\xc3,,,", "line 2, column 15"},
+    };
+    static const char *const refused[] = {
+        "text/csv; charset=latin1", "text/csv;header=present; Charset=\"iso-8859-1\"",
+        "application/json; charset=iso-8859-1", "; charset=utf-16"};
+    static const char *const taken[] = {"text/csv; charset=UTF-8", "text/csv; charset=\"utf-8\"",
+                                        "text/csv; charset=us-ascii", "text/csv; a=\";charset=x\""};
+    rest_set_up(&f);
+    for (size_t i = 0; i < PX_ARRAY_LEN(bad); i++)
+        check_csv_refused(BANK, bad[i][0], bad[i][1]);
+    for (size_t i = 0; i < PX_ARRAY_LEN(refused); i++) {
+        ask_csv(PLAIN, refused[i], "1,2,3,4\n");
+        CHECK_INT(f.status, 415);
+        CHECK_CONTAINS(f.body, "expected charset=utf-8");
+        ask_csv("/v2/models/plain/infer", refused[i], "{}");
+        CHECK_INT(f.status, 415);
+    }
+    for (size_t i = 0; i < PX_ARRAY_LEN(taken); i++) {
+        ask_csv(PLAIN, taken[i], "1,2,3,4\n");
+        CHECK_INT(f.status, 200);
+    }
+    rest_tear_down(&f);
+}
+
 PX_TEST(answers_csv_when_asked)
 {
     rest_set_up(&f);
@@ -324,8 +356,8 @@ PX_TEST(status)
 PX_TEST_MAIN(T(scores_objects) T(every_kind_of_value) T(scores_arrays) T(answers_labels_and_margins)
                  T(many_instances_grow_the_matrix) T(names_the_row_the_feature_and_what_came)
                      T(refuses_malformed_bodies) T(scores_csv_by_name) T(scores_csv_by_position)
-                         T(answers_csv_when_asked) T(refuses_csv_that_does_not_fit)
-                             T(a_warm_request_allocates_nothing) T(status)
-                                 T(no_rows_are_a_request_like_any_other)
+                         T(text_in_another_encoding_is_not_scored) T(answers_csv_when_asked)
+                             T(refuses_csv_that_does_not_fit) T(a_warm_request_allocates_nothing)
+                                 T(status) T(no_rows_are_a_request_like_any_other)
                                      T(labels_are_cut_where_the_objective_says)
                                          T(csv_columns_have_the_whole_label))
