@@ -91,7 +91,11 @@ enum px_code px_select_output_by_query(struct px_infer *infer)
     struct px_str rest = px_rest_exchange(infer)->request.query;
     while (rest.ptr) {
         struct px_str value = px_str_cut(&rest, '&'), key = px_str_cut(&value, '=');
-        enum px_code code = px_str_is(key, "output") ? select_output(infer, value) : PX_OK;
+        enum px_code code = px_url_decode(&key, infer->call.arena, &infer->call.err);
+        if (code == PX_OK)
+            code = px_url_decode(&value, infer->call.arena, &infer->call.err);
+        if (code == PX_OK && px_str_is(key, "output"))
+            code = select_output(infer, value);
         if (code != PX_OK)
             return code;
     }

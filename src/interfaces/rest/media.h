@@ -17,4 +17,17 @@ struct px_str px_media_parameter(struct px_str header, const char *name);
 PX_MUST_USE enum px_code px_check_charset(const struct px_http_request *request,
                                           struct px_err *err);
 
+/* A media type that a reply may have. */
+struct px_media_offer {
+    struct px_str name;
+    unsigned id;
+};
+
+/*
+ * The `id` of the offer that Accept likes best: the highest q, then what is named most exactly, then first. What is not
+ * mentioned, or has q=0, is not taken; the first offer when none is acceptable, since an answer beats a refusal.
+ */
+unsigned px_media_choose(const struct px_http_request *request, const struct px_media_offer *offers,
+                         size_t n);
+
 #endif

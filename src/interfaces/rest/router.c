@@ -26,14 +26,13 @@ struct segments {
     size_t n;
 };
 
-/* Replaces the %XX escapes of `s`; a malformed one is an error. */
-static enum px_code decode_segment(struct px_str *s, struct px_arena *arena, struct px_err *err)
+enum px_code px_url_decode(struct px_str *s, struct px_arena *arena, struct px_err *err)
 {
     if (px_str_find(*s, '%') == s->len)
         return PX_OK;
     char *out = px_arena_alloc(arena, s->len, 1);
     if (!out)
-        return px_arena_check(arena, "the path", err);
+        return px_arena_check(arena, "the URL", err);
     size_t n = 0;
     for (size_t i = 0; i < s->len; i++) {
         if (s->ptr[i] != '%') {
@@ -44,7 +43,7 @@ static enum px_code decode_segment(struct px_str *s, struct px_arena *arena, str
         int low = high >= 0 ? px_hex_digit(s->ptr[i + 2]) : -1;
         if (low < 0)
             return px_err_set(err, PX_E_INVALID,
-                              "expected two hexadecimal digits after '%%' in the path, got '%.*s'",
+                              "expected two hexadecimal digits after '%%' in the URL, got '%.*s'",
                               PX_STR_ARG(*s));
         out[n++] = (char)(high << 4 | low);
         i += 2;
@@ -66,7 +65,7 @@ static enum px_code cut_path(struct px_str path, struct px_arena *arena, struct 
             return px_err_set(err, PX_E_NOT_FOUND, "no such path: '%.*s'", PX_STR_ARG(path));
         struct px_str *segment = &ret->at[ret->n++];
         *segment = px_str_cut(&rest, '/');
-        enum px_code code = decode_segment(segment, arena, err);
+        enum px_code code = px_url_decode(segment, arena, err);
         if (code != PX_OK)
             return code;
     }

@@ -47,6 +47,10 @@ PX_MUST_USE enum px_code px_route_find(enum px_http_method method, struct px_str
                                        struct px_arena *arena, struct px_route_match *ret,
                                        struct px_err *err);
 
+/* Replaces the %XX escapes of a part of a URL, in `arena` when there are any; PX_E_INVALID for a malformed one. */
+PX_MUST_USE enum px_code px_url_decode(struct px_str *s, struct px_arena *arena,
+                                       struct px_err *err);
+
 /* "Allow: GET, HEAD, OPTIONS\r\n" in `arena`; NULL without memory. */
 const char *px_route_allow_header(unsigned allowed, struct px_arena *arena);
 

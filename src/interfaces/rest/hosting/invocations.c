@@ -90,21 +90,19 @@ static const struct px_body_form form = {
 
 enum media { MEDIA_NONE = 0, MEDIA_JSON, MEDIA_CSV, MEDIA_LINES };
 
-static enum media media_of(struct px_str type)
+static const struct px_media_offer media_types[] = {
+    {PX_STR("application/json"), MEDIA_JSON},
+    {PX_STR("text/csv"), MEDIA_CSV},
+    {PX_STR("application/jsonlines"), MEDIA_LINES},
+    {PX_STR("application/x-jsonlines"), MEDIA_LINES},
+    {PX_STR("application/x-ndjson"), MEDIA_LINES},
+};
+
+static unsigned media_of(struct px_str type)
 {
-    static const struct {
-        struct px_str name;
-        enum media media;
-    } known[] = {
-        {PX_STR("application/json"), MEDIA_JSON},
-        {PX_STR("text/csv"), MEDIA_CSV},
-        {PX_STR("application/jsonlines"), MEDIA_LINES},
-        {PX_STR("application/x-jsonlines"), MEDIA_LINES},
-        {PX_STR("application/x-ndjson"), MEDIA_LINES},
-    };
-    for (size_t i = 0; i < PX_ARRAY_LEN(known); i++) {
-        if (px_str_eq_nocase(type, known[i].name))
-            return known[i].media;
+    for (size_t i = 0; i < PX_ARRAY_LEN(media_types); i++) {
+        if (px_str_eq_nocase(type, media_types[i].name))
+            return media_types[i].id;
     }
     return MEDIA_NONE;
 }
@@ -122,7 +120,7 @@ static enum px_code read_body(struct px_infer *infer)
     case MEDIA_LINES:
         px_rest_infer(infer)->form = FORM_SAGEMAKER;
         return px_json_rows_lines(infer, row_key);
-    case MEDIA_NONE:
+    default:
         break;
     }
     return px_err_set(&infer->call.err, PX_E_UNSUPPORTED_MEDIA,
@@ -182,20 +180,10 @@ static void reply_lines(struct px_infer *infer)
     px_rest_infer_reply(infer, "application/jsonlines");
 }
 
-/* The first type of Accept that is known; JSON when none is. */
 static void (*choose_reply(const struct px_http_request *request))(struct px_infer *infer)
 {
-    struct px_str rest = px_http_header(request, "Accept");
-    while (rest.ptr) {
-        enum media media = media_of(px_media_type(px_str_cut(&rest, ',')));
-        if (media == MEDIA_CSV)
-            return reply_csv;
-        if (media == MEDIA_LINES)
-            return reply_lines;
-        if (media == MEDIA_JSON)
-            break;
-    }
-    return reply_json;
+    unsigned media = px_media_choose(request, media_types, PX_ARRAY_LEN(media_types));
+    return media == MEDIA_CSV ? reply_csv : media == MEDIA_LINES ? reply_lines : reply_json;
 }
 
 void px_handle_invocations(struct px_rest_request *request)

@@ -175,15 +175,19 @@ static enum px_code read_row(struct px_json_rows *in, size_t row)
                       in->signature->n_features);
 }
 
-enum px_code px_json_rows_instance(struct px_json_rows *in, size_t used, size_t left)
+enum px_code px_json_rows_line(struct px_json_rows *in, size_t used, size_t left)
 {
     size_t row;
     enum px_code code = px_rows_add(&in->growth, used, left, &row);
-    if (code != PX_OK)
-        return code;
+    return code == PX_OK ? read_row(in, row) : code;
+}
+
+enum px_code px_json_rows_instance(struct px_json_rows *in, size_t used, size_t left)
+{
+    size_t row = in->growth.n;
     bool is_end = px_json_peek(&in->json) == PX_JSON_NONE;
-    code = read_row(in, row);
-    if (code != PX_OK && !is_end)
+    enum px_code code = px_json_rows_line(in, used, left);
+    if (code != PX_OK && !is_end && in->growth.n > row)
         px_err_wrap(in->err, "instance %zu", row);
     return code;
 }

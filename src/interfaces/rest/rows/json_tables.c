@@ -265,11 +265,23 @@ enum px_code px_json_rows_split(struct px_json_rows *in)
 
 /* ---- lines ---- */
 
-static enum px_code read_line(struct px_json_rows *in, struct px_str line, size_t used, size_t left)
+/* The reader sees the text from its begin, so that it counts lines as the client does. */
+static enum px_code read_line(struct px_json_rows *in, struct px_str body, struct px_str line)
 {
-    px_json_init(&in->json, line, in->infer->call.arena, PX_JSON_NONFINITE);
-    enum px_code code = px_json_rows_instance(in, used, left);
+    size_t used = (size_t)(line.ptr - body.ptr);
+    px_json_init(&in->json, px_str_n(body.ptr, used + line.len), in->infer->call.arena,
+                 PX_JSON_NONFINITE);
+    in->json.at = line.ptr;
+    enum px_code code = px_json_rows_line(in, used, body.len - used);
     return code == PX_OK ? px_json_finish(&in->json, in->err) : code;
+}
+
+/* Nothing at all is a body that got lost, as for CSV. */
+static enum px_code end_lines(struct px_json_rows *in)
+{
+    if (in->growth.n)
+        return px_rows_end(&in->growth);
+    return px_err_set(in->err, PX_E_INVALID, "expected a JSON value per line, got an empty body");
 }
 
 enum px_code px_json_rows_lines(struct px_infer *infer, const char *row_key)
@@ -286,9 +298,9 @@ enum px_code px_json_rows_lines(struct px_infer *infer, const char *row_key)
         number++;
         if (line.len == 0)
             continue;
-        code = read_line(&in, line, (size_t)(line.ptr - body.ptr), line.len + rest.len);
-        if (code != PX_OK)
+        code = read_line(&in, body, line);
+        if (code != PX_OK && !px_json_failed(&in.json))
             px_err_wrap(in.err, "line %zu", number);
     }
-    return code == PX_OK ? px_rows_end(&in.growth) : code;
+    return code == PX_OK ? end_lines(&in) : code;
 }

@@ -60,6 +60,8 @@ PX_MUST_USE enum px_code px_json_rows_value(struct px_json_rows *in, size_t feat
 PX_MUST_USE enum px_code px_json_rows_instances(struct px_json_rows *in);
 /* One instance as a new row; `used` and `left` as for px_rows_add. */
 PX_MUST_USE enum px_code px_json_rows_instance(struct px_json_rows *in, size_t used, size_t left);
+/* The same for a row that the caller names in errors. */
+PX_MUST_USE enum px_code px_json_rows_line(struct px_json_rows *in, size_t used, size_t left);
 /* An array of records: as instances, but every feature must appear in one of them. */
 PX_MUST_USE enum px_code px_json_rows_records(struct px_json_rows *in);
 /* {feature: [values]}, or an array of instances. */

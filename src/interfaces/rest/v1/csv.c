@@ -32,19 +32,18 @@ struct table {
     struct px_err *err;
 };
 
-static enum header header_parameter(const struct px_http_request *request)
+static enum px_code read_header_parameter(struct table *t, const struct px_http_request *request)
 {
-    struct px_str rest = px_http_header(request, "Content-Type");
-    while (rest.ptr) {
-        struct px_str value = px_str_trim(px_str_cut(&rest, ';'));
-        struct px_str name = px_str_trim(px_str_cut(&value, '='));
-        if (!px_str_eq_nocase(name, (struct px_str)PX_STR("header")))
-            continue;
-        if (px_str_eq_nocase(px_str_trim(value), (struct px_str)PX_STR("present")))
-            return HEADER_PRESENT;
-        return HEADER_ABSENT;
-    }
-    return HEADER_GUESS;
+    struct px_str value = px_media_parameter(px_http_header(request, "Content-Type"), "header");
+    t->header = !value.ptr ? HEADER_GUESS : HEADER_ABSENT;
+    if (!value.ptr || px_str_eq_nocase(value, (struct px_str)PX_STR("absent")))
+        return PX_OK;
+    t->header = HEADER_PRESENT;
+    if (px_str_eq_nocase(value, (struct px_str)PX_STR("present")))
+        return PX_OK;
+    return px_err_set(t->err, PX_E_INVALID,
+                      "Content-Type: expected header=present or header=absent, got '%.*s'",
+                      PX_STR_ARG(value));
 }
 
 static bool looks_like_header(const struct table *t, const struct px_csv_record *record)
@@ -193,11 +192,12 @@ enum px_code px_read_csv(struct px_infer *infer)
         .signature = infer->call.model->signature,
         .csv = &px_rest_infer(infer)->rest->loops[infer->call.loop].csv,
         .left = request->body.len ? request->body : px_str(""),
-        .header = header_parameter(request),
         .growth.infer = infer,
         .err = &infer->call.err,
     };
-    enum px_code code = check_text(t.left, t.err);
+    enum px_code code = read_header_parameter(&t, request);
+    if (code == PX_OK)
+        code = check_text(t.left, t.err);
     if (code != PX_OK)
         return code;
     px_csv_reset(t.csv, ',');

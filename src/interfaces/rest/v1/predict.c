@@ -2,8 +2,8 @@
 /*
  * POST /v1/models/M:predict: which body, which output, and the reply.
  *
- * A body is CSV when Content-Type says text/csv and JSON otherwise (curl -d says form data). The reply is
- * JSON unless Accept prefers text/csv. {"predictions": [...]} holds a number per row, an array per row when
+ * A body is CSV when Content-Type says text/csv, and JSON when it says so, nothing, or what clients say of any text. The
+ * reply is JSON unless Accept prefers text/csv. {"predictions": [...]} holds a number per row, an array per row when
  * the model has several scores, a text per row for labels. TensorFlow Serving's column format ("inputs") is
  * answered under "outputs".
  */
@@ -31,28 +31,54 @@ static const struct px_body_form form = {
     .hint = "the body is {\"instances\": [...], \"output\": \"scores|labels|margins\"}",
 };
 
-/* Good enough for the two media types there are: CSV when it is named. */
-static bool wants_csv(const struct px_http_request *request)
+enum { REPLY_JSON = 0, REPLY_CSV };
+
+static const struct px_media_offer offers[] = {{PX_STR("application/json"), REPLY_JSON},
+                                               {PX_STR("text/csv"), REPLY_CSV}};
+
+/* Also what curl -d and fetch say of a text when nobody tells them. */
+static bool is_json(struct px_str type)
 {
-    static const struct px_str csv = PX_STR("text/csv");
-    struct px_str rest = px_http_header(request, "Accept");
-    while (rest.ptr) {
-        if (px_str_eq_nocase(px_media_type(px_str_cut(&rest, ',')), csv))
+    static const struct px_str names[] = {PX_STR("application/json"), PX_STR("text/json"),
+                                          PX_STR("text/plain"),
+                                          PX_STR("application/x-www-form-urlencoded")};
+    for (size_t i = 0; i < PX_ARRAY_LEN(names); i++) {
+        if (px_str_eq_nocase(type, names[i]))
             return true;
     }
-    return false;
+    return type.len == 0 || px_str_ends(type, "+json");
+}
+
+enum px_code px_v1_check_json(struct px_infer *infer)
+{
+    struct px_http_exchange *exchange = px_rest_exchange(infer);
+    struct px_str type = px_media_type(px_http_header(&exchange->request, "Content-Type"));
+    if (PX_LIKELY(is_json(type)))
+        return PX_OK;
+    return px_err_set(&infer->call.err, PX_E_UNSUPPORTED_MEDIA,
+                      "expected a body of application/json, got '%.*s'", PX_STR_ARG(type));
+}
+
+static enum px_code read_body(struct px_infer *infer, const struct px_body_form *body_form)
+{
+    struct px_http_exchange *exchange = px_rest_exchange(infer);
+    struct px_str type = px_media_type(px_http_header(&exchange->request, "Content-Type"));
+    struct px_json_rows in;
+    if (px_str_eq_nocase(type, (struct px_str)PX_STR("text/csv")))
+        return px_read_csv(infer);
+    if (!is_json(type))
+        return px_err_set(&infer->call.err, PX_E_UNSUPPORTED_MEDIA,
+                          "expected a body of application/json or text/csv, got '%.*s'",
+                          PX_STR_ARG(type));
+    return px_body_read(infer, body_form, &in);
 }
 
 void px_v1_run(struct px_infer *infer, const struct px_body_form *body_form)
 {
     struct px_http_exchange *exchange = px_rest_exchange(infer);
-    struct px_str type = px_media_type(px_http_header(&exchange->request, "Content-Type"));
-    struct px_json_rows in;
     enum px_code code = px_check_encoding(exchange, PX_E_UNSUPPORTED_MEDIA, &infer->call.err);
     if (code == PX_OK)
-        code = px_str_eq_nocase(type, (struct px_str)PX_STR("text/csv"))
-                   ? px_read_csv(infer)
-                   : px_body_read(infer, body_form, &in);
+        code = read_body(infer, body_form);
     if (code == PX_OK)
         px_infer_submit(infer);
     else
@@ -62,8 +88,9 @@ void px_v1_run(struct px_infer *infer, const struct px_body_form *body_form)
 void px_handle_v1_predict(struct px_rest_request *request)
 {
     const struct px_http_request *http = &request->exchange->request;
+    bool is_csv = px_media_choose(http, offers, PX_ARRAY_LEN(offers)) == REPLY_CSV;
     struct px_infer *infer =
-        px_rest_infer_open(request, wants_csv(http) ? px_v1_reply_csv : px_v1_reply_json);
+        px_rest_infer_open(request, is_csv ? px_v1_reply_csv : px_v1_reply_json);
     if (!infer)
         return;
     if (px_infer_has_run(infer)) /* whatever the client prefers: nested values are no table */

@@ -77,6 +77,8 @@ static void run(struct px_infer *infer)
     enum px_code code =
         px_check_encoding(px_rest_exchange(infer), PX_E_UNSUPPORTED_MEDIA, &infer->call.err);
     if (code == PX_OK)
+        code = px_v1_check_json(infer);
+    if (code == PX_OK)
         code = px_body_read(infer, &form, &in);
     if (code == PX_OK)
         code = apply_context(&in);

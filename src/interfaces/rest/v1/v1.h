@@ -21,4 +21,7 @@ void px_put_csv_row(struct px_buf *out, const struct px_infer *infer, size_t row
 /* Reads the body by `form`, then submits or fails the inference. */
 void px_v1_run(struct px_infer *infer, const struct px_body_form *form);
 
+/* PX_E_UNSUPPORTED_MEDIA when Content-Type says that the body is no JSON. */
+PX_MUST_USE enum px_code px_v1_check_json(struct px_infer *infer);
+
 #endif

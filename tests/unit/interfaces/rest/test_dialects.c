@@ -131,6 +131,11 @@ PX_TEST(an_empty_csv_body_is_no_table_and_a_header_alone_is_one)
         CHECK_CONTAINS(f.body, "\"error_code\":\"BAD_REQUEST\"");
         CHECK_CONTAINS(f.body, "got an empty body");
     }
+    for (size_t i = 0; i < PX_ARRAY_LEN(lost); i++) {
+        ask_as("application/jsonlines", "*/*", lost[i]);
+        CHECK_INT(f.status, 400);
+        CHECK_CONTAINS(f.body, "got an empty body");
+    }
     ask_as("text/csv", "*/*", "a,b");
     CHECK_STR(px_str(f.body), "{\"predictions\":[]}");
     ask_as("text/csv", "*/*", "b,a\n\n");
@@ -154,7 +159,9 @@ PX_TEST(sagemaker_rows_come_and_go_as_csv_and_lines)
     ask_as("application/x-ndjson", "application/json", "{\"f0\":1}\r\n");
     CHECK_STR(px_str(f.body), "{\"predictions\":[{\"score\":1.0}]}");
     ask_as("application/jsonlines", "", "[1,2,3,4]\n[1,2");
-    CHECK_CONTAINS(f.body, "line 2: ");
+    CHECK_CONTAINS(f.body, "\"JSON line 2 column 5: ");
+    ask_as("application/jsonlines", "", "[1,2,3,4]\n{\"f0\":\"x\"}");
+    CHECK_CONTAINS(f.body, "\"line 2: feature 'f0'");
     ask_as("application/x-npy", "", "x");
     CHECK_INT(f.status, 415);
     rest_tear_down(&f);

@@ -254,6 +254,85 @@ PX_TEST(scores_csv_by_position)
     rest_tear_down(&f);
 }
 
+PX_TEST(the_form_of_the_reply_is_what_accept_likes_best)
+{
+    static const struct {
+        const char *accept;
+        bool is_csv;
+    } cases[] = {
+        {"text/csv", true},
+        {"Text/CSV", true},
+        {"text/*", true},
+        {"*/*", false},
+        {"text/csv;q=0", false},
+        {"text/csv;q=0.0, */*", false},
+        {"text/csv;q=0.5, application/json", false},
+        {"application/json;q=0.5, text/csv", true},
+        {"application/json;q=0.1,text/csv ; q=0.2", true},
+        {"application/json, text/csv", false},
+        {"text/csv, application/json", true},
+        {"*/*, text/csv", true},
+        {"*/*;q=0.9, text/csv;q=0.1", false},
+        {"application/json;q=0, */*", true},
+        {"text/html, image/png", false},
+        {"text/html,application/xhtml+xml,*/*;q=0.8", false},
+        {"", false},
+    };
+    rest_set_up(&f);
+    for (size_t i = 0; i < PX_ARRAY_LEN(cases); i++) {
+        rest_header(&f, "Accept", cases[i].accept);
+        rest_ask(&f, PX_HTTP_POST, PLAIN, "{\"instances\":[[1,2,3,4]]}");
+        CHECK_STR(px_str(f.body), cases[i].is_csv ? "score\n10.0\n" : "{\"predictions\":[10.0]}");
+    }
+    rest_tear_down(&f);
+}
+
+PX_TEST(a_body_is_what_its_content_type_says)
+{
+    static const char *const taken[] = {
+        "application/json",         "Application/JSON; charset=utf-8",   "application/vnd.x+json",
+        "text/plain;charset=UTF-8", "application/x-www-form-urlencoded", ""};
+    static const char *const refused[] = {"application/xml", "application/jsonlines", "text/html",
+                                          "application/octet-stream"};
+    rest_set_up(&f);
+    for (size_t i = 0; i < PX_ARRAY_LEN(taken); i++) {
+        ask_csv(PLAIN, taken[i], "{\"instances\":[[1,2,3,4]]}");
+        CHECK_INT(f.status, 200);
+    }
+    for (size_t i = 0; i < PX_ARRAY_LEN(refused); i++) {
+        ask_csv(PLAIN, refused[i], "{\"instances\":[[1,2,3,4]]}");
+        CHECK_INT(f.status, 415);
+        CHECK_CONTAINS(f.body, "application/json or text/csv");
+        ask_csv("/v1/models/bank:classify", refused[i], "{\"examples\":[]}");
+        CHECK_INT(f.status, 415);
+    }
+    ask_csv("/v1/models/bank:classify", "text/csv", "age\n1\n");
+    CHECK_INT(f.status, 415);
+    ask_csv(PLAIN, "text/csv", "");
+    CHECK_INT(f.status, 400);
+    CHECK_CONTAINS(f.body, "got an empty body");
+    rest_tear_down(&f);
+}
+
+PX_TEST(parameters_of_types_and_queries_are_decoded)
+{
+    rest_set_up(&f);
+    ask_csv(MULTI, "text/csv; header=\"absent\"", "1,2\n");
+    CHECK_STR(px_str(f.body), "{\"predictions\":[[3.0,4.0,5.0]]}");
+    ask_csv(PLAIN, "text/csv;header=\"present\"", "f0,f1,f2,f3\n1,2,3,4\n");
+    CHECK_STR(px_str(f.body), "{\"predictions\":[10.0]}");
+    ask_csv(PLAIN, "text/csv;header=yes", "1,2,3,4\n");
+    CHECK_INT(f.status, 400);
+    CHECK_CONTAINS(f.body, "header=present or header=absent, got 'yes'");
+    f.query = "a=b&out%70ut=%6cabels";
+    ask_csv(BANK, "", "{\"instances\":[{\"age\":1}]}");
+    CHECK_STR(px_str(f.body), "{\"predictions\":[\"yes\"]}");
+    f.query = "output=%zz";
+    ask_csv(BANK, "", "{\"instances\":[]}");
+    CHECK_INT(f.status, 400);
+    rest_tear_down(&f);
+}
+
 PX_TEST(text_in_another_encoding_is_not_scored)
 {
     static const char *const bad[][2] = {
@@ -356,8 +435,12 @@ PX_TEST(status)
 PX_TEST_MAIN(T(scores_objects) T(every_kind_of_value) T(scores_arrays) T(answers_labels_and_margins)
                  T(many_instances_grow_the_matrix) T(names_the_row_the_feature_and_what_came)
                      T(refuses_malformed_bodies) T(scores_csv_by_name) T(scores_csv_by_position)
-                         T(text_in_another_encoding_is_not_scored) T(answers_csv_when_asked)
-                             T(refuses_csv_that_does_not_fit) T(a_warm_request_allocates_nothing)
-                                 T(status) T(no_rows_are_a_request_like_any_other)
-                                     T(labels_are_cut_where_the_objective_says)
-                                         T(csv_columns_have_the_whole_label))
+                         T(the_form_of_the_reply_is_what_accept_likes_best)
+                             T(a_body_is_what_its_content_type_says)
+                                 T(parameters_of_types_and_queries_are_decoded)
+                                     T(text_in_another_encoding_is_not_scored)
+                                         T(answers_csv_when_asked) T(refuses_csv_that_does_not_fit)
+                                             T(a_warm_request_allocates_nothing) T(status)
+                                                 T(no_rows_are_a_request_like_any_other)
+                                                     T(labels_are_cut_where_the_objective_says)
+                                                         T(csv_columns_have_the_whole_label))
