@@ -291,7 +291,7 @@ PX_TEST(files_of_a_request_are_served_instead_of_the_repository)
 {
     set_up(true);
     struct px_repository_request *request = make(PX_REPOSITORY_LOAD, "a");
-    CHECK_OK(add(request, "config", "{\"max_batch_size\": 8}"));
+    CHECK_OK(add(request, "config", "{\"max_batch_size\": 100}"));
     CHECK_OK(add(request, "file:5/sub/model.txt", tiny_model));
     CHECK_INT(submit(request), PX_E_NOT_FOUND); /* a version is a file or a package, not a folder */
     request = make(PX_REPOSITORY_LOAD, "a");
@@ -393,6 +393,7 @@ PX_TEST(a_configuration_that_disagrees_changes_nothing)
         {"{\"max_batch_size\": \"many\"}", PX_E_INVALID, "expected an integer, got 'many'"},
         {"{\"instance_group\": [{\"count\": \"two\"}]}", PX_E_INVALID,
          "expected an integer, got 'two'"},
+        {"{\"max_batch_size\": 3}", PX_E_INVALID, "max_batch_size"},
         {"{\"name\": \"b\"}", PX_E_INVALID, "'name'"},
         {"{\"backend\": \"onnxruntime\"}", PX_E_INVALID, "'backend'"},
         {"{\"sequence_batching\": {\"x\": 1}}", PX_E_UNSUPPORTED, "sequence_batching"},
@@ -425,7 +426,7 @@ PX_TEST(a_configuration_that_agrees_is_taken)
     set_up(true);
     struct px_repository_request *request = make(PX_REPOSITORY_LOAD, "a");
     CHECK_OK(add(request, "config",
-                 "{\"name\": \"a\", \"backend\": \"forest\", \"max_batch_size\": 64, \"input\": "
+                 "{\"name\": \"a\", \"backend\": \"forest\", \"max_batch_size\": 100, \"input\": "
                  "[{\"name\": \"input\", \"data_type\": \"TYPE_FP64\", \"dims\": [\"2\"]}], "
                  "\"output\": [{\"name\": \"predictions\", \"data_type\": \"TYPE_FP64\", "
                  "\"dims\": [1], \"label_filename\": \"\"}], \"instance_group\": [{\"kind\": "

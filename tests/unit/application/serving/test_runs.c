@@ -382,7 +382,7 @@ PX_TEST(a_model_of_tensors_describes_itself)
     CHECK_INT(config.inputs[0].dims[0], 2); /* without the dimension that counts rows */
     CHECK_INT(config.n_instances, 1);
     struct px_err err;
-    static const char right[] = "{\"name\":\"m\",\"max_batch_size\":2,\"input\":[{\"name\":\"x\","
+    static const char right[] = "{\"name\":\"m\",\"max_batch_size\":3,\"input\":[{\"name\":\"x\","
                                 "\"data_type\":\"TYPE_FP32\",\"dims\":[2]}]}";
     static const char wrong[] =
         "{\"input\":[{\"name\":\"x\",\"data_type\":\"TYPE_FP32\",\"dims\":[3]}]}";
