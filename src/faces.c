@@ -47,6 +47,12 @@ static struct px_rest_settings rest_settings(const struct px_faces_lent *lent)
     };
 }
 
+enum px_code px_faces_check(const struct px_faces_lent *lent, struct px_err *err)
+{
+    const struct px_rest_settings rest = rest_settings(lent);
+    return px_rest_check_settings(&rest, err);
+}
+
 enum px_code px_faces_init(struct px_faces *faces, const struct px_faces_lent *lent,
                            struct px_err *err)
 {

@@ -31,6 +31,9 @@ struct px_faces_lent {
     bool models_need_local_host, memory_needs_local_host;
 };
 
+/* Can the configuration be served? Looks at no model, so `serving` may be NULL. */
+PX_MUST_USE enum px_code px_faces_check(const struct px_faces_lent *lent, struct px_err *err);
+
 /* On failure px_faces_deinit is still to be called. */
 PX_MUST_USE enum px_code px_faces_init(struct px_faces *faces, const struct px_faces_lent *lent,
                                        struct px_err *err);

@@ -13,6 +13,7 @@ int main(int argc, char **argv)
     const struct px_cli_services services = {
         .open_trainer = px_xgboost_trainer_create,
         .open_parquet = px_duckdb_open_parquet,
+        .check_config = px_server_process_check,
         .serve = px_server_process_run,
         .open_load = px_load_client_create,
         .engines = px_engines_of_program(),

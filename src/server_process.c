@@ -139,6 +139,29 @@ static bool needs_local_host(struct px_str setting, const struct px_listening *l
     return px_str_is(setting, "auto") && px_listening_is_local(listening) && has_port;
 }
 
+static struct px_faces_lent lent_by(const struct px_config *config,
+                                    const struct px_listening *listening)
+{
+    return (struct px_faces_lent){
+        .config = config,
+        .models_may_come = may_control(config, listening),
+        .models_need_local_host = needs_local_host(config->serving_model_control, listening),
+        .memory_needs_local_host = needs_local_host(config->server_shared_memory, listening),
+    };
+}
+
+enum px_code px_server_process_check(const struct px_config *config, struct px_err *err)
+{
+    struct px_listening listening;
+    enum px_code code = px_listening_init(&listening, config, err);
+    if (code == PX_OK) {
+        const struct px_faces_lent lent = lent_by(config, &listening);
+        code = px_faces_check(&lent, err);
+    }
+    px_listening_deinit(&listening);
+    return code;
+}
+
 static enum px_code open_trace(const struct px_config *config, struct px_serving *serving,
                                struct px_trace **ret, struct px_err *err)
 {
@@ -185,14 +208,9 @@ enum px_code px_server_process_run(const struct px_config *config, struct px_ser
     enum px_code code = px_listening_init(&listening, config, err);
     if (code == PX_OK)
         code = open_shared_memory(config, &listening, &shared_memory, err);
-    const struct px_faces_lent lent = {
-        .config = config,
-        .serving = serving,
-        .shared_memory = shared_memory,
-        .models_may_come = may_control(config, &listening),
-        .models_need_local_host = needs_local_host(config->serving_model_control, &listening),
-        .memory_needs_local_host = needs_local_host(config->server_shared_memory, &listening),
-    };
+    struct px_faces_lent lent = lent_by(config, &listening);
+    lent.serving = serving;
+    lent.shared_memory = shared_memory;
     if (code == PX_OK)
         code = px_faces_init(&faces, &lent, err);
     if (code == PX_OK) {

@@ -56,6 +56,28 @@ def test_a_wrong_file_says_where(tmp_path, text, expected):
     assert str(path) in message
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("server:\n  cors_origins: '*'\n  cors_credentials: true\n", "server.cors_credentials"),
+        ("server:\n  cors_origins: https://*.example.com\n", "server.cors_origins"),
+        ("server:\n  listen: 127.0.0.1\n", "expected a host and a port"),
+        ("server:\n  listen: https://127.0.0.1:0\n", "certificate"),
+        ("tls:\n  certificate_file: /nowhere/a.pem\n  key_file: /nowhere/a.key\n", "/nowhere/a.pem"),
+        ("tls:\n  clients: required\n", "no endpoint speaks https"),
+        ("vertex:\n  predict_route: x\n", "vertex.predict_route"),
+        ("vertex:\n  predict_route: /a\n  health_route: /a\n", "vertex.health_route"),
+        ("serving:\n  version_labels: '::::'\n", "serving.version_labels"),
+    ],
+)
+def test_check_refuses_what_serve_refuses(tmp_path, text, expected):
+    path = tmp_path / "phoenix.yaml"
+    path.write_text(text)
+    assert expected in fail("config", "check", path)
+    # before any model is looked for
+    assert expected in fail("serve", "/nowhere/model.json", "--config", path)
+
+
 def test_check_of_an_absent_file():
     assert "/nowhere/phoenix.yaml" in fail("config", "check", "/nowhere/phoenix.yaml")
 

@@ -33,6 +33,8 @@ struct px_cli_services {
     /* A Parquet file, read with so many threads; the caller closes it. */
     enum px_code (*open_parquet)(const char *path, size_t n_threads, struct px_table_reader **ret,
                                  struct px_err *err);
+    /* Do the settings agree with each other, and with the files that they name? The same for every verb that reads them. */
+    enum px_code (*check_config)(const struct px_config *config, struct px_err *err);
     /*
      * Serves until SIGTERM or SIGINT and drains. `announce` is called once when connections are
      * accepted, with the URLs ("http://127.0.0.1:8080", "unix:/PATH"). Returns when everything has ended.

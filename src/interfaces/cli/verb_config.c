@@ -111,6 +111,8 @@ static int check(struct px_cli *cli)
     enum px_code code = px_file_read(path, &text, &err);
     if (code == PX_OK) {
         code = px_config_parse(&config, px_buf_view(&text), &arena, &err);
+        if (code == PX_OK)
+            code = cli->services->check_config(&config, &err);
         if (code != PX_OK)
             px_err_wrap(&err, "%s", path);
     }
@@ -160,7 +162,8 @@ const struct px_verb px_verb_config = {
     .details =
         "explain says what a setting does, its unit, range and default; without KEY it goes "
         "through all of them. defaults prints a commented phoenix.yaml to start from. check "
-        "says whether a file is right, and where it is not. reference prints the settings as "
+        "says whether phoenix serve takes a file, and what is wrong with it; names of models are "
+        "looked up at the start only. reference prints the settings as "
         "Markdown.\n\n"
         "    phoenix config explain server.port\n"
         "    phoenix config defaults > phoenix.yaml\n"

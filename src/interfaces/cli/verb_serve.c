@@ -245,6 +245,8 @@ static int run(struct px_cli *cli)
     struct px_serving *serving = NULL;
     struct px_arena arena = px_arena(CONFIG_FILE_MAX * 4);
     enum px_code code = read_config(cli, &config, &arena, &err);
+    if (code == PX_OK) /* loading may take long, for nothing if the settings are wrong */
+        code = cli->services->check_config(&config, &err);
     if (code == PX_OK) {
         configure_log(&config);
         code = load_models(cli, &config, &serving, &err);

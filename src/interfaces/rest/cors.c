@@ -44,12 +44,70 @@ static bool is_header_text(struct px_str text)
     return true;
 }
 
+static bool is_scheme(struct px_str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        bool other = (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
+        if (!letter && !(i > 0 && other))
+            return false;
+    }
+    return text.len > 0;
+}
+
+/* A name or an address, which in brackets may have colons. */
+static bool is_host(struct px_str text)
+{
+    bool is_v6 = text.len > 2 && text.ptr[0] == '[' && text.ptr[text.len - 1] == ']';
+    if (is_v6)
+        text = px_str_n(text.ptr + 1, text.len - 2);
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        bool mark = c == '.' || c == '-' || c == '_' || (is_v6 && c == ':');
+        if (!letter && !(c >= '0' && c <= '9') && !mark)
+            return false;
+    }
+    return text.len > 0;
+}
+
+/* Browsers leave the port of the scheme out, so an origin that has it would match no page. */
+static bool is_port(struct px_str text, struct px_str scheme)
+{
+    uint64_t port;
+    if (!px_str_to_u64(text, &port) || port < 1 || port > 65535)
+        return false;
+    return !(port == 80 && px_str_is(scheme, "http")) &&
+           !(port == 443 && px_str_is(scheme, "https"));
+}
+
+/* "https://a.example:8443": what a browser may send as Origin. */
 static bool is_origin(struct px_str text)
 {
-    struct px_str rest = text;
-    struct px_str scheme = px_str_cut(&rest, ':');
-    return scheme.len && rest.len > 2 && rest.ptr[0] == '/' && rest.ptr[1] == '/' &&
-           px_str_find(px_str_n(rest.ptr + 2, rest.len - 2), '/') == rest.len - 2;
+    struct px_str host = text, scheme = px_str_cut(&host, ':');
+    if (!is_scheme(scheme) || !px_str_starts(host, "//"))
+        return false;
+    host = px_str_n(host.ptr + 2, host.len - 2);
+    size_t end = host.len;
+    while (end > 0 && host.ptr[end - 1] != ':' && host.ptr[end - 1] != ']')
+        end--;
+    if (end > 0 && host.ptr[end - 1] == ':') {
+        if (!is_port(px_str_n(host.ptr + end, host.len - end), scheme))
+            return false;
+        host.len = end - 1;
+    }
+    return is_host(host);
+}
+
+static enum px_code refuse_origin(struct px_str origin, struct px_err *err)
+{
+    px_err_set(err, PX_E_INVALID,
+               "server.cors_origins: expected '*' or origins such as https://example.com, got "
+               "'%.*s'",
+               PX_STR_ARG(origin));
+    return px_err_hint(err, "an origin is a scheme, a host and a port that is not the scheme's, as "
+                            "browsers send it; '*' stands alone");
 }
 
 enum px_code px_cors_check(const struct px_rest_settings *settings, struct px_err *err)
@@ -64,10 +122,7 @@ enum px_code px_cors_check(const struct px_rest_settings *settings, struct px_er
     while (rest.len && !is_any(settings->cors_origins)) {
         struct px_str origin = px_str_trim(px_str_cut(&rest, ','));
         if (origin.len > ORIGIN_MAX || !is_header_text(origin) || !is_origin(origin))
-            return px_err_set(err, PX_E_INVALID,
-                              "server.cors_origins: expected '*' or origins such as "
-                              "https://example.com, got '%.*s'",
-                              PX_STR_ARG(origin));
+            return refuse_origin(origin, err);
     }
     return PX_OK;
 }

@@ -28,6 +28,7 @@ struct px_rest {
     struct px_rest_asset *assets;
     size_t n_assets;
     struct px_buf openapi;                      /* the bytes of one of them */
+    struct px_own_routes own_routes;            /* their patterns are owned */
     struct px_stats_streams *streams;           /* NULL: nobody lent the loops */
     size_t (*count_connections)(void *context); /* NULL when nobody tells */
     void *count_context;
@@ -47,9 +48,16 @@ struct px_rest_request {
 #include "interfaces/rest/routes.def"
 #undef PX_CONTROL
 #undef PX_ROUTE
+/* Of paths that the configuration names (hosting/vertex.c). */
+void px_handle_vertex_predict(struct px_rest_request *request);
+void px_handle_vertex_health(struct px_rest_request *request);
 
-/* Vertex AI's two paths, which settings name (hosting/vertex.c): true when the request was for one of them. */
-bool px_vertex_handle(struct px_rest_request *request);
+/* Vertex AI's two paths: are they paths, and the rows that settings make of them (hosting/vertex.c). */
+PX_MUST_USE enum px_code px_vertex_check(const struct px_rest_settings *settings,
+                                         struct px_err *err);
+PX_MUST_USE enum px_code px_vertex_routes(const struct px_rest_settings *settings,
+                                          struct px_own_routes *ret, struct px_err *err);
+void px_vertex_free(struct px_own_routes *routes);
 
 /* Counts an error that concerns no model, and answers with it. */
 void px_rest_fail(struct px_rest_request *request, const struct px_err *err);

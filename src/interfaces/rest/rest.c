@@ -57,10 +57,7 @@ static void handle(void *context, struct px_http_exchange *exchange)
     struct px_err err;
     px_serving_count_request(rest->settings.serving, exchange->loop);
     px_cors_begin(rest, exchange);
-    if (px_vertex_handle(&request))
-        return;
-    if (px_route_find(exchange->request.method, exchange->request.path, exchange->arena, &match,
-                      &err) != PX_OK) {
+    if (px_route_find(&rest->own_routes, exchange, &match, &err) != PX_OK) {
         answer_unrouted(&request, &match, &err);
         return;
     }
@@ -114,34 +111,31 @@ static void piece(void *context, struct px_http_exchange *exchange, struct px_st
     (void)is_last;
 }
 
-static enum px_code check_settings(const struct px_rest_settings *settings, struct px_err *err)
+enum px_code px_rest_check_settings(const struct px_rest_settings *settings, struct px_err *err)
 {
-    const struct {
-        const char *name;
-        struct px_str path;
-    } routes[] = {{"vertex.predict_route", settings->vertex_predict_route},
-                  {"vertex.health_route", settings->vertex_health_route}};
-    for (size_t i = 0; i < PX_ARRAY_LEN(routes); i++) {
-        if (routes[i].path.len && routes[i].path.ptr[0] != '/')
-            return px_err_set(err, PX_E_INVALID,
-                              "%s: expected a path that begins with '/', got '%.*s'",
-                              routes[i].name, PX_STR_ARG(routes[i].path));
-    }
+    enum px_code code = px_cors_check(settings, err);
+    if (code == PX_OK)
+        code = px_vertex_check(settings, err);
+    return code == PX_OK ? px_labels_check(settings, err) : code;
+}
+
+static enum px_code check_served(const struct px_rest_settings *settings, struct px_err *err)
+{
     const struct px_served_names names = {settings->serving, "serving.default_model",
                                           settings->models_may_come};
-    enum px_code code = px_cors_check(settings, err);
-    if (code == PX_OK && settings->default_model.len)
+    enum px_code code = PX_OK;
+    if (settings->default_model.len)
         code = px_served_check(&names, settings->default_model, (struct px_str){0}, err);
-    if (code == PX_OK)
-        code = px_labels_check(settings, err);
-    return code;
+    return code == PX_OK ? px_labels_check_served(settings, err) : code;
 }
 
 enum px_code px_rest_create(const struct px_rest_settings *settings, struct px_rest **ret,
                             struct px_err *err)
 {
     unsigned n_loops = px_serving_n_loops(settings->serving);
-    enum px_code code = check_settings(settings, err);
+    enum px_code code = px_rest_check_settings(settings, err);
+    if (code == PX_OK)
+        code = check_served(settings, err);
     if (code != PX_OK)
         return code;
     struct px_rest *rest = px_alloc(1, sizeof *rest);
@@ -150,9 +144,11 @@ enum px_code px_rest_create(const struct px_rest_settings *settings, struct px_r
     rest->settings = *settings;
     rest->n_loops = n_loops;
     rest->loops = px_alloc_aligned(PX_CACHE_LINE, n_loops, sizeof *rest->loops);
-    code = rest->loops ? px_rest_assets_init(rest, err)
+    code = rest->loops ? px_vertex_routes(settings, &rest->own_routes, err)
                        : px_err_set(err, PX_E_NO_MEMORY,
                                     "no memory for the REST interface of %u loops", n_loops);
+    if (code == PX_OK)
+        code = px_rest_assets_init(rest, err);
     if (code != PX_OK) {
         px_rest_destroy(rest);
         return code;
@@ -175,6 +171,7 @@ void px_rest_destroy(struct px_rest *rest)
     }
     px_rest_forget_loops(rest);
     px_rest_assets_deinit(rest);
+    px_vertex_free(&rest->own_routes);
     px_free(rest->loops);
     px_free(rest);
 }

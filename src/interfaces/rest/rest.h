@@ -37,6 +37,10 @@ struct px_rest_settings {
     bool models_need_local_host, memory_needs_local_host;
 };
 
+/* Can they hold at all, whatever is served? Looks at no model; PX_E_INVALID names the setting that is wrong. */
+PX_MUST_USE enum px_code px_rest_check_settings(const struct px_rest_settings *settings,
+                                                struct px_err *err);
+
 /* Before the loops start, when the models are there. PX_E_INVALID names the setting that is wrong. */
 PX_MUST_USE enum px_code px_rest_create(const struct px_rest_settings *settings,
                                         struct px_rest **ret, struct px_err *err);

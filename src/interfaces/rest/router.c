@@ -106,34 +106,64 @@ static bool match_pattern(const char *pattern, const struct segments *path, stru
     return rest.ptr == NULL;
 }
 
-enum px_code px_route_find(enum px_http_method method, struct px_str path, struct px_arena *arena,
-                           struct px_route_match *ret, struct px_err *err)
+/* A row whose path fits: notes it, and says whether its method does too. */
+static bool take(struct px_route_match *ret, const struct px_route *route,
+                 const struct px_str *args, enum px_http_method wanted)
 {
-    struct segments segments;
-    enum px_http_method wanted = method == PX_HTTP_HEAD ? PX_HTTP_GET : method;
-    *ret = (struct px_route_match){0};
-    enum px_code code = cut_path(path, arena, &segments, err);
-    for (size_t i = 0; code == PX_OK && i < px_n_routes; i++) {
+    bool fits = route->method == wanted;
+    ret->allowed |= 1u << route->method;
+    if (fits || !ret->near)
+        memcpy(ret->args, args, sizeof ret->args);
+    if (!ret->near)
+        ret->near = route;
+    if (fits)
+        ret->route = route;
+    return fits;
+}
+
+static bool find_own(const struct px_own_routes *own, struct px_str path,
+                     enum px_http_method wanted, struct px_route_match *ret)
+{
+    static const struct px_str no_args[PX_ROUTE_ARGS_MAX];
+    for (size_t i = 0; i < own->n; i++) {
+        if (px_str_is(path, own->rows[i].pattern) && take(ret, &own->rows[i], no_args, wanted))
+            return true;
+    }
+    return false;
+}
+
+static bool find_in_table(const struct segments *segments, enum px_http_method wanted,
+                          struct px_route_match *ret)
+{
+    for (size_t i = 0; i < px_n_routes; i++) {
         struct px_str args[PX_ROUTE_ARGS_MAX] = {{0}};
-        if (!match_pattern(px_routes[i].pattern, &segments, args))
+        if (!match_pattern(px_routes[i].pattern, segments, args))
             continue;
         if (ret->allowed && px_routes[i].handle == px_handle_asset)
             continue; /* a path that is known is no file: it has the methods of its own rows */
-        bool fits = px_routes[i].method == wanted;
-        ret->allowed |= 1u << px_routes[i].method;
-        if (fits || !ret->near)
-            memcpy(ret->args, args, sizeof args);
-        if (!ret->near)
-            ret->near = &px_routes[i];
-        if (!fits)
-            continue;
-        ret->route = &px_routes[i];
-        return PX_OK;
+        if (take(ret, &px_routes[i], args, wanted))
+            return true;
     }
-    if (code != PX_OK)
-        return code;
+    return false;
+}
+
+enum px_code px_route_find(const struct px_own_routes *own, const struct px_http_exchange *exchange,
+                           struct px_route_match *ret, struct px_err *err)
+{
+    struct segments segments;
+    struct px_str path = exchange->request.path;
+    enum px_http_method method = exchange->request.method;
+    enum px_http_method wanted = method == PX_HTTP_HEAD ? PX_HTTP_GET : method;
+    *ret = (struct px_route_match){0};
+    if (find_own(own, path, wanted, ret))
+        return PX_OK;
+    enum px_code code = cut_path(path, exchange->arena, &segments, err);
+    if (code == PX_OK && find_in_table(&segments, wanted, ret))
+        return PX_OK;
     if (!ret->allowed)
-        return px_err_set(err, PX_E_NOT_FOUND, "no such path: '%.*s'", PX_STR_ARG(path));
+        return code != PX_OK
+                   ? code
+                   : px_err_set(err, PX_E_NOT_FOUND, "no such path: '%.*s'", PX_STR_ARG(path));
     if (method == PX_HTTP_OPTIONS)
         return PX_OK;
     return px_err_set(err, PX_E_METHOD_NOT_ALLOWED, "Method Not Allowed");

@@ -32,6 +32,12 @@ struct px_route {
 extern const struct px_route px_routes[];
 extern const size_t px_n_routes;
 
+/* Routes whose paths the configuration names: stronger than the table's, and compared as they are written. */
+struct px_own_routes {
+    struct px_route rows[2];
+    size_t n;
+};
+
 struct px_route_match {
     const struct px_route *route;          /* NULL when only other methods fit: see `allowed` */
     const struct px_route *near;           /* the first row that fits but for its method */
@@ -40,12 +46,12 @@ struct px_route_match {
 };
 
 /*
- * PX_E_NOT_FOUND when no pattern fits, PX_E_METHOD_NOT_ALLOWED when `allowed` says which methods do,
- * PX_E_INVALID when an escape is malformed. HEAD finds the row of GET; OPTIONS fills only `allowed`.
+ * The row for the exchange's request. PX_E_NOT_FOUND when no pattern fits, PX_E_METHOD_NOT_ALLOWED when `allowed` says
+ * which methods do, PX_E_INVALID when an escape is malformed. HEAD finds the row of GET; OPTIONS fills only `allowed`.
  */
-PX_MUST_USE enum px_code px_route_find(enum px_http_method method, struct px_str path,
-                                       struct px_arena *arena, struct px_route_match *ret,
-                                       struct px_err *err);
+PX_MUST_USE enum px_code px_route_find(const struct px_own_routes *own,
+                                       const struct px_http_exchange *exchange,
+                                       struct px_route_match *ret, struct px_err *err);
 
 /* Replaces the %XX escapes of a part of a URL, in `arena` when there are any; PX_E_INVALID for a malformed one. */
 PX_MUST_USE enum px_code px_url_decode(struct px_str *s, struct px_arena *arena,

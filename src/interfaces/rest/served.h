@@ -21,8 +21,11 @@ struct px_served_names {
 PX_MUST_USE enum px_code px_served_check(const struct px_served_names *names, struct px_str name,
                                          struct px_str version, struct px_err *err);
 
-/* "bank:stable=3, bank:canary=4" is well-formed, and every version that it names is served. */
+/* "bank:stable=3, bank:canary=4" is well-formed. */
 PX_MUST_USE enum px_code px_labels_check(const struct px_rest_settings *settings,
                                          struct px_err *err);
+/* And every version that it names is served. */
+PX_MUST_USE enum px_code px_labels_check_served(const struct px_rest_settings *settings,
+                                                struct px_err *err);
 
 #endif

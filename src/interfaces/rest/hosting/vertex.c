@@ -6,6 +6,8 @@
  */
 #include "interfaces/rest/served.h"
 #include "interfaces/rest/v1/v1.h"
+#include "shared/alloc.h"
+#include "shared/unconst.h"
 
 static const struct px_body_member members[] = {
     {PX_STR("instances"), px_json_rows_instances, true},
@@ -17,7 +19,7 @@ static const struct px_body_form form = {
     .hint = "the body is {\"instances\": [...], \"parameters\": {...}}",
 };
 
-static void predict(struct px_rest_request *request)
+void px_handle_vertex_predict(struct px_rest_request *request)
 {
     if (!px_rest_choose_model(request))
         return;
@@ -26,20 +28,76 @@ static void predict(struct px_rest_request *request)
         px_v1_run(infer, &form);
 }
 
-bool px_vertex_handle(struct px_rest_request *request)
+/* An operation of its own, since the description of the API names each by its handler. */
+void px_handle_vertex_health(struct px_rest_request *request)
 {
-    const struct px_rest_settings *settings = &request->rest->settings;
-    const struct px_http_request *http = &request->exchange->request;
-    bool reads = http->method == PX_HTTP_GET || http->method == PX_HTTP_HEAD;
-    if (http->method == PX_HTTP_POST && settings->vertex_predict_route.len &&
-        px_str_eq(http->path, settings->vertex_predict_route)) {
-        predict(request);
-        return true;
-    }
-    if (reads && settings->vertex_health_route.len &&
-        px_str_eq(http->path, settings->vertex_health_route)) {
-        px_handle_ping(request);
-        return true;
-    }
-    return false;
+    px_handle_ping(request);
+}
+
+/* ---- the paths ---- */
+
+/* A path as it stands in a request; braces would make it a pattern in the description of the API. */
+static enum px_code check_path(const char *setting, struct px_str path, struct px_err *err)
+{
+    static const char excluded[] = "?#{}\"<>\\^`|";
+    bool is_path = path.len == 0 || path.ptr[0] == '/';
+    for (size_t i = 0; i < path.len; i++)
+        is_path = is_path && path.ptr[i] > 0x20 && path.ptr[i] < 0x7f &&
+                  !memchr(excluded, path.ptr[i], sizeof excluded - 1);
+    if (is_path)
+        return PX_OK;
+    return px_err_set(
+        err, PX_E_INVALID,
+        "%s: expected a path that begins with '/' and has no query, blanks or braces, "
+        "got '%.*s'",
+        setting, PX_STR_ARG(path));
+}
+
+enum px_code px_vertex_check(const struct px_rest_settings *settings, struct px_err *err)
+{
+    struct px_str predict = settings->vertex_predict_route, health = settings->vertex_health_route;
+    enum px_code code = check_path("vertex.predict_route", predict, err);
+    if (code == PX_OK)
+        code = check_path("vertex.health_route", health, err);
+    if (code == PX_OK && predict.len && px_str_eq(predict, health))
+        code = px_err_set(err, PX_E_INVALID,
+                          "vertex.health_route: expected another path than vertex.predict_route, "
+                          "got '%.*s' for both",
+                          PX_STR_ARG(health));
+    return code;
+}
+
+static enum px_code add_route(struct px_own_routes *routes, struct px_str path,
+                              struct px_route route, struct px_err *err)
+{
+    if (!path.len)
+        return PX_OK;
+    char *pattern = px_alloc(path.len + 1, 1);
+    if (!pattern)
+        return px_err_set(err, PX_E_NO_MEMORY, "no memory for a route");
+    memcpy(pattern, path.ptr, path.len);
+    route.pattern = pattern;
+    routes->rows[routes->n++] = route;
+    return PX_OK;
+}
+
+enum px_code px_vertex_routes(const struct px_rest_settings *settings, struct px_own_routes *ret,
+                              struct px_err *err)
+{
+    const struct px_route predict = {.method = PX_HTTP_POST,
+                                     .handle = px_handle_vertex_predict,
+                                     .summary = "Score instances with the default model"};
+    const struct px_route health = {.method = PX_HTTP_GET,
+                                    .handle = px_handle_vertex_health,
+                                    .summary = "200 when the server is ready"};
+    *ret = (struct px_own_routes){0};
+    enum px_code code = add_route(ret, settings->vertex_predict_route, predict, err);
+    return code == PX_OK ? add_route(ret, settings->vertex_health_route, health, err) : code;
+}
+
+void px_vertex_free(struct px_own_routes *routes)
+{
+    for (size_t i = 0; i < routes->n; i++)
+        px_free(px_unconst(routes->rows[i].pattern));
+    *routes = (struct px_own_routes){0};
 }

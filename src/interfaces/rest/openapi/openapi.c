@@ -200,14 +200,33 @@ static void put_operation(struct px_json_writer *w, const struct px_route *route
     px_json_end_object(w);
 }
 
-/* All methods of the pattern of row `first`, unless an earlier row has written them. */
-static void put_path(struct px_json_writer *w, size_t first)
+/* The configuration's routes, then the table's. */
+static const struct px_route *route_at(const struct px_own_routes *own, size_t i)
 {
-    const char *pattern = px_routes[first].pattern;
+    return i < own->n ? &own->rows[i] : &px_routes[i - own->n];
+}
+
+/* Is there a row before it that takes its requests? */
+static bool is_hidden(const struct px_own_routes *own, size_t i)
+{
+    const struct px_route *route = route_at(own, i);
+    for (size_t k = 0; k < own->n && k < i; k++) {
+        if (own->rows[k].method == route->method &&
+            strcmp(own->rows[k].pattern, route->pattern) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* All methods of the pattern of row `first`, unless an earlier row has written them. */
+static void put_path(struct px_json_writer *w, const struct px_own_routes *own, size_t first)
+{
+    const char *pattern = route_at(own, first)->pattern;
     bool begun = false;
-    for (size_t i = 0; i < px_n_routes; i++) {
-        const struct px_operation *operation = px_operation_find(&px_routes[i]);
-        if (!operation || strcmp(px_routes[i].pattern, pattern) != 0)
+    for (size_t i = 0; i < own->n + px_n_routes; i++) {
+        const struct px_route *route = route_at(own, i);
+        const struct px_operation *operation = px_operation_find(route);
+        if (!operation || strcmp(route->pattern, pattern) != 0 || is_hidden(own, i))
             continue;
         if (i < first)
             return;
@@ -216,7 +235,7 @@ static void put_path(struct px_json_writer *w, size_t first)
             px_json_begin_object(w);
             begun = true;
         }
-        put_operation(w, &px_routes[i], operation);
+        put_operation(w, route, operation);
     }
     if (begun)
         px_json_end_object(w);
@@ -254,7 +273,7 @@ static void put_tags(struct px_json_writer *w)
     px_json_end_array(w);
 }
 
-void px_openapi_write(struct px_buf *out)
+void px_openapi_write(const struct px_own_routes *own, struct px_buf *out)
 {
     const struct px_asset *components = &px_openapi_parts[0];
     struct px_json_writer w = px_json_writer(out);
@@ -266,8 +285,8 @@ void px_openapi_write(struct px_buf *out)
     put_tags(&w);
     px_json_key(&w, "paths");
     px_json_begin_object(&w);
-    for (size_t i = 0; i < px_n_routes; i++)
-        put_path(&w, i);
+    for (size_t i = 0; i < own->n + px_n_routes; i++)
+        put_path(&w, own, i);
     px_json_end_object(&w);
     px_json_key(&w, "components");
     px_json_put_raw(&w, px_str_n((const char *)components->begin,

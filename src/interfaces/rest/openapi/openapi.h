@@ -3,7 +3,7 @@
  * The description of the HTTP API as an OpenAPI 3.1 document, made from three tables: routes.def (paths, methods,
  * summaries), operations.def (tags, parameters, bodies, answers) and parts/components.json (schemas).
  *
- * The same binary always makes the same bytes. Threads: any.
+ * The same binary and configuration always make the same bytes. Threads: any.
  */
 #ifndef PX_INTERFACES_REST_OPENAPI_OPENAPI_H
 #define PX_INTERFACES_REST_OPENAPI_OPENAPI_H
@@ -19,7 +19,7 @@ struct px_operation {
 /* What operations.def says about a route; NULL when it says nothing. */
 const struct px_operation *px_operation_find(const struct px_route *route);
 
-/* Appends the document; fails as the buffer does. Routes without an operation are left out. */
-void px_openapi_write(struct px_buf *out);
+/* Appends the document of a server that also has these routes; fails as the buffer does. Routes without an operation are left out. */
+void px_openapi_write(const struct px_own_routes *own, struct px_buf *out);
 
 #endif

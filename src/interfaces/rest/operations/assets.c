@@ -74,7 +74,7 @@ enum px_code px_rest_assets_init(struct px_rest *rest, struct px_err *err)
     while (px_dashboard_assets[n].name)
         n++;
     rest->openapi = px_buf(OPENAPI_MAX);
-    px_openapi_write(&rest->openapi);
+    px_openapi_write(&rest->own_routes, &rest->openapi);
     enum px_code code = px_buf_check(&rest->openapi, "the description of the API", err);
     if (code != PX_OK)
         return code;

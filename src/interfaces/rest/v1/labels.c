@@ -31,8 +31,6 @@ static bool next_entry(struct px_str *rest, struct entry *ret)
 
 enum px_code px_labels_check(const struct px_rest_settings *settings, struct px_err *err)
 {
-    const struct px_served_names names = {settings->serving, "serving.version_labels",
-                                          settings->models_may_come};
     struct entry entry;
     struct px_str rest = settings->version_labels;
     while (next_entry(&rest, &entry)) {
@@ -41,11 +39,20 @@ enum px_code px_labels_check(const struct px_rest_settings *settings, struct px_
                 err, PX_E_INVALID,
                 "serving.version_labels: expected MODEL:LABEL=VERSION, ..., got '%.*s'",
                 PX_STR_ARG(settings->version_labels));
-        enum px_code code = px_served_check(&names, entry.model, entry.version, err);
-        if (code != PX_OK)
-            return code;
     }
     return PX_OK;
+}
+
+enum px_code px_labels_check_served(const struct px_rest_settings *settings, struct px_err *err)
+{
+    const struct px_served_names names = {settings->serving, "serving.version_labels",
+                                          settings->models_may_come};
+    struct entry entry;
+    struct px_str rest = settings->version_labels;
+    enum px_code code = PX_OK;
+    while (code == PX_OK && next_entry(&rest, &entry))
+        code = px_served_check(&names, entry.model, entry.version, err);
+    return code;
 }
 
 enum px_code px_label_resolve(struct px_rest_request *request, struct px_err *err)

@@ -199,6 +199,51 @@ PX_TEST(vertex_paths_exist_only_when_they_are_set)
     rest_tear_down(&f);
 }
 
+PX_TEST(origins_that_browsers_send_are_taken)
+{
+    rest_set_up(&f);
+    const struct px_rest_settings options = {
+        .cors_origins = PX_STR("https://a.example, http://localhost:3000,HTTP://A.example:8080, "
+                               "http://[::1]:3000, https://[::1], chrome-extension://abc, "
+                               "https://127.0.0.1:80"),
+        .cors_headers = PX_STR("Accept")};
+    CHECK_OK(px_rest_check_settings(&options, NULL));
+    rest_tear_down(&f);
+}
+
+PX_TEST(vertex_paths_have_their_methods_as_any_other)
+{
+    static const char predict[] = "/v1/endpoints/e/deployedModels/d:predict";
+    static const char far[] = "/v1/projects/p/locations/l/endpoints/e/deployedModels/d:predict";
+    set_up(&(struct px_rest_settings){.default_model = px_str("plain"),
+                                      .cors_origins = px_str("*"),
+                                      .cors_headers = px_str("Accept"),
+                                      .vertex_predict_route = px_str(predict),
+                                      .vertex_health_route = px_str("/alive")});
+    rest_header(&f, "Origin", "https://a.example");
+    rest_header(&f, "Access-Control-Request-Method", "POST");
+    rest_ask(&f, PX_HTTP_OPTIONS, predict, "");
+    CHECK_INT(f.status, 204);
+    CHECK_CONTAINS(f.headers, "Allow: POST, OPTIONS\r\n");
+    CHECK_CONTAINS(f.headers, "Access-Control-Allow-Methods: POST, OPTIONS\r\n");
+    rest_ask(&f, PX_HTTP_GET, predict, "");
+    CHECK_INT(f.status, 405);
+    CHECK_CONTAINS(f.headers, "Allow: POST, OPTIONS\r\n");
+    rest_ask(&f, PX_HTTP_POST, "/alive", "");
+    CHECK_INT(f.status, 405);
+    CHECK_CONTAINS(f.headers, "Allow: GET, HEAD, OPTIONS\r\n");
+    rest_ask(&f, PX_HTTP_GET, "/openapi.json", "");
+    CHECK_CONTAINS(f.body, "\"/v1/endpoints/e/deployedModels/d:predict\":{\"post\"");
+    CHECK_CONTAINS(f.body, "\"/alive\":{\"get\"");
+    rest_tear_down(&f);
+    set_up(&(struct px_rest_settings){.default_model = px_str("plain"),
+                                      .vertex_predict_route = px_str(far)});
+    rest_ask(&f, PX_HTTP_OPTIONS, far, ""); /* more segments than the table has */
+    CHECK_INT(f.status, 204);
+    CHECK_STR(px_str(f.headers), "Allow: POST, OPTIONS\r\n");
+    rest_tear_down(&f);
+}
+
 PX_TEST(columns_of_tensorflow_are_answered_as_columns)
 {
     rest_set_up(&f);
@@ -354,9 +399,28 @@ PX_TEST(settings_that_cannot_be_are_refused)
         {{.cors_origins = PX_STR("*"), .cors_credentials = true}, "cors_credentials"},
         {{.cors_origins = PX_STR("example.com")}, "cors_origins"},
         {{.cors_origins = PX_STR("https://a.example/path")}, "cors_origins"},
+        {{.cors_origins = PX_STR("https://a.example https://b.example")}, "cors_origins"},
+        {{.cors_origins = PX_STR("https://a.example,*")}, "cors_origins"},
+        {{.cors_origins = PX_STR("*, https://a.example")}, "cors_origins"},
+        {{.cors_origins = PX_STR("https://*.example.com")}, "cors_origins"},
+        {{.cors_origins = PX_STR("https://a.example/")}, "cors_origins"},
+        {{.cors_origins = PX_STR("https://a.example:443")}, "cors_origins"},
+        {{.cors_origins = PX_STR("http://a.example:80")}, "cors_origins"},
+        {{.cors_origins = PX_STR("https://a.example:x")}, "cors_origins"},
+        {{.cors_origins = PX_STR("https://u@a.example")}, "cors_origins"},
+        {{.cors_origins = PX_STR("https://")}, "cors_origins"},
+        {{.cors_origins = PX_STR("https:a.example")}, "cors_origins"},
+        {{.cors_origins = PX_STR("//a.example")}, "cors_origins"},
         {{.cors_headers = PX_STR("A\r\nB")}, "cors_headers"},
         {{.version_labels = PX_STR("bank=1")}, "version_labels"},
+        {{.version_labels = PX_STR("::::")}, "version_labels"},
         {{.vertex_predict_route = PX_STR("predict")}, "vertex.predict_route"},
+        {{.vertex_predict_route = PX_STR("/a?b")}, "vertex.predict_route"},
+        {{.vertex_predict_route = PX_STR("/a b")}, "vertex.predict_route"},
+        {{.vertex_predict_route = PX_STR("/a/{b}")}, "vertex.predict_route"},
+        {{.vertex_health_route = PX_STR("/a#b")}, "vertex.health_route"},
+        {{.vertex_predict_route = PX_STR("/a"), .vertex_health_route = PX_STR("/a")},
+         "vertex.health_route"},
         {{.vertex_health_route = PX_STR("health")}, "vertex.health_route"},
     };
     rest_set_up(&f);
@@ -435,7 +499,7 @@ PX_TEST_MAIN(
     T(an_empty_csv_body_is_no_table_and_a_header_alone_is_one)
     T(sagemaker_rows_come_and_go_as_csv_and_lines)
     T(probes_say_whether_models_are_there)
-    T(vertex_paths_exist_only_when_they_are_set)
+    T(vertex_paths_exist_only_when_they_are_set) T(vertex_paths_have_their_methods_as_any_other) T(origins_that_browsers_send_are_taken)
     T(columns_of_tensorflow_are_answered_as_columns)
     T(a_label_stands_for_its_version_and_no_other)
     T(classes_and_values_of_examples)
