@@ -135,6 +135,8 @@ static void put_content(struct px_json_writer *w, const char *media_types, const
         px_json_key(w, "schema");
         if (is_json(media) && schema[0])
             put_ref(w, "schemas", schema);
+        else if (px_str_is(media, "text/event-stream"))
+            px_json_put_raw(w, px_str("{}")); /* of an event, which has more than its text */
         else
             px_json_put_raw(w, px_str("{\"type\":\"string\"}"));
         px_json_end_object(w);
