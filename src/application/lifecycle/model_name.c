@@ -11,9 +11,15 @@ static bool may_hold(char c, size_t place)
     return letter || (c >= '0' && c <= '9') || c == '_' || mark;
 }
 
+/* Its own path would be that of all models' statistics. */
+static bool is_reserved(struct px_str name)
+{
+    return px_str_is(name, "stats");
+}
+
 bool px_model_name_is_valid(struct px_str name)
 {
-    if (name.len == 0 || name.len > PX_MODEL_NAME_MAX)
+    if (name.len == 0 || name.len > PX_MODEL_NAME_MAX || is_reserved(name))
         return false;
     for (size_t i = 0; i < name.len; i++) {
         if (!may_hold(name.ptr[i], i))
@@ -26,6 +32,10 @@ enum px_code px_model_name_check(struct px_str name, struct px_err *err)
 {
     if (px_model_name_is_valid(name))
         return PX_OK;
+    if (is_reserved(name))
+        return px_err_set(err, PX_E_INVALID,
+                          "model name '%.*s' is reserved: /v2/models/stats is of every model",
+                          PX_STR_ARG(name));
     return px_err_set(err, PX_E_INVALID,
                       "model name '%.*s': expected at most %d letters, digits, '.', '_' and '-'",
                       PX_STR_ARG(name), PX_MODEL_NAME_MAX);
@@ -47,6 +57,8 @@ struct px_model_name px_model_name_from_text(struct px_str text)
         name.text[len] = may_hold(text.ptr[i], len) ? text.ptr[i] : '_';
         len++;
     }
+    if (is_reserved(px_str(name.text)))
+        name.text[len++] = '_';
     return len ? name : (struct px_model_name){"model"};
 }
 

@@ -4,7 +4,7 @@
  * packages and serving all use it, so that a file has the same name whoever opens it.
  *
  * A name is a part of URLs and of metric labels: ASCII letters, digits, '.', '_' and '-', at most
- * PX_MODEL_NAME_MAX, not beginning with '.' or '-'.
+ * PX_MODEL_NAME_MAX, not beginning with '.' or '-', and not "stats", which is a path of its own.
  */
 #ifndef PX_APPLICATION_LIFECYCLE_MODEL_NAME_H
 #define PX_APPLICATION_LIFECYCLE_MODEL_NAME_H

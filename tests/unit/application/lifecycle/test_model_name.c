@@ -11,6 +11,9 @@ PX_TEST(names_are_those_that_fit_into_a_path)
     CHECK(!px_model_name_is_valid(px_str("-x")));
     CHECK(!px_model_name_is_valid(px_str("a/b")));
     CHECK(!px_model_name_is_valid(px_str("a b")));
+    CHECK(!px_model_name_is_valid(px_str("stats"))); /* /v2/models/stats is of every model */
+    CHECK(px_model_name_is_valid(px_str("stats2")));
+    CHECK_STR(px_str(px_model_name_from_text(px_str("stats")).text), "stats_");
     CHECK(!px_model_name_is_valid(px_str("\xc3\xa4")));
 }
 
