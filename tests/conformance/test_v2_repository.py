@@ -124,6 +124,13 @@ def test_files_leave_nothing_behind(repository, tmp_path):
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
+def test_a_file_that_is_no_model_is_told_by_its_own_name(client):
+    with pytest.raises(InferenceServerException) as error:
+        client.load_model("risk", config="{}", files={"file:1/m.json": b"garbage"})
+    assert error.value.status() == "422"
+    assert "version 1: 1/m.json: the file is no model" in error.value.message()
+
+
 def test_the_own_configuration_is_accepted(client):
     config = client.get_model_config("churn")
     client.load_model("churn", config=json.dumps(config))

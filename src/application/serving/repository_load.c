@@ -276,6 +276,17 @@ static enum px_code swap_loaded(struct loading *l, struct px_grave **ret, struct
     return PX_OK;
 }
 
+/* Files of a request are told by their own paths: where they were put is the server's affair. */
+static void hide_folder(const struct loading *l, struct px_err *err)
+{
+    size_t n = strlen(l->folder.path);
+    char *at;
+    while (n && (at = strstr(err->message, l->folder.path)) != NULL) {
+        char *rest = at + n + (at[n] == '/');
+        memmove(at, rest, strlen(rest) + 1);
+    }
+}
+
 static void free_loading(struct loading *l)
 {
     for (size_t i = 0; i < l->loaded.len; i++)
@@ -313,6 +324,8 @@ void px_repository_load(struct px_repository *r, struct px_repository_request *r
         *err = l.failure;
         code = l.failure.code;
     }
+    if (code != PX_OK)
+        hide_folder(&l, err);
     request->code = code;
     free_loading(&l);
     count_load(r, started_ns, code);

@@ -22,7 +22,7 @@ static enum px_code read_model(struct px_forest *forest, struct px_str bytes,
     struct px_err why = {0};
     enum px_forest_format format = px_forest_detect(bytes, &why);
     if (format == PX_FOREST_UNKNOWN) {
-        px_err_set(err, PX_E_UNSUPPORTED, "%s", why.message);
+        px_err_set(err, why.code, "%s", why.message);
         return px_err_hint(err, "%s", why.hint);
     }
     bool lightgbm = format == PX_FOREST_LIGHTGBM_TEXT;

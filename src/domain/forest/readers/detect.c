@@ -86,6 +86,14 @@ static enum px_forest_format refuse(struct px_err *err, const char *what, const 
     return PX_FOREST_UNKNOWN;
 }
 
+/* What is no file of a known kind at all. */
+static enum px_forest_format refuse_broken(struct px_err *err, const char *what, const char *hint)
+{
+    px_err_set(err, PX_E_CORRUPT, "the file is %s", what);
+    px_err_hint(err, "%s", hint);
+    return PX_FOREST_UNKNOWN;
+}
+
 /* A protobuf ModelProto starts with field 1 (ir_version, a small number), then texts or the opset. */
 static bool looks_like_onnx(struct px_str bytes)
 {
@@ -101,11 +109,11 @@ static enum px_forest_format refuse_json(struct px_str probe, struct px_err *err
                       "save the model itself: booster.save_model('model.txt')");
     if (contains(probe, "\"nodeid\""))
         return refuse(err, "a JSON dump of XGBoost trees, which loses information", SAVE_AS_JSON);
-    return refuse(err,
-                  "JSON, but no model: it has neither XGBoost's \"learner\" nor CatBoost's "
-                  "\"features_info\" and trees",
-                  "expected the output of booster.save_model('model.json') (XGBoost) or "
-                  "model.save_model('model.json', format='json') (CatBoost)");
+    return refuse_broken(err,
+                         "JSON, but no model: it has neither XGBoost's \"learner\" nor CatBoost's "
+                         "\"features_info\" and trees",
+                         "expected the output of booster.save_model('model.json') (XGBoost) or "
+                         "model.save_model('model.json', format='json') (CatBoost)");
 }
 
 /* Does the text that begins with a brace go on to the brace that closes it? */
@@ -137,12 +145,12 @@ static enum px_forest_format detect_braces(struct px_str bytes, struct px_err *e
     if (at == 1 && marker)
         return PX_FOREST_XGBOOST_UBJSON;
     if (next == '}')
-        return refuse(err, "an empty JSON object, {}", "was it written completely?");
+        return refuse_broken(err, "an empty JSON object, {}", "was it written completely?");
     if (at == bytes.len)
-        return refuse(err, "cut off after its '{'", "copy or write it again");
+        return refuse_broken(err, "cut off after its '{'", "copy or write it again");
     if (next != '"')
-        return refuse(err, "neither JSON nor UBJSON after its '{'",
-                      "is it complete? XGBoost models start with {\"learner\"");
+        return refuse_broken(err, "neither JSON nor UBJSON after its '{'",
+                             "is it complete? XGBoost models start with {\"learner\"");
     /* Keys may be sorted or nested, so the word may be far; other dialects are told by the beginning. */
     if (has_key(bytes, "\"learner\""))
         return PX_FOREST_XGBOOST_JSON;
@@ -150,8 +158,9 @@ static enum px_forest_format detect_braces(struct px_str bytes, struct px_err *e
         (has_key(bytes, "\"oblivious_trees\"") || has_key(bytes, "\"trees\"")))
         return PX_FOREST_CATBOOST_JSON;
     if (!is_closed(bytes))
-        return refuse(err, "JSON that is cut off: its first '{' is never closed",
-                      "copy or write it again; what it is stands in the part that is missing");
+        return refuse_broken(
+            err, "JSON that is cut off: its first '{' is never closed",
+            "copy or write it again; what it is stands in the part that is missing");
     return refuse_json(px_str_n(bytes.ptr, bytes.len < PROBE_MAX ? bytes.len : PROBE_MAX), err);
 }
 
@@ -166,7 +175,7 @@ static enum px_forest_format refuse_unknown(struct px_str bytes, struct px_err *
         return refuse(err, "PMML", "save the model in its library's own format");
     if (bytes.ptr[0] == '[' && contains(probe, "\"nodeid\""))
         return refuse(err, "a JSON dump of XGBoost trees, which loses information", SAVE_AS_JSON);
-    px_err_set(err, PX_E_UNSUPPORTED,
+    px_err_set(err, PX_E_CORRUPT,
                "the file is no model that is known here (it starts with byte "
                "0x%02x)",
                (unsigned)(unsigned char)bytes.ptr[0]);
@@ -185,7 +194,7 @@ enum px_forest_format px_forest_detect(struct px_str bytes, struct px_err *err)
         at++;
     struct px_str rest = px_str_n(bytes.ptr + at, bytes.len - at);
     if (rest.len == 0)
-        return refuse(err, "empty", "was it written completely?");
+        return refuse_broken(err, "empty", "was it written completely?");
     if (rest.ptr[0] == '{')
         return detect_braces(rest, err);
     if (px_str_starts(rest, "tree\n") || px_str_starts(rest, "tree\r\n"))

