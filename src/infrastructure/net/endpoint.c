@@ -65,6 +65,8 @@ static enum px_code parse_tcp(struct px_str word, struct px_str address, struct 
 {
     size_t colon = address.len;
     uint64_t port;
+    if (px_str_find(address, '/') < address.len)
+        return refuse(word, "an endpoint has no path; leave out what begins with '/'", err);
     while (colon > 0 && address.ptr[colon - 1] != ':')
         colon--;
     if (colon < 2)

@@ -44,7 +44,7 @@ PX_TEST(what_is_wrong_is_named)
         {"host:", "a port from 0"},
         {"host:65536", "a port from 0"},
         {"host:-1", "a port from 0"},
-        {"host:80/path", "a port from 0"},
+        {"host:80/path", "has no path"},
         {"::1:80", "brackets"},
         {"[]:80", "brackets"},
         {"ftp://host:21", "unknown scheme"},
