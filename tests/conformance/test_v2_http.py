@@ -100,7 +100,7 @@ def test_paths(rest):
 def test_methods(rest):
     url = rest[0].url
     reply = requests.get(url + INFER, timeout=60)
-    assert (reply.status_code, reply.json()) == (405, {"error": "Method Not Allowed"})
+    assert (reply.status_code, reply.json()) == (405, {"error": "this path takes POST, OPTIONS, and not GET"})
     assert reply.headers["Allow"] == "POST, OPTIONS"
     reply = requests.head(url + "/v2/health/live", timeout=60)
     assert reply.status_code == 200

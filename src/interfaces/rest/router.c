@@ -21,6 +21,8 @@ const struct px_route px_routes[] = {
 };
 const size_t px_n_routes = PX_ARRAY_LEN(px_routes);
 
+enum { METHODS_MAX = 40 };
+
 struct segments {
     struct px_str at[PX_ROUTE_SEGMENTS_MAX];
     size_t n;
@@ -44,6 +46,9 @@ enum px_code px_url_decode(struct px_str *s, struct px_arena *arena, struct px_e
         if (low < 0)
             return px_err_set(err, PX_E_INVALID,
                               "expected two hexadecimal digits after '%%' in the URL, got '%.*s'",
+                              PX_STR_ARG(*s));
+        if ((high | low) == 0)
+            return px_err_set(err, PX_E_INVALID, "expected no %%00 in the URL, got '%.*s'",
                               PX_STR_ARG(*s));
         out[n++] = (char)(high << 4 | low);
         i += 2;
@@ -147,6 +152,26 @@ static bool find_in_table(const struct segments *segments, enum px_http_method w
     return false;
 }
 
+/* "GET, HEAD, POST, OPTIONS" */
+static void put_methods(unsigned allowed, char *out, size_t size)
+{
+    snprintf(out, size, "%s%sOPTIONS", allowed & 1u << PX_HTTP_GET ? "GET, HEAD, " : "",
+             allowed & 1u << PX_HTTP_POST ? "POST, " : "");
+}
+
+static enum px_code refuse_method(enum px_http_method method, unsigned allowed, struct px_err *err)
+{
+    static const char *const names[] = {
+        [PX_HTTP_OTHER] = "this method", [PX_HTTP_GET] = "GET",     [PX_HTTP_HEAD] = "HEAD",
+        [PX_HTTP_POST] = "POST",         [PX_HTTP_PUT] = "PUT",     [PX_HTTP_DELETE] = "DELETE",
+        [PX_HTTP_OPTIONS] = "OPTIONS",   [PX_HTTP_PATCH] = "PATCH",
+    };
+    char methods[METHODS_MAX];
+    put_methods(allowed, methods, sizeof methods);
+    return px_err_set(err, PX_E_METHOD_NOT_ALLOWED, "this path takes %s, and not %s", methods,
+                      names[method]);
+}
+
 enum px_code px_route_find(const struct px_own_routes *own, const struct px_http_exchange *exchange,
                            struct px_route_match *ret, struct px_err *err)
 {
@@ -166,21 +191,13 @@ enum px_code px_route_find(const struct px_own_routes *own, const struct px_http
                    : px_err_set(err, PX_E_NOT_FOUND, "no such path: '%.*s'", PX_STR_ARG(path));
     if (method == PX_HTTP_OPTIONS)
         return PX_OK;
-    return px_err_set(err, PX_E_METHOD_NOT_ALLOWED, "Method Not Allowed");
+    return refuse_method(method, ret->allowed, err);
 }
 
 const char *px_route_allow_header(unsigned allowed, struct px_arena *arena)
 {
-    static const struct {
-        enum px_http_method method;
-        const char *text;
-    } names[] = {{PX_HTTP_GET, "GET, HEAD, "}, {PX_HTTP_POST, "POST, "}};
-    char text[64];
-    size_t n = (size_t)snprintf(text, sizeof text, "Allow: ");
-    for (size_t i = 0; i < PX_ARRAY_LEN(names); i++) {
-        if (allowed & 1u << names[i].method)
-            n += (size_t)snprintf(text + n, sizeof text - n, "%s", names[i].text);
-    }
-    n += (size_t)snprintf(text + n, sizeof text - n, "OPTIONS\r\n");
-    return px_arena_cstr(arena, px_str_n(text, n));
+    char methods[METHODS_MAX], text[METHODS_MAX + sizeof "Allow: \r\n"];
+    put_methods(allowed, methods, sizeof methods);
+    snprintf(text, sizeof text, "Allow: %s\r\n", methods);
+    return px_arena_cstr(arena, px_str(text));
 }

@@ -7,6 +7,7 @@
  * Unknown keys are errors unless the dialect is known to send tables: a misspelt feature would silently be missing.
  */
 #include "interfaces/rest/rows/rows.h"
+#include "shared/base64.h"
 
 #include <math.h>
 
@@ -37,6 +38,35 @@ static enum px_code read_text(struct px_json_rows *in, const struct px_feature *
     return px_err_hint(in->err, "send numbers without quotes, and null for a missing value");
 }
 
+/* {"b64": "..."}: TensorFlow Serving's clients send texts so, since to TensorFlow they are bytes. */
+static enum px_code read_base64(struct px_json_rows *in, const struct px_feature *feature,
+                                double *ret)
+{
+    struct px_json *json = &in->json;
+    struct px_str key, coded = {0};
+    size_t n_members = 0, len = 0;
+    px_json_enter_object(json);
+    while (px_json_next_key(json, &key)) {
+        if (n_members++ || !px_str_is(key, "b64"))
+            return refuse_type(feature, "an object", in->err);
+        coded = px_json_str(json);
+    }
+    enum px_code code = px_json_check(json, in->err);
+    if (code == PX_OK && (!coded.ptr || feature->kind == PX_FEATURE_NUMBER))
+        code = refuse_type(feature, coded.ptr ? "bytes" : "an object", in->err);
+    if (code != PX_OK)
+        return code;
+    char *text = px_arena_alloc(in->infer->call.arena, px_base64_decoded_max(coded.len), 1);
+    if (!text)
+        return px_arena_check(in->infer->call.arena, "the request", in->err);
+    code = px_base64_decode(coded, text, &len, in->err);
+    if (code != PX_OK)
+        return px_err_wrap(in->err, "feature '%.*s'", PX_STR_ARG(feature->name));
+    if (!px_str_is_utf8(px_str_n(text, len)))
+        return refuse_type(feature, "bytes that are no UTF-8", in->err);
+    return px_infer_encode_text(in->infer, feature, px_str_n(text, len), ret);
+}
+
 static enum px_code read_scalar(struct px_json_rows *in, const struct px_feature *feature,
                                 double *ret)
 {
@@ -58,7 +88,7 @@ static enum px_code read_scalar(struct px_json_rows *in, const struct px_feature
     case PX_JSON_ARRAY:
         return refuse_type(feature, "an array", in->err);
     case PX_JSON_OBJECT:
-        return refuse_type(feature, "an object", in->err);
+        return read_base64(in, feature, ret);
     case PX_JSON_NONE:
         break;
     }

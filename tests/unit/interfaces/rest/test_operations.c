@@ -41,10 +41,14 @@ PX_TEST(a_wrong_method_names_the_right_ones)
     get("/v2/models/bank/infer");
     CHECK_INT(f.status, 405);
     CHECK_STR(px_str(f.headers), "Allow: POST, OPTIONS\r\n");
-    CHECK_STR(px_str(f.body), "{\"error\":\"Method Not Allowed\"}");
+    CHECK_STR(px_str(f.body), "{\"error\":\"this path takes POST, OPTIONS, and not GET\"}");
     rest_ask(&f, PX_HTTP_DELETE, "/healthz", "");
     CHECK_INT(f.status, 405);
     CHECK_STR(px_str(f.headers), "Allow: GET, HEAD, OPTIONS\r\n");
+    CHECK_CONTAINS(f.body, "\"this path takes GET, HEAD, OPTIONS, and not DELETE\"");
+    get("/v2/models/plain%00b");
+    CHECK_INT(f.status, 400);
+    CHECK_CONTAINS(f.body, "'plain%00b'");
     rest_ask(&f, PX_HTTP_OPTIONS, "/healthz", "");
     CHECK_INT(f.status, 204);
     CHECK_STR(px_str(f.headers), "Allow: GET, HEAD, OPTIONS\r\n");
@@ -66,8 +70,9 @@ PX_TEST(segments_are_decoded)
     CHECK_INT(f.status, 200);
     get("/v2/models/a%2Fb/ready");
     CHECK_CONTAINS(f.body, "a/b");
-    get("/v2/models/a%00\"b/ready");
-    CHECK_INT(f.status, 404);
+    get("/v2/models/a%00\"b/ready"); /* it would end the name in a message */
+    CHECK_INT(f.status, 400);
+    CHECK_CONTAINS(f.body, "a%00\\\"b");
     static const char *const bad[] = {"/v2/models/%", "/v2/models/%4", "/v2/models/%4g",
                                       "/v2/models/%zz"};
     for (size_t i = 0; i < PX_ARRAY_LEN(bad); i++) {

@@ -333,6 +333,28 @@ PX_TEST(parameters_of_types_and_queries_are_decoded)
     rest_tear_down(&f);
 }
 
+PX_TEST(texts_may_come_in_base64)
+{
+    static const char *const refused[][2] = {
+        {"{\"job\":{\"b64\":\"dGVjaG5pY2lhbg\"}}", "feature 'job': "}, /* without padding */
+        {"{\"job\":{\"b64\":\"/w==\"}}", "got bytes that are no UTF-8"},
+        {"{\"job\":{\"b64\":1}}", "expected a string"},
+        {"{\"job\":{\"b64\":\"\",\"x\":1}}", "got an object"},
+        {"{\"age\":{\"b64\":\"NQ==\"}}", "feature 'age': expected a number or null, got bytes"},
+    };
+    char body[128];
+    rest_set_up(&f);
+    rest_ask(&f, PX_HTTP_POST, BANK,
+             "{\"instances\":[{\"job\":{\"b64\":\"dGVjaG5pY2lhbg==\"}},{\"job\":\"technician\"}]}");
+    CHECK_INT(f.status, 200);
+    CHECK_DOUBLE(f.engine_rows[0][1], f.engine_rows[1][1]);
+    for (size_t i = 0; i < PX_ARRAY_LEN(refused); i++) {
+        snprintf(body, sizeof body, "{\"instances\":[%s]}", refused[i][0]);
+        check_refused(BANK, body, refused[i][1]);
+    }
+    rest_tear_down(&f);
+}
+
 PX_TEST(text_in_another_encoding_is_not_scored)
 {
     static const char *const bad[][2] = {
@@ -439,8 +461,9 @@ PX_TEST_MAIN(T(scores_objects) T(every_kind_of_value) T(scores_arrays) T(answers
                              T(a_body_is_what_its_content_type_says)
                                  T(parameters_of_types_and_queries_are_decoded)
                                      T(text_in_another_encoding_is_not_scored)
-                                         T(answers_csv_when_asked) T(refuses_csv_that_does_not_fit)
-                                             T(a_warm_request_allocates_nothing) T(status)
-                                                 T(no_rows_are_a_request_like_any_other)
-                                                     T(labels_are_cut_where_the_objective_says)
-                                                         T(csv_columns_have_the_whole_label))
+                                         T(texts_may_come_in_base64) T(answers_csv_when_asked)
+                                             T(refuses_csv_that_does_not_fit)
+                                                 T(a_warm_request_allocates_nothing) T(status)
+                                                     T(no_rows_are_a_request_like_any_other)
+                                                         T(labels_are_cut_where_the_objective_says)
+                                                             T(csv_columns_have_the_whole_label))
