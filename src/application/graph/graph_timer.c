@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A binary heap by time under one mutex. Steps with timeouts take the lock twice; others never. The thread is woken when a timer becomes the
- * first of all.
+ * A binary heap by time under one mutex. Steps with timeouts take the lock twice; others never. The thread is woken only for a timer that is due
+ * before it would look by itself: most steps end in time, and the next timer is then later than the one that it still sleeps for.
  *
  * Rejected: a timerfd or the loops' timer wheels. The engine also runs in the command line and in the library, where there are no loops.
  */
 #include "application/graph/graph_timer.h"
 
 #include "shared/clock.h"
+#include "shared/thread.h"
 #include "shared/vec.h"
-
-#include <pthread.h>
-#include <signal.h>
 
 static struct {
     pthread_mutex_t holders_mutex; /* before `mutex` */
@@ -20,6 +18,7 @@ static struct {
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t changed;
     PX_VEC(struct px_graph_timer *) heap; /* heap.items[0] is the first of all */
+    uint64_t wakes_at_ns;                 /* when the thread looks again by itself */
     bool ending;
 } timers = {.holders_mutex = PTHREAD_MUTEX_INITIALIZER, .mutex = PTHREAD_MUTEX_INITIALIZER};
 
@@ -72,11 +71,12 @@ static void take_out(struct px_graph_timer *timer)
 
 static void wait_for_change(void)
 {
+    timers.wakes_at_ns = timers.heap.len ? at(1)->at_ns : UINT64_MAX;
     if (timers.heap.len == 0) {
         pthread_cond_wait(&timers.changed, &timers.mutex);
         return;
     }
-    uint64_t at_ns = at(1)->at_ns;
+    uint64_t at_ns = timers.wakes_at_ns;
     const struct timespec until = {.tv_sec = (time_t)(at_ns / PX_NS_PER_S),
                                    .tv_nsec = (long)(at_ns % PX_NS_PER_S)};
     pthread_cond_timedwait(&timers.changed, &timers.mutex, &until);
@@ -106,17 +106,13 @@ static void *run_timers(void *unused)
 
 static enum px_code start_thread(struct px_err *err)
 {
-    sigset_t all, before;
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&timers.changed, &attributes);
     pthread_condattr_destroy(&attributes);
     timers.ending = false;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&timers.thread, NULL, run_timers, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int rc = px_thread_start("px-timeouts", run_timers, NULL, &timers.thread);
     if (rc == 0)
         return PX_OK;
     pthread_cond_destroy(&timers.changed);
@@ -157,8 +153,10 @@ enum px_code px_graph_timer_start(struct px_graph_timer *timer, struct px_err *e
     bool room = px_vec_push(&timers.heap) != NULL;
     if (room)
         sift_up(timer, timers.heap.len);
-    if (room && timer->place == 1)
+    if (room && timer->at_ns < timers.wakes_at_ns) {
+        timers.wakes_at_ns = timer->at_ns;
         pthread_cond_signal(&timers.changed);
+    }
     pthread_mutex_unlock(&timers.mutex);
     return room ? PX_OK : px_err_set(err, PX_E_NO_MEMORY, "no memory for a timeout");
 }
