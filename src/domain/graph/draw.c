@@ -57,7 +57,7 @@ static void use_substitute(struct drawing *d, size_t node, const struct px_graph
                            size_t n)
 {
     for (size_t i = 0; s->kind == PX_GRAPH_VALUES && i < n; i++) {
-        if (!s->values[i].constant)
+        if (s->values[i].from.text.len)
             use(d, node, s->values[i].from.source);
     }
 }
@@ -185,8 +185,11 @@ static void put_substitute(const struct px_graph *graph, const struct px_graph_s
         px_buf_str(out, graph->steps[s->step].name);
         return;
     }
+    size_t n_shown = 0;
     for (size_t i = 0; i < specs->n; i++) {
-        px_buf_text(out, i ? ", " : "");
+        if (!s->values[i].constant && !s->values[i].from.text.len)
+            continue;
+        px_buf_text(out, n_shown++ ? ", " : "");
         px_buf_str(out, specs->list[i].name);
         px_buf_text(out, " = ");
         if (s->values[i].constant)

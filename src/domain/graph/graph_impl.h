@@ -24,11 +24,16 @@ PX_MUST_USE enum px_code px_graph_check_types(struct px_graph_reading *reading);
 /* Finds the tensor of a reference whose step is known and typed; PX_E_INVALID with the nearest name. */
 PX_MUST_USE enum px_code px_graph_find_tensor(struct px_graph_reading *reading,
                                               struct px_graph_reference *reference);
+/* What a substitute stands in for. */
+struct px_graph_replaced {
+    const struct px_tensor_specs *specs;
+    uint64_t used; /* those that need a value */
+    struct px_str owner;
+};
 /* Checks a substitute against the specs that it stands in for, and makes the bytes of its constants. */
 PX_MUST_USE enum px_code px_graph_check_substitute(struct px_graph_reading *reading,
                                                    struct px_graph_substitute *substitute,
-                                                   const struct px_tensor_specs *specs,
-                                                   struct px_str owner);
+                                                   const struct px_graph_replaced *replaced);
 /* May a tensor of `from` be given where `to` is expected? -1 fits every length, and a column [-1] fits [-1,1]. */
 bool px_graph_shapes_fit(const struct px_tensor_spec *from, const struct px_tensor_spec *to);
 

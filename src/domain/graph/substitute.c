@@ -172,28 +172,33 @@ static enum px_code name_same_output(struct px_graph_reading *r,
 
 static enum px_code check_value(struct px_graph_reading *r,
                                 const struct px_graph_substitute *substitute,
-                                const struct px_tensor_specs *specs, size_t i, struct px_str owner)
+                                const struct px_graph_replaced *replaced, size_t i)
 {
     struct px_graph_value *value = &substitute->values[i];
-    const struct px_tensor_spec *spec = &specs->list[i];
+    const struct px_tensor_spec *spec = &replaced->specs->list[i];
+    bool used = replaced->used >> i & 1;
     if (substitute->step != PX_GRAPH_INPUT) {
-        enum px_code code = name_same_output(r, substitute, specs->n, spec, value);
-        return code == PX_OK ? check_reference(r, spec, value, owner) : code;
+        enum px_code code =
+            used ? name_same_output(r, substitute, replaced->specs->n, spec, value) : PX_OK;
+        return code == PX_OK && used ? check_reference(r, spec, value, replaced->owner) : code;
     }
     for (value->node = substitute->node->first_child; value->node;
          value->node = value->node->next) {
         if (px_str_eq(value->node->key, spec->name))
             break;
     }
+    if (!value->node && !used)
+        return PX_OK;
     if (!value->node)
         return px_err_set(r->err, PX_E_INVALID, "line %u: there is no value for '%.*s' of '%.*s'",
-                          substitute->node->line, PX_STR_ARG(spec->name), PX_STR_ARG(owner));
+                          substitute->node->line, PX_STR_ARG(spec->name),
+                          PX_STR_ARG(replaced->owner));
     value->constant = !px_graph_is_reference(value->node);
     if (value->constant)
         return make_constant(r, spec, value);
     value->from = (struct px_graph_reference){.text = value->node->text, .line = value->node->line};
     value->from.source.step = PX_GRAPH_INPUT;
-    return check_reference(r, spec, value, owner);
+    return check_reference(r, spec, value, replaced->owner);
 }
 
 /* Every key of the mapping is an output. */
@@ -209,15 +214,15 @@ static enum px_code check_keys(struct px_graph_reading *r, const struct px_graph
 }
 
 enum px_code px_graph_check_substitute(struct px_graph_reading *r, struct px_graph_substitute *s,
-                                       const struct px_tensor_specs *specs, struct px_str owner)
+                                       const struct px_graph_replaced *replaced)
 {
     if (s->kind != PX_GRAPH_VALUES)
         return PX_OK;
-    s->values = px_arena_zalloc(r->arena, specs->n + 1, sizeof *s->values);
+    s->values = px_arena_zalloc(r->arena, replaced->specs->n + 1, sizeof *s->values);
     if (!s->values)
         return px_graph_fail_memory(r);
-    enum px_code code = check_keys(r, s, specs);
-    for (size_t i = 0; i < specs->n && code == PX_OK; i++)
-        code = check_value(r, s, specs, i, owner);
+    enum px_code code = check_keys(r, s, replaced->specs);
+    for (size_t i = 0; i < replaced->specs->n && code == PX_OK; i++)
+        code = check_value(r, s, replaced, i);
     return code;
 }

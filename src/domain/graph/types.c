@@ -235,21 +235,25 @@ static void mark_absence(struct px_graph_reading *r, struct px_graph_step *step)
         specs[i].optional = step->may_be_absent;
 }
 
-/* With a condition of rows the rows that are not chosen need a value, and outputs need rows. */
+/* With a condition of rows the rows that are not chosen need a value. */
+static enum px_code check_otherwise(struct px_graph_reading *r, const struct px_graph_step *step)
+{
+    if (!step->when || !step->when->is_rows || step->otherwise.kind == PX_GRAPH_VALUES)
+        return PX_OK;
+    px_err_set(r->err, PX_E_INVALID,
+               "line %u: step '%.*s': the condition is true or false for each row, and rows for "
+               "which it is false have no value",
+               step->line, PX_STR_ARG(step->name));
+    return px_err_hint(r->err, "add 'otherwise' with a step, or a value for each output");
+}
+
+/* ... and outputs need rows. */
 static enum px_code check_rows(struct px_graph_reading *r, const struct px_graph_step *step)
 {
-    if (!step->when || !step->when->is_rows)
-        return PX_OK;
-    if (step->otherwise.kind != PX_GRAPH_VALUES) {
-        px_err_set(r->err, PX_E_INVALID,
-                   "line %u: step '%.*s': the condition is true or false for each row, and rows "
-                   "for which it is false have no value",
-                   step->line, PX_STR_ARG(step->name));
-        return px_err_hint(r->err, "add 'otherwise' with a step, or a value for each output");
-    }
-    for (size_t i = 0; i < step->gives.n; i++) {
+    for (size_t i = 0; i < step->gives.n && step->when && step->when->is_rows; i++) {
         const struct px_tensor_spec *spec = &step->gives.list[i];
-        if (!spec->any_rank && (spec->n_dims == 0 || spec->shape[0] != PX_DIM_ANY))
+        bool rows = spec->any_rank || (spec->n_dims && spec->shape[0] == PX_DIM_ANY);
+        if (!rows && step->used >> i & 1)
             return px_err_set(r->err, PX_E_INVALID,
                               "line %u: step '%.*s' has a condition per row, but its output "
                               "'%.*s' has no rows (its first dimension is not -1)",
@@ -297,14 +301,20 @@ static enum px_code check_step(struct px_graph_reading *r, size_t at)
         code = step->kind == PX_GRAPH_COMBINE ? open_combiner(r, step, &inputs)
                                               : open_step(r, at, &inputs);
     if (code == PX_OK)
-        code = px_graph_check_substitute(r, &step->otherwise, &step->gives, step->name);
-    if (code == PX_OK)
-        code = px_graph_check_substitute(r, &step->fallback, &step->gives, step->name);
-    if (code == PX_OK)
-        code = check_rows(r, step);
+        code = check_otherwise(r, step);
     if (code == PX_OK)
         mark_absence(r, step);
     return code;
+}
+
+/* What stands in for the outputs that something uses. */
+static enum px_code check_ways_down(struct px_graph_reading *r, struct px_graph_step *step)
+{
+    const struct px_graph_replaced replaced = {&step->gives, step->used, step->name};
+    enum px_code code = px_graph_check_substitute(r, &step->otherwise, &replaced);
+    if (code == PX_OK)
+        code = px_graph_check_substitute(r, &step->fallback, &replaced);
+    return code == PX_OK ? check_rows(r, step) : code;
 }
 
 /* ---- the graph's outputs ---- */
@@ -327,9 +337,10 @@ static enum px_code check_output(struct px_graph_reading *r, size_t i)
 
 static enum px_code check_exit(struct px_graph_reading *r, struct px_graph_exit *exit)
 {
+    const struct px_graph_replaced replaced = {&r->graph->gives, UINT64_MAX, px_str("the graph")};
     enum px_code code = px_graph_condition_check(r, exit->when);
     if (code == PX_OK)
-        code = px_graph_check_substitute(r, &exit->outputs, &r->graph->gives, px_str("the graph"));
+        code = px_graph_check_substitute(r, &exit->outputs, &replaced);
     for (size_t i = 0; i < r->graph->gives.n && code == PX_OK && exit->when->is_rows; i++) {
         const struct px_tensor_spec *spec = &r->graph->gives.list[i];
         if (!spec->any_rank && (spec->n_dims == 0 || spec->shape[0] != PX_DIM_ANY))
@@ -366,6 +377,8 @@ enum px_code px_graph_check_types(struct px_graph_reading *r)
         code = check_output(r, i);
     for (size_t i = 0; i < r->graph->n_exits && code == PX_OK; i++)
         code = check_exit(r, &r->graph->exits[i]);
+    for (size_t i = r->graph->n_steps; i-- > 0 && code == PX_OK;) /* what uses a step comes first */
+        code = check_ways_down(r, &r->graph->steps[r->graph->order[i]]);
     if (code == PX_OK)
         r->graph->row_wise = is_row_wise(r->graph);
     return code;

@@ -5,6 +5,7 @@
  */
 #include "interfaces/cli/check_tensors.h"
 
+#include "application/graph/graph_engine.h"
 #include "interfaces/cli/visible.h"
 #include "shared/json.h"
 
@@ -78,6 +79,22 @@ static void print_facts(FILE *out, const struct px_package *p)
     px_buf_deinit(&text);
 }
 
+/* Names in a drawing come from files of strangers, so it is printed line by line. */
+static void print_drawing(FILE *out, const struct px_graph *graph)
+{
+    struct px_buf text = px_buf(JSON_MAX);
+    px_graph_draw(graph, &text);
+    struct px_str rest = px_buf_view(&text);
+    fputc('\n', out);
+    while (rest.len) {
+        fputs("  ", out);
+        px_print_visible(out, px_str_cut(&rest, '\n'));
+        fputc('\n', out);
+    }
+    fputc('\n', out);
+    px_buf_deinit(&text);
+}
+
 static void print_golden(FILE *out, const struct px_check_report *report)
 {
     print_label(out, px_str("golden"));
@@ -103,7 +120,11 @@ void px_check_tensors_text(FILE *out, const struct px_package *package,
     fprintf(out, "%s\n", package->provider);
     print_specs(out, "inputs", &package->engine->takes);
     print_specs(out, "outputs", &package->engine->gives);
-    print_facts(out, package);
+    const struct px_graph *graph = px_graph_of_engine(package->engine);
+    if (graph)
+        print_drawing(out, graph);
+    else
+        print_facts(out, package);
     print_golden(out, report);
     print_label(out, px_str("verdict"));
     if (failure)

@@ -82,19 +82,19 @@ static const char *note_of(const char *name)
     static char text[512];
     for (size_t i = 0; i < trace.n_steps; i++) {
         if (px_str_is(steps[i].name, name)) {
-            snprintf(text, sizeof text, "%d %.*s", (int)steps[i].code,
-                     (int)steps[i].note.len, steps[i].note.ptr);
+            snprintf(text, sizeof text, "%d %.*s", (int)steps[i].code, (int)steps[i].note.len,
+                     steps[i].note.ptr);
             return text;
         }
     }
     return "none";
 }
 
-static const char cascade[] = HEAD
-    "outputs: [{name: score, from: deep.predictions}]\n"
-    "steps:\n"
-    "  - {name: quick, model: quick, inputs: x}\n"
-    "  - {name: deep, model: deep, inputs: x, when: 0.4 <= quick.predictions <= 0.6, otherwise: quick}\n";
+static const char cascade[] = HEAD "outputs: [{name: score, from: deep.predictions}]\n"
+                                   "steps:\n"
+                                   "  - {name: quick, model: quick, inputs: x}\n"
+                                   "  - {name: deep, model: deep, inputs: x, when: 0.4 <= "
+                                   "quick.predictions <= 0.6, otherwise: quick}\n";
 
 PX_TEST(the_second_model_sees_only_the_borderline_rows)
 {
@@ -159,12 +159,12 @@ PX_TEST(a_row_scores_the_same_alone_and_in_a_batch)
     close_graph();
 }
 
-static const char branches[] = HEAD
-    "outputs: [{name: score, from: blend}]\n"
-    "steps:\n"
-    "  - {name: a, model: a, inputs: x}\n"
-    "  - {name: b, model: b, inputs: x}\n"
-    "  - {name: blend, combine: weighted_mean, inputs: [a, b], with: {weights: [3, 1]}}\n";
+static const char branches[] =
+    HEAD "outputs: [{name: score, from: blend}]\n"
+         "steps:\n"
+         "  - {name: a, model: a, inputs: x}\n"
+         "  - {name: b, model: b, inputs: x}\n"
+         "  - {name: blend, combine: weighted_mean, inputs: [a, b], with: {weights: [3, 1]}}\n";
 
 PX_TEST(branches_run_at_the_same_time)
 {
@@ -219,11 +219,11 @@ PX_TEST(a_failure_waits_for_steps_that_do_not_obey)
     close_graph();
 }
 
-static const char fallback[] = HEAD
-    "outputs: [{name: score, from: deep.predictions}]\n"
-    "steps:\n"
-    "  - {name: deep, model: deep, inputs: x, fallback: quick, timeout_ms: 30}\n"
-    "  - {name: quick, model: quick, inputs: x}\n";
+static const char fallback[] =
+    HEAD "outputs: [{name: score, from: deep.predictions}]\n"
+         "steps:\n"
+         "  - {name: deep, model: deep, inputs: x, fallback: quick, timeout_ms: 30}\n"
+         "  - {name: quick, model: quick, inputs: x}\n";
 
 PX_TEST(a_step_in_reserve_runs_only_when_it_is_needed)
 {
@@ -353,14 +353,14 @@ PX_TEST(a_failing_voice_is_left_out_of_the_mean)
     close_graph();
 }
 
-static const char exits[] = HEAD
-    "outputs: [{name: score, from: deep.predictions}]\n"
-    "steps:\n"
-    "  - {name: rules, model: rules, inputs: x}\n"
-    "  - {name: deep, model: deep, inputs: x}\n"
-    "exits:\n"
-    "  - {when: rules.predictions > 10, outputs: {score: 1.0}}\n"
-    "  - {when: rules.predictions > 5, outputs: {score: rules.predictions}}\n";
+static const char exits[] =
+    HEAD "outputs: [{name: score, from: deep.predictions}]\n"
+         "steps:\n"
+         "  - {name: rules, model: rules, inputs: x}\n"
+         "  - {name: deep, model: deep, inputs: x}\n"
+         "exits:\n"
+         "  - {when: rules.predictions > 10, outputs: {score: 1.0}}\n"
+         "  - {when: rules.predictions > 5, outputs: {score: rules.predictions}}\n";
 
 PX_TEST(an_exit_of_every_row_starts_nothing_more)
 {
@@ -490,13 +490,13 @@ PX_TEST(after_warm_up_a_run_allocates_only_for_its_arena)
 
 enum { RUNNERS = 4, RUNS_EACH = 200 };
 
-static const char busy[] = HEAD
-    "outputs: [{name: score, from: blend}]\n"
-    "steps:\n"
-    "  - {name: a, model: a, inputs: x, timeout_ms: 2, fallback: b}\n"
-    "  - {name: b, model: b, inputs: x}\n"
-    "  - {name: c, model: c, inputs: x, when: b > 0.5, otherwise: b, timeout_ms: 1000}\n"
-    "  - {name: blend, combine: mean, inputs: [a, b, c]}\n";
+static const char busy[] =
+    HEAD "outputs: [{name: score, from: blend}]\n"
+         "steps:\n"
+         "  - {name: a, model: a, inputs: x, timeout_ms: 2, fallback: b}\n"
+         "  - {name: b, model: b, inputs: x}\n"
+         "  - {name: c, model: c, inputs: x, when: b > 0.5, otherwise: b, timeout_ms: 1000}\n"
+         "  - {name: blend, combine: mean, inputs: [a, b, c]}\n";
 
 static void *run_many(void *argument)
 {
@@ -542,23 +542,22 @@ PX_TEST(many_runs_with_timeouts_and_cancels_each_end_once)
     close_graph();
 }
 
-PX_TEST_MAIN(T(the_second_model_sees_only_the_borderline_rows)
-             T(a_model_that_needs_all_rows_gets_them_and_only_the_chosen_ones_count)
-             T(a_row_scores_the_same_alone_and_in_a_batch)
-             T(branches_run_at_the_same_time)
-             T(a_failure_names_its_step_and_calls_the_others_back)
-             T(a_failure_waits_for_steps_that_do_not_obey)
-             T(a_step_in_reserve_runs_only_when_it_is_needed)
-             T(a_late_step_is_replaced_and_may_end_when_the_graph_has_gone_on)
-             T(a_late_step_without_fallback_is_a_deadline)
-             T(a_cancel_reaches_the_steps_and_ends_the_run_once)
-             T(the_deadline_of_the_run_is_that_of_its_steps)
-             T(a_failing_voice_is_left_out_of_the_mean)
-             T(an_exit_of_every_row_starts_nothing_more)
-             T(only_what_is_asked_for_runs)
-             T(a_model_of_two_steps_is_opened_once)
-             T(models_are_closed_when_the_graph_does_not_open)
-             T(a_condition_that_fails_on_its_values_has_a_fallback_as_well)
-             T(without_memory_runs_fail_and_nothing_else)
-             T(after_warm_up_a_run_allocates_only_for_its_arena)
-             T(many_runs_with_timeouts_and_cancels_each_end_once))
+PX_TEST_MAIN(
+    T(the_second_model_sees_only_the_borderline_rows) T(
+        a_model_that_needs_all_rows_gets_them_and_only_the_chosen_ones_count)
+        T(a_row_scores_the_same_alone_and_in_a_batch) T(branches_run_at_the_same_time) T(
+            a_failure_names_its_step_and_calls_the_others_back)
+            T(a_failure_waits_for_steps_that_do_not_obey) T(
+                a_step_in_reserve_runs_only_when_it_is_needed)
+                T(a_late_step_is_replaced_and_may_end_when_the_graph_has_gone_on) T(
+                    a_late_step_without_fallback_is_a_deadline)
+                    T(a_cancel_reaches_the_steps_and_ends_the_run_once) T(
+                        the_deadline_of_the_run_is_that_of_its_steps)
+                        T(a_failing_voice_is_left_out_of_the_mean) T(
+                            an_exit_of_every_row_starts_nothing_more) T(only_what_is_asked_for_runs)
+                            T(a_model_of_two_steps_is_opened_once)
+                                T(models_are_closed_when_the_graph_does_not_open)
+                                    T(a_condition_that_fails_on_its_values_has_a_fallback_as_well)
+                                        T(without_memory_runs_fail_and_nothing_else)
+                                            T(after_warm_up_a_run_allocates_only_for_its_arena) T(
+                                                many_runs_with_timeouts_and_cancels_each_end_once))

@@ -162,10 +162,13 @@ PX_TEST(a_fallback_of_another_type_or_shape_is_refused)
                        "steps: [{name: a, model: classifier, inputs: features, fallback: {label: "
                        "REVIEW, probabilities: 0}}]\n",
                   "no input or step 'REVIEW'", "quoted");
-    check_refused(HEAD "outputs: [{name: s, from: a.label}]\n"
+    check_refused(HEAD "outputs: [{name: s, from: a.probabilities}]\n"
                        "steps: [{name: a, model: classifier, inputs: features, fallback: {label: "
                        "\"no\"}}]\n",
                   "no value for 'probabilities'", "");
+    CHECK_OK(read_graph(HEAD "outputs: [{name: s, from: a.label}]\n"
+                             "steps: [{name: a, model: classifier, inputs: features, fallback: "
+                             "{label: \"no\"}}]\n")); /* nothing uses the other output */
     check_refused(HEAD "outputs: [{name: s, from: a.probabilities}]\n"
                        "steps: [{name: a, model: classifier, inputs: features, fallback: {label: "
                        "\"no\", probabilities: [1, 0, 0]}}]\n",

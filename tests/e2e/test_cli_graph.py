@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""phoenix check on graphs: the drawing, the JSON, and what is said of one that does not fit together."""
+
+import json
+import pathlib
+import shutil
+
+from command import fail, succeed
+
+EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples" / "graphs"
+
+FRAUD = """\
+  ●        payment  input FP32 [-1,3]
+  ├─●      quick    model models/quick.json -> predictions FP32 [-1,1]
+  └─┴─●    deep     model models/deep.json -> predictions FP32 [-1,1]
+      │               when 0.2 <= quick.predictions <= 0.8 (per row), otherwise quick
+      │               at most 20 ms, if it fails quick
+      └─●  score    output FP32 [-1,1] = deep.predictions
+"""
+
+
+def test_a_graph_is_drawn():
+    text = succeed("check", EXAMPLES / "fraud" / "graph.yaml")
+    assert FRAUD in text and "would be served" in text
+
+
+def test_the_page_shows_what_is_drawn():
+    page = (EXAMPLES.parents[1] / "docs" / "api" / "graphs.md").read_text()
+    assert "\n".join(line[2:] for line in FRAUD.splitlines()) in page
+
+
+def test_every_example_would_be_served():
+    examples = sorted(EXAMPLES.glob("*/graph.yaml"))
+    assert examples
+    for path in examples:
+        assert json.loads(succeed("check", "--json", path))["ok"]
+
+
+def test_the_json_has_the_steps():
+    description = json.loads(succeed("check", "--json", EXAMPLES / "stacking" / "graph.yaml"))["description"]
+    steps = {step["name"]: step for step in description["steps"]}
+    assert steps["both"]["combine"] == "concat"
+    assert steps["second"]["fallback"] == "predictions = 0.5"
+    assert steps["meta"]["inputs"] == {"input": "both"}
+
+
+def test_a_graph_that_does_not_fit_is_refused_with_the_line(tmp_path):
+    shutil.copytree(EXAMPLES / "fraud", tmp_path / "fraud")
+    path = tmp_path / "fraud" / "graph.yaml"
+    text = path.read_text()
+    path.write_text(text.replace("quick.predictions <=", "quick.prediction <="))
+    message = fail("check", path)
+    assert "step 'quick' has no output 'prediction'" in message and "predictions" in message
+    path.write_text(text.replace("shape: [-1, 3]", "shape: [-1, 4]"))
+    assert "is FP32 [-1,3], but 'payment' is FP32 [-1,4]" in fail("check", path)

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Graphs as packages: the examples, and files that are not what they should be. */
+#include "application/graph/graph_engine.h"
+#include "application/graph/graph_provider.h"
+#include "application/lifecycle/tensor_engine.h"
+#include "harness.h"
+#include "shared/file.h"
+#include "waited_run.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#define EXAMPLES PX_TEST_DATA "/../../examples/graphs"
+
+enum { ROWS = 64 };
+
+static const struct px_engine_provider *const providers[] = {&px_graph_provider};
+static const struct px_engines engines = {providers, 1};
+static const struct px_package_options options = {.engines = &engines};
+static struct px_err err;
+
+static float rows[ROWS][3];
+
+static void make_rows(void)
+{
+    for (size_t i = 0; i < ROWS; i++) {
+        rows[i][0] = 3.5F * (float)((i * 37) % 101);
+        rows[i][1] = (float)(i % 24);
+        rows[i][2] = (float)((i * 53) % 900);
+    }
+}
+
+/* Runs `n` rows from the `first` on; `ret` gets the scores. */
+static void score(struct px_engine *engine, const char *output, size_t first, size_t n, float *ret)
+{
+    static float moments[ROWS][2];
+    struct waited_run wait;
+    struct px_tensor inputs[] = {
+        {.name = engine->takes.list[0].name, .type = PX_TYPE_FP32, .shape = {n, 3}, .n_dims = 2},
+        {.name = px_str("moment"), .type = PX_TYPE_FP32, .shape = {n, 2}, .n_dims = 2}};
+    struct px_tensor result = {.name = px_str(output)};
+    for (size_t i = 0; i < n; i++)
+        memcpy(moments[i], rows[first + i], sizeof moments[i]);
+    inputs[0].bytes = px_str_n((const char *)rows[first], n * sizeof rows[0]);
+    inputs[1].bytes = px_str_n((const char *)moments, n * sizeof moments[0]);
+    waited_run_init(&wait);
+    wait.run.inputs = inputs;
+    wait.run.n_inputs = px_tensor_specs_find(&engine->takes, inputs[1].name) ? 2 : 1;
+    wait.run.outputs = &result;
+    wait.run.n_outputs = 1;
+    CHECK_OK(px_engine_check_run(engine, &wait.run, &err));
+    px_engine_start(engine, &wait.run);
+    CHECK_OK(waited_run_wait(&wait));
+    CHECK_INT(result.bytes.len, n * sizeof *ret);
+    memcpy(ret, result.bytes.ptr, n * sizeof *ret);
+    waited_run_deinit(&wait);
+}
+
+static struct px_package *open_package(const char *path)
+{
+    struct px_package *package = NULL;
+    enum px_code code = px_package_open(path, &options, &package, &err);
+    if (code != PX_OK)
+        fprintf(stderr, "%s\n", err.message);
+    CHECK_OK(code);
+    return package;
+}
+
+/* Scores of one model of the example. */
+static void score_model(const char *path, float *ret)
+{
+    struct px_package *package = open_package(path);
+    struct px_engine *engine;
+    CHECK_OK(px_package_tensor_engine(package, &engine, &err));
+    score(engine, "predictions", 0, ROWS, ret);
+    px_package_close(package);
+}
+
+PX_TEST(the_cascade_scores_as_its_models_do_row_by_row)
+{
+    float quick[ROWS], deep[ROWS], batch[ROWS], alone;
+    size_t n_deep = 0;
+    make_rows();
+    score_model(EXAMPLES "/fraud/models/quick.json", quick);
+    score_model(EXAMPLES "/fraud/models/deep.json", deep);
+    struct px_package *package = open_package(EXAMPLES "/fraud/graph.yaml");
+    CHECK(px_engine_has(package->engine, PX_ENGINE_BATCHES));
+    score(package->engine, "score", 0, ROWS, batch);
+    for (size_t i = 0; i < ROWS; i++) {
+        bool chosen = (double)quick[i] >= 0.2 && (double)quick[i] <= 0.8;
+        n_deep += chosen;
+        CHECK_DOUBLE(batch[i], chosen ? deep[i] : quick[i]);
+        score(package->engine, "score", i, 1, &alone);
+        CHECK_DOUBLE(alone, batch[i]);
+    }
+    CHECK(n_deep > 0 && n_deep < ROWS);
+    px_package_close(package);
+}
+
+PX_TEST(stacking_feeds_the_scores_to_the_meta_model)
+{
+    float first[ROWS], mean[ROWS], meta[ROWS];
+    make_rows();
+    score_model(EXAMPLES "/stacking/models/first.json", first);
+    struct px_package *package = open_package(EXAMPLES "/stacking/graph.yaml");
+    score(package->engine, "mean", 0, ROWS, mean);
+    score(package->engine, "score", 0, ROWS, meta);
+    for (size_t i = 0; i < ROWS; i++) {
+        CHECK(mean[i] > 0 && mean[i] < 1 && meta[i] > 0 && meta[i] < 1);
+        CHECK((double)mean[i] >= (double)first[i] * 2 / 3); /* its weight is 2 of 3 */
+    }
+    px_package_close(package);
+}
+
+/* ---- files of strangers ---- */
+
+#define GRAPH_OF(path)                                                                             \
+    "phoenix_graph: 1\ninputs: [{name: payment, type: FP32, shape: [-1, 3]}]\n"                    \
+    "outputs: [{name: score, from: m}]\nsteps:\n"                                                  \
+    "  - {name: m, model: " path ", inputs: payment, outputs: {score: predictions}}\n"
+
+static char folder[64];
+
+static const char *in_folder(const char *name)
+{
+    static char path[128];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+static void write_file(const char *name, const char *text)
+{
+    CHECK_OK(px_file_write(in_folder(name), px_str(text), &err));
+}
+
+static void make_folder(void)
+{
+    struct px_file file = {0};
+    snprintf(folder, sizeof folder, "/tmp/px-graph-XXXXXX");
+    CHECK(mkdtemp(folder));
+    CHECK_OK(px_file_load(&file, EXAMPLES "/fraud/models/quick.json", 1 << 20, &err));
+    CHECK_OK(px_file_write(in_folder("m.json"), file.bytes, &err));
+    px_file_unload(&file);
+}
+
+static void remove_folder(void)
+{
+    static const char *const names[] = {"m.json", "graph.yaml", "outer.yaml", "model.yaml", "link"};
+    for (size_t i = 0; i < PX_ARRAY_LEN(names); i++)
+        unlink(in_folder(names[i]));
+    rmdir(folder);
+}
+
+static void check_refused(const char *yaml, enum px_code want, const char *message)
+{
+    struct px_package *package = NULL;
+    write_file("graph.yaml", yaml);
+    CHECK_INT(px_package_open(in_folder("graph.yaml"), &options, &package, &err), want);
+    CHECK_CONTAINS(err.message, message);
+}
+
+PX_TEST(paths_do_not_leave_the_folder)
+{
+    make_folder();
+    check_refused(GRAPH_OF("../m.json"), PX_E_INVALID, "inside the graph's folder");
+    check_refused(GRAPH_OF("/etc/passwd"), PX_E_INVALID, "inside the graph's folder");
+    check_refused(GRAPH_OF("gone.json"), PX_E_NOT_FOUND, "step 'm'");
+    CHECK(symlink("/etc/passwd", in_folder("link")) == 0);
+    check_refused(GRAPH_OF("link"), PX_E_INVALID, "outside the graph's folder");
+    remove_folder();
+}
+
+PX_TEST(a_graph_that_names_itself_is_too_deep)
+{
+    make_folder();
+    check_refused("phoenix_graph: 1\ninputs: [{name: payment, type: FP32, shape: [-1, 3]}]\n"
+                  "outputs: [{name: score, from: m}]\nsteps:\n"
+                  "  - {name: m, model: graph.yaml, inputs: payment}\n",
+                  PX_E_TOO_LARGE, "step 'm'");
+    CHECK_CONTAINS(err.hint, "does a graph name itself?");
+    remove_folder();
+}
+
+PX_TEST(a_graph_is_a_package_and_a_step_of_another)
+{
+    float inner[ROWS], outer[ROWS];
+    make_folder();
+    make_rows();
+    write_file("graph.yaml", GRAPH_OF("m.json"));
+    write_file("outer.yaml",
+               "phoenix_graph: 1\ninputs: [{name: payment, type: FP32, shape: [-1, 3]}]\n"
+               "outputs: [{name: score, from: twice}]\nsteps:\n"
+               "  - {name: g, model: graph.yaml, inputs: payment}\n"
+               "  - {name: twice, combine: mean, inputs: [g, g]}\n");
+    write_file("model.yaml", "phoenix: 1\nname: payments\nengine: graph\nmodel: graph.yaml\n");
+    struct px_package *package = open_package(folder);
+    CHECK_STR(package->name, "payments");
+    CHECK(px_graph_of_engine(package->engine) != NULL);
+    score(package->engine, "score", 0, ROWS, inner);
+    px_package_close(package);
+    package = open_package(in_folder("outer.yaml"));
+    score(package->engine, "score", 0, ROWS, outer);
+    CHECK(memcmp(inner, outer, sizeof inner) == 0);
+    px_package_close(package);
+    write_file("model.yaml", "phoenix: 1\nengine: {name: graph, threads: 2}\nmodel: graph.yaml\n");
+    package = NULL;
+    CHECK_INT(px_package_open(folder, &options, &package, &err), PX_E_UNKNOWN_OPTION);
+    CHECK_CONTAINS(err.message, "unknown key 'threads'");
+    remove_folder();
+}
+
+PX_TEST_MAIN(T(the_cascade_scores_as_its_models_do_row_by_row)
+                 T(stacking_feeds_the_scores_to_the_meta_model) T(paths_do_not_leave_the_folder)
+                     T(a_graph_that_names_itself_is_too_deep)
+                         T(a_graph_is_a_package_and_a_step_of_another))
