@@ -112,6 +112,49 @@ PX_TEST(stacking_feeds_the_scores_to_the_meta_model)
     px_package_close(package);
 }
 
+/* Texts one behind the other, each with its length. */
+static size_t put_texts(const char *const *texts, size_t n, char *out)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t len = (uint32_t)strlen(texts[i]);
+        memcpy(out + at, &len, sizeof len);
+        memcpy(out + at + sizeof len, texts[i], len);
+        at += sizeof len + len;
+    }
+    return at;
+}
+
+PX_TEST(texts_go_through_their_pipeline_as_in_python)
+{
+    /* scikit-learn's TfidfVectorizer and xgboost.Booster.predict; the empty text takes the exit */
+    static const char *const texts[] = {"Claim your FREE prize now", "",
+                                        "Lunch meeting tomorrow, thanks", "please call me later"};
+    static const float want[] = {0.9512974F, 0, 0.03864112F, 0.14539486F};
+    char bytes[256];
+    float got[4];
+    struct px_package *package = open_package(EXAMPLES "/text/graph.yaml");
+    struct px_tensor input = {.name = px_str("text"),
+                              .type = PX_TYPE_BYTES,
+                              .shape = {4},
+                              .n_dims = 1,
+                              .bytes = px_str_n(bytes, put_texts(texts, 4, bytes))};
+    struct px_tensor result = {.name = px_str("score")};
+    struct waited_run wait;
+    waited_run_init(&wait);
+    wait.run.inputs = &input;
+    wait.run.outputs = &result;
+    wait.run.n_inputs = wait.run.n_outputs = 1;
+    px_engine_start(package->engine, &wait.run);
+    CHECK_OK(waited_run_wait(&wait));
+    CHECK_INT(result.bytes.len, sizeof got);
+    memcpy(got, result.bytes.ptr, sizeof got);
+    for (size_t i = 0; i < 4; i++)
+        CHECK_NEAR(got[i], want[i], 1e-6);
+    waited_run_deinit(&wait);
+    px_package_close(package);
+}
+
 /* ---- files of strangers ---- */
 
 #define GRAPH_OF(path)                                                                             \
@@ -210,6 +253,7 @@ PX_TEST(a_graph_is_a_package_and_a_step_of_another)
 }
 
 PX_TEST_MAIN(T(the_cascade_scores_as_its_models_do_row_by_row)
-                 T(stacking_feeds_the_scores_to_the_meta_model) T(paths_do_not_leave_the_folder)
-                     T(a_graph_that_names_itself_is_too_deep)
-                         T(a_graph_is_a_package_and_a_step_of_another))
+                 T(stacking_feeds_the_scores_to_the_meta_model)
+                     T(texts_go_through_their_pipeline_as_in_python)
+                         T(paths_do_not_leave_the_folder) T(a_graph_that_names_itself_is_too_deep)
+                             T(a_graph_is_a_package_and_a_step_of_another))
