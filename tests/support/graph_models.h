@@ -22,7 +22,7 @@ struct graph_model {
     const char *path;
     float factor;
     enum graph_model_mode mode;
-    bool ignores_cancel, whole;
+    bool ignores_cancel, whole, gives_matrix;
     unsigned sleep_us; /* of THREAD */
     _Atomic int fail_with;
 
@@ -71,8 +71,8 @@ static inline enum px_code graph_model_compute(struct graph_model *model, struct
         struct px_str name = run->outputs[i].name;
         run->outputs[i] = (struct px_tensor){.name = name,
                                              .type = PX_TYPE_FP32,
-                                             .shape = {n_rows},
-                                             .n_dims = 1,
+                                             .shape = {n_rows, 1},
+                                             .n_dims = model->gives_matrix ? 2 : 1,
                                              .bytes = px_str_n((char *)sums, n_rows * 4)};
     }
     return PX_OK;
@@ -163,7 +163,10 @@ static inline enum px_code graph_model_open(void *context, struct px_str path,
 {
     static const struct px_tensor_spec
         takes[] = {{.name = PX_STR("x"), .type = PX_TYPE_FP32, .shape = {-1, 2}, .n_dims = 2}},
-        gives[] = {{.name = PX_STR("predictions"), .type = PX_TYPE_FP32, .shape = {-1}, .n_dims = 1}};
+        gives[] =
+            {{.name = PX_STR("predictions"), .type = PX_TYPE_FP32, .shape = {-1}, .n_dims = 1}},
+        matrix[] = {
+            {.name = PX_STR("predictions"), .type = PX_TYPE_FP32, .shape = {-1, 1}, .n_dims = 2}};
 #define GRAPH_MODEL_OPS(more)                                                                      \
     {                                                                                              \
         .abi = PX_ENGINE_ABI, .caps = PX_ENGINE_TENSORS | PX_ENGINE_ASYNC | (more),                \
@@ -177,8 +180,9 @@ static inline enum px_code graph_model_open(void *context, struct px_str path,
         struct graph_model *model = &set->models[i];
         if (!px_str_is(path, model->path))
             continue;
-        model->base = (struct px_engine){
-            .ops = model->whole ? &whole : &rows, .takes = {takes, 1}, .gives = {gives, 1}};
+        model->base = (struct px_engine){.ops = model->whole ? &whole : &rows,
+                                         .takes = {takes, 1},
+                                         .gives = {model->gives_matrix ? matrix : gives, 1}};
         model->n_opened++;
         model->n_open++;
         ret->engine = &model->base;

@@ -384,22 +384,22 @@ static void put_step_json(struct px_json_writer *w, const struct px_graph *graph
     px_json_end_object(w);
 }
 
-void px_graph_put_json(const struct px_graph *graph, struct px_json_writer *w)
+void px_graph_put_json(const struct px_graph *graph, struct px_json_writer *json)
 {
-    put_specs_json(w, "inputs", &graph->takes);
-    px_json_key(w, "steps");
-    px_json_begin_array(w);
+    put_specs_json(json, "inputs", &graph->takes);
+    px_json_key(json, "steps");
+    px_json_begin_array(json);
     for (size_t i = 0; i < graph->n_steps; i++)
-        put_step_json(w, graph, &graph->steps[graph->order[i]]);
-    px_json_end_array(w);
-    px_json_key(w, "exits");
-    px_json_begin_array(w);
+        put_step_json(json, graph, &graph->steps[graph->order[i]]);
+    px_json_end_array(json);
+    px_json_key(json, "exits");
+    px_json_begin_array(json);
     for (size_t i = 0; i < graph->n_exits; i++) {
-        px_json_begin_object(w);
-        px_json_member_str(w, "when", graph->exits[i].when->text);
-        put_substitute_json(w, "outputs", graph, &graph->exits[i].outputs, &graph->gives);
-        px_json_end_object(w);
+        px_json_begin_object(json);
+        px_json_member_str(json, "when", graph->exits[i].when->text);
+        put_substitute_json(json, "outputs", graph, &graph->exits[i].outputs, &graph->gives);
+        px_json_end_object(json);
     }
-    px_json_end_array(w);
-    put_specs_json(w, "outputs", &graph->gives);
+    px_json_end_array(json);
+    put_specs_json(json, "outputs", &graph->gives);
 }

@@ -75,7 +75,7 @@ double px_graph_number(const struct px_tensor *tensor, size_t i)
     case PX_TYPE_BYTES:
     case PX_TYPE_COUNT:
     default:
-        PX_ASSERT(!"a number");
+        PX_ASSERT(px_graph_is_number(tensor->type));
         return 0;
     }
 }

@@ -29,8 +29,8 @@ static enum px_code open_graph(const char *yaml)
     return px_graph_engine_create(px_str(yaml), &sources, &arena, &engine, &err);
 }
 
-/* Starts a run over `n` rows whose two columns are `values` and 0. */
-static void start_run(const float *values, size_t n)
+/* A run over `n` rows whose two columns are `values` and 0. */
+static void prepare_run(const float *values, size_t n)
 {
     static float x[ROWS_MAX][2];
     memset(x, 0, sizeof x);
@@ -49,7 +49,28 @@ static void start_run(const float *values, size_t n)
     wait.run.outputs = outputs;
     wait.run.n_outputs = 1;
     wait.run.trace = &trace;
+}
+
+static void start_run(const float *values, size_t n)
+{
+    prepare_run(values, n);
     px_engine_start(engine, &wait.run);
+}
+
+/* A source that has one engine, which it hands over. */
+static enum px_code open_given(void *context, struct px_str path, struct px_graph_model *ret,
+                               struct px_err *unused)
+{
+    (void)path;
+    (void)unused;
+    ret->engine = context;
+    return PX_OK;
+}
+
+static void close_given(void *context, struct px_graph_model *model)
+{
+    (void)context;
+    px_engine_destroy(model->engine);
 }
 
 static float score(size_t i)
@@ -322,6 +343,76 @@ PX_TEST(the_deadline_of_the_run_is_that_of_its_steps)
     close_graph();
 }
 
+PX_TEST(a_failure_after_the_deadline_takes_no_fallback)
+{
+    static const float x[] = {1};
+    struct graph_model *quick = graph_model_add(&set, "quick", 1, GRAPH_NOW);
+    struct graph_model *deep = graph_model_add(&set, "deep", 7, GRAPH_HELD);
+    CHECK_OK(open_graph(HEAD "outputs: [{name: score, from: deep.predictions}]\n"
+                             "steps: [{name: deep, model: deep, inputs: x, fallback: quick},\n"
+                             "        {name: quick, model: quick, inputs: x}]\n"));
+    atomic_store(&deep->fail_with, PX_E_UNAVAILABLE);
+    prepare_run(x, 1);
+    wait.run.deadline_ns = px_clock_monotonic_ns() + 20 * PX_NS_PER_MS;
+    px_engine_start(engine, &wait.run);
+    while (px_clock_monotonic_ns() < wait.run.deadline_ns)
+        usleep(1000);
+    if (deep->n_runs) /* on a very slow machine the deadline passed before the start */
+        graph_model_let_go(deep);
+    CHECK_INT(waited_run_wait(&wait), PX_E_DEADLINE);
+    CHECK_INT(quick->n_runs, 0);
+    end_run();
+    close_graph();
+}
+
+PX_TEST(a_graph_inside_a_graph_tells_what_was_replaced_in_it)
+{
+    static const float x[] = {1};
+    static struct graph_model_set inner_set;
+    static struct px_arena inner_arena;
+    struct px_engine *inner;
+    struct graph_model *deep = graph_model_add(&inner_set, "deep", 7, GRAPH_NOW);
+    const struct px_graph_sources sources = {graph_model_open, graph_model_close, NULL, &inner_set};
+    graph_model_add(&inner_set, "quick", 2, GRAPH_NOW);
+    inner_arena = px_arena(1 << 20);
+    CHECK_OK(px_graph_engine_create(px_str(fallback), &sources, &inner_arena, &inner, &err));
+    const struct px_graph_sources outer = {open_given, close_given, NULL, inner};
+    px_arena_deinit(&arena);
+    arena = px_arena(1 << 20);
+    CHECK_OK(px_graph_engine_create(
+        px_str(HEAD
+               "outputs: [{name: score, from: in}]\nsteps: [{name: in, model: m, inputs: x}]\n"),
+        &outer, &arena, &engine, &err));
+    atomic_store(&deep->fail_with, PX_E_UNAVAILABLE);
+    start_run(x, 1);
+    CHECK_OK(waited_run_wait(&wait));
+    CHECK_DOUBLE(score(0), 2);
+    CHECK_STR(wait.run.degraded, "in/deep");
+    end_run();
+    close_graph();
+    inner_set.n = 0;
+    px_arena_deinit(&inner_arena);
+}
+
+PX_TEST(a_column_may_be_given_with_one_dimension_or_two)
+{
+    static const float x[] = {1, 2};
+    struct graph_model *a = graph_model_add(&set, "a", 1, GRAPH_NOW);
+    a->gives_matrix = true; /* [-1,1], where b gives [-1] */
+    graph_model_add(&set, "b", 3, GRAPH_NOW);
+    CHECK_OK(open_graph(HEAD
+                        "outputs: [{name: score, from: b.predictions}]\n"
+                        "steps: [{name: a, model: a, inputs: x},\n"
+                        "        {name: b, model: b, inputs: x, when: a > 1, otherwise: a}]\n"));
+    start_run(x, 2);
+    CHECK_OK(waited_run_wait(&wait));
+    CHECK_INT(outputs[0].n_dims, 1);
+    CHECK_DOUBLE(score(0), 1);
+    CHECK_DOUBLE(score(1), 6);
+    end_run();
+    close_graph();
+}
+
 PX_TEST(a_failing_voice_is_left_out_of_the_mean)
 {
     static const float x[] = {1, 2};
@@ -553,11 +644,15 @@ PX_TEST_MAIN(
                     a_late_step_without_fallback_is_a_deadline)
                     T(a_cancel_reaches_the_steps_and_ends_the_run_once) T(
                         the_deadline_of_the_run_is_that_of_its_steps)
-                        T(a_failing_voice_is_left_out_of_the_mean) T(
-                            an_exit_of_every_row_starts_nothing_more) T(only_what_is_asked_for_runs)
-                            T(a_model_of_two_steps_is_opened_once)
-                                T(models_are_closed_when_the_graph_does_not_open)
-                                    T(a_condition_that_fails_on_its_values_has_a_fallback_as_well)
-                                        T(without_memory_runs_fail_and_nothing_else)
-                                            T(after_warm_up_a_run_allocates_only_for_its_arena) T(
-                                                many_runs_with_timeouts_and_cancels_each_end_once))
+                        T(a_failure_after_the_deadline_takes_no_fallback) T(
+                            a_graph_inside_a_graph_tells_what_was_replaced_in_it)
+                            T(a_column_may_be_given_with_one_dimension_or_two) T(
+                                a_failing_voice_is_left_out_of_the_mean)
+                                T(an_exit_of_every_row_starts_nothing_more) T(
+                                    only_what_is_asked_for_runs)
+                                    T(a_model_of_two_steps_is_opened_once) T(
+                                        models_are_closed_when_the_graph_does_not_open)
+                                        T(a_condition_that_fails_on_its_values_has_a_fallback_as_well)
+                                            T(without_memory_runs_fail_and_nothing_else) T(
+                                                after_warm_up_a_run_allocates_only_for_its_arena)
+                                                T(many_runs_with_timeouts_and_cancels_each_end_once))
