@@ -13,6 +13,7 @@ enum px_code px_text_vocabulary_init(struct px_text_vocabulary *vocabulary, size
     while (n_slots < n_max * 2)
         n_slots *= 2;
     *vocabulary = (struct px_text_vocabulary){
+        .hashes = px_arena_zalloc(arena, n_slots, sizeof *vocabulary->hashes),
         .slots = px_arena_zalloc(arena, n_slots, sizeof *vocabulary->slots),
         .mask = n_slots - 1,
         .id_most = PX_TEXT_ID_NONE};
@@ -39,7 +40,8 @@ enum px_code px_text_vocabulary_put(struct px_text_vocabulary *vocabulary, struc
         PX_ASSERT(vocabulary->n * 2 <= vocabulary->mask);
         vocabulary->n++;
     }
-    slots[at] = (struct px_text_vocabulary_slot){hash, (uint32_t)key.len, key.ptr, id};
+    slots[at] = (struct px_text_vocabulary_slot){(uint32_t)key.len, key.ptr, id};
+    vocabulary->hashes[at] = hash;
     if (key.len > vocabulary->len_max)
         vocabulary->len_max = key.len;
     if (id > vocabulary->id_most)

@@ -2,8 +2,8 @@
 /*
  * A vocabulary: tokens and their numbers, immutable once built.
  *
- * A flat table with linear probing, at most half full; a slot keeps hash, length and number, so that most probes end without
- * a look at the bytes. The hash is a polynomial that is continued byte by byte: the hashes of all beginnings of a word cost no
+ * A flat table with linear probing, at most half full; hashes lie apart from lengths, keys and numbers, so that most probes end
+ * in a table that stays in the cache. The hash is a polynomial that is continued byte by byte: the hashes of all beginnings of a word cost no
  * more than the hash of the word. It needs no seed: how far a look-up may probe is fixed by the vocabulary, not by
  * what a stranger looks up.
  *
@@ -18,16 +18,17 @@ enum {
     PX_TEXT_VOCABULARY_MAX = 1 << 21, /* tokens */
     PX_TEXT_TOKEN_BYTES_MAX = 1 << 16,
     PX_TEXT_ID_NONE = -1,
+    PX_TEXT_HASH_FREE = 0, /* no key has it */
 };
 
 struct px_text_vocabulary_slot {
-    uint32_t hash;
     uint32_t len; /* 0: a free slot; the empty text is never a key */
     const char *key;
     int64_t id;
 };
 
 struct px_text_vocabulary {
+    uint32_t *hashes; /* of the slots, by themselves: most probes of a long word find nothing */
     struct px_text_vocabulary_slot *slots;
     size_t mask, n;
     size_t len_max;  /* of the longest key, in bytes */
@@ -50,7 +51,8 @@ static inline uint64_t px_text_hash_byte(uint64_t state, unsigned char byte)
 
 static inline uint32_t px_text_hash_end(uint64_t state)
 {
-    return (uint32_t)(state >> 32);
+    uint32_t hash = (uint32_t)(state >> 32);
+    return hash == PX_TEXT_HASH_FREE ? 1 : hash;
 }
 
 /* PX_TEXT_ID_NONE when it is not there. `hash` is px_text_hash_end of all bytes from the state 0. */
@@ -58,10 +60,11 @@ static inline int64_t px_text_vocabulary_get(const struct px_text_vocabulary *vo
                                              uint32_t hash, const char *key, size_t len)
 {
     for (size_t at = hash & vocabulary->mask;; at = (at + 1) & vocabulary->mask) {
+        uint32_t found = vocabulary->hashes[at];
         const struct px_text_vocabulary_slot *slot = &vocabulary->slots[at];
-        if (slot->hash == hash && slot->len == len && memcmp(slot->key, key, len) == 0 && len)
+        if (found == hash && slot->len == len && memcmp(slot->key, key, len) == 0)
             return slot->id;
-        if (slot->len == 0)
+        if (found == PX_TEXT_HASH_FREE)
             return PX_TEXT_ID_NONE;
     }
 }
