@@ -109,7 +109,7 @@ def compare(kind, tokenizer, texts, folder, rounds):
 
 
 def run(folder, quick):
-    n, rounds = (500, 2) if quick else (8_000, 5)
+    n, rounds = (500, 2) if quick else (2_000, 5)
     kinds_of_text = {"English-like": plain_texts(n, 2), "many scripts": mixed_texts(n, 2)}
     corpus = plain_texts(n * 2, 1) + mixed_texts(n // 2, 1)
     result = {}

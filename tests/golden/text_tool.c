@@ -66,7 +66,7 @@ static struct px_processor *create(const struct px_processor_kind *kind, char *p
         .name = px_str("input"), .type = PX_TYPE_BYTES, .shape = {PX_DIM_ANY}, .n_dims = 1};
     struct px_processor_source source = {
         .inputs = {&input, 1}, .arena = arena, .read_file = read_beside, .context = path};
-    struct px_processor *processor;
+    struct px_processor *processor = NULL;
     struct px_err err;
     if (px_yaml_parse(read_whole(path), arena, &source.settings, &err) != PX_OK ||
         kind->create(&source, &processor, &err) != PX_OK)
