@@ -124,5 +124,6 @@ def report(result):
     rows = [[name, f"{one['megabytes']:.1f}", common.show(one["phoenix"]), common.show(one["peer"]), common.show(one["peer_without_arrays"]),
              common.show(one["ratio"]), common.show(one["ratio_without_arrays"])] for name, one in result["runs"].items()]
     return (f"One thread, batches of {BATCH} texts, {result['rounds']} rounds in turns. MB of UTF-8 by second of processor time. Phoenix writes the tensors; the peer is given "
-            "with and without making numpy arrays of its numbers. The numbers of a batch were compared first.\n\n"
+            "with and without making numpy arrays of its numbers. In a turn Phoenix runs three rounds, of which the fastest counts (the first one warms a "
+            "new process), and the peer one, in a process that is warm: that favours Phoenix a little. The numbers of a batch were compared first.\n\n"
             + common.table(["tokenizer, texts", "MB", "Phoenix", "tokenizers, arrays", "tokenizers", "ratio", "ratio without arrays"], rows))
