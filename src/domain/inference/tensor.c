@@ -192,3 +192,16 @@ float px_bfloat_to_float(uint16_t bits)
     memcpy(&value, &wide, sizeof value);
     return value;
 }
+
+bool px_tensor_fits_signed(enum px_datatype type, int64_t number)
+{
+    unsigned bits = (unsigned)px_datatype_size(type) * 8;
+    int64_t limit = bits < 64 ? (int64_t)1 << (bits - 1) : 0;
+    return !limit || (number < limit && number >= -limit);
+}
+
+bool px_tensor_fits_unsigned(enum px_datatype type, uint64_t number)
+{
+    unsigned bits = (unsigned)px_datatype_size(type) * 8;
+    return bits >= 64 || !(number >> bits);
+}

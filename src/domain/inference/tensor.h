@@ -30,6 +30,10 @@ const char *px_datatype_name(enum px_datatype type);        /* "FP32" */
 size_t px_datatype_size(enum px_datatype type);             /* bytes; 0 for BYTES */
 enum px_datatype px_datatype_from_name(struct px_str name); /* PX_TYPE_NONE when unknown */
 
+/* Does an integer fit in an integer datatype? Narrow ones travel in wider ones and are refused, not wrapped. */
+bool px_tensor_fits_signed(enum px_datatype type, int64_t number);
+bool px_tensor_fits_unsigned(enum px_datatype type, uint64_t number);
+
 /* A number of FP16 (IEEE 754 binary16) or BF16 (the high half of a float) from its bits. */
 float px_half_to_float(uint16_t bits);
 float px_bfloat_to_float(uint16_t bits);

@@ -214,10 +214,22 @@ static enum px_code put(struct px_values *values, enum px_code code, double valu
     return PX_OK;
 }
 
+/* Readers look at values->n. */
+static enum px_code put_run(struct px_values *values, enum px_code code)
+{
+    values->n = values->writer.n;
+    return code;
+}
+
+static enum px_code put_integer(struct px_values *values, uint64_t bits)
+{
+    return put_run(values, px_tensor_put_integer(&values->writer, bits, values->in->err));
+}
+
 enum px_code px_values_put_number(struct px_values *values, double number)
 {
-    if (values->run_input)
-        return px_run_put_number(values, number);
+    if (values->is_run)
+        return put_run(values, px_tensor_put_number(&values->writer, number, values->in->err));
     const struct px_feature *feature = next_feature(values);
     if (!feature)
         return values->in->err->code;
@@ -227,20 +239,20 @@ enum px_code px_values_put_number(struct px_values *values, double number)
 
 enum px_code px_values_put_signed(struct px_values *values, int64_t number)
 {
-    return values->run_input ? px_run_put_integer(values, (uint64_t)number)
-                             : px_values_put_number(values, (double)number);
+    return values->is_run ? put_integer(values, (uint64_t)number)
+                          : px_values_put_number(values, (double)number);
 }
 
 enum px_code px_values_put_unsigned(struct px_values *values, uint64_t number)
 {
-    return values->run_input ? px_run_put_integer(values, number)
-                             : px_values_put_number(values, (double)number);
+    return values->is_run ? put_integer(values, number)
+                          : px_values_put_number(values, (double)number);
 }
 
 enum px_code px_values_put_bool(struct px_values *values, bool value)
 {
-    if (values->run_input)
-        return px_run_put_integer(values, value);
+    if (values->is_run)
+        return put_integer(values, value);
     const struct px_feature *feature = next_feature(values);
     double number = 0;
     if (!feature)
@@ -251,8 +263,8 @@ enum px_code px_values_put_bool(struct px_values *values, bool value)
 
 enum px_code px_values_put_text(struct px_values *values, struct px_str text)
 {
-    if (values->run_input)
-        return px_run_put_text(values, text);
+    if (values->is_run)
+        return put_run(values, px_tensor_put_text(&values->writer, text, values->in->err));
     const struct px_feature *feature = next_feature(values);
     double number = 0;
     if (!feature)
@@ -267,8 +279,8 @@ enum px_code px_values_put_text(struct px_values *values, struct px_str text)
 
 enum px_code px_values_put_missing(struct px_values *values)
 {
-    if (values->run_input)
-        return px_run_put_missing(values);
+    if (values->is_run)
+        return put_run(values, px_tensor_put_missing(&values->writer, values->in->err));
     return next_feature(values) ? put(values, PX_OK, (double)NAN) : values->in->err->code;
 }
 
@@ -276,8 +288,10 @@ void px_values_advance(struct px_values *values, size_t n)
 {
     PX_ASSERT((values->floats || values->doubles) && n <= values->n_total - values->n);
     values->n += n;
-    if (values->run_input)
+    if (values->is_run) {
+        px_tensor_writer_advance(&values->writer, n);
         return;
+    }
     values->row = values->n / values->n_cols;
     values->col = values->n % values->n_cols;
 }
@@ -285,8 +299,8 @@ void px_values_advance(struct px_values *values, size_t n)
 enum px_code px_values_end(struct px_values *values)
 {
     char shape[PX_TENSOR_SHAPE_TEXT_MAX];
-    if (values->run_input)
-        px_run_values_end(values);
+    if (values->is_run)
+        return px_tensor_writer_end(&values->writer, values->in->err);
     if (values->n == values->n_total)
         return PX_OK;
     return px_err_set(values->in->err, PX_E_INVALID,
@@ -303,17 +317,4 @@ enum px_code px_tensor_read_type(struct px_str name, enum px_datatype *ret, stru
     return px_err_set(err, PX_E_INVALID,
                       "unknown datatype '%.*s'; expected FP32, FP64, INT64, BOOL, BYTES, ...",
                       PX_STR_ARG(name));
-}
-
-bool px_tensor_fits_signed(enum px_datatype type, int64_t number)
-{
-    unsigned bits = (unsigned)px_datatype_size(type) * 8;
-    int64_t limit = bits < 64 ? (int64_t)1 << (bits - 1) : 0;
-    return !limit || (number < limit && number >= -limit);
-}
-
-bool px_tensor_fits_unsigned(enum px_datatype type, uint64_t number)
-{
-    unsigned bits = (unsigned)px_datatype_size(type) * 8;
-    return bits >= 64 || !(number >> bits);
 }

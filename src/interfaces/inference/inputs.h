@@ -26,11 +26,5 @@ PX_MUST_USE enum px_code px_run_inputs_begin(struct px_inputs *in);
 PX_MUST_USE enum px_code px_run_inputs_add(struct px_inputs *in, const struct px_tensor *tensor);
 PX_MUST_USE enum px_code px_run_inputs_open(struct px_inputs *in, const struct px_tensor *tensor,
                                             size_t n_max, struct px_values *ret);
-PX_MUST_USE enum px_code px_run_put_number(struct px_values *values, double number);
-/* Two's complement, of BOOL 0 or 1. */
-PX_MUST_USE enum px_code px_run_put_integer(struct px_values *values, uint64_t bits);
-PX_MUST_USE enum px_code px_run_put_text(struct px_values *values, struct px_str text);
-PX_MUST_USE enum px_code px_run_put_missing(struct px_values *values);
-void px_run_values_end(struct px_values *values);
 
 #endif

@@ -26,6 +26,7 @@
 #ifndef PX_INTERFACES_INFERENCE_TENSOR_H
 #define PX_INTERFACES_INFERENCE_TENSOR_H
 
+#include "domain/inference/tensor_writer.h"
 #include "interfaces/inference/parameters.h"
 
 /* The input tensors of one request. Private, but for the stack of who reads them. */
@@ -67,9 +68,8 @@ struct px_values {
     double *doubles;
     /* private */
     size_t feature, n_cols, row, col;
-    struct px_tensor *run_input; /* of a model of tensors: its bytes are being written to `to` */
-    char *to;
-    size_t len, room; /* of texts */
+    bool is_run;                    /* of a model of tensors: */
+    struct px_tensor_writer writer; /* writes its bytes */
 };
 
 /*
@@ -97,10 +97,6 @@ PX_MUST_USE enum px_code px_values_end(struct px_values *values);
 /* PX_E_INVALID, listing what there is, for a datatype that has no name of this server's. */
 PX_MUST_USE enum px_code px_tensor_read_type(struct px_str name, enum px_datatype *ret,
                                              struct px_err *err);
-
-/* Does an integer fit in an integer datatype? Narrow ones travel in wider ones and are refused, not wrapped. */
-bool px_tensor_fits_signed(enum px_datatype type, int64_t number);
-bool px_tensor_fits_unsigned(enum px_datatype type, uint64_t number);
 
 /*
  * One output of an answered request, [rows, columns]. The bytes of scores are lent by the call; those of labels and

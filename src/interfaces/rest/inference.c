@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "interfaces/rest/inference.h"
 
+#include "application/tensors/json_value.h"
 #include "interfaces/rest/media.h"
 #include "interfaces/rest/reply.h"
 
@@ -66,59 +67,11 @@ void px_rest_infer_abandon(struct px_http_exchange *exchange)
         px_call_cancel(&own->infer.call);
 }
 
-/* The low `size` bytes as two's complement. */
-static int64_t load_signed(const char *at, size_t size)
-{
-    uint64_t bits = 0;
-    unsigned unused = 64 - 8 * (unsigned)size;
-    memcpy(&bits, at, size);
-    return (int64_t)(bits << unused) >> unused;
-}
-
-static uint64_t load_unsigned(const char *at, size_t size)
-{
-    uint64_t bits = 0;
-    memcpy(&bits, at, size);
-    return bits;
-}
-
-static void put_float(struct px_json_writer *w, const char *at)
-{
-    float value;
-    memcpy(&value, at, sizeof value);
-    px_json_put_f32(w, value, true);
-}
-
-static void put_double(struct px_json_writer *w, const char *at)
-{
-    double value;
-    memcpy(&value, at, sizeof value);
-    px_json_put_f64(w, value, true);
-}
-
-void px_put_element(struct px_json_writer *w, enum px_datatype type, const char *at)
-{
-    size_t size = px_datatype_size(type);
-    switch (type) { // clang-format off
-    case PX_TYPE_FP32: put_float(w, at); return;
-    case PX_TYPE_FP64: put_double(w, at); return;
-    case PX_TYPE_FP16: px_json_put_f32(w, px_half_to_float((uint16_t)load_unsigned(at, 2)), true); return;
-    case PX_TYPE_BF16: px_json_put_f32(w, px_bfloat_to_float((uint16_t)load_unsigned(at, 2)), true); return;
-    case PX_TYPE_BOOL: px_json_put_bool(w, *at != 0); return;
-    case PX_TYPE_INT8: case PX_TYPE_INT16: case PX_TYPE_INT32: case PX_TYPE_INT64:
-        px_json_put_i64(w, load_signed(at, size)); return;
-    case PX_TYPE_UINT8: case PX_TYPE_UINT16: case PX_TYPE_UINT32: case PX_TYPE_UINT64:
-        px_json_put_u64(w, load_unsigned(at, size)); return;
-    case PX_TYPE_NONE: case PX_TYPE_BYTES: case PX_TYPE_COUNT: break;
-    } // clang-format on
-    PX_ASSERT(false && "the datatype of an element of fixed size");
-}
-
 void px_put_score(struct px_json_writer *w, const struct px_matrix *scores, size_t row, size_t col)
 {
     size_t at = row * scores->stride + col;
-    px_put_element(w, scores->type,
-                   (const char *)scores->data + at * px_datatype_size(scores->type));
+    px_json_put_element(w, scores->type,
+                        (const char *)scores->data + at * px_datatype_size(scores->type));
 }
 
 enum px_code px_check_encoding(struct px_http_exchange *exchange, enum px_code code,

@@ -45,8 +45,7 @@ static inline struct px_http_exchange *px_rest_exchange(const struct px_infer *i
     return px_rest_infer(infer)->exchange;
 }
 
-/* One element of a tensor that is no text, or one score, in the shortest form of its type; NaN and infinities as bare words. */
-void px_put_element(struct px_json_writer *w, enum px_datatype type, const char *at);
+/* One score in the shortest form of its own type; NaN and infinities as bare words. */
 void px_put_score(struct px_json_writer *w, const struct px_matrix *scores, size_t row, size_t col);
 
 /*

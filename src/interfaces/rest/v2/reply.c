@@ -4,6 +4,7 @@
  * them has a byte the answer is plain JSON, which clients then expect.
  */
 #include "interfaces/rest/reply.h"
+#include "application/tensors/json_value.h"
 #include "interfaces/rest/v2/v2.h"
 
 static void put_shape(struct px_json_writer *w, const struct px_tensor *t)
@@ -30,7 +31,7 @@ static void put_data(struct px_json_writer *w, const struct px_tensor *t)
     if (t->type == PX_TYPE_BYTES)
         put_texts(w, t);
     for (size_t at = 0; size && at + size <= t->bytes.len; at += size)
-        px_put_element(w, t->type, t->bytes.ptr + at);
+        px_json_put_element(w, t->type, t->bytes.ptr + at);
     px_json_end_array(w);
 }
 
