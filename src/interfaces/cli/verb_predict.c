@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "application/batch/predict.h"
+#include "application/batch/predict_tensors.h"
 #include "interfaces/cli/stream.h"
 #include "interfaces/cli/verbs.h"
 #include "interfaces/cli/visible.h"
@@ -202,7 +202,9 @@ static enum px_code predict(struct session *s, struct px_err *err)
     s->bar = px_progress(s->cli->err, "predict", s->table ? 0 : s->input.size);
     s->started_ns = px_clock_monotonic_ns();
     const struct px_batch_table table = {s->table, &s->done};
-    if (s->table)
+    if (s->package->engine)
+        code = px_batch_predict_tensors(s->package, &s->options, &io, &s->done, err);
+    else if (s->table)
         code = px_batch_predict_table(s->package, &s->options, &io, &table, err);
     else
         code = px_batch_predict(s->package, &s->options, &io, &s->done, err);
@@ -254,6 +256,10 @@ static enum px_code open_input(struct session *s, struct px_err *err)
     enum px_code code = px_input_open(&s->input, s->input_path, err);
     if (code != PX_OK || !is_parquet_file(&s->input))
         return code;
+    if (s->package->engine)
+        return px_err_set(err, PX_E_UNSUPPORTED,
+                          "%s: a model of tensors takes JSON lines, not a Parquet file",
+                          s->input.name);
     bool standard = strcmp(s->input_path, "-") == 0;
     code = s->cli->services->open_parquet(standard ? "/dev/stdin" : s->input_path,
                                           s->options.n_threads, &s->table, err);
@@ -315,7 +321,7 @@ static const struct px_option options[] = {
 
 const struct px_verb px_verb_predict = {
     .name = "predict",
-    .summary = "Score the rows of a CSV or Parquet file.",
+    .summary = "Score the rows of a CSV or Parquet file, or JSON lines.",
     .arguments = "MODEL [INPUT]",
     .details =
         "MODEL is a package folder or a bare model file (XGBoost JSON or UBJSON, LightGBM "
@@ -324,6 +330,11 @@ const struct px_verb px_verb_predict = {
         "of rows is kept. "
         "Columns that are "
         "no feature, such as the target, are ignored.\n"
+        "\n"
+        "A model of tensors (another ONNX graph, a plug-in, a remote model, an ensemble) takes "
+        "JSON lines: a "
+        "row each, as in \"instances\" of /v1/models/M:predict, and answers "
+        "{\"line\":1,\"prediction\":...}.\n"
         "\n"
         "The output has one column 'score', or 'score_<class>' for each class. An empty "
         "field, NA, NaN, "

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Lines are collected into the text of a JSON array, which is read, run and printed. When that fails the lines of the array are
+ * tried one by one, so that one bad line costs only itself; which line was bad is then known as well.
+ */
+#include "application/batch/predict_tensors.h"
+
+#include "application/execution/await.h"
+#include "application/tensors/json_tensors.h"
+
+enum { READ_BYTES = 1 << 16, RUN_BYTES_MAX = 4 << 20, RUN_MEMORY_MAX = 1 << 30 };
+
+/* Where a line lies in the text. */
+struct line {
+    struct px_str text;
+    uint64_t number;
+};
+
+struct work {
+    struct px_engine *engine;
+    const struct px_batch_options *options;
+    const struct px_batch_io *io;
+    struct px_batch_progress *done;
+    struct px_buf input, array, output;
+    struct px_arena arena;
+    struct line lines[PX_LINES_ROWS_MAX];
+    size_t n_lines, n_bytes;
+    uint64_t line_number;
+};
+
+/* ---- one run ---- */
+
+static enum px_code begin_run(struct work *w, struct px_run *run, struct px_err *err)
+{
+    const struct px_tensor_specs *gives = &w->engine->gives;
+    struct px_json_tensors tensors = {.takes = &w->engine->takes, .arena = &w->arena};
+    enum px_code code = px_json_read_instances(&tensors, px_buf_view(&w->array), err);
+    struct px_tensor *outputs = px_arena_zalloc(&w->arena, gives->n + 1, sizeof *outputs);
+    if (code == PX_OK)
+        code = px_arena_check(&w->arena, "the answer", err);
+    if (code != PX_OK)
+        return code;
+    for (size_t i = 0; i < gives->n; i++)
+        outputs[i].name = gives->list[i].name;
+    *run = (struct px_run){.inputs = tensors.inputs,
+                           .n_inputs = tensors.n_inputs,
+                           .outputs = outputs,
+                           .n_outputs = gives->n,
+                           .arena = &w->arena};
+    return px_engine_check_run(w->engine, run, err);
+}
+
+static void put_line(struct work *w, const struct line *line, const struct px_run *run,
+                     struct px_json_rows_of_tensors *rows)
+{
+    struct px_json_writer json = px_json_writer(&w->output);
+    px_json_begin_object(&json);
+    px_json_member_u64(&json, "line", line->number);
+    px_json_key(&json, "prediction");
+    if (rows)
+        px_json_rows_put(rows, &json);
+    else
+        px_json_put_columns(&json, run->outputs, run->n_outputs);
+    px_json_end_object(&json);
+    px_buf_byte(&w->output, '\n');
+}
+
+/* Outputs without a row for each line belong to a line that is alone. */
+static enum px_code put_answers(struct work *w, const struct line *lines, size_t n,
+                                const struct px_run *run, struct px_err *err)
+{
+    PX_UNINITIALIZED struct px_str left[PX_ENGINE_TENSORS_MAX];
+    struct px_json_rows_of_tensors rows;
+    bool has_rows =
+        px_json_rows_begin(&rows, run->outputs, run->n_outputs, left) && rows.n_rows == n;
+    if (!has_rows && n > 1)
+        return px_err_set(err, PX_E_INVALID, "the model gave no answer for each of %zu rows", n);
+    for (size_t i = 0; i < n; i++)
+        put_line(w, &lines[i], run, has_rows ? &rows : NULL);
+    w->done->rows_scored += n;
+    return px_buf_check(&w->output, "the output", err);
+}
+
+static enum px_code run_lines(struct work *w, const struct line *lines, size_t n,
+                              struct px_err *err)
+{
+    struct px_run run;
+    px_arena_reset(&w->arena);
+    px_buf_clear(&w->array);
+    for (size_t i = 0; i < n; i++) {
+        px_buf_byte(&w->array, i ? ',' : '[');
+        px_buf_str(&w->array, lines[i].text);
+    }
+    px_buf_byte(&w->array, ']');
+    enum px_code code = px_buf_check(&w->array, "the rows of a run", err);
+    if (code == PX_OK)
+        code = begin_run(w, &run, err);
+    if (code != PX_OK)
+        return code;
+    code = px_engine_await(w->engine, &run, err);
+    if (code == PX_OK)
+        code = put_answers(w, lines, n, &run, err);
+    px_run_release(&run);
+    return code;
+}
+
+/* ---- lines ---- */
+
+static enum px_code tell_bad(struct work *w, const struct line *line, const struct px_err *why,
+                             struct px_err *err)
+{
+    w->done->rows_bad++;
+    if (w->options->fail_on_error) {
+        px_err_set(err, PX_E_INVALID, "line %llu: %s", (unsigned long long)line->number,
+                   why->message);
+        return PX_E_INVALID;
+    }
+    if (w->io->bad_row && w->done->rows_bad <= PX_BATCH_BAD_ROWS_TOLD)
+        w->io->bad_row(w->io->context, line->number, why);
+    return PX_OK;
+}
+
+/* Is it the row's fault, and not that of memory or of the engine's peer? */
+static bool is_of_the_row(enum px_code code)
+{
+    return code == PX_E_INVALID || code == PX_E_TOO_LARGE || code == PX_E_UNSUPPORTED;
+}
+
+static enum px_code run_one_by_one(struct work *w, struct px_err *err)
+{
+    for (size_t i = 0; i < w->n_lines; i++) {
+        struct px_err why = {0};
+        enum px_code code = run_lines(w, &w->lines[i], 1, &why);
+        if (code == PX_OK)
+            continue;
+        if (!is_of_the_row(code)) {
+            *err = why;
+            return code;
+        }
+        code = tell_bad(w, &w->lines[i], &why, err);
+        if (code != PX_OK)
+            return code;
+    }
+    return PX_OK;
+}
+
+static enum px_code write_output(struct work *w, struct px_err *err)
+{
+    enum px_code code = PX_OK;
+    if (w->output.len)
+        code = w->io->write(w->io->context, px_buf_view(&w->output), err);
+    px_buf_clear(&w->output);
+    return code;
+}
+
+static enum px_code flush(struct work *w, struct px_err *err)
+{
+    struct px_err why = {0};
+    size_t mark = w->output.len;
+    if (w->n_lines == 0)
+        return PX_OK;
+    enum px_code code = run_lines(w, w->lines, w->n_lines, &why);
+    if (is_of_the_row(code)) {
+        w->output.len = mark;
+        code = run_one_by_one(w, err);
+    } else if (code != PX_OK) {
+        *err = why;
+    }
+    w->n_lines = w->n_bytes = 0;
+    if (w->io->progress)
+        w->io->progress(w->io->context, w->done);
+    return code == PX_OK ? write_output(w, err) : code;
+}
+
+static enum px_code take_line(struct work *w, struct px_str text, struct px_err *err)
+{
+    w->line_number++;
+    text = px_str_trim(text);
+    if (text.len == 0)
+        return PX_OK;
+    w->lines[w->n_lines++] = (struct line){text, w->line_number};
+    w->n_bytes += text.len;
+    size_t lines_max = px_engine_has(w->engine, PX_ENGINE_BATCHES) ? PX_LINES_ROWS_MAX : 1;
+    bool is_full = w->n_lines == lines_max || w->n_bytes >= RUN_BYTES_MAX;
+    return is_full ? flush(w, err) : PX_OK;
+}
+
+/* Every whole line of the input, the last one also without its end; what is left stays. */
+static enum px_code take_lines(struct work *w, bool is_last, struct px_err *err)
+{
+    struct px_str rest = px_buf_view(&w->input);
+    enum px_code code = PX_OK;
+    while (code == PX_OK && rest.len) {
+        const char *end = memchr(rest.ptr, '\n', rest.len);
+        if (!end && !is_last)
+            break;
+        size_t len = end ? (size_t)(end - rest.ptr) : rest.len;
+        code = take_line(w, px_str_n(rest.ptr, len), err);
+        len += end != NULL;
+        rest = px_str_n(rest.ptr + len, rest.len - len);
+    }
+    if (code == PX_OK) /* the lines point into the input, which is about to move */
+        code = flush(w, err);
+    memmove(w->input.ptr, rest.ptr, rest.len);
+    w->input.len = rest.len;
+    return code;
+}
+
+static enum px_code read_lines(struct work *w, struct px_err *err)
+{
+    for (;;) {
+        size_t n = 0;
+        char *to = px_buf_reserve(&w->input, READ_BYTES);
+        if (!to)
+            return px_err_set(err, PX_E_TOO_LARGE, "line %llu is longer than %d bytes",
+                              (unsigned long long)w->line_number + 1, (int)PX_LINE_BYTES_MAX);
+        enum px_code code = w->io->read(w->io->context, to, READ_BYTES, &n, err);
+        if (code != PX_OK)
+            return code;
+        w->input.len += n;
+        w->done->bytes_read += n;
+        code = take_lines(w, n == 0, err);
+        if (code != PX_OK || n == 0)
+            return code;
+    }
+}
+
+enum px_code px_batch_predict_tensors(const struct px_package *package,
+                                      const struct px_batch_options *options,
+                                      const struct px_batch_io *io, struct px_batch_progress *ret,
+                                      struct px_err *err)
+{
+    *ret = (struct px_batch_progress){0};
+    if (options->margin)
+        return px_err_set(err, PX_E_UNSUPPORTED, "engine '%s' has no margins",
+                          px_engine_name(package->engine));
+    struct work w = {
+        .engine = package->engine,
+        .options = options,
+        .io = io,
+        .done = ret,
+        .input = px_buf(PX_LINE_BYTES_MAX + READ_BYTES),
+        .array = px_buf(PX_LINE_BYTES_MAX + RUN_BYTES_MAX),
+        .output = px_buf(RUN_MEMORY_MAX),
+        .arena = px_arena(RUN_MEMORY_MAX),
+    };
+    enum px_code code = read_lines(&w, err);
+    px_buf_deinit(&w.input);
+    px_buf_deinit(&w.array);
+    px_buf_deinit(&w.output);
+    px_arena_deinit(&w.arena);
+    return code;
+}

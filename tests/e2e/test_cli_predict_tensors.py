@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""phoenix predict with models of tensors: JSON lines in and out, and the same answers as over HTTP."""
+
+import json
+import pathlib
+import subprocess
+
+import pytest
+from command import PHOENIX
+from server import Server
+
+GOLDEN = pathlib.Path(__file__).parent.parent / "golden" / "onnxruntime"
+GRAPHS = pathlib.Path(__file__).parent.parent.parent / "examples" / "graphs"
+
+
+def predict(model, rows, *options):
+    """(status, answers, what was said)"""
+    text = rows if isinstance(rows, str) else "".join(json.dumps(row) + "\n" for row in rows)
+    done = subprocess.run([PHOENIX, "predict", str(model), "-", *options], input=text,
+                          capture_output=True, text=True, timeout=120)
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+
+def test_a_line_is_a_row_and_empty_lines_count():
+    status, answers, said = predict(GOLDEN / "affine.onnx", '[1,2,3]\n\n  {"x": [4,5,6]}\r\n[7,8,9]')
+    assert status == 0, said
+    assert [a["line"] for a in answers] == [1, 3, 4]
+    assert all(len(a["prediction"]) == 3 for a in answers)
+
+
+def test_the_last_line_needs_no_end_and_nothing_is_no_row():
+    assert predict(GOLDEN / "affine.onnx", "")[:2] == (0, [])
+    assert len(predict(GOLDEN / "affine.onnx", "[1,2,3]")[1]) == 1
+
+
+def test_a_bad_line_is_told_and_left_out_or_ends_the_work():
+    rows = "[1,2,3]\n[1,2]\n[4,5,6]\nnonsense\n"
+    status, answers, said = predict(GOLDEN / "affine.onnx", rows, "--on-error", "skip")
+    assert status == 0 and [a["line"] for a in answers] == [1, 3]
+    assert "line 2: tensor 'x': expected shape" in said and "line 4:" in said
+    status, answers, said = predict(GOLDEN / "affine.onnx", rows, "--on-error", "fail")
+    assert status != 0 and "line 2" in said
+
+
+def test_margins_and_parquet_are_refused():
+    assert "no margins" in predict(GOLDEN / "affine.onnx", "[1,2,3]", "--margin")[2]
+
+
+def examples():
+    for folder in sorted(GRAPHS.iterdir()) if GRAPHS.is_dir() else []:
+        for name in ("rows.jsonl", "example.jsonl"):
+            if (folder / name).exists():
+                yield pytest.param(folder, folder / name, id=folder.name)
+
+
+@pytest.mark.parametrize("model, rows", [
+    pytest.param(GOLDEN / "affine.onnx", [[i, i / 3, -1e-3 * i] for i in range(700)], id="affine"),
+    *examples(),
+])
+def test_http_and_predict_agree_to_the_bit(model, rows):
+    if not isinstance(rows, list):
+        rows = [json.loads(line) for line in rows.read_text().splitlines() if line.strip()]
+    status, answers, said = predict(model, rows)
+    assert status == 0, said
+    with Server(f"m={model}") as server:
+        alone = [server.predict("m", [row])[0] for row in rows[:20]]
+        together = server.predict("m", rows)
+    assert [json.dumps(a["prediction"]) for a in answers] == [json.dumps(p) for p in together]
+    assert [json.dumps(p) for p in together[:20]] == [json.dumps(p) for p in alone]
