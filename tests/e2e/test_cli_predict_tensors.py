@@ -46,20 +46,16 @@ def test_margins_and_parquet_are_refused():
     assert "no margins" in predict(GOLDEN / "affine.onnx", "[1,2,3]", "--margin")[2]
 
 
-def examples():
-    for folder in sorted(GRAPHS.iterdir()) if GRAPHS.is_dir() else []:
-        for name in ("rows.jsonl", "example.jsonl"):
-            if (folder / name).exists():
-                yield pytest.param(folder, folder / name, id=folder.name)
+WORDS = ["free", "money", "meeting", "at", "noon", "hello", "é", "prize", "report", "42"]
 
 
 @pytest.mark.parametrize("model, rows", [
     pytest.param(GOLDEN / "affine.onnx", [[i, i / 3, -1e-3 * i] for i in range(700)], id="affine"),
-    *examples(),
+    pytest.param(GRAPHS / "fraud" / "graph.yaml", [[i / 7, -i / 3, i % 5] for i in range(300)], id="fraud"),
+    pytest.param(GRAPHS / "text" / "graph.yaml",
+                 [" ".join(WORDS[(i * k) % 10] for k in range(1, i % 9 + 1)) for i in range(1, 300)], id="text"),
 ])
 def test_http_and_predict_agree_to_the_bit(model, rows):
-    if not isinstance(rows, list):
-        rows = [json.loads(line) for line in rows.read_text().splitlines() if line.strip()]
     status, answers, said = predict(model, rows)
     assert status == 0, said
     with Server(f"m={model}") as server:

@@ -28,16 +28,22 @@ static void put_parameter(struct px_buf *buf, uint32_t number, const char *key,
     px_protobuf_end(buf, entry);
 }
 
+static void put_text_parameter(struct px_buf *buf, uint32_t number, const char *key,
+                               struct px_str text)
+{
+    size_t entry = px_protobuf_begin(buf, number);
+    px_protobuf_put_text(buf, PX_GRPC_MAP_KEY, key);
+    size_t parameter = px_protobuf_begin(buf, PX_GRPC_MAP_VALUE);
+    px_protobuf_put_bytes(buf, PX_GRPC_PARAMETER_TEXT, text);
+    px_protobuf_end(buf, parameter);
+    px_protobuf_end(buf, entry);
+}
+
 /* Where the values of an output went that are not in the reply. */
 static void put_range(struct px_buf *buf, const struct px_infer_output *output, size_t size)
 {
     const struct px_shared_range *range = &output->shared.range;
-    size_t entry = px_protobuf_begin(buf, OUTPUT_PARAMETERS);
-    px_protobuf_put_text(buf, PX_GRPC_MAP_KEY, "shared_memory_region");
-    size_t parameter = px_protobuf_begin(buf, PX_GRPC_MAP_VALUE);
-    px_protobuf_put_bytes(buf, PX_GRPC_PARAMETER_TEXT, range->name);
-    px_protobuf_end(buf, parameter);
-    px_protobuf_end(buf, entry);
+    put_text_parameter(buf, OUTPUT_PARAMETERS, "shared_memory_region", range->name);
     if (range->offset)
         put_parameter(buf, OUTPUT_PARAMETERS, "shared_memory_offset", PX_GRPC_PARAMETER_INT64,
                       range->offset);
@@ -74,6 +80,8 @@ enum px_code px_grpc_put_infer_response(struct px_grpc_infer *inference, bool is
     if (infer->call.n_unseen)
         put_parameter(buf, PARAMETERS, "unseen_categories", PX_GRPC_PARAMETER_INT64,
                       infer->call.n_unseen);
+    if (px_infer_degraded(infer).len)
+        put_text_parameter(buf, PARAMETERS, "degraded", px_infer_degraded(infer));
     if (is_of_stream)
         put_parameter(buf, PARAMETERS, "triton_final_response", PX_GRPC_PARAMETER_BOOL, true);
     for (size_t i = 0; i < infer->n_outputs; i++)

@@ -90,6 +90,12 @@ static inline bool px_infer_has_run(const struct px_infer *infer)
     return px_engine_has(infer->call.model->engine, PX_ENGINE_TENSORS);
 }
 
+/* Of an answered one: the steps of an ensemble that were replaced by their fallback; empty when all is as it should be. */
+static inline struct px_str px_infer_degraded(const struct px_infer *infer)
+{
+    return infer->call.run ? infer->call.run->degraded : (struct px_str){0};
+}
+
 PX_MUST_USE enum px_code px_infer_open(struct px_infer *infer,
                                        const struct px_infer_request *request);
 /* Counts call.err and hands it to `fail`. */

@@ -51,9 +51,24 @@ struct px_infer *px_rest_infer_open(struct px_rest_request *request,
     return px_infer_open(&own->infer, &asked) == PX_OK ? &own->infer : NULL;
 }
 
+/* "Phoenix-Degraded: deep,rules": steps of an ensemble that were answered by their fallback. */
+static void add_degraded(struct px_http_exchange *exchange, struct px_str steps)
+{
+    static const char name[] = "Phoenix-Degraded: ";
+    size_t cap = sizeof name + steps.len + 2;
+    char *header = px_arena_alloc(exchange->arena, cap, 1);
+    if (!header)
+        return; /* the body says it too */
+    snprintf(header, cap, "%s%.*s\r\n", name, PX_STR_ARG(steps));
+    px_reply_add_header(exchange, header);
+}
+
 void px_rest_infer_reply(struct px_infer *infer, const char *content_type)
 {
     struct px_http_exchange *exchange = px_rest_exchange(infer);
+    struct px_str degraded = px_infer_degraded(infer);
+    if (PX_UNLIKELY(degraded.len > 0))
+        add_degraded(exchange, degraded);
     if (px_buf_check(exchange->body, "the response", &infer->call.err) == PX_OK)
         px_reply_whole(exchange, 200, content_type);
     else

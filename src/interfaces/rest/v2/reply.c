@@ -71,6 +71,21 @@ static void put_output(struct px_json_writer *w, const struct px_infer *infer,
     px_json_end_object(w);
 }
 
+/* What the client should know of how its request was answered. */
+static void put_remarks(struct px_json_writer *w, const struct px_infer *infer)
+{
+    struct px_str degraded = px_infer_degraded(infer);
+    if (!infer->call.n_unseen && !degraded.len)
+        return;
+    px_json_key(w, "parameters");
+    px_json_begin_object(w);
+    if (infer->call.n_unseen)
+        px_json_member_u64(w, "unseen_categories", infer->call.n_unseen);
+    if (degraded.len)
+        px_json_member_str(w, "degraded", degraded);
+    px_json_end_object(w);
+}
+
 static void put_reply(struct px_json_writer *w, const struct px_infer *infer,
                       const struct px_tensor *tensors)
 {
@@ -80,12 +95,7 @@ static void put_reply(struct px_json_writer *w, const struct px_infer *infer,
         px_json_member_str(w, "id", infer->id);
     px_json_member_str(w, "model_name", model->name);
     px_json_member_str(w, "model_version", model->version);
-    if (infer->call.n_unseen) {
-        px_json_key(w, "parameters");
-        px_json_begin_object(w);
-        px_json_member_u64(w, "unseen_categories", infer->call.n_unseen);
-        px_json_end_object(w);
-    }
+    put_remarks(w, infer);
     px_json_key(w, "outputs");
     px_json_begin_array(w);
     for (size_t i = 0; i < infer->n_outputs; i++)
