@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The engine port's contract, kept by a model on another server: in binary and in JSON, alone and with hedges. */
+/* The engine port's contract, kept by a model on another server: over HTTP in binary and in JSON, over gRPC, and with hedges. */
+#include "grpc_peer.h"
 #include "http_peer.h"
 #include "remote_fixture.h"
 #include "tensor_engine_contract.h"
 
 static struct http_peer *peers[2];
+static struct grpc_peer *grpc_peers[2];
 static struct remote_fixture fixture;
 
 /* The suite destroys the engine; its arena goes with the next one. */
 static struct px_engine *make(const char *more)
 {
     char settings[512];
+    const char *scheme = grpc_peers[0] ? "grpc" : "http";
+    unsigned first = grpc_peers[0] ? grpc_peers[0]->port : peers[0]->port;
+    unsigned second = grpc_peers[0] ? grpc_peers[1]->port : peers[1]->port;
     px_arena_deinit(&fixture.arena);
     fixture = (struct remote_fixture){0};
-    snprintf(
-        settings, sizeof settings,
-        "{name: remote, urls: [\"http://127.0.0.1:%u\", \"http://127.0.0.1:%u\"], model: add%s}",
-        peers[0]->port, peers[1]->port, more);
+    snprintf(settings, sizeof settings,
+             "{name: remote, urls: [\"%s://127.0.0.1:%u\", \"%s://127.0.0.1:%u\"], model: add%s}",
+             scheme, first, scheme, second, more);
     CHECK_OK(remote_fixture_open(&fixture, settings));
     return fixture.engine;
 }
@@ -58,4 +62,43 @@ PX_TEST(hedged_with_few_connections)
     run_suite(true, make_hedged);
 }
 
-PX_TEST_MAIN(T(binary_tensors) T(json) T(hedged_with_few_connections))
+static void run_grpc_suite(unsigned requests_max, struct px_engine *(*maker)(void))
+{
+    const struct tensor_engine_case c = {"remote", maker, "x", "y", "sum"};
+    for (size_t i = 0; i < 2; i++)
+        grpc_peers[i] = grpc_peer_start(requests_max);
+    tensor_engine_contract(&c);
+    for (size_t i = 0; i < 2; i++) {
+        CHECK(atomic_load(&grpc_peers[i]->n_infer) > 0);
+        grpc_peer_stop(grpc_peers[i]);
+        grpc_peers[i] = NULL;
+    }
+    px_arena_deinit(&fixture.arena);
+    fixture = (struct remote_fixture){0};
+}
+
+PX_TEST(grpc)
+{
+    run_grpc_suite(0, make_plain);
+}
+
+PX_TEST(grpc_hedged_with_few_connections)
+{
+    run_grpc_suite(0, make_hedged);
+}
+
+/* Idle connections are found dead all the time, and others are opened in their place. */
+static struct px_engine *make_patient(void)
+{
+    return make(
+        ", connections_max: 4, retries: {max: 10, budget_percent: 1000, minimum_per_s: 1000}, "
+        "ejection: {consecutive_errors: 0}, health: {interval_ms: 0}");
+}
+
+PX_TEST(grpc_of_servers_that_close_connections)
+{
+    run_grpc_suite(3, make_patient);
+}
+
+PX_TEST_MAIN(T(grpc) T(grpc_hedged_with_few_connections) T(grpc_of_servers_that_close_connections)
+                 T(binary_tensors) T(json) T(hedged_with_few_connections))

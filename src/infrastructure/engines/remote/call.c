@@ -137,11 +137,18 @@ static size_t pick(struct px_remote *self, const struct px_remote_call *call, ui
     return px_balancer_pick_sticky(&self->balancer, 0, key, now_ns);
 }
 
-static enum px_code send_to(struct px_remote *self, struct px_remote_call *call, size_t endpoint,
-                            struct px_remote_transfer *transfer, uint64_t now_ns,
-                            struct px_err *err)
+/* Where a transfer goes. */
+struct target {
+    size_t endpoint;
+    bool is_hedge;
+    bool fresh; /* on a new connection */
+};
+
+static enum px_code send_to(struct px_remote *self, struct px_remote_call *call,
+                            const struct target *target, struct px_remote_transfer *transfer,
+                            uint64_t now_ns, struct px_err *err)
 {
-    struct px_remote_peer *peer = &self->peers[endpoint];
+    struct px_remote_peer *peer = &self->peers[target->endpoint];
     enum px_remote_body body = body_for(peer);
     enum px_code code = encode(self, call, body, now_ns, err);
     if (code != PX_OK)
@@ -150,6 +157,7 @@ static enum px_code send_to(struct px_remote *self, struct px_remote_call *call,
         .path =
             peer->url->grpc ? PX_REMOTE_GRPC_METHOD("ModelInfer") : px_buf_cstr(&self->infer_path),
         .body = px_buf_view(&call->requests[body].bytes),
+        .fresh = target->fresh,
         .binary = body == PX_REMOTE_BODY_BINARY,
         .json_len = call->requests[body].json_len,
         .remaining_ns = call->deadline_ns - now_ns,
@@ -158,31 +166,31 @@ static enum px_code send_to(struct px_remote *self, struct px_remote_call *call,
     return code == PX_OK ? px_remote_send(self, transfer, err) : code;
 }
 
-/* One more transfer to `endpoint`. The call stays in its list; on failure the run has the reason. */
-static enum px_code attempt(struct px_remote *self, struct px_remote_call *call, size_t endpoint,
-                            bool is_hedge, uint64_t now_ns)
+/* One more transfer. The call stays in its list; on failure the run has the reason. */
+static enum px_code attempt(struct px_remote *self, struct px_remote_call *call,
+                            const struct target *target, uint64_t now_ns)
 {
     struct px_err err = {0};
     struct px_remote_transfer *transfer = px_remote_take_transfer(self);
     if (!transfer)
         return px_err_set(&call->run->err, PX_E_NO_MEMORY,
                           "there is no memory for a request to a peer");
-    enum px_code code = send_to(self, call, endpoint, transfer, now_ns, &err);
+    enum px_code code = send_to(self, call, target, transfer, now_ns, &err);
     if (code != PX_OK) {
         px_remote_give_transfer(self, transfer);
         call->run->err = err;
         return code;
     }
     transfer->call = call;
-    transfer->endpoint = endpoint;
-    transfer->is_hedge = is_hedge;
+    transfer->endpoint = target->endpoint;
+    transfer->is_hedge = target->is_hedge;
     transfer->started_ns = now_ns;
     call->transfers[call->n_transfers++] = transfer;
-    call->tried |= UINT64_C(1) << endpoint;
+    call->tried |= UINT64_C(1) << target->endpoint;
     if (call->run->started_ns == 0)
         call->run->started_ns = now_ns;
     pthread_mutex_lock(&self->lock);
-    px_balancer_begin(&self->balancer, endpoint);
+    px_balancer_begin(&self->balancer, target->endpoint);
     pthread_mutex_unlock(&self->lock);
     return PX_OK;
 }
@@ -191,10 +199,10 @@ static enum px_code attempt(struct px_remote *self, struct px_remote_call *call,
 static void fly(struct px_remote *self, struct px_remote_call *call, uint64_t now_ns)
 {
     pthread_mutex_lock(&self->lock);
-    size_t endpoint = pick(self, call, now_ns);
+    struct target target = {.endpoint = pick(self, call, now_ns)};
     pthread_mutex_unlock(&self->lock);
     call->n_attempts++;
-    enum px_code code = attempt(self, call, endpoint, false, now_ns);
+    enum px_code code = attempt(self, call, &target, now_ns);
     if (code != PX_OK) {
         finish_flying(self, call, code);
         return;
@@ -364,10 +372,9 @@ static void retry(struct px_remote *self, struct px_remote_call *call, uint64_t 
 static void again(struct px_remote *self, struct px_remote_transfer *transfer, uint64_t now_ns)
 {
     struct px_remote_call *call = transfer->call;
-    size_t endpoint = transfer->endpoint;
-    bool is_hedge = transfer->is_hedge;
+    struct target target = {transfer->endpoint, transfer->is_hedge, true};
     end_transfer(self, transfer, PX_ENDPOINT_ABANDONED, now_ns);
-    enum px_code code = attempt(self, call, endpoint, is_hedge, now_ns);
+    enum px_code code = attempt(self, call, &target, now_ns);
     if (code != PX_OK && call->n_transfers == 0)
         finish_flying(self, call, code);
 }
@@ -408,10 +415,10 @@ static void hedge(struct px_remote *self, struct px_remote_call *call, uint64_t 
     call->hedged = true;
     pthread_mutex_lock(&self->lock);
     self->counts.hedges++;
-    size_t endpoint = pick(self, call, now_ns);
+    struct target target = {.endpoint = pick(self, call, now_ns), .is_hedge = true};
     pthread_mutex_unlock(&self->lock);
     struct px_err before = call->run->err;
-    if (attempt(self, call, endpoint, true, now_ns) != PX_OK)
+    if (attempt(self, call, &target, now_ns) != PX_OK)
         call->run->err = before; /* the first one is still on its way */
 }
 

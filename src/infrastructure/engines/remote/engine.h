@@ -59,6 +59,7 @@ struct px_remote_probe {
     uint64_t at_ns;
     unsigned failures; /* in a row */
     bool asks_server;  /* this one finds out what the peer takes */
+    bool fresh;        /* the next one needs a new connection */
 };
 
 /* Counted by the thread under the lock. */

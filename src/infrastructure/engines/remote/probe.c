@@ -49,6 +49,7 @@ static enum px_code start(struct px_remote *self, size_t index, struct px_err *e
     uint64_t limit_ms = (uint64_t)self->settings.connect_timeout_ms;
     struct px_remote_exchange exchange = {
         .path = px_buf_cstr(&self->ready_path),
+        .fresh = probe->fresh,
         .limit_ns = (limit_ms > LIMIT_MIN_MS ? limit_ms : LIMIT_MIN_MS) * PX_NS_PER_MS,
     };
     if (probe->asks_server) {
@@ -113,6 +114,7 @@ void px_remote_probe_on_end(struct px_remote *self, struct px_remote_transfer *t
     bool good = !stale && is_good(self, transfer, result);
     px_remote_give_transfer(self, transfer);
     probe->transfer = NULL;
+    probe->fresh = stale;
     /* A dead idle connection says nothing; that the server is there says nothing about its model yet. */
     bool soon = stale || (good && asked_server && self->settings.health_interval_ms > 0);
     probe->at_ns = soon ? now_ns : now_ns + interval_ns(self);

@@ -165,14 +165,14 @@ static bool add_headers(struct px_remote_transfer *self, const struct px_remote_
     return good;
 }
 
-static long http_version(struct px_remote_transfer *self)
+static long http_version(struct px_remote_transfer *self, bool fresh)
 {
     const struct px_remote_url *url = self->peer->url;
     if (!url->grpc)
         return url->tls ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1;
     if (url->tls)
         return CURL_HTTP_VERSION_2TLS;
-    self->reuses = self->peer->n_sockets > self->peer->n_transfers;
+    self->reuses = !fresh && self->peer->n_sockets > self->peer->n_transfers;
     return self->reuses ? CURL_HTTP_VERSION_2_0 : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE;
 }
 
@@ -202,7 +202,9 @@ static void set_transport(struct px_remote_transfer *self,
     set(easy, CURLOPT_PROXY, ""); /* what the environment says of proxies is not for models */
     set(easy, CURLOPT_FOLLOWLOCATION, 0L);
     set(easy, CURLOPT_USERAGENT, "phoenix/" PX_VERSION);
-    set(easy, CURLOPT_HTTP_VERSION, http_version(self));
+    long version = http_version(self, exchange->fresh);
+    set(easy, CURLOPT_HTTP_VERSION, version);
+    set(easy, CURLOPT_FRESH_CONNECT, version == CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE ? 1L : 0L);
     set(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)s->connect_timeout_ms);
     set(easy, CURLOPT_TIMEOUT_MS, (long)(exchange->limit_ns / PX_NS_PER_MS));
     set(easy, CURLOPT_TCP_KEEPALIVE, 1L);
@@ -278,8 +280,11 @@ static struct px_remote_verdict judge_buffer(struct px_remote_transfer *self, st
 static struct px_remote_verdict judge_transport(struct px_remote_transfer *self, CURLcode result,
                                                 struct px_err *err)
 {
-    if (self->refused)
+    if (self->refused) {
+        px_err_set(err, PX_E_UNAVAILABLE, "%.*s: the connection was closed",
+                   PX_STR_ARG(self->peer->url->text));
         return (struct px_remote_verdict){.code = PX_E_UNAVAILABLE, .stale = true};
+    }
     if (self->body.failed)
         return judge_buffer(self, err);
     bool early = self->status == 0;
@@ -375,9 +380,10 @@ static struct px_remote_verdict judge_grpc(struct px_remote_transfer *self, stru
                    self->status);
         return refused(code);
     }
+    /* The end of the reply is missing. It may be a connection that was closed just behind it: libcurl 7.88 loses trailers then. */
     if (self->grpc_status < 0) {
-        px_err_set(err, PX_E_INTERNAL, "%.*s: the reply has no grpc-status", PX_STR_ARG(url));
-        return failed(PX_E_INTERNAL, false);
+        px_err_set(err, PX_E_UNAVAILABLE, "%.*s: the reply has no grpc-status", PX_STR_ARG(url));
+        return failed(PX_E_UNAVAILABLE, true);
     }
     if (self->grpc_status > 0) {
         enum px_code code = code_of_grpc(self->grpc_status);

@@ -5,7 +5,7 @@
  * Connections of gRPC. libcurl 7.88 fails when it uses a cleartext HTTP/2 connection again for a request that asks for prior knowledge,
  * and without that it would try to upgrade HTTP/1.1 on a new one. So each peer counts its open sockets: a transfer that
  * finds an idle connection asks for plain HTTP/2 and may not open a socket; when libcurl wants to, the idle
- * connection was dead, and the transfer is made again as the first of a new one (`stale`). Connections are not multiplexed, which
+ * connection was dead, and the transfer is made again as the first of a new one (`stale`), `fresh`ly. Connections are not multiplexed, which
  * makes the count exact; newer versions of libcurl do not need this and are not disturbed by it.
  *
  * Threads: one at a time.
@@ -59,6 +59,7 @@ struct px_remote_transfer {
 struct px_remote_exchange {
     const char *path;
     struct px_str body; /* POST; no pointer: GET */
+    bool fresh;         /* on a new connection */
     bool binary;        /* of HTTP: the body begins with json_len bytes of JSON */
     size_t json_len;
     uint64_t remaining_ns; /* that the peer is told of; 0: none */
