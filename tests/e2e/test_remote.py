@@ -50,9 +50,10 @@ def test_http_and_grpc_give_the_same_bytes(served):
     assert http.facts["failed"] == grpc.facts["failed"] == 0
 
 
-def test_large_tensors(served):
+@pytest.mark.parametrize("scheme", ["http", "grpc"])
+def test_large_tensors(served, scheme):
     inputs = request(served, n=20000)
-    with Remote(urls=[served.url, f"grpc://127.0.0.1:{served.port}"], model="named") as remote:
+    with Remote(urls=[f"{scheme}://127.0.0.1:{served.port}"], model="named") as remote:
         results = [remote.run(inputs) for _ in range(6)]
     for result in results[1:]:
         for name, values in result.items():

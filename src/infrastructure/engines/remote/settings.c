@@ -195,6 +195,26 @@ static enum px_code read_url(const struct px_yaml *node, struct px_arena *arena,
                             "grpcs://HOST:PORT");
 }
 
+/*
+ * One port that speaks both is asked by one of them: libcurl's connections are known by host and port alone, so that a request of
+ * gRPC would go out on a connection of HTTP/1.1.
+ */
+static enum px_code check_ports(const struct px_remote_settings *s, struct px_err *err)
+{
+    for (size_t i = 0; i < s->n_urls; i++) {
+        for (size_t k = 0; k < i; k++) {
+            const char *a = s->urls[i].base, *b = s->urls[k].base;
+            size_t scheme = strlen("https://"), n = scheme + strcspn(a + scheme, "/");
+            bool same = strncmp(a, b, n) == 0 && (b[n] == '\0' || b[n] == '/');
+            if (same && s->urls[i].grpc != s->urls[k].grpc)
+                return px_err_set(err, PX_E_INVALID,
+                                  "engine.urls: '%.*s' and '%.*s' are one port: list one of them",
+                                  PX_STR_ARG(s->urls[i].text), PX_STR_ARG(s->urls[k].text));
+        }
+    }
+    return PX_OK;
+}
+
 static enum px_code read_urls(const struct px_yaml *root, struct px_arena *arena,
                               struct px_remote_settings *ret, struct px_err *err)
 {
@@ -211,7 +231,7 @@ static enum px_code read_urls(const struct px_yaml *root, struct px_arena *arena
         if (read_url(at, arena, &ret->urls[ret->n_urls++], err) != PX_OK)
             return px_err_wrap(err, "engine.urls");
     }
-    return PX_OK;
+    return check_ports(ret, err);
 }
 
 static bool is_token(struct px_str name)

@@ -565,6 +565,7 @@ PX_TEST(bad_settings_name_the_key)
         {"{name: remote, urls: [\"http://u:p@h:1\"], model: m}", "expected a URL"},
         {"{name: remote, urls: [\"grpc://h:1/base\"], model: m}", "expected a URL"},
         {"{name: remote, urls: [\"http://h:1?x=1\"], model: m}", "expected a URL"},
+        {"{name: remote, urls: [grpc://h:1, http://h:1/base], model: m}", "are one port"},
         {"{name: remote, urls: [http://h:1]}", "engine.model"},
         {"{name: remote, urls: [http://h:1], model: \"\"}", "engine.model"},
         {"{name: remote, urls: [http://h:1], model: m, timeout_ms: 0}", "engine.timeout_ms"},
