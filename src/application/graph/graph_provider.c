@@ -141,8 +141,9 @@ static enum px_code open_graph(const struct px_engine_request *request, struct p
     if (!sources || !(sources->folder = px_arena_str(request->arena, request->folder)).ptr)
         return px_arena_check(request->arena, "the graph", err);
     sources->arena = request->arena;
-    sources->options =
-        (struct px_package_options){.engines = request->engines, .depth = request->depth + 1};
+    sources->options = (struct px_package_options){.engines = request->engines,
+                                                   .from_client = request->from_client,
+                                                   .depth = request->depth + 1};
     const struct px_graph_sources callbacks = {open_model, close_model, read_file, sources};
     code = px_file_load(&file, request->path.ptr, PX_GRAPH_YAML_MAX, err);
     if (code != PX_OK)

@@ -77,6 +77,7 @@ struct px_package_options {
     const struct px_forest_options
         *forest; /* `rounds` counts where model.yaml says nothing; NULL: defaults */
     const struct px_engines *engines; /* NULL: forests only */
+    bool from_client;                 /* it came with a request: no engine that needs trust */
     unsigned depth;                   /* of packages inside graphs */
 };
 

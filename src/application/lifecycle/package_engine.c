@@ -97,9 +97,17 @@ static enum px_code open_with_provider(struct px_package *p, const struct px_pac
         .inputs = yaml->inputs,
         .outputs = yaml->outputs,
         .engines = source->options->engines,
+        .from_client = source->options->from_client,
         .depth = source->options->depth,
         .arena = &p->arena,
     };
+    if (request.from_client && source->provider->needs_trust) {
+        px_err_set(err, PX_E_FORBIDDEN,
+                   "engine '%s' runs code or calls other servers, which a model that comes with a "
+                   "request may not",
+                   source->provider->name);
+        return px_err_hint(err, "put the package into a folder that the server was started with");
+    }
     if (request.depth > PX_ENGINE_DEPTH_MAX)
         return px_err_set(err, PX_E_TOO_LARGE, "models are nested more than %d deep",
                           PX_ENGINE_DEPTH_MAX);

@@ -29,6 +29,7 @@ struct px_engine_request {
     struct px_tensor_specs inputs,
         outputs;                      /* as model.yaml declares them; empty when it does not */
     const struct px_engines *engines; /* for engines made of others */
+    bool from_client; /* the model came with a request; see needs_trust */
     unsigned depth;                   /* of such nesting; PX_ENGINE_DEPTH_MAX bounds it */
     struct px_arena *arena;           /* for what lives as long as the engine */
 };
@@ -46,6 +47,11 @@ struct px_engine_state {
 struct px_engine_provider {
     const char *name;    /* "onnxruntime": the value of engine.name */
     const char *summary; /* one line for `phoenix engine list` */
+    /*
+     * Its models run code of their own or reach other servers: they come from who runs this program, never with a request of a
+     * client that may load models.
+     */
+    bool needs_trust;
     /* Does this provider know the file by its name or its first bytes? NULL: only by its name in model.yaml. */
     bool (*knows)(const char *path, struct px_str first_bytes);
     /*

@@ -156,7 +156,8 @@ static enum px_code load(const struct px_serving *serving, struct px_model *mode
         *err = *place->refusal;
         return err->code;
     }
-    const struct px_package_options options = {.engines = serving->engines};
+    const struct px_package_options options = {.engines = serving->engines,
+                                               .from_client = place->from_client};
     enum px_code code = px_package_open(place->path, &options, &model->package, err);
     if (code != PX_OK)
         return code;

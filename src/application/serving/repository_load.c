@@ -94,7 +94,10 @@ static enum px_code find_places(struct loading *l, struct px_err *err)
         return code;
     char argument[sizeof l->folder.path + PX_MODEL_NAME_MAX + 2];
     snprintf(argument, sizeof argument, "%.*s=%s", (int)name.len, name.ptr, l->folder.path);
-    return px_model_scan(argument, &l->places, err);
+    code = px_model_scan(argument, &l->places, err);
+    for (size_t i = 0; i < l->places.list.len; i++)
+        l->places.list.items[i].from_client = true;
+    return code;
 }
 
 /* ---- building ---- */

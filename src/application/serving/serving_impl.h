@@ -139,6 +139,7 @@ struct px_model_place {
     struct px_str name, version;
     const char *path;
     bool stands_alone;            /* an argument of its own, not found in a folder of models */
+    bool from_client;             /* its files came with a request */
     const struct px_err *refusal; /* not NULL: the version cannot be used, for this reason */
 };
 

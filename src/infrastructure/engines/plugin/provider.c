@@ -51,6 +51,7 @@ static void describe_plugins(struct px_engine_state *ret)
 const struct px_engine_provider px_plugin_provider = {
     .name = "plugin",
     .summary = "a shared library with a phx_engine_entry (include/phoenix/engine.h)",
+    .needs_trust = true,
     .open = open_plugin,
     .describe = describe_plugins,
 };
@@ -99,6 +100,7 @@ const struct px_engine_provider px_torchscript_provider = {
     .name = "torchscript",
     .summary = "PyTorch models saved by torch.jit, by LibTorch (plugins/torchscript)",
     .knows = knows_torchscript,
+    .needs_trust = true,
     .open = open_torchscript,
     .describe = describe_torchscript,
 };

@@ -52,6 +52,7 @@ static void describe_python(struct px_engine_state *ret)
 const struct px_engine_provider px_python_provider = {
     .name = "python",
     .summary = "a Python file with predict(dict) -> dict, in processes of its own",
+    .needs_trust = true,
     .open = open_python,
     .describe = describe_python,
 };

@@ -299,6 +299,7 @@ static void describe_provider(struct px_engine_state *ret)
 const struct px_engine_provider px_remote_provider = {
     .name = "remote",
     .summary = "models on other Open Inference servers, over HTTP and gRPC",
+    .needs_trust = true,
     .open = open_model,
     .describe = describe_provider,
 };
