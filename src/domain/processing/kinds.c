@@ -1,14 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "domain/processing/processor.h"
+#include "domain/processing/tabular_kinds.h"
 #include "domain/processing/text_kinds.h"
 
 /* Sorted by name; each is declared here and defined in the file of its kind. NULL ends the list, so that it may be empty. */
 static const struct px_processor_kind *const kinds[] = {
+    &px_kind_arg_max,
+    &px_kind_bands,
+    &px_kind_bucketise,
+    &px_kind_cast,
+    &px_kind_clip,
+    &px_kind_encode,
     &px_kind_hashing_vectorizer,
+    &px_kind_impute,
+    &px_kind_isotonic,
+    &px_kind_log1p,
+    &px_kind_platt,
+    &px_kind_scale,
+    &px_kind_select,
+    &px_kind_sigmoid,
+    &px_kind_softmax,
     &px_kind_tfidf,
     &px_kind_tokenize_bpe,
     &px_kind_tokenize_whitespace,
     &px_kind_tokenize_wordpiece,
+    &px_kind_top_k,
     NULL,
 };
 
