@@ -43,17 +43,22 @@ static void score(struct px_engine *engine, const char *output, size_t first, si
         memcpy(moments[i], rows[first + i], sizeof moments[i]);
     inputs[0].bytes = px_str_n((const char *)rows[first], n * sizeof rows[0]);
     inputs[1].bytes = px_str_n((const char *)moments, n * sizeof moments[0]);
-    waited_run_init(&wait);
-    wait.run.inputs = inputs;
-    wait.run.n_inputs = px_tensor_specs_find(&engine->takes, inputs[1].name) ? 2 : 1;
-    wait.run.outputs = &result;
-    wait.run.n_outputs = 1;
-    CHECK_OK(px_engine_check_run(engine, &wait.run, &err));
-    px_engine_start(engine, &wait.run);
-    CHECK_OK(waited_run_wait(&wait));
-    CHECK_INT(result.bytes.len, n * sizeof *ret);
-    memcpy(ret, result.bytes.ptr, n * sizeof *ret);
-    waited_run_deinit(&wait);
+    bool is_late = true;
+    while (
+        is_late) { /* a busy machine may take longer than a step's timeout, and gets the fallback's answer */
+        waited_run_init(&wait);
+        wait.run.inputs = inputs;
+        wait.run.n_inputs = px_tensor_specs_find(&engine->takes, inputs[1].name) ? 2 : 1;
+        wait.run.outputs = &result;
+        wait.run.n_outputs = 1;
+        CHECK_OK(px_engine_check_run(engine, &wait.run, &err));
+        px_engine_start(engine, &wait.run);
+        CHECK_OK(waited_run_wait(&wait));
+        CHECK_INT(result.bytes.len, n * sizeof *ret);
+        memcpy(ret, result.bytes.ptr, n * sizeof *ret);
+        is_late = wait.run.degraded.len > 0;
+        waited_run_deinit(&wait);
+    }
 }
 
 static struct px_package *open_package(const char *path)
