@@ -287,6 +287,24 @@ def test_an_orderly_end_is_told_from_a_loss(folder, tmp_path, version, head):
     assert text.startswith(b"HTTP/1.1 200"), text
 
 
+@pytest.mark.parametrize("ends", ["idle", "drain"])
+def test_the_end_of_an_idle_connection_is_told_from_a_loss(folder, tmp_path, ends):
+    config = write_config(tmp_path / "c.yaml", folder, LISTEN)
+    config.write_text(config.read_text().replace("server:\n", "server:\n  idle_timeout_ms: 500\n"))
+    context = ssl.create_default_context(cafile=folder / "server.pem")
+    with serve(folder, config) as server:
+        with socket.create_connection(("127.0.0.1", https_port(server)), timeout=20) as plain:
+            with context.wrap_socket(plain, server_hostname="localhost", suppress_ragged_eofs=False) as s:
+                s.sendall(b"GET /ping HTTP/1.1\r\nHost: a\r\n\r\n")
+                assert s.recv(65536).startswith(b"HTTP/1.1 200")
+                if ends == "drain":
+                    server.signal()
+                while s.recv(65536):  # raises without close_notify
+                    pass
+        if ends == "drain":
+            server.wait()
+
+
 def test_http10_may_be_agreed_on(folder, tmp_path):
     config = write_config(tmp_path / "c.yaml", folder, LISTEN)
     with serve(folder, config) as server:

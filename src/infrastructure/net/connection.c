@@ -51,6 +51,13 @@ void px_connection_close(struct px_connection *connection)
     worker->unused = connection;
 }
 
+void px_connection_end(struct px_connection *connection)
+{
+    if (connection->socket.layer)
+        (void)px_socket_end(&connection->socket);
+    px_connection_close(connection);
+}
+
 void px_connection_linger(struct px_connection *connection)
 {
     leave_queue(connection);

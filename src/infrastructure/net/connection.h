@@ -66,6 +66,9 @@ void px_connection_open(struct px_worker *worker, int fd, struct px_tls *tls,
                         const struct px_err *refusal);
 void px_connection_close(struct px_connection *connection);
 
+/* The same for one that owes nothing: with a layer the client is told that this is the end, not a loss. */
+void px_connection_end(struct px_connection *connection);
+
 /* Sends the end of the stream and drops what the client still sends, for a while. The protocol has released it. */
 void px_connection_linger(struct px_connection *connection);
 

@@ -547,9 +547,10 @@ static void on_expired(struct px_connection *c)
     else if (c->state == PX_HTTP1_READING && c->exchange &&
              px_socket_handshake(&c->socket) != PX_SOCKET_HTTP2)
         refuse_late(c);
+    else if (c->state == PX_HTTP1_READING && !c->exchange)
+        px_connection_end(c); /* idle, and all that was asked is answered */
     else
-        px_connection_close(
-            c); /* idle, a client that neither sends nor takes, or half a preface of HTTP/2 */
+        px_connection_close(c); /* a client that neither sends nor takes, or half a preface */
 }
 
 void px_http1_open(struct px_connection *connection, const struct px_err *refusal)
