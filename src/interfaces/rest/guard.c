@@ -12,6 +12,8 @@
  * Against rebinding the host must be a loopback name while control is open only because the server listens there: the
  * page's request names the page's host. A client that sends no Host (HTTP/1.0) is no browser.
  *
+ * A request for a score that names a region of shared memory is one of those, as it reads or writes what another program holds.
+ *
  * An origin is the server's own when its host and port are those of Host. The scheme is left out, because a proxy may
  * have taken TLS off; a page of the same host and another scheme is told by Sec-Fetch-Site. "*" in
  * server.cors_origins lets every page score, and none control.
@@ -24,19 +26,19 @@
 
 enum { ADDRESS_TEXT_MAX = 64 };
 
-/* "[::1]:8080" into "::1" and "8080"; without a port that is empty. */
+/* "[::1]:8080" into "::1" and "8080"; without a port that is empty. What has another form is a host as it stands. */
 static struct px_str cut_host(struct px_str authority, struct px_str *ret_port)
 {
-    size_t end = authority.len;
-    if (authority.len && authority.ptr[0] == '[')
-        end = px_str_find(authority, ']');
-    struct px_str after = px_str_n(authority.ptr + end, authority.len - end);
-    size_t colon = px_str_find(after, ':');
-    *ret_port = colon < after.len ? px_str_n(after.ptr + colon + 1, after.len - colon - 1)
-                                  : (struct px_str){0};
-    if (end < authority.len && authority.ptr[0] == '[')
-        return px_str_n(authority.ptr + 1, end - 1);
-    return px_str_n(authority.ptr, end < authority.len ? end : px_str_find(authority, ':'));
+    bool is_v6 = authority.len && authority.ptr[0] == '[';
+    size_t end = px_str_find(authority, is_v6 ? ']' : ':');
+    size_t after = end + (is_v6 && end < authority.len);
+    bool has_port = after < authority.len && authority.ptr[after] == ':';
+    *ret_port = (struct px_str){0};
+    if ((after < authority.len && !has_port) || (is_v6 && end == authority.len))
+        return authority;
+    if (has_port)
+        *ret_port = px_str_n(authority.ptr + after + 1, authority.len - after - 1);
+    return px_str_n(authority.ptr + is_v6, end - is_v6);
 }
 
 static bool is_loopback(struct px_str host)

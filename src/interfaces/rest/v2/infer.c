@@ -6,16 +6,26 @@
  * because it would make the request mean two things. The form of outputs that do not say it is the request's, which is
  * known only at the end, because the parameters may follow the outputs: reply.c looks at both.
  */
+#include "interfaces/rest/guard.h"
 #include "interfaces/rest/reply.h"
 #include "interfaces/rest/v2/v2.h"
 
 enum { SEEN_ID = 1, SEEN_PARAMETERS = 2, SEEN_INPUTS = 4, SEEN_OUTPUTS = 8 };
 
+enum px_code px_v2_guard_region(struct px_infer *infer)
+{
+    return px_guard_check(px_rest_infer(infer)->rest, &px_rest_exchange(infer)->request,
+                          PX_CONTROLS_MEMORY, &infer->call.err);
+}
+
 /* Adds the output with what its parameters say. */
 static enum px_code add_output(struct px_infer *infer, struct px_str name,
                                const struct px_parameters *parameters)
 {
-    enum px_code code = px_output_ask(infer, name, parameters);
+    enum px_code code =
+        px_parameters_has(parameters, PX_PARAMETER_REGION) ? px_v2_guard_region(infer) : PX_OK;
+    if (code == PX_OK)
+        code = px_output_ask(infer, name, parameters);
     if (code == PX_OK && px_parameters_has(parameters, PX_PARAMETER_BINARY))
         infer->outputs[infer->n_outputs - 1].form =
             parameters->binary ? PX_V2_FORM_BINARY : PX_V2_FORM_JSON;

@@ -179,7 +179,10 @@ static enum px_code read_binary(struct inputs *in, struct reading *t)
 
 static enum px_code read_shared(struct inputs *in, struct reading *t)
 {
-    enum px_code code = px_region_read(in->request->infer, &t->parameters.region, &t->tensor.bytes);
+    struct px_infer *infer = in->request->infer;
+    enum px_code code = px_v2_guard_region(infer);
+    if (code == PX_OK)
+        code = px_region_read(infer, &t->parameters.region, &t->tensor.bytes);
     if (code == PX_OK)
         return px_inputs_add(&in->to, &t->tensor);
     return px_err_wrap(in->err, "input '%.*s'", PX_STR_ARG(t->tensor.name));

@@ -45,6 +45,9 @@ PX_MUST_USE enum px_code px_v2_read_element(struct px_values *values, struct px_
 PX_MUST_USE enum px_code px_v2_read_parameters(struct px_json *json, enum px_parameter_place place,
                                                struct px_parameters *ret, struct px_err *err);
 
+/* May who sent the request name regions of shared memory? PX_E_FORBIDDEN for a page of another origin. */
+PX_MUST_USE enum px_code px_v2_guard_region(struct px_infer *infer);
+
 /* Writes the reply and finishes the exchange. */
 void px_v2_reply(struct px_infer *infer);
 

@@ -91,6 +91,11 @@ PX_TEST(a_page_of_another_origin_controls_nothing)
     CHECK_INT(count_refused("127.0.0.1:8080", "https://evil.example", "cross-site"), all);
     CHECK_INT(count_refused("127.0.0.1:8080", "https://evil.example", NULL), all);
     CHECK_INT(count_refused("127.0.0.1:8080", "http://127.0.0.1:3000", "same-site"), all);
+    CHECK_INT(count_refused("127.0.0.1:8080", "http://127.0.0.1:3000", NULL), all);
+    CHECK_INT(count_refused("127.0.0.1:8080", "http://127.0.0.1", NULL), all);
+    CHECK_INT(count_refused("127.0.0.1", "http://127.0.0.1:3000", NULL), all);
+    CHECK_INT(count_refused("127.0.0.1:8080", "http://127.0.0.1:8080.evil.example", NULL), all);
+    CHECK_INT(count_refused("[::1]:8080", "http://[::1]:3000", NULL), all);
     CHECK_INT(count_refused("127.0.0.1:8080", "null", NULL), all); /* a frame in a sandbox */
     CHECK_INT(count_refused("127.0.0.1:8080", NULL, "cross-site"), all);
     CHECK_INT(count_refused("127.0.0.1:8080", NULL, "same-site"), all);
@@ -146,6 +151,27 @@ PX_TEST(a_name_that_was_rebound_to_this_machine_controls_nothing)
     rest_tear_down(&f);
 }
 
+PX_TEST(a_page_of_another_origin_names_no_shared_memory)
+{
+    static const char *const bodies[] = {
+        "{\"inputs\":[{\"name\":\"x\",\"shape\":[1,4],\"datatype\":\"FP32\",\"data\":[1,2,3,4]}],"
+        "\"outputs\":[{\"name\":\"predictions\",\"parameters\":{\"shared_memory_region\":\"r\","
+        "\"shared_memory_byte_size\":4}}]}",
+        "{\"inputs\":[{\"name\":\"x\",\"shape\":[1,4],\"datatype\":\"FP32\",\"parameters\":"
+        "{\"shared_memory_region\":\"r\",\"shared_memory_byte_size\":16}}]}",
+    };
+    rest_set_up(&f);
+    for (size_t i = 0; i < PX_ARRAY_LEN(bodies); i++) {
+        rest_header(&f, "Host", "127.0.0.1:8080");
+        rest_header(&f, "Origin", "https://evil.example");
+        rest_ask(&f, PX_HTTP_POST, "/v2/models/plain/infer", bodies[i]);
+        CHECK_INT(f.status, 403);
+        rest_ask(&f, PX_HTTP_POST, "/v2/models/plain/infer", bodies[i]);
+        CHECK(f.status != 403); /* there is no such region, or no memory at all */
+    }
+    rest_tear_down(&f);
+}
+
 PX_TEST(a_refusal_says_how_to_allow_it)
 {
     rest_set_up(&f);
@@ -169,4 +195,5 @@ PX_TEST_MAIN(T(every_route_that_changes_the_server_is_guarded)
                      T(the_servers_own_pages_and_clients_without_a_page_control)
                          T(listed_origins_control_and_a_star_lists_none)
                              T(a_name_that_was_rebound_to_this_machine_controls_nothing)
-                                 T(a_refusal_says_how_to_allow_it))
+                                 T(a_page_of_another_origin_names_no_shared_memory)
+                                     T(a_refusal_says_how_to_allow_it))
