@@ -18,18 +18,18 @@ CONNECTIONS = (1, 2, 4, 8, 16, 32)
 ROWS = (1, 64)
 
 
-def binary_request(rows):
-    head = json.dumps({"inputs": [{"name": "input", "shape": list(rows.shape), "datatype": "FP32",
+def binary_request(rows, name="input", output="predictions"):
+    head = json.dumps({"inputs": [{"name": name, "shape": list(rows.shape), "datatype": "FP32",
                                    "parameters": {"binary_data_size": rows.nbytes}}],
-                       "outputs": [{"name": "predictions", "parameters": {"binary_data": True}}]},
+                       "outputs": [{"name": output, "parameters": {"binary_data": True}}]},
                       separators=(",", ":")).encode()
     return head, head + rows.tobytes()
 
 
-def wrk(port, connections, seconds, body, head_length):
+def wrk(port, connections, seconds, body, head_length, path="/v2/models/m/infer"):
     done = subprocess.run(
         ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", common.ROOT / "benchmarks" / "binary.lua",
-         f"http://127.0.0.1:{port}/v2/models/m/infer"],
+         f"http://127.0.0.1:{port}{path}"],
         capture_output=True, text=True, check=True,
         env={**os.environ, "BODY": str(body), "HEAD_LENGTH": str(head_length)})
     line = next(line for line in done.stdout.splitlines() if line.startswith("RESULT "))

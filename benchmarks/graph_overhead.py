@@ -26,9 +26,21 @@ def run(_folder, quick):
                        for name, row in shapes.items()}}
 
 
+def cost_of_a_step(shapes):
+    """One sentence: the longest graph of each kind less the shortest, by the steps between; the graph itself is in neither."""
+    kinds = {}
+    for name, row in shapes.items():
+        kind, steps = name.rsplit(", ", 1)
+        added = row["graph_ns"]["median"] - row["bare_ns"]["median"]
+        kinds.setdefault(kind, []).append((int(steps), added))
+    costs = [f"{(last - first) / (most - least):,.0f} ns in a {kind}"
+             for kind, ((least, first), *_, (most, last)) in kinds.items()]
+    return f"One more step costs {', '.join(costs)}: the longest less the shortest, by the steps between.\n\n"
+
+
 def report(result):
     lines = ["| graph, steps | ns per run | the model alone, ns | added per step, ns |", "|---|---|---|---|"]
     for name, row in result["shapes"].items():
         lines.append(f"| {name} | {common.show(row['graph_ns'])} | {common.show(row['bare_ns'])} | "
                      f"{common.show(row['step_ns'])} |")
-    return "\n".join(lines) + "\n\nOne row of 4 values; a step with a timeout has memory and a timer of its own.\n"
+    return cost_of_a_step(result["shapes"]) + "\n".join(lines) + "\n\nOne row of 4 values; a step with a timeout has memory and a timer of its own.\n"

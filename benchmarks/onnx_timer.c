@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Times one tiny ONNX model four ways, one call after the other, and prints nanoseconds: onnx_timer MODEL N
+ * Times one tiny ONNX model four ways, one call after the other, and prints nanoseconds: onnx_timer MODEL N [COLUMNS]
  *
  *     bare       ONNX Runtime's Run on values made once: what no server can be below
  *     values     the same, with the input's value made, and the output's released, for each call
  *     engine     px_engine_run: checks, values, output into the run's memory, release
  *     executor   px_engine_start on an executor of one thread, until `done`: the way of a served request
  *
- * Each line: the way, p50, p99. The model has one input of FP32 [-1,3] "x" and one output "y".
+ * Each line: the way, p50, p99. The model has one input of FP32 [-1,COLUMNS] "x" (3 unless given) and one output "y".
  */
 #include "application/execution/executor.h"
 #include "infrastructure/engines/onnxruntime/onnxruntime.h"
@@ -17,7 +17,10 @@
 
 #include <semaphore.h>
 
-static float row[3] = {1, 2, 3};
+enum { COLUMNS_MAX = 1024 };
+
+static float row[COLUMNS_MAX] = {1, 2, 3};
+static size_t n_columns = 3;
 
 struct timer {
     struct px_ort_session *session;
@@ -40,9 +43,9 @@ static void must(enum px_code code, const struct px_err *err)
 static void *make_value(struct timer *t)
 {
     const struct px_ort *ort = t->session->ort;
-    static const int64_t shape[] = {1, 3};
+    const int64_t shape[] = {1, (int64_t)n_columns};
     void *value = NULL;
-    px_ort_ignore(ort, ort->borrow_tensor(ort->cpu_memory, row, sizeof row, shape, 2,
+    px_ort_ignore(ort, ort->borrow_tensor(ort->cpu_memory, row, n_columns * sizeof *row, shape, 2,
                                           px_ort_type(PX_TYPE_FP32), &value));
     return value;
 }
@@ -130,7 +133,10 @@ int main(int argc, char **argv)
     struct px_err err = {0};
     struct timer t = {.arena = px_arena(1 << 20)};
     struct px_engine *behind = NULL;
-    if (argc != 3)
+    if (argc != 3 && argc != 4)
+        return 2;
+    n_columns = argc == 4 ? strtoul(argv[3], NULL, 10) : n_columns;
+    if (!n_columns || n_columns > COLUMNS_MAX)
         return 2;
     const struct px_engine_request request = {
         .model_name = px_str("timed"), .path = px_str(argv[1]), .arena = &arena};
@@ -141,9 +147,9 @@ int main(int argc, char **argv)
     t.session = (struct px_ort_session *)t.engine;
     t.input = (struct px_tensor){.name = px_str("x"),
                                  .type = PX_TYPE_FP32,
-                                 .shape = {1, 3},
+                                 .shape = {1, n_columns},
                                  .n_dims = 2,
-                                 .bytes = px_str_n((const char *)row, sizeof row)};
+                                 .bytes = px_str_n((const char *)row, n_columns * sizeof *row)};
     t.run = (struct px_run){.inputs = &t.input,
                             .n_inputs = 1,
                             .outputs = &t.output,

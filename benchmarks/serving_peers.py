@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """One XGBoost model behind the servers that people would pick, and behind Phoenix: JSON over HTTP, batches of 1 and 64.
 
-Each peer is installed with pinned packages into a virtual environment of its own (.venv-peers/NAME, 70 MB to 1.3 GB,
+Each peer is installed with pinned packages into a virtual environment of its own (.venv-peers/NAME, or $PEERS/NAME, 70 MB to 1.3 GB,
 several minutes in all at the first run) and is started as its documentation says, with two workers where it has workers. wrk
 shares the two cores with the server. All answer the same rows; the first answers are compared with each other.
 """
 import dataclasses
 import json
 import os
+import pathlib
 import subprocess
 import urllib.request
 
@@ -15,7 +16,7 @@ import common
 import http_nginx
 
 HERE = common.ROOT / "benchmarks" / "peers"
-VENVS = common.ROOT / ".venv-peers"
+VENVS = pathlib.Path(os.environ.get("PEERS", common.ROOT / ".venv-peers"))
 LOADS = ((1, 1), (1, 16), (1, 64), (64, 16))  # rows a request, connections
 TOLERANCE = 1e-6
 
@@ -69,12 +70,12 @@ def install(peer):
     return venv
 
 
-def write_mlserver_settings(folder, model, port):
+def write_mlserver_settings(folder, model, port, implementation="mlserver_xgboost.XGBoostModel"):
     common.write_json(folder / "settings.json", {
         "http_port": port, "grpc_port": common.free_port(), "metrics_port": common.free_port(),
         "host": "127.0.0.1", "parallel_workers": 0, "debug": False})
     common.write_json(folder / "model-settings.json", {
-        "name": "m", "implementation": "mlserver_xgboost.XGBoostModel",
+        "name": "m", "implementation": implementation,
         "parameters": {"uri": str(model)}})
 
 
