@@ -18,9 +18,7 @@
  *
  * Concepts
  * - An instance is one model, made by `create` from settings (and mostly a file), used by many runs, ended by `destroy`.
- * - A tensor is a name, a datatype, dimensions and bytes: little-endian, row-major, without padding. A BOOL is a byte 0 or 1.
- *   An element of BYTES is its length (uint32) and then its text. An input is aligned for its datatype, BYTES excepted.
- * - A spec is what the model says of a tensor beforehand; a dimension that is not fixed is -1.
+ * - Tensors and their specs are those of phoenix/tensor.h. An input is aligned for its datatype, BYTES excepted.
  *
  * Memory. What the host hands over lives until the function returns, and what the instance says of itself (`specs`) until
  * `destroy`. Outputs are written to memory from `run->alloc`, which the host frees.
@@ -38,6 +36,7 @@
 #ifndef PHOENIX_ENGINE_H
 #define PHOENIX_ENGINE_H
 
+#include <phoenix/tensor.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -56,54 +55,6 @@ extern "C" {
 /* Does the struct at `object`, which begins with its size, have `member`? */
 #define PHX_ENGINE_HAS(object, type, member)                                                       \
     ((object)->size >= offsetof(type, member) + sizeof(((const type *)0)->member))
-
-/* Datatypes of the Open Inference Protocol. */
-enum phx_datatype {
-    PHX_BOOL = 1,
-    PHX_UINT8,
-    PHX_UINT16,
-    PHX_UINT32,
-    PHX_UINT64,
-    PHX_INT8,
-    PHX_INT16,
-    PHX_INT32,
-    PHX_INT64,
-    PHX_FP16,
-    PHX_BF16,
-    PHX_FP32,
-    PHX_FP64,
-    PHX_BYTES
-};
-
-enum { PHX_ENGINE_DIMS_MAX = 8, PHX_ENGINE_TENSORS_MAX = 256 };
-
-typedef struct phx_tensor {
-    const char *name;
-    uint32_t datatype;
-    uint32_t n_dims;
-    int64_t dims[PHX_ENGINE_DIMS_MAX];
-    const void *data;
-    uint64_t size; /* bytes */
-} phx_tensor;
-
-enum phx_spec_flags {
-    PHX_SPEC_OPTIONAL = 1, /* of an input: a run may leave it out */
-    PHX_SPEC_ANY_RANK = 2  /* any number of dimensions; `dims` says nothing */
-};
-
-typedef struct phx_tensor_spec {
-    const char *name;
-    uint32_t datatype;
-    uint32_t n_dims;
-    int64_t dims[PHX_ENGINE_DIMS_MAX]; /* -1: any length */
-    uint32_t flags;                    /* phx_spec_flags */
-    uint32_t reserved;                 /* 0 */
-} phx_tensor_spec;
-
-typedef struct phx_specs {
-    const phx_tensor_spec *inputs, *outputs;
-    uint32_t n_inputs, n_outputs;
-} phx_specs;
 
 /* What `create` and `run` return. Others count as PHX_ENGINE_FAILED. The numbers are Phoenix's error codes (docs/api/errors.md). */
 enum phx_engine_code {

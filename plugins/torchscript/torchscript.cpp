@@ -200,7 +200,7 @@ int give(phx_run *run, phx_tensor *output, const at::Tensor &value)
 {
     const at::Tensor tensor = value.cpu().contiguous();
     const Type *type = find_type(tensor.scalar_type());
-    if (!type || tensor.dim() > PHX_ENGINE_DIMS_MAX)
+    if (!type || tensor.dim() > PHX_TENSOR_DIMS_MAX)
         return fail(&run->error, PHX_ENGINE_FAILED,
                     std::string("output '") + output->name + "' is of a type or rank that cannot be answered\n");
     void *data = run->alloc(run, tensor.nbytes());

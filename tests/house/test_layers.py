@@ -26,7 +26,8 @@ GOOD = {
                                   "void f(void) { ops->free(1); }\n",
     "application/ports/engine.h": '#include "domain/inference/tensor.h"\n',
     "infrastructure/net/server.h": "#include <sys/epoll.h>\n#include <vendor/thing.h>\n",
-    "interfaces/library/model.h": "#include <phoenix/phoenix.h>\n",
+    "interfaces/library/model.h": "#include <phoenix/phoenix.h>\n#include <phoenix/tensor.h>\n",
+    "library/engines.c": '#include "interfaces/library/model.h"\n#include "infrastructure/net/server.h"\n',
     "interfaces/cli/cli.h": '#include "application/ports/engine.h"\n#include <unistd.h>\n',
 }
 
@@ -55,6 +56,9 @@ BAD = [
     ("main.c", "#include <curl/curl.h>", "third party", "<curl/curl.h>"),
     ("interfaces/cli/a.c", "#include <phoenix/phoenix.h>", "public", "interfaces/library/"),
     ("main.c", "#include <phoenix/phoenix.h>", "public", "interfaces/library/"),
+    ("library/a.c", "#include <phoenix/phoenix.h>", "public", "interfaces/library/"),
+    ("application/ports/a.c", "#include <phoenix/tensor.h>", "public", "interfaces/library/ and infrastructure/"),
+    ("interfaces/library/a.c", '#include "library/engines.c"', "edges", "interfaces"),
     ("shared/buf.c", "void *f(void) { return malloc(1); }", "memory", "malloc()"),
     ("application/ports/a.c", "void f(void *p) { free (p); }", "memory", "free()"),
     ("interfaces/cli/a.c", "char *f(char *s) { return strdup(s); }", "memory", "strdup()"),

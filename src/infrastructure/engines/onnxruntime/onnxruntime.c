@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "infrastructure/engines/onnxruntime/onnxruntime.h"
 
-#include "infrastructure/engines/onnxruntime/install.h"
+#include "infrastructure/engines/onnxruntime/provider.h"
 #include "infrastructure/engines/onnxruntime/session.h"
 #include "shared/protobuf.h"
 
@@ -28,12 +28,12 @@ static bool is_model_proto(struct px_str first_bytes)
     return version && n > 0;
 }
 
-static bool knows(const char *path, struct px_str first_bytes)
+bool px_ort_knows(const char *path, struct px_str first_bytes)
 {
     return px_str_ends(px_str(path), ".onnx") || is_model_proto(first_bytes);
 }
 
-static enum px_code open_model(const struct px_engine_request *request, struct px_engine **ret,
+enum px_code px_ort_open_model(const struct px_engine_request *request, struct px_engine **ret,
                                struct px_err *err)
 {
     if (request->path.len == 0)
@@ -41,7 +41,7 @@ static enum px_code open_model(const struct px_engine_request *request, struct p
     return px_ort_session_open(request, ret, err);
 }
 
-static void describe(struct px_engine_state *ret)
+void px_ort_describe(struct px_engine_state *ret)
 {
     const struct px_ort *ort;
     struct px_err err = {0};
@@ -58,11 +58,10 @@ static void describe(struct px_engine_state *ret)
              px_ort_providers(ort, providers, sizeof providers - 24));
 }
 
-const struct px_engine_provider px_onnxruntime_provider = {
+const struct px_engine_provider px_onnxruntime_embedded_provider = {
     .name = "onnxruntime",
     .summary = "ONNX models of any kind, by ONNX Runtime",
-    .knows = knows,
-    .open = open_model,
-    .describe = describe,
-    .install = px_ort_install,
+    .knows = px_ort_knows,
+    .open = px_ort_open_model,
+    .describe = px_ort_describe,
 };

@@ -14,5 +14,7 @@
 #include "application/ports/engine_provider.h"
 
 extern const struct px_engine_provider px_onnxruntime_provider;
+/* For libphoenix: the same, without the means to install the library. */
+extern const struct px_engine_provider px_onnxruntime_embedded_provider;
 
 #endif

@@ -5,7 +5,7 @@
     _Static_assert((int)PX_TYPE_##name == (int)PHX_##name, "the datatypes of plug-ins are ours");
 #include "domain/inference/datatypes.def"
 #undef PX_DATATYPE
-_Static_assert((int)PX_TENSOR_DIMS_MAX == (int)PHX_ENGINE_DIMS_MAX, "as many dimensions");
+_Static_assert((int)PX_TENSOR_DIMS_MAX == (int)PHX_TENSOR_DIMS_MAX, "as many dimensions");
 
 enum px_code px_plugin_code(int code)
 {
@@ -73,9 +73,9 @@ enum px_code px_plugin_specs_take(const phx_tensor_spec *list, size_t n, const c
                                   struct px_arena *arena, struct px_tensor_specs *ret,
                                   struct px_err *err)
 {
-    if (n > PHX_ENGINE_TENSORS_MAX || (n && !list))
+    if (n > PHX_TENSORS_MAX || (n && !list))
         return px_err_set(err, PX_E_INVALID, "the plug-in says that it has %zu %ss, at most %d", n,
-                          what, PHX_ENGINE_TENSORS_MAX);
+                          what, PHX_TENSORS_MAX);
     struct px_tensor_spec *specs = px_arena_zalloc(arena, n + 1, sizeof *specs);
     *ret = (struct px_tensor_specs){specs, 0};
     for (size_t i = 0; specs && i < n; i++) {

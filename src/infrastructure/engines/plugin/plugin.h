@@ -24,4 +24,8 @@ extern const struct px_engine_provider px_plugin_provider;
 extern const struct px_engine_provider px_python_provider;
 extern const struct px_engine_provider px_torchscript_provider;
 
+/* For libphoenix, in whose programs no workers can be started: `isolated` is refused. */
+extern const struct px_engine_provider px_plugin_embedded_provider;
+extern const struct px_engine_provider px_torchscript_embedded_provider;
+
 #endif
