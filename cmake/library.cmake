@@ -3,16 +3,28 @@
 #   build/libphoenix.so   -> libphoenix.so.0 -> libphoenix.so.X.Y.Z
 #   build/libphoenix.a    one object that holds what the library needs; everything but phx_* is local to it
 #
-# Both are made of the sources in src/interfaces/library and of those objects of the layers below that they
-# need. `cmake --install build --prefix DIR` installs them with the header and phoenix.pc.
+# Both are made of the sources in src/interfaces/library, of their composition root src/library, and of those objects of the
+# layers that they need. `cmake --install build --prefix DIR` installs them with the headers and phoenix.pc.
 include(GNUInstallDirs)
 
+# The root, also for tests of the library's interface.
+file(GLOB root_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/library/*.[ch])
+add_library(px_library_root STATIC ${root_sources})
+target_link_libraries(px_library_root PUBLIC px_infrastructure)
+
+# The archive of the infrastructure without what it is linked with elsewhere: an object that needs OpenSSL or the like does
+# not link here.
 file(GLOB library_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/interfaces/library/*.[ch])
-add_library(phoenix_shared SHARED ${library_sources})
+add_library(phoenix_shared SHARED ${library_sources} ${root_sources})
+add_dependencies(phoenix_shared px_infrastructure)
 target_include_directories(phoenix_shared PRIVATE ${CMAKE_SOURCE_DIR}/include)
-target_link_libraries(phoenix_shared PRIVATE px_application)
+target_link_libraries(phoenix_shared PRIVATE
+    $<TARGET_FILE:px_infrastructure> px_application ${CMAKE_DL_LIBS})
 target_link_options(phoenix_shared PRIVATE
     -Wl,--version-script=${CMAKE_SOURCE_DIR}/cmake/phoenix.map)
+if(NOT PX_SANITIZE)
+    target_link_options(phoenix_shared PRIVATE -Wl,-z,defs)
+endif()
 set_target_properties(phoenix_shared PROPERTIES
     OUTPUT_NAME phoenix
     VERSION ${PROJECT_VERSION}
@@ -26,12 +38,13 @@ set(library_object ${CMAKE_BINARY_DIR}/libphoenix.o)
 add_custom_command(
     OUTPUT ${library_archive}
     COMMAND ${CMAKE_C_COMPILER} -r -nostdlib -o ${library_object} $<TARGET_OBJECTS:phoenix_shared>
-        $<TARGET_FILE:px_application> $<TARGET_FILE:px_domain> $<TARGET_FILE:px_shared>
+        $<TARGET_FILE:px_infrastructure> $<TARGET_FILE:px_application> $<TARGET_FILE:px_domain>
+        $<TARGET_FILE:px_shared>
     COMMAND ${CMAKE_OBJCOPY} --wildcard --keep-global-symbol=phx_* ${library_object}
     COMMAND ${CMAKE_COMMAND} -E rm -f ${library_archive}
     COMMAND ${CMAKE_AR} rcs ${library_archive} ${library_object}
     COMMAND ${CMAKE_COMMAND} -E rm -f ${library_object}
-    DEPENDS $<TARGET_OBJECTS:phoenix_shared> px_application px_domain px_shared
+    DEPENDS $<TARGET_OBJECTS:phoenix_shared> px_infrastructure px_application px_domain px_shared
     COMMAND_EXPAND_LISTS VERBATIM
     COMMENT "Linking libphoenix.a")
 add_custom_target(phoenix_static ALL DEPENDS ${library_archive})
@@ -47,5 +60,6 @@ install(FILES ${library_archive} DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES
     ${CMAKE_SOURCE_DIR}/include/phoenix/phoenix.h
     ${CMAKE_SOURCE_DIR}/include/phoenix/engine.h
+    ${CMAKE_SOURCE_DIR}/include/phoenix/tensor.h
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/phoenix)
 install(FILES ${CMAKE_BINARY_DIR}/phoenix.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tree models scored by libphoenix, with numpy arrays.
+"""Models computed by libphoenix, with numpy arrays.
 
     from phoenix import Model
 
@@ -10,6 +10,13 @@
 The scores are those of the library that trained the model, bit for bit. X is anything that numpy takes as a table
 of numbers; NaN is missing. A data frame's columns are matched by name. One model may be used by any number of
 threads: calls do not hold Python's lock.
+
+    from phoenix import Session
+
+    session = Session("graph.yaml")             # a graph, an ONNX model, a plug-in's package; a tree model as well
+    session.run({"payment": X})                 # {"score": array}
+
+The outputs are those of `phoenix predict` and `phoenix serve`, bit for bit.
 """
 import ctypes
 import ctypes.util
@@ -19,6 +26,27 @@ import os
 import numpy as np
 
 MARGIN, PARALLEL = 1, 2
+OPTIONAL, ANY_RANK = 1, 2  # flags of a spec
+
+# By number. Brain floats have no type in numpy: their bits are shown. An element of BYTES is a bytes object.
+DATATYPES = ["", "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64",
+             "FP16", "BF16", "FP32", "FP64", "BYTES"]
+_DTYPES = dict(zip(DATATYPES[1:], "? u1 u2 u4 u8 i1 i2 i4 i8 f2 u2 f4 f8 O".split(), strict=True))
+
+
+class _Tensor(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_char_p), ("datatype", ctypes.c_uint32), ("n_dims", ctypes.c_uint32),
+                ("dims", ctypes.c_int64 * 8), ("data", ctypes.c_void_p), ("size", ctypes.c_uint64)]
+
+
+class _Spec(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_char_p), ("datatype", ctypes.c_uint32), ("n_dims", ctypes.c_uint32),
+                ("dims", ctypes.c_int64 * 8), ("flags", ctypes.c_uint32), ("reserved", ctypes.c_uint32)]
+
+
+class _Specs(ctypes.Structure):
+    _fields_ = [("inputs", ctypes.POINTER(_Spec)), ("outputs", ctypes.POINTER(_Spec)),
+                ("n_inputs", ctypes.c_uint32), ("n_outputs", ctypes.c_uint32)]
 
 
 def _load():
@@ -37,6 +65,15 @@ def _load():
         ("phx_model_predict_f32", ctypes.c_int, predict),
         ("phx_model_predict_f64", ctypes.c_int, predict),
         ("phx_model_set_threads", ctypes.c_int, [pointer, ctypes.c_uint]),
+        ("phx_session_open", pointer, [text, ctypes.c_char_p, size]),
+        ("phx_session_close", None, [pointer]),
+        ("phx_session_specs", ctypes.POINTER(_Specs), [pointer]),
+        ("phx_session_run", pointer, [pointer, ctypes.POINTER(_Tensor), size, ctypes.POINTER(text), size]),
+        ("phx_result_code", ctypes.c_int, [pointer]),
+        ("phx_result_error", text, [pointer]),
+        ("phx_result_outputs", ctypes.POINTER(_Tensor), [pointer, ctypes.POINTER(size)]),
+        ("phx_result_degraded", text, [pointer]),
+        ("phx_result_free", None, [pointer]),
         ("phx_error_text", text, [ctypes.c_int]),
         ("phx_version", text, []),
     ]:
@@ -110,6 +147,98 @@ class Model:
         handle, self._handle = self._handle, None
         if handle:
             _library.phx_model_close(handle)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def __del__(self):
+        self.close()
+
+
+class Spec:
+    """What a model says of a tensor: name, datatype ("FP32"), shape (-1: any; None: any number of dimensions), optional."""
+
+    def __init__(self, spec):
+        self.name, self.datatype = spec.name.decode(), DATATYPES[spec.datatype]
+        self.shape = None if spec.flags & ANY_RANK else tuple(spec.dims[:spec.n_dims])
+        self.optional = bool(spec.flags & OPTIONAL)
+
+
+class Session:
+    """A model of tensors in memory.
+
+    inputs, outputs   what it takes and gives: {name: Spec}
+    """
+
+    def __init__(self, path):
+        self._handle = None
+        error = ctypes.create_string_buffer(512)
+        self._handle = _library.phx_session_open(os.fsencode(path), error, len(error))
+        if not self._handle:
+            raise ValueError(error.value.decode(errors="replace"))
+        specs = _library.phx_session_specs(self._handle).contents
+        self.inputs = {spec.name: spec for spec in map(Spec, specs.inputs[:specs.n_inputs])}
+        self.outputs = {spec.name: spec for spec in map(Spec, specs.outputs[:specs.n_outputs])}
+
+    def run(self, inputs, outputs=None, degraded=None):
+        """{name: array} of the outputs that are named, or of all. `degraded`, a list, gets the steps that failed
+        and were answered by their fallback."""
+        if not self._handle:
+            raise ValueError("the session is closed")
+        arrays = [self._encode(name, value) for name, value in inputs.items()]
+        tensors = (_Tensor * (len(arrays) + 1))(*(tensor for tensor, _ in arrays))
+        names = outputs and (ctypes.c_char_p * len(outputs))(*(name.encode() for name in outputs))
+        result = _library.phx_session_run(self._handle, tensors, len(arrays), names, len(outputs or ()))
+        try:
+            if _library.phx_result_code(result):
+                raise RuntimeError(_library.phx_result_error(result).decode(errors="replace"))
+            if degraded is not None:
+                degraded += filter(None, _library.phx_result_degraded(result).decode().split(","))
+            n = ctypes.c_size_t()
+            found = _library.phx_result_outputs(result, ctypes.byref(n))
+            return {tensor.name.decode(): self._decode(tensor) for tensor in found[:n.value]}
+        finally:
+            _library.phx_result_free(result)
+
+    def _encode(self, name, value):
+        """The tensor, and the memory that it points to."""
+        spec = self.inputs.get(name)
+        datatype = spec.datatype if spec else "FP32"  # an unknown name is the library's to refuse
+        array = np.asarray(value)
+        shape = array.shape
+        if datatype == "BYTES":
+            texts = [text.encode() if isinstance(text, str) else bytes(text) for text in array.ravel().tolist()]
+            array = np.frombuffer(b"".join(len(text).to_bytes(4, "little") + text for text in texts), np.uint8)
+        else:
+            array = np.ascontiguousarray(array, _DTYPES[datatype])
+        dims = (ctypes.c_int64 * 8)(*shape[:8])
+        return _Tensor(name.encode(), DATATYPES.index(datatype), len(shape), dims, array.ctypes.data,
+                       array.nbytes), array
+
+    @staticmethod
+    def _decode(tensor):
+        """A copy, which outlives the result."""
+        shape, datatype = tuple(tensor.dims[:tensor.n_dims]), DATATYPES[tensor.datatype]
+        data = ctypes.string_at(tensor.data, tensor.size) if tensor.size else b""
+        if datatype != "BYTES":
+            return np.frombuffer(bytearray(data), _DTYPES[datatype]).reshape(shape)
+        texts, at = [], 0
+        while at < len(data):
+            end = at + 4 + int.from_bytes(data[at:at + 4], "little")
+            texts.append(data[at + 4:end])
+            at = end
+        array = np.empty(len(texts), object)
+        array[:] = texts
+        return array.reshape(shape)
+
+    def close(self):
+        """Frees the model; nobody may be inside run."""
+        handle, self._handle = self._handle, None
+        if handle:
+            _library.phx_session_close(handle)
 
     def __enter__(self):
         return self

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libphoenix: tree ensembles scored exactly as the library that trained them scores them, and fast.
+ * libphoenix: tree ensembles scored exactly as the library that trained them scores them, and fast; and models of
+ * tensors (graphs, ONNX models, plug-ins), computed as `phoenix predict` and `phoenix serve` compute them.
  *
  *     char err[256];
  *     phx_model *model = phx_model_open("model.json", err, sizeof err);
@@ -20,6 +21,9 @@
  * - A score is what the training library's predict returns (a probability, a value, one per class); a margin
  *   is the sum of the trees before the objective's transform.
  *
+ * - A session is any model ready to be run with named tensors: a graph, an ONNX model, a package that names an engine, and a tree
+ *   model as well. phx_session_run gives a result, which owns the outputs.
+ *
  * Exactness. XGBoost compares and adds 32-bit floats, LightGBM and CatBoost 64-bit doubles, an ONNX graph what it
  * declares, and so does this library, with the same order of additions: scores are equal to the bit, and do not depend on the number of rows, threads or
  * the processor. Both predict functions take any model. Doubles for a 32-bit model are rounded to nearest, as
@@ -27,21 +31,25 @@
  * of a 64-bit model are rounded to nearest. docs/api/library.md has the details.
  *
  * Threads. Any number of threads may use one model at once, without locks, as long as nobody is inside
- * phx_model_set_threads or phx_model_close. There is no global state: two models know nothing of each other.
+ * phx_model_set_threads or phx_model_close; so may they one session, as long as nobody is inside phx_session_close. There is
+ * no global state: two models know nothing of each other.
  *
- * Memory. After the first calls nothing is allocated: each call borrows scratch memory from the model, which keeps
+ * Memory. Of models: after the first calls nothing is allocated: each call borrows scratch memory from the model, which keeps
  * as much as there have been calls at once, up to 64.
  *
  * Environment. PHOENIX_KERNEL=NAME forces one kernel for every model, as everywhere in Phoenix: for tests and
- * comparisons. Scores do not change; phx_model_open fails for a name that is none. Nothing else is looked up.
+ * comparisons. Scores do not change; phx_model_open fails for a name that is none. Sessions look for ONNX Runtime and plug-ins
+ * where the environment says (docs/api/library.md). Nothing else is looked up.
  *
  * The library prints nothing, installs no signal handlers and never ends the process because of what it is given:
- * a bad file or argument is an error. It needs the C library, libm and libyaml. What is declared here stays as
+ * a bad file or argument is an error. It needs the C library, libm and libyaml; ONNX Runtime and plug-ins are loaded when
+ * a model needs them. What is declared here stays as
  * it is for as long as the soname does; see docs/adr/0010-libphoenix.md.
  */
 #ifndef PHOENIX_PHOENIX_H
 #define PHOENIX_PHOENIX_H
 
+#include <phoenix/tensor.h>
 #include <stddef.h>
 
 #define PHX_VERSION_MAJOR 0
@@ -64,8 +72,18 @@ typedef struct phx_model phx_model;
 /* What functions return; more may be added, so treat every value but 0 as a failure. */
 enum phx_code {
     PHX_OK = 0,
-    PHX_INVALID = 10, /* an argument: a NULL, a stride below the features, an unknown flag */
-    PHX_NO_MEMORY = 72
+    PHX_INVALID =
+        10, /* an argument: a NULL, a stride below the features, an unknown flag, a wrong tensor */
+    /* of sessions */
+    PHX_UNSUPPORTED = 15,
+    PHX_TOO_LARGE = 30,
+    PHX_OVERLOADED = 33, /* as many runs wait as may; the same may succeed later */
+    PHX_DEADLINE = 51,   /* a step's timeout */
+    PHX_UNAVAILABLE = 52,
+    PHX_CANCELLED = 53,
+    PHX_CORRUPT = 70,
+    PHX_NO_MEMORY = 72,
+    PHX_INTERNAL = 73
 };
 
 enum phx_flags {
@@ -117,6 +135,45 @@ PHX_API int phx_model_predict_f64(const phx_model *model, const double *rows, si
  * waits for another. Not while the model is in use by other threads. Returns 0 or PHX_INVALID.
  */
 PHX_API int phx_model_set_threads(phx_model *model, unsigned n_threads);
+
+/* ---- models of tensors ---- */
+
+/* A model ready to be run with tensors, and what one run gave: opaque. */
+typedef struct phx_session phx_session;
+typedef struct phx_result phx_result;
+
+/* Opens and checks any model, as phx_model_open does with trees. NULL on failure; `err` says why. */
+PHX_API phx_session *phx_session_open(const char *path, char *err, size_t err_cap);
+
+/* Frees the session, whose results have been freed. NULL is fine. In a child of fork it does nothing. */
+PHX_API void phx_session_close(phx_session *session);
+
+/* What the model takes and gives. Lives as long as the session; NULL for NULL. */
+PHX_API const phx_specs *phx_session_specs(const phx_session *session);
+
+/*
+ * Computes on the given inputs, in any order, and waits for the end. `outputs` names what is wanted, in that order; NULL and 0:
+ * everything that the model gives. The inputs are the caller's again when the call returns. The result is freed by
+ * phx_result_free, also when it is an error; NULL only when there is no memory for it, which the functions below take for an error
+ * as well.
+ */
+PHX_API phx_result *phx_session_run(phx_session *session, const phx_tensor *inputs, size_t n_inputs,
+                                    const char *const *outputs, size_t n_outputs);
+
+/* PHX_OK or why there are no outputs; in words and with names, "" for PHX_OK. */
+PHX_API int phx_result_code(const phx_result *result);
+PHX_API const char *phx_result_error(const phx_result *result);
+
+/* The outputs, and in `*n` how many; NULL and 0 after an error. Their names and bytes live as long as the result. */
+PHX_API const phx_tensor *phx_result_outputs(const phx_result *result, size_t *n);
+
+/* Steps of a graph that failed and were answered by their fallback, "deep,rules"; "" when there are none. */
+PHX_API const char *phx_result_degraded(const phx_result *result);
+
+/* Before its session is closed. NULL is fine. */
+PHX_API void phx_result_free(phx_result *result);
+
+/* ---- the library ---- */
 
 /* What a code means, in words; never NULL. */
 PHX_API const char *phx_error_text(int code);

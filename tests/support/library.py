@@ -12,6 +12,7 @@ from command import PHOENIX, ROOT
 BUILD = Path(PHOENIX).resolve().parent
 SHARED = BUILD / "libphoenix.so"
 STATIC = BUILD / "libphoenix.a"
+ENGINES = BUILD / "engines"  # where a build keeps ONNX Runtime; the library finds it by a variable
 
 
 def install(prefix):
@@ -35,6 +36,8 @@ def run(*words, status=0, **options):
 def module():
     """examples/python/phoenix.py over the library under test."""
     os.environ["PHOENIX_LIBRARY"] = str(SHARED)
+    if ENGINES.is_dir():
+        os.environ.setdefault("PHOENIX_ONNXRUNTIME", str(ENGINES))
     folder = str(ROOT / "examples" / "python")
     if folder not in sys.path:
         sys.path.insert(0, folder)

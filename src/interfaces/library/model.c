@@ -5,21 +5,36 @@
  * A model opens in the library when, and only when, `phoenix check` passes it and `phoenix serve` would
  * serve it: the same package code reads it, and the same tests (kernels on the model's own thresholds, golden rows)
  * are run before the handle is given out. Numbers are read, compiled and tested under the default arithmetic.
+ *
+ * Models of tensors have no rows. They are known as such by the engines' own tests, but no engine is asked to open one.
  */
 #include "interfaces/library/model.h"
 
 #include "application/lifecycle/check.h"
 #include "application/parallel/share.h"
+#include "interfaces/library/engines.h"
 #include "interfaces/library/exact.h"
 #include "shared/alloc.h"
 
 enum {
     NAMES_BYTES_MAX = 512 << 20,
     JSON_BYTES_MAX = 512 << 20,
+    ENGINES_MAX = 16,
 };
 
-_Static_assert((int)PHX_INVALID == (int)PX_E_INVALID && (int)PHX_NO_MEMORY == (int)PX_E_NO_MEMORY,
-               "the library's codes are those of errors.def");
+#define SAME_CODE(name)                                                                            \
+    _Static_assert((int)PHX_##name == (int)PX_E_##name,                                            \
+                   "the library's codes are those of errors.def")
+SAME_CODE(INVALID);
+SAME_CODE(UNSUPPORTED);
+SAME_CODE(TOO_LARGE);
+SAME_CODE(OVERLOADED);
+SAME_CODE(DEADLINE);
+SAME_CODE(UNAVAILABLE);
+SAME_CODE(CANCELLED);
+SAME_CODE(CORRUPT);
+SAME_CODE(NO_MEMORY);
+SAME_CODE(INTERNAL);
 
 /* Bytes of one slot at its largest. */
 static size_t slot_bytes(const void *context, size_t block_rows)
@@ -69,10 +84,35 @@ static enum px_code reserve(phx_model *model, struct px_err *err)
     return px_buf_check(&model->json, "the description of the model", err);
 }
 
+static enum px_code refuse_tensors(const struct px_engine_request *request, struct px_engine **ret,
+                                   struct px_err *err)
+{
+    (void)request;
+    (void)ret;
+    px_err_set(err, PX_E_UNSUPPORTED, "this is a model of tensors, which has no rows of features");
+    return px_err_hint(err, "open it with phx_session_open");
+}
+
+static enum px_code open_forest(phx_model *model, const char *path, struct px_err *err)
+{
+    const struct px_engines *engines = px_library_engines();
+    struct px_engine_provider refusing[ENGINES_MAX];
+    const struct px_engine_provider *list[ENGINES_MAX];
+    PX_ASSERT(engines->n <= ENGINES_MAX);
+    for (size_t i = 0; i < engines->n; i++) {
+        refusing[i] = *engines->list[i];
+        refusing[i].open = refuse_tensors;
+        list[i] = &refusing[i];
+    }
+    const struct px_engines refused = {list, engines->n};
+    return px_package_open(path, &(struct px_package_options){.engines = &refused}, &model->package,
+                           err);
+}
+
 static enum px_code read_model(phx_model *model, const char *path, struct px_err *err)
 {
     struct px_check_report report;
-    enum px_code code = px_package_open(path, NULL, &model->package, err);
+    enum px_code code = open_forest(model, path, err);
     if (code != PX_OK)
         return code;
     model->forest = model->package->forest;
@@ -165,7 +205,15 @@ const char *phx_error_text(int code)
     switch (code) {
     case PHX_OK:
     case PHX_INVALID:
+    case PHX_UNSUPPORTED:
+    case PHX_TOO_LARGE:
+    case PHX_OVERLOADED:
+    case PHX_DEADLINE:
+    case PHX_UNAVAILABLE:
+    case PHX_CANCELLED:
+    case PHX_CORRUPT:
     case PHX_NO_MEMORY:
+    case PHX_INTERNAL:
         return px_code_text((enum px_code)code);
     default:
         return "unknown code";
