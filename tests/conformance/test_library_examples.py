@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The programs in examples/: each is built against an installed copy and prints what `phoenix predict` says."""
 
+import json
 import shutil
 import sys
 
@@ -50,6 +51,16 @@ def test_the_scores_are_xgboosts(expected):
     rows = [[float(value or "nan") for value in line.split(",")] for line in ROWS.splitlines()[1:]]
     scores = booster.predict(xgboost.DMatrix(np.array(rows), feature_names=booster.feature_names))
     assert "".join(f"{score:.9f}\n" for score in scores) == expected
+
+
+def test_python_with_a_graph(installed):
+    env = dict(installed, PYTHONPATH=str(EXAMPLES / "python"))
+    graph = EXAMPLES / "graphs" / "fraud" / "graph.yaml"
+    rows = "[25, 14, 800]\n[250, 3, 12]\n[90.5, 9, 400]\n"
+    lines = succeed("predict", graph, "-", stdin=rows).splitlines()
+    scores = [np.float32(json.loads(line)["prediction"]).ravel()[0] for line in lines]
+    shown = library.run(sys.executable, EXAMPLES / "python" / "graph.py", graph, env=env)
+    assert shown == "".join(f"{score:.9f}\n" for score in scores)
 
 
 @pytest.mark.parametrize("target", ["scores", "static"])
