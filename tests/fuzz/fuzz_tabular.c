@@ -53,7 +53,7 @@ static void check_apply(const struct px_processor *processor, const struct px_te
 {
     struct px_tensor outputs[PX_PROCESSOR_OUTPUTS_MAX];
     struct px_arena arena = px_arena(16 << 20);
-    struct px_err err = {PX_OK};
+    struct px_err err = {.code = PX_OK};
     enum px_code code = px_tensor_check_spec(input, &processor->takes.list[0], NULL);
     PX_ASSERT(processor->gives.n > 0 && processor->gives.n <= PX_PROCESSOR_OUTPUTS_MAX);
     if (code == PX_OK)

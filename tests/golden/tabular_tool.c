@@ -8,7 +8,6 @@
  * OUT.NAME and listed as "NAME TYPE SHAPE"; what is refused is written to stderr, with exit status 1.
  */
 #include "domain/processing/processor.h"
-#include "shared/alloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,37 +21,43 @@ PX_NORETURN static void fail(const char *what, const struct px_err *err)
     exit(1);
 }
 
-static struct px_str read_whole(const char *path)
+static struct px_str read_whole(const char *path, struct px_arena *arena)
 {
     FILE *file = fopen(path, "rb");
     if (!file || fseek(file, 0, SEEK_END) != 0)
         fail(path, NULL);
     long size = ftell(file);
     rewind(file);
-    char *bytes = px_xalloc((size_t)size + 1, 1);
-    if (fread(bytes, 1, (size_t)size, file) != (size_t)size)
+    char *bytes = px_arena_alloc(arena, (size_t)size + 1, 1);
+    if (!bytes || fread(bytes, 1, (size_t)size, file) != (size_t)size)
         fail(path, NULL);
     fclose(file);
     return px_str_n(bytes, (size_t)size);
 }
 
+struct beside {
+    const char *settings;
+    struct px_arena *arena;
+};
+
 static enum px_code read_beside(void *context, struct px_str name, struct px_str *ret,
                                 struct px_err *err)
 {
     char path[PATH_SIZE];
-    const char *settings = context, *slash = strrchr(settings, '/');
+    const struct beside *beside = context;
+    const char *settings = beside->settings, *slash = strrchr(settings, '/');
     (void)err;
     snprintf(path, sizeof path, "%.*s/%.*s", slash ? (int)(slash - settings) : 1,
              slash ? settings : ".", PX_STR_ARG(name));
-    *ret = read_whole(path);
+    *ret = read_whole(path, beside->arena);
     return PX_OK;
 }
 
-static struct px_tensor read_tensor(char **argv)
+static struct px_tensor read_tensor(char **argv, struct px_arena *arena)
 {
     struct px_tensor tensor = {.name = px_str("input"),
                                .type = px_datatype_from_name(px_str(argv[3])),
-                               .bytes = read_whole(argv[5])};
+                               .bytes = read_whole(argv[5], arena)};
     struct px_str shape = px_str(argv[4]);
     struct px_err err;
     while (shape.ptr) {
@@ -65,18 +70,19 @@ static struct px_tensor read_tensor(char **argv)
     return tensor;
 }
 
-static struct px_processor *create(const struct px_processor_kind *kind, char *path,
+static struct px_processor *create(const struct px_processor_kind *kind, const char *path,
                                    const struct px_tensor *tensor, struct px_arena *arena)
 {
     struct px_tensor_spec input = {
         .name = tensor->name, .type = tensor->type, .n_dims = tensor->n_dims};
+    struct beside beside = {path, arena};
     struct px_processor_source source = {
-        .inputs = {&input, 1}, .arena = arena, .read_file = read_beside, .context = path};
+        .inputs = {&input, 1}, .arena = arena, .read_file = read_beside, .context = &beside};
     struct px_processor *processor;
     struct px_err err;
     for (size_t i = 0; i < tensor->n_dims; i++)
         input.shape[i] = i ? (int64_t)tensor->shape[i] : PX_DIM_ANY;
-    if (px_yaml_parse(read_whole(path), arena, &source.settings, &err) != PX_OK ||
+    if (px_yaml_parse(read_whole(path, arena), arena, &source.settings, &err) != PX_OK ||
         kind->create(&source, &processor, &err) != PX_OK)
         fail(kind->name, &err);
     return processor;
@@ -109,7 +115,7 @@ int main(int argc, char **argv)
     if (!kind)
         fail(argv[1], &err);
     struct px_arena arena = px_arena((size_t)1 << 30), scratch = px_arena((size_t)1 << 30);
-    const struct px_tensor input = read_tensor(argv);
+    const struct px_tensor input = read_tensor(argv, &arena);
     const struct px_processor *processor = create(kind, argv[2], &input, &arena);
     struct px_tensor outputs[PX_PROCESSOR_OUTPUTS_MAX];
     if (processor->apply(processor, &input, outputs, &scratch, &err) != PX_OK)

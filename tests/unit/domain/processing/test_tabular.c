@@ -13,7 +13,7 @@ static void start(void)
     px_arena_deinit(&scratch);
     arena = px_arena(1 << 20);
     scratch = px_arena(1 << 20);
-    err = (struct px_err){PX_OK};
+    err = (struct px_err){.code = PX_OK};
 }
 
 static enum px_code no_file(void *context, struct px_str name, struct px_str *ret,
