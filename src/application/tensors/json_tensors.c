@@ -3,6 +3,8 @@
 
 #include "application/tensors/json_value.h"
 
+#include <inttypes.h>
+
 /* ---- shapes ---- */
 
 /* The lengths of the nested arrays at `json`, along their first elements, behind `*n_dims`. Consumes the value. */
@@ -27,6 +29,7 @@ static void read_nesting(struct px_json *json, struct px_tensor *t)
     }
 }
 
+/* Rows of one value may leave the last dimension out; the JSON has one level less than the shape then. */
 static void complete_shape(struct px_tensor *t, const struct px_tensor_spec *spec)
 {
     if (!spec->any_rank && spec->n_dims == t->n_dims + 1 && t->n_dims > 0 &&
@@ -75,6 +78,7 @@ static enum px_code add_input(struct px_json_tensors *to, struct px_str name, si
     *t = (struct px_tensor){.name = spec->name, .type = spec->type, .shape = {n_rows}};
     t->n_dims = n_rows > 0;
     read_nesting(json, t);
+    to->depths[to->n_inputs - 1] = t->n_dims;
     complete_shape(t, spec);
     enum px_code code = px_json_check(json, err);
     return code == PX_OK ? px_tensor_check_spec(t, spec, err) : code;
@@ -84,29 +88,53 @@ static enum px_code begin(struct px_json_tensors *to, struct px_err *err)
 {
     to->n_inputs = 0;
     to->inputs = px_arena_zalloc(to->arena, to->takes->n + 1, sizeof *to->inputs);
+    to->depths = px_arena_zalloc(to->arena, to->takes->n + 1, sizeof *to->depths);
     return px_arena_check(to->arena, "the tensors", err);
 }
 
-/* Every value of nested arrays, or the one that there is. */
-static enum px_code read_values(struct px_json *json, struct px_tensor_writer *writer,
-                                struct px_err *err)
+/*
+ * The values below dimension `dim`: lists as long as the shape says down to level `depth`, then one value. A failure of the text
+ * sticks to `json`.
+ */
+static enum px_code read_values(struct px_json *json, struct px_tensor_writer *writer, size_t dim,
+                                size_t depth, struct px_err *err)
 {
-    if (px_json_peek(json) != PX_JSON_ARRAY)
+    const struct px_tensor *t = writer->tensor;
+    bool is_list = px_json_peek(json) == PX_JSON_ARRAY;
+    uint64_t n = 0;
+    if (is_list != (dim < depth))
+        return px_err_set(
+            err, PX_E_INVALID, "input '%.*s': expected a %s as in the first, got a %s",
+            PX_STR_ARG(t->name), is_list ? "value" : "list", is_list ? "list" : "value");
+    if (!is_list)
         return px_json_read_element(json, writer, err);
     px_json_enter_array(json);
-    while (px_json_next_element(json)) {
-        enum px_code code = read_values(json, writer, err);
+    for (; px_json_next_element(json); n++) {
+        enum px_code code = PX_OK;
+        if (n < t->shape[dim])
+            code = read_values(json, writer, dim + 1, depth, err);
+        else
+            px_json_skip(json);
         if (code != PX_OK)
             return code;
     }
-    return PX_OK;
+    if (n == t->shape[dim] || px_json_failed(json))
+        return PX_OK;
+    return px_err_set(err, PX_E_INVALID,
+                      "input '%.*s': expected %" PRIu64 " values as in the first, got %" PRIu64,
+                      PX_STR_ARG(t->name), t->shape[dim], n);
 }
 
-static enum px_code put_value(struct px_json *json, struct px_tensor_writer *writer,
-                              struct px_err *err)
+/* A value of the input that `writer` writes, from dimension `dim` on. */
+static enum px_code put_value(const struct px_json_tensors *to, struct px_json *json,
+                              struct px_tensor_writer *writer, size_t dim, struct px_err *err)
 {
-    enum px_code code = read_values(json, writer, err);
-    return code == PX_OK ? px_json_check(json, err) : code;
+    const struct px_tensor *t = writer->tensor;
+    enum px_code code = read_values(json, writer, dim, to->depths[t - to->inputs], err);
+    if (code != PX_OK)
+        return code;
+    code = px_json_check(json, err);
+    return code == PX_OK ? PX_OK : px_err_wrap(err, "input '%.*s'", PX_STR_ARG(t->name));
 }
 
 /* ---- instances ---- */
@@ -169,7 +197,7 @@ static enum px_code read_named(struct instances *all, struct px_json *json)
                               input ? "is given twice" : "is not in the first instance");
         all->met[i] = true;
         n_met++;
-        enum px_code code = put_value(json, &all->writers[i], all->err);
+        enum px_code code = put_value(all->to, json, &all->writers[i], 1, all->err);
         if (code != PX_OK)
             return code;
     }
@@ -180,28 +208,13 @@ static enum px_code read_named(struct instances *all, struct px_json *json)
     return code;
 }
 
-/* Did each input get the values of one row more? */
-static enum px_code check_row(const struct instances *all, size_t row)
-{
-    for (size_t i = 0; i < all->to->n_inputs; i++) {
-        const struct px_tensor_writer *w = &all->writers[i];
-        size_t width = w->n_total / all->n_rows;
-        if (w->n != (row + 1) * width)
-            return px_err_set(all->err, PX_E_INVALID,
-                              "input '%.*s': expected %zu values as in the first, got %zu",
-                              PX_STR_ARG(w->tensor->name), width, w->n - row * width);
-    }
-    return PX_OK;
-}
-
-static enum px_code read_row(struct instances *all, struct px_json *json, size_t row)
+static enum px_code read_row(struct instances *all, struct px_json *json)
 {
     bool is_object = px_json_peek(json) == PX_JSON_OBJECT;
-    enum px_code code;
     if (is_object != all->by_name)
         return refuse_unnamed(all->to, all->err);
-    code = all->by_name ? read_named(all, json) : put_value(json, &all->writers[0], all->err);
-    return code == PX_OK ? check_row(all, row) : code;
+    return all->by_name ? read_named(all, json)
+                        : put_value(all->to, json, &all->writers[0], 1, all->err);
 }
 
 static enum px_code read_rows(struct instances *all, struct px_str text)
@@ -210,7 +223,7 @@ static enum px_code read_rows(struct instances *all, struct px_str text)
     px_json_init(&json, text, all->to->arena, PX_JSON_NONFINITE);
     px_json_enter_array(&json);
     for (size_t row = 0; px_json_next_element(&json); row++) {
-        enum px_code code = read_row(all, &json, row);
+        enum px_code code = read_row(all, &json);
         if (code != PX_OK)
             return px_err_wrap(all->err, "instance %zu", row);
     }
@@ -263,9 +276,8 @@ static enum px_code read_whole(struct px_json_tensors *to, struct px_str name, s
     if (code != PX_OK)
         return code;
     px_json_init(&json, text, to->arena, PX_JSON_NONFINITE);
-    code = put_value(&json, &writer, err);
-    return code == PX_OK ? px_tensor_writer_end(&writer, err)
-                         : px_err_wrap(err, "input '%.*s'", PX_STR_ARG(name));
+    code = put_value(to, &json, &writer, 0, err);
+    return code == PX_OK ? px_tensor_writer_end(&writer, err) : code;
 }
 
 enum px_code px_json_read_inputs(struct px_json_tensors *to, struct px_str text, struct px_err *err)

@@ -7,8 +7,8 @@
  *   inputs      all rows at once, in the same two forms
  *
  * JSON does not say a tensor's shape before its values, so a value is walked twice: first its nesting, which is its
- * shape, then its values, of which there must be as many. The model's specs have the last word on both. Rows of one value
- * may leave a last dimension of 1 out.
+ * shape, then its values: every list must be as long as the first of its level, and every value as deep, so that nothing ragged is
+ * shaped anew. The model's specs have the last word. Rows of one value may leave a last dimension of 1 out, all of them or none.
  */
 #ifndef PX_APPLICATION_TENSORS_JSON_TENSORS_H
 #define PX_APPLICATION_TENSORS_JSON_TENSORS_H
@@ -22,6 +22,7 @@ struct px_json_tensors {
     struct px_arena *arena;   /* of the tensors; texts without escapes are copied too */
     struct px_tensor *inputs; /* read so far, [n_inputs]; made by the readers */
     size_t n_inputs;
+    size_t *depths; /* private: levels of lists in the JSON of each input, [n_inputs] */
 };
 
 /* `text` is the JSON array or value. PX_E_INVALID says which instance and input, what was expected and what came. */
