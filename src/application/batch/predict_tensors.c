@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lines are collected into the text of a JSON array, which is read, run and printed. When that fails the lines of the array are
- * tried one by one, so that one bad line costs only itself; which line was bad is then known as well.
+ * Lines are collected into the text of a JSON array, which is read, run and printed. Each has been walked by itself before: one
+ * that is half a value, or two, would make rows of its neighbours. When the array fails its lines are tried one by one, so that one
+ * bad line costs only itself; which line was bad is then known as well.
  */
 #include "application/batch/predict_tensors.h"
 
@@ -172,13 +173,34 @@ static enum px_code flush(struct work *w, struct px_err *err)
     return code == PX_OK ? write_output(w, err) : code;
 }
 
+/* A line that is not one value by itself would change what its neighbours in the array are. */
+static enum px_code check_line(struct px_str text, struct px_err *why)
+{
+    struct px_json json;
+    px_json_init(&json, text, NULL, PX_JSON_NONFINITE);
+    px_json_skip(&json);
+    return px_json_finish(&json, why);
+}
+
+/* The lines before it are run first, so that what is told comes in the order of the lines. */
+static enum px_code refuse_line(struct work *w, const struct line *line, const struct px_err *why,
+                                struct px_err *err)
+{
+    enum px_code code = flush(w, err);
+    return code == PX_OK ? tell_bad(w, line, why, err) : code;
+}
+
 static enum px_code take_line(struct work *w, struct px_str text, struct px_err *err)
 {
     w->line_number++;
     text = px_str_trim(text);
     if (text.len == 0)
         return PX_OK;
-    w->lines[w->n_lines++] = (struct line){text, w->line_number};
+    struct px_err why;
+    const struct line line = {text, w->line_number};
+    if (check_line(text, &why) != PX_OK)
+        return refuse_line(w, &line, &why, err);
+    w->lines[w->n_lines++] = line;
     w->n_bytes += text.len;
     size_t lines_max = px_engine_has(w->engine, PX_ENGINE_BATCHES) ? PX_LINES_ROWS_MAX : 1;
     bool is_full = w->n_lines == lines_max || w->n_bytes >= RUN_BYTES_MAX;
