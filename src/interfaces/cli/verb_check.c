@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "application/lifecycle/check.h"
 #include "interfaces/cli/check_report.h"
-#include "interfaces/cli/check_tensors.h"
+#include "interfaces/cli/check_tensors_report.h"
 #include "interfaces/cli/verbs.h"
 
 static void print(struct px_cli *cli, const struct px_package *package,

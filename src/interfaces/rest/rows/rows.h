@@ -72,7 +72,7 @@ PX_MUST_USE enum px_code px_json_rows_split(struct px_json_rows *in);
 PX_MUST_USE enum px_code px_json_rows_lines(struct px_infer *infer, const char *row_key);
 
 /*
- * The same for a model of tensors (json_tensors.c): {"instances": ...} row by row, {"inputs": ...} all rows at once. The readers of
+ * The same for a model of tensors (tensor_rows.c): {"instances": ...} row by row, {"inputs": ...} all rows at once. The readers of
  * rows above turn to these by themselves.
  */
 PX_MUST_USE enum px_code px_json_tensors_instances(struct px_json_rows *in);

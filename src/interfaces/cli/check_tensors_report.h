@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What `phoenix check` says of a package that holds an engine of tensors, which has been opened. */
-#ifndef PX_INTERFACES_CLI_CHECK_TENSORS_H
-#define PX_INTERFACES_CLI_CHECK_TENSORS_H
+#ifndef PX_INTERFACES_CLI_CHECK_TENSORS_REPORT_H
+#define PX_INTERFACES_CLI_CHECK_TENSORS_REPORT_H
 
 #include "application/lifecycle/check.h"
 

@@ -3,7 +3,7 @@
  * An engine describes itself as members of a JSON object (ports/engine.h). The page for people shows what those members say,
  * whatever they are, so an engine that has something to tell needs no code here.
  */
-#include "interfaces/cli/check_tensors.h"
+#include "interfaces/cli/check_tensors_report.h"
 
 #include "application/graph/graph_engine.h"
 #include "interfaces/cli/visible.h"
