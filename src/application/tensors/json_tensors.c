@@ -310,7 +310,7 @@ static void put_part(struct px_json_writer *w, const struct px_tensor *t, size_t
     size_t size = px_datatype_size(t->type);
     if (dim < t->n_dims) {
         px_json_begin_array(w);
-        for (uint64_t i = 0; i < t->shape[dim]; i++)
+        for (uint64_t i = 0; i < t->shape[dim] && !w->buf->failed; i++)
             put_part(w, t, dim + 1, bytes);
         px_json_end_array(w);
     } else if (t->type == PX_TYPE_BYTES) {

@@ -42,16 +42,16 @@ enum px_datatype px_datatype_from_name(struct px_str name)
 bool px_tensor_elements(const struct px_tensor *tensor, size_t *ret)
 {
     size_t n = 1;
-    bool overflow = false;
+    bool fits = true, is_empty = false;
     for (size_t i = 0; i < tensor->n_dims; i++) {
-        if (tensor->shape[i] == 0) { /* however large the others are */
-            *ret = 0;
-            return true;
-        }
-        overflow |= __builtin_mul_overflow(n, tensor->shape[i], &n);
+        uint64_t length = tensor->shape[i];
+        is_empty |= length == 0;
+        fits &= length <= INT64_MAX;
+        if (length)
+            fits &= !__builtin_mul_overflow(n, length, &n);
     }
-    *ret = n;
-    return !overflow;
+    *ret = is_empty ? 0 : n;
+    return fits;
 }
 
 static enum px_code check_texts(const struct px_tensor *tensor, size_t n_elements,

@@ -67,7 +67,10 @@ struct px_tensor_specs {
     size_t n;
 };
 
-/* Elements of the shape; false when they do not fit in a size_t. A tensor without dimensions has one. */
+/*
+ * Elements of the shape. A tensor without dimensions has one. False when a dimension is over INT64_MAX, or the product of those that are
+ * not 0 does not fit in a size_t: a shape with a 0 has no bytes to give it away, and whoever walks its other dimensions must end.
+ */
 PX_MUST_USE bool px_tensor_elements(const struct px_tensor *tensor, size_t *ret);
 
 /* Are there exactly the bytes that type and shape say? PX_E_INVALID "expected 24 bytes for [2,3] of FP32, got 20". */

@@ -49,7 +49,7 @@ void px_put_run_predictions(struct px_json_writer *w, const struct px_infer *inf
         return;
     }
     px_json_begin_array(w);
-    for (size_t i = 0; i < rows.n_rows; i++)
+    for (size_t i = 0; i < rows.n_rows && !w->buf->failed; i++)
         px_json_rows_put(&rows, w);
     px_json_end_array(w);
 }

@@ -84,8 +84,20 @@ PX_TEST(broken_text_is_told_as_such)
     CHECK(strstr(INPUTS(&matrix, "[[1,2],[3,x]]"), "JSON"));
 }
 
-PX_TEST_MAIN(T(what_is_even_has_the_shape_of_its_first_elements)
-                 T(as_many_values_in_lists_of_other_lengths_are_not_shaped_anew)
-                     T(a_value_is_as_deep_as_the_first)
-                         T(a_last_dimension_of_one_is_left_out_by_all_or_by_none)
-                             T(broken_text_is_told_as_such))
+PX_TEST(output_of_any_shape_ends_where_the_text_is_full)
+{
+    const struct px_tensor empty = {
+        .name = PX_STR("x"), .type = PX_TYPE_FP32, .shape = {UINT64_C(1) << 62, 0}, .n_dims = 2};
+    struct px_buf text = px_buf(1 << 10);
+    struct px_json_writer w = px_json_writer(&text);
+    px_json_put_columns(&w, &empty, 1);
+    CHECK(text.failed);
+    px_buf_deinit(&text);
+}
+
+PX_TEST_MAIN(T(output_of_any_shape_ends_where_the_text_is_full)
+                 T(what_is_even_has_the_shape_of_its_first_elements)
+                     T(as_many_values_in_lists_of_other_lengths_are_not_shaped_anew)
+                         T(a_value_is_as_deep_as_the_first)
+                             T(a_last_dimension_of_one_is_left_out_by_all_or_by_none)
+                                 T(broken_text_is_told_as_such))
