@@ -110,22 +110,33 @@ static enum px_code check_outputs(const struct px_engine *engine, const struct p
     return PX_OK;
 }
 
+/* The input that says how many rows there are: the first with dimensions. NULL when none does. */
+static const struct px_tensor *find_rows(const struct px_engine *engine, const struct px_run *run)
+{
+    for (size_t i = 0; px_engine_has(engine, PX_ENGINE_BATCHES) && i < run->n_inputs; i++) {
+        if (run->inputs[i].n_dims > 0)
+            return &run->inputs[i];
+    }
+    return NULL;
+}
+
+size_t px_engine_run_rows(const struct px_engine *engine, const struct px_run *run)
+{
+    const struct px_tensor *first = find_rows(engine, run);
+    return first ? (size_t)first->shape[0] : 1;
+}
+
 /* Where first dimensions count rows, they are the same rows. */
 static enum px_code check_rows(const struct px_engine *engine, const struct px_run *run,
                                struct px_err *err)
 {
-    const struct px_tensor *first = NULL;
-    if (!px_engine_has(engine, PX_ENGINE_BATCHES))
-        return PX_OK;
-    for (size_t i = 0; i < run->n_inputs; i++) {
+    const struct px_tensor *first = find_rows(engine, run);
+    for (size_t i = 0; first && i < run->n_inputs; i++) {
         const struct px_tensor *input = &run->inputs[i];
-        if (input->n_dims == 0)
-            continue;
-        if (first && input->shape[0] != first->shape[0])
+        if (input->n_dims > 0 && input->shape[0] != first->shape[0])
             return px_err_set(
                 err, PX_E_INVALID, "input '%.*s' has %" PRIu64 " rows, input '%.*s' has %" PRIu64,
                 PX_STR_ARG(first->name), first->shape[0], PX_STR_ARG(input->name), input->shape[0]);
-        first = first ? first : input;
     }
     return PX_OK;
 }

@@ -26,13 +26,6 @@ size_t px_run_input_bytes(const struct px_run *run)
     return n;
 }
 
-size_t px_run_rows(const struct px_engine *engine, const struct px_run *run)
-{
-    bool counts =
-        px_engine_has(engine, PX_ENGINE_BATCHES) && run->n_inputs > 0 && run->inputs[0].n_dims > 0;
-    return counts ? (size_t)run->inputs[0].shape[0] : 1;
-}
-
 /* ---- admitting ---- */
 
 /* Who names no outputs gets all of them. */
@@ -76,7 +69,7 @@ enum px_code px_stage_admit_run(struct px_serving *serving, struct px_call *call
         code = px_engine_check_run(engine, call->run, &call->err);
     if (code != PX_OK)
         return code;
-    n_rows = px_run_rows(engine, call->run);
+    n_rows = px_engine_run_rows(engine, call->run);
     if (n_rows > rows_max) {
         px_err_set(&call->err, PX_E_TOO_LARGE, "expected at most %zu rows in one request, got %zu",
                    rows_max, n_rows);
@@ -125,7 +118,7 @@ static void take_result(struct px_call *call)
         call->err = call->run->err;
     else if (call->cancelled)
         call->code = px_err_set(&call->err, PX_E_CANCELLED, "cancelled while it was computed");
-    call->batch_rows = px_run_rows(call->model->engine, call->run);
+    call->batch_rows = px_engine_run_rows(call->model->engine, call->run);
 }
 
 /* On the loop. `done` may give the call's memory back: what is needed after it is taken before. */
