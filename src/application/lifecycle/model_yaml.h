@@ -7,6 +7,7 @@
 #ifndef PX_APPLICATION_LIFECYCLE_MODEL_YAML_H
 #define PX_APPLICATION_LIFECYCLE_MODEL_YAML_H
 
+#include "application/sequences/sequence_settings.h"
 #include "domain/inference/signature.h"
 #include "shared/yaml.h"
 
@@ -27,6 +28,7 @@ struct px_model_yaml {
     struct px_tensor_specs inputs, outputs; /* empty when absent */
     unsigned instances, queue_max;          /* 0 when absent */
     long warm_up;                           /* runs; -1 when absent */
+    struct px_sequence_settings *sequence;  /* NULL when absent */
     const char *tensors_only; /* the first key that only models of tensors have, or NULL */
 };
 

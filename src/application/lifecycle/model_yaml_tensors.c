@@ -233,18 +233,30 @@ static enum px_code read_numbers(const struct px_yaml *root, struct px_model_yam
     return code;
 }
 
+static enum px_code read_sequence(const struct px_yaml *node, struct px_arena *arena,
+                                  struct px_model_yaml *ret, struct px_err *err)
+{
+    ret->sequence = px_arena_alloc(arena, 1, sizeof *ret->sequence);
+    return ret->sequence ? px_sequence_settings_read(node, arena, ret->sequence, err)
+                         : px_arena_check(arena, "model.yaml", err);
+}
+
 enum px_code px_model_yaml_read_tensors(const struct px_yaml *root, struct px_arena *arena,
                                         struct px_model_yaml *ret, struct px_err *err)
 {
-    static const char *const keys[] = {"inputs", "outputs", "instances", "queue_max", "warm_up"};
+    static const char *const keys[] = {"inputs",    "outputs", "instances",
+                                       "queue_max", "warm_up", "sequence"};
     const struct px_yaml *engine = px_yaml_get(root, "engine");
     const struct px_yaml *inputs = px_yaml_get(root, "inputs");
     const struct px_yaml *outputs = px_yaml_get(root, "outputs");
+    const struct px_yaml *sequence = px_yaml_get(root, "sequence");
     enum px_code code = engine ? read_engine(engine, arena, ret, err) : PX_OK;
     if (code == PX_OK && inputs)
         code = read_specs(inputs, arena, &ret->inputs, err);
     if (code == PX_OK && outputs)
         code = read_specs(outputs, arena, &ret->outputs, err);
+    if (code == PX_OK && sequence)
+        code = read_sequence(sequence, arena, ret, err);
     for (size_t i = 0; i < PX_ARRAY_LEN(keys) && !ret->tensors_only; i++) {
         if (px_yaml_get(root, keys[i]))
             ret->tensors_only = keys[i];

@@ -118,6 +118,18 @@ static bool is_ours(struct px_str yaml)
     return false;
 }
 
+static enum px_code locate_states(struct opening *o, struct px_err *err)
+{
+    struct px_sequence_settings *sequence = o->yaml.sequence;
+    enum px_code code = PX_OK;
+    for (size_t i = 0; sequence && i < sequence->n_states && code == PX_OK; i++) {
+        struct px_str *initial = &sequence->states[i].initial;
+        if (initial->len)
+            code = locate(o, "initial", *initial, initial, err);
+    }
+    return code;
+}
+
 static enum px_code locate_all(struct opening *o, struct px_err *err)
 {
     struct px_package *p = o->package;
@@ -130,7 +142,7 @@ static enum px_code locate_all(struct opening *o, struct px_err *err)
     p->golden_scores = o->yaml.golden_scores;
     if (code == PX_OK && o->yaml.reference.ptr)
         code = locate(o, "reference", o->yaml.reference, &p->reference_path, err);
-    return code;
+    return code == PX_OK ? locate_states(o, err) : code;
 }
 
 /* Is the model file that was asked for the one that model.yaml names, however that is spelt? */

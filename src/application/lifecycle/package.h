@@ -37,6 +37,7 @@
  *     queue_max: 100                  # requests that may wait for them
  *     golden: golden.json             # requests and their outputs (docs/api/package.md)
  *     warm_up: 3                      # runs before it serves
+ *     sequence: {states: [{input: h_in, output: h_out}]} # a model that keeps state (sequences/sequence_settings.h)
  */
 #ifndef PX_APPLICATION_LIFECYCLE_PACKAGE_H
 #define PX_APPLICATION_LIFECYCLE_PACKAGE_H

@@ -2,12 +2,13 @@
 #include "application/lifecycle/package_engine.h"
 
 #include "application/execution/executor.h"
+#include "application/sequences/sequence_engine.h"
 #include "shared/file.h"
 #include "shared/hash.h"
 
 #include <stdio.h>
 
-enum { PROVIDERS_MAX = 32 };
+enum { PROVIDERS_MAX = 32, BATCHES_AT_A_TIME = 4 };
 
 enum px_code px_package_find_provider(const struct px_model_yaml *yaml,
                                       const struct px_engines *engines,
@@ -136,6 +137,34 @@ static enum px_code make_asynchronous(struct px_package *p, const struct px_mode
     return PX_OK;
 }
 
+/*
+ * How many batches of sequences the engine may have at a time: what its threads compute, and without rows as many again to wait. One
+ * without threads of its own gets few batches, so that they grow, or every step at once.
+ */
+static unsigned count_batches(const struct px_engine *engine, const struct px_sequence_rules *rules)
+{
+    struct px_executor_counts counts;
+    if (!px_executor_counts(engine, &counts))
+        return px_engine_has(engine, PX_ENGINE_BATCHES) ? BATCHES_AT_A_TIME
+                                                        : (unsigned)rules->sequences_max;
+    return px_engine_has(engine, PX_ENGINE_BATCHES) ? counts.n_threads : 2 * counts.n_threads;
+}
+
+/* A model with `sequence` keeps state. */
+static enum px_code keep_sequences(struct px_package *p, const struct px_model_yaml *yaml,
+                                   struct px_err *err)
+{
+    if (!yaml->sequence)
+        return PX_OK;
+    const struct px_sequence_options options = {
+        .settings = yaml->sequence,
+        .model_name = p->name,
+        .batches_max = count_batches(p->engine, &yaml->sequence->rules),
+        .shown = yaml->outputs,
+    };
+    return px_sequence_engine_create(p->engine, &options, &p->engine, err);
+}
+
 /* Files that are too large to be read for this alone have no hash. */
 static enum px_code hash_model(struct px_package *p, struct px_err *err)
 {
@@ -186,6 +215,8 @@ enum px_code px_package_open_engine(struct px_package *package,
         code = open_with_provider(package, source, err);
     if (code == PX_OK)
         code = make_asynchronous(package, yaml, err);
+    if (code == PX_OK)
+        code = keep_sequences(package, yaml, err);
     if (code == PX_OK)
         code = set_signature(package, yaml, err);
     package->target = yaml->target;

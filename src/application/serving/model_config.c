@@ -2,6 +2,7 @@
 #include "application/serving/model_config.h"
 
 #include "application/execution/executor.h"
+#include "application/sequences/sequence_engine.h"
 #include "shared/json.h"
 
 #include <stdio.h>
@@ -181,9 +182,65 @@ static enum px_code describe_features(const struct px_model *model,
 static unsigned count_instances(const struct px_model *model)
 {
     struct px_executor_counts counts;
+    const struct px_engine *inner = px_sequence_engine_inner(model->engine);
     if (model->forest)
         return model->n_lanes;
-    return px_executor_counts(model->engine, &counts) ? counts.n_threads : 1;
+    return px_executor_counts(inner ? inner : model->engine, &counts) ? counts.n_threads : 1;
+}
+
+struct px_model_tensor px_config_state(const struct px_model_config *config,
+                                       const struct px_sequence_state *state)
+{
+    const struct px_tensor_spec *spec = px_tensor_specs_find(config->model_inputs, state->input);
+    PX_ASSERT(spec); /* the engine was not made without it */
+    struct px_model_tensor tensor = describe_spec(spec, config->max_batch_size > 0);
+    if (state->type)
+        tensor.type = state->type;
+    if (state->has_shape) {
+        memcpy(tensor.dims, state->shape, sizeof tensor.dims);
+        tensor.n_dims = state->n_dims;
+    }
+    return tensor;
+}
+
+enum px_datatype px_config_input_type(const struct px_model_config *config, struct px_str name)
+{
+    const struct px_tensor_spec *spec = px_tensor_specs_find(config->model_inputs, name);
+    PX_ASSERT(spec);
+    return spec->type;
+}
+
+const char *px_config_control_name(enum px_sequence_control control)
+{
+    static const char *const names[] = {"CONTROL_SEQUENCE_START", "CONTROL_SEQUENCE_END",
+                                        "CONTROL_SEQUENCE_READY", "CONTROL_SEQUENCE_CORRID"};
+    return names[control];
+}
+
+unsigned px_config_control_number(enum px_sequence_control control)
+{
+    static const unsigned numbers[] = {0, 2, 1, 3};
+    return numbers[control];
+}
+
+struct px_str px_config_file_name(struct px_str path)
+{
+    size_t at = path.len;
+    while (at > 0 && path.ptr[at - 1] != '/')
+        at--;
+    return px_str_n(path.ptr + at, path.len - at);
+}
+
+/* Batches of sequences are as large as their scheduler makes them. */
+static void describe_sequences(const struct px_model *model, struct px_model_config *ret)
+{
+    const struct px_engine *inner = px_sequence_engine_inner(model->engine);
+    ret->sequence = px_sequence_engine_settings(model->engine);
+    if (!inner || !ret->sequence)
+        return;
+    ret->model_inputs = &inner->takes;
+    if (ret->max_batch_size > 0)
+        ret->max_batch_size = (int32_t)px_sequences_batch_max(&ret->sequence->rules);
 }
 
 enum px_code px_model_config(const struct px_model *model, const struct px_serving_limits *limits,
@@ -201,9 +258,11 @@ enum px_code px_model_config(const struct px_model *model, const struct px_servi
     };
     if (!ret->instance_group.ptr)
         return px_arena_check(arena, "the configuration", err);
-    return px_engine_has(model->engine, PX_ENGINE_TENSORS)
-               ? describe_tensors(model, limits, arena, ret, err)
-               : describe_features(model, limits, arena, ret, err);
+    enum px_code code = px_engine_has(model->engine, PX_ENGINE_TENSORS)
+                            ? describe_tensors(model, limits, arena, ret, err)
+                            : describe_features(model, limits, arena, ret, err);
+    describe_sequences(model, ret);
+    return code;
 }
 
 /* ---- what a client thinks that it is ---- */

@@ -12,6 +12,7 @@
 #ifndef PX_APPLICATION_SERVING_MODEL_CONFIG_H
 #define PX_APPLICATION_SERVING_MODEL_CONFIG_H
 
+#include "application/sequences/sequence_settings.h"
 #include "application/serving/serving.h"
 
 /*
@@ -45,6 +46,8 @@ struct px_model_config {
     struct px_str instance_group; /* the name of its one group, KIND_CPU, one instance per loop */
     unsigned n_instances;
     bool has_waves; /* false of a model of tensors: each request is computed by itself */
+    const struct px_sequence_settings *sequence; /* of a model that keeps state, else NULL */
+    const struct px_tensor_specs *model_inputs;  /* of such a model, with its states and controls */
     /* and: every version serves (version_policy all), batches by waves (dynamic_batching without delay) */
 };
 
@@ -58,6 +61,18 @@ size_t px_model_tensor_shape(const struct px_model_tensor *tensor, int64_t ret[P
 
 /* "onnxruntime_onnx" for "onnxruntime": the platform that a ModelConfig names for an engine. Static. */
 const char *px_model_platform(const struct px_model *model);
+
+/* A state's type and dimensions as a ModelConfig has them: what model.yaml says, else what the model does. */
+struct px_model_tensor px_config_state(const struct px_model_config *config,
+                                       const struct px_sequence_state *state);
+
+/* The type of an input of a model that keeps state, also of one that is a control. */
+enum px_datatype px_config_input_type(const struct px_model_config *config, struct px_str name);
+/* "CONTROL_SEQUENCE_START", and its number in the enum Kind of model_config.proto. */
+const char *px_config_control_name(enum px_sequence_control control);
+unsigned px_config_control_number(enum px_sequence_control control);
+/* What a path is called in its folder. */
+struct px_str px_config_file_name(struct px_str path);
 
 /* The name that a whole-matrix input is advertised under. */
 #define PX_MODEL_INPUT_NAME "input"

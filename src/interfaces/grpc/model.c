@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ModelReady, ModelMetadata and ModelConfig: what a model is, from the same description as over REST. */
+#include "interfaces/grpc/config_sequence.h"
 #include "interfaces/grpc/handlers.h"
 #include "interfaces/grpc/message.h"
 #include "interfaces/grpc/status.h"
@@ -133,6 +134,7 @@ enum config_field {
     CONFIG_OUTPUT = 6,
     CONFIG_INSTANCE_GROUP = 7,
     CONFIG_DYNAMIC_BATCHING = 11,
+    CONFIG_SEQUENCE_BATCHING = 13,
     CONFIG_BACKEND = 17,
 };
 
@@ -190,6 +192,8 @@ void px_grpc_handle_model_config(struct px_grpc_call *call)
     put_instance_group(body, &config);
     if (config.has_waves)
         put_empty(body, CONFIG_DYNAMIC_BATCHING);
+    if (config.sequence)
+        px_grpc_put_sequence_batching(body, CONFIG_SEQUENCE_BATCHING, &config);
     px_protobuf_end(body, message);
     px_grpc_end_message(body, mark);
     px_grpc_reply(call);

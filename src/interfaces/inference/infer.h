@@ -127,6 +127,14 @@ PX_MUST_USE enum px_code px_infer_encode_number(struct px_infer *infer,
  */
 void px_infer_limit_time(struct px_infer *infer, uint64_t timeout_us);
 
+/* The request is a step of a sequence, for a model that keeps state. Its text lives as long as the call. */
+static inline void px_infer_set_sequence(struct px_infer *infer,
+                                         const struct px_sequence_step *step)
+{
+    if (infer->call.run)
+        infer->call.run->sequence = *step;
+}
+
 /* Can the model's scores be turned into labels? */
 bool px_model_has_labels(const struct px_model *model);
 bool px_model_has_margins(const struct px_model *model);

@@ -2,10 +2,10 @@
 /*
  * The table of what parameters mean.
  *
- * Without an effect, and only checked, are: the priority, because waves have no queue to jump; the members of a sequence,
- * because a model that keeps no state answers them as any other request; and the wish for an empty final response, because
- * every request has exactly one response, which is its final one. That one is Triton's of gRPC; over HTTP it reserves every
- * name that starts with "triton_", as it does others over gRPC.
+ * Without an effect, and only checked, are: the priority, because waves have no queue to jump; and the wish for an empty final
+ * response, because every request has exactly one response, which is its final one. That one is Triton's of gRPC; over HTTP it
+ * reserves every name that starts with "triton_", as it does others over gRPC. A model that keeps no state answers the members of a
+ * sequence as any other request.
  */
 #include "interfaces/inference/parameters.h"
 
@@ -100,8 +100,10 @@ static void keep(struct px_parameters *ret, enum px_parameter which,
     case PX_PARAMETER_REGION: ret->region.name = value->text; return;
     case PX_PARAMETER_REGION_OFFSET: ret->region.offset = value->number; return;
     case PX_PARAMETER_REGION_SIZE: ret->region.size = value->number; return;
-    case PX_PARAMETER_CUSTOM: case PX_PARAMETER_PRIORITY: case PX_PARAMETER_SEQUENCE_ID:
-    case PX_PARAMETER_SEQUENCE_START: case PX_PARAMETER_SEQUENCE_END:
+    case PX_PARAMETER_SEQUENCE_ID: ret->sequence.id = value->number; ret->sequence.text_id = value->text; return;
+    case PX_PARAMETER_SEQUENCE_START: ret->sequence.start = value->boolean; return;
+    case PX_PARAMETER_SEQUENCE_END: ret->sequence.end = value->boolean; return;
+    case PX_PARAMETER_CUSTOM: case PX_PARAMETER_PRIORITY:
     case PX_PARAMETER_EMPTY_FINAL: case PX_PARAMETER_RESERVED: return;
     } // clang-format on
 }

@@ -60,6 +60,7 @@ struct px_parameters {
     uint64_t timeout_us;
     uint64_t n_best;
     struct px_shared_range region;
+    struct px_sequence_step sequence;
 };
 
 static inline bool px_parameters_has(const struct px_parameters *parameters,

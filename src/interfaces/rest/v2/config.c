@@ -6,6 +6,7 @@
 #include "application/serving/model_config.h"
 #include "interfaces/rest/handlers.h"
 #include "interfaces/rest/reply.h"
+#include "interfaces/rest/v2/v2.h"
 
 static void put_empty_array(struct px_json_writer *w, const char *name)
 {
@@ -112,6 +113,8 @@ static void put_config(struct px_json_writer *w, const struct px_model_config *c
     put_empty_array(w, "model_warmup");
     if (config->has_waves)
         put_batching(w);
+    if (config->sequence)
+        px_v2_put_sequence_batching(w, config);
     px_json_end_object(w);
 }
 

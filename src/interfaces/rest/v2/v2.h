@@ -9,6 +9,7 @@
 #ifndef PX_INTERFACES_REST_V2_H
 #define PX_INTERFACES_REST_V2_H
 
+#include "application/serving/model_config.h"
 #include "interfaces/inference/regions.h"
 #include "interfaces/inference/tensor.h"
 #include "interfaces/rest/inference.h"
@@ -47,6 +48,9 @@ PX_MUST_USE enum px_code px_v2_read_parameters(struct px_json *json, enum px_par
 
 /* May who sent the request name regions of shared memory? PX_E_FORBIDDEN for a page of another origin. */
 PX_MUST_USE enum px_code px_v2_guard_region(struct px_infer *infer);
+
+/* The part of a ModelConfig that a model which keeps state has. */
+void px_v2_put_sequence_batching(struct px_json_writer *w, const struct px_model_config *config);
 
 /* Writes the reply and finishes the exchange. */
 void px_v2_reply(struct px_infer *infer);
