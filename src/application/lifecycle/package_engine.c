@@ -160,7 +160,6 @@ static enum px_code keep_sequences(struct px_package *p, const struct px_model_y
         .settings = yaml->sequence,
         .model_name = p->name,
         .batches_max = count_batches(p->engine, &yaml->sequence->rules),
-        .shown = yaml->outputs,
     };
     return px_sequence_engine_create(p->engine, &options, &p->engine, err);
 }

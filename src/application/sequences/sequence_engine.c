@@ -748,7 +748,7 @@ enum px_code px_sequence_engine_create(struct px_engine *inner,
     self->look_at_ns = never;
     init_locks(self);
     set_ops(self);
-    enum px_code code = px_sequence_plan(self, options, err);
+    enum px_code code = px_sequence_plan(self, err);
     if (code == PX_OK)
         code = make_table(self, options->batches_max, err);
     if (code == PX_OK)

@@ -29,7 +29,6 @@ struct px_sequence_options {
     const struct px_sequence_settings *settings; /* copied */
     struct px_str model_name;                    /* for messages; outlives the engine */
     unsigned batches_max;                        /* of the inner engine at a time; 0: 1 */
-    struct px_tensor_specs shown; /* outputs that callers see although they are states */
 };
 
 /* PX_E_CONFLICT for states and controls that the model does not have, PX_E_TOO_LARGE for states over `memory_max`. */

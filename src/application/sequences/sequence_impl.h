@@ -78,9 +78,7 @@ struct px_sequencer {
 };
 
 /* Binds states and controls to the model's tensors, and reads initial states (sequence_plan.c). */
-PX_MUST_USE enum px_code px_sequence_plan(struct px_sequencer *self,
-                                          const struct px_sequence_options *options,
-                                          struct px_err *err);
+PX_MUST_USE enum px_code px_sequence_plan(struct px_sequencer *self, struct px_err *err);
 /* Can the run be a step: one row, and an id that the model can take? */
 PX_MUST_USE enum px_code px_sequence_check_step(const struct px_sequencer *self,
                                                 const struct px_run *run, struct px_err *err);

@@ -223,18 +223,16 @@ static bool shows_input(const struct px_sequencer *self, struct px_str name)
     return !is_of_a_state(self, name) && !is_control(self, name);
 }
 
-static bool shows_output(const struct px_sequencer *self, const struct px_tensor_specs *shown,
-                         struct px_str name)
+static bool shows_output(const struct px_sequencer *self, struct px_str name)
 {
     for (size_t i = 0; i < self->n_states; i++) {
         if (px_str_eq(self->states[i].output, name))
-            return px_tensor_specs_find(shown, name) != NULL;
+            return self->settings.states[i].show;
     }
     return true;
 }
 
-static enum px_code plan_specs(struct px_sequencer *self, const struct px_tensor_specs *shown,
-                               struct px_err *err)
+static enum px_code plan_specs(struct px_sequencer *self, struct px_err *err)
 {
     const struct px_tensor_specs *takes = &self->inner->takes, *gives = &self->inner->gives;
     struct px_tensor_spec *inputs = px_arena_zalloc(&self->arena, takes->n + 1, sizeof *inputs);
@@ -248,25 +246,24 @@ static enum px_code plan_specs(struct px_sequencer *self, const struct px_tensor
             inputs[self->base.takes.n++] = takes->list[i];
     }
     for (size_t i = 0; i < gives->n; i++) {
-        if (shows_output(self, shown, gives->list[i].name))
+        if (shows_output(self, gives->list[i].name))
             outputs[self->base.gives.n++] = gives->list[i];
     }
     if (self->base.takes.n > 0 && self->base.gives.n > 0)
         return PX_OK;
     px_err_set(err, PX_E_CONFLICT, "sequence: besides states and controls the model has no %s",
                self->base.takes.n ? "output" : "input");
-    return px_err_hint(err, "list a state under 'outputs' to show it");
+    return px_err_hint(err, "give a state 'show: true'");
 }
 
-enum px_code px_sequence_plan(struct px_sequencer *self, const struct px_sequence_options *options,
-                              struct px_err *err)
+enum px_code px_sequence_plan(struct px_sequencer *self, struct px_err *err)
 {
     enum px_code code = plan_states(self, err);
     if (code == PX_OK)
         code = load_initials(self, err);
     if (code == PX_OK)
         code = plan_controls(self, err);
-    return code == PX_OK ? plan_specs(self, &options->shown, err) : code;
+    return code == PX_OK ? plan_specs(self, err) : code;
 }
 
 /* ---- steps ---- */

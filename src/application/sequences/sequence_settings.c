@@ -183,12 +183,24 @@ static enum px_code read_initial(const struct px_yaml *node, struct px_arena *ar
     return code;
 }
 
+static enum px_code read_show(const struct px_yaml *node, struct px_sequence_state *ret,
+                              struct px_err *err)
+{
+    struct px_str text;
+    enum px_code code = px_yaml_str(node, &text, err);
+    ret->show = code == PX_OK && px_str_is(text, "true");
+    if (code != PX_OK || ret->show || px_str_is(text, "false"))
+        return code;
+    return px_err_set(err, PX_E_INVALID, "line %u: 'show' must be true or false, got '%.*s'",
+                      node->line, PX_STR_ARG(text));
+}
+
 static enum px_code read_state(const struct px_yaml *entry, struct px_arena *arena,
                                struct px_sequence_state *ret, struct px_err *err)
 {
-    static const struct px_str known[] = {PX_STR("input"), PX_STR("output"), PX_STR("type"),
-                                          PX_STR("shape"), PX_STR("initial")};
-    const struct px_yaml *type, *shape, *initial;
+    static const struct px_str known[] = {PX_STR("input"), PX_STR("output"),  PX_STR("type"),
+                                          PX_STR("shape"), PX_STR("initial"), PX_STR("show")};
+    const struct px_yaml *type, *shape, *initial, *show;
     if (entry->type != PX_YAML_MAPPING || !px_yaml_get(entry, "input") ||
         !px_yaml_get(entry, "output"))
         return px_err_set(err, PX_E_INVALID,
@@ -205,6 +217,8 @@ static enum px_code read_state(const struct px_yaml *entry, struct px_arena *are
         code = read_shape(shape, ret, err);
     if (code == PX_OK && (initial = px_yaml_get(entry, "initial")) != NULL)
         code = read_initial(initial, arena, ret, err);
+    if (code == PX_OK && (show = px_yaml_get(entry, "show")) != NULL)
+        code = read_show(show, ret, err);
     return code;
 }
 

@@ -13,7 +13,7 @@
  *       max_queue_delay_us: 0
  *       memory_max: 268435456           # bytes of states
  *       states:
- *         - {input: h_in, output: h_out, type: FP32, shape: [64], initial: zeros}
+ *         - {input: h_in, output: h_out, type: FP32, shape: [64], initial: zeros, show: false}
  *       controls: {start: START, end: END, ready: READY, correlation_id: CORRID}
  *
  * Texts live in the arena given at reading.
@@ -37,6 +37,7 @@ struct px_sequence_state {
     int64_t shape[PX_TENSOR_DIMS_MAX]; /* of one sequence: without the dimension that counts rows */
     size_t n_dims;
     bool has_shape;
+    bool show;             /* callers may ask for it */
     struct px_str initial; /* a file with its bytes; empty: zeros */
 };
 

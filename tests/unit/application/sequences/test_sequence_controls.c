@@ -113,8 +113,8 @@ static struct px_engine *make(void)
 
 static void set_up(enum px_sequence_scheduler scheduler)
 {
-    static struct px_sequence_state state = {.input = PX_STR("count_in"),
-                                             .output = PX_STR("count")};
+    static struct px_sequence_state state = {
+        .input = PX_STR("count_in"), .output = PX_STR("count"), .show = true};
     const struct px_sequence_settings settings = {
         .rules = {.scheduler = scheduler,
                   .sequences_max = ROWS_MAX,
@@ -127,8 +127,7 @@ static void set_up(enum px_sequence_scheduler scheduler)
         .n_states = 1,
         .controls = {PX_STR("start"), PX_STR("end"), PX_STR("ready"), PX_STR("id")},
     };
-    const struct px_tensor_spec shown = SPEC("count", PX_TYPE_INT64, 1);
-    const struct px_sequence_options options = {.settings = &settings, .shown = {&shown, 1}};
+    const struct px_sequence_options options = {.settings = &settings};
     CHECK_OK(px_sequence_engine_create(make(), &options, &engine, NULL));
 }
 

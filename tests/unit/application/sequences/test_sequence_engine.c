@@ -23,10 +23,8 @@ static struct px_tensor outputs[RUNS_MAX], inputs[RUNS_MAX][2];
 static float rows[RUNS_MAX][2];
 static size_t n_runs;
 
-static struct px_sequence_state running_sum[] = {{.input = PX_STR("y"), .output = PX_STR("sum")}};
-static const struct px_tensor_spec shown[] = {
-    {.name = PX_STR("sum"), .type = PX_TYPE_FP32, .shape = {-1, 2}, .n_dims = 2}};
-
+static struct px_sequence_state running_sum[] = {
+    {.input = PX_STR("y"), .output = PX_STR("sum"), .show = true}};
 static struct px_sequence_settings defaults(void)
 {
     return (struct px_sequence_settings){
@@ -53,8 +51,7 @@ static struct px_engine *make_inner(void)
 
 static void set_up(const struct px_sequence_settings *settings)
 {
-    const struct px_sequence_options options = {
-        .settings = settings, .model_name = PX_STR("sums"), .shown = {shown, 1}};
+    const struct px_sequence_options options = {.settings = settings, .model_name = PX_STR("sums")};
     n_runs = 0;
     waits = px_xalloc(RUNS_MAX, sizeof *waits);
     CHECK_OK(px_sequence_engine_create(make_inner(), &options, &engine, NULL));
@@ -317,7 +314,7 @@ PX_TEST(too_many_steps_and_sequences_are_refused_and_say_what_to_raise)
 PX_TEST(states_over_the_memory_limit_are_refused_at_load)
 {
     struct px_sequence_settings settings = defaults();
-    const struct px_sequence_options options = {.settings = &settings, .shown = {shown, 1}};
+    const struct px_sequence_options options = {.settings = &settings};
     struct px_engine *inner = make_inner();
     struct px_err err;
     settings.memory_max = 256 * 64 - 1;
@@ -497,7 +494,7 @@ PX_TEST(live_sequences_go_with_the_engine)
 static void check_refusal(const struct px_sequence_settings *settings, enum px_code code,
                           const char *words)
 {
-    const struct px_sequence_options options = {.settings = settings, .shown = {shown, 1}};
+    const struct px_sequence_options options = {.settings = settings};
     struct px_engine *inner = make_inner();
     struct px_err err;
     CHECK_INT(px_sequence_engine_create(inner, &options, &engine, &err), code);
@@ -531,7 +528,7 @@ PX_TEST(states_and_controls_that_the_model_does_not_have_are_refused)
 PX_TEST(without_memory_there_is_no_engine_and_nothing_leaks)
 {
     const struct px_sequence_settings settings = defaults();
-    const struct px_sequence_options options = {.settings = &settings, .shown = {shown, 1}};
+    const struct px_sequence_options options = {.settings = &settings};
     struct px_engine *inner = make_inner();
     enum px_code code = PX_E_NO_MEMORY;
     for (uint64_t n = 1; code != PX_OK; n++) {
