@@ -64,6 +64,26 @@ export function predictPath(model) {
   return `/v1/models/${part(model.name)}/versions/${part(model.version)}:predict`;
 }
 
+export function inferPath(model) {
+  return `${metadataPath(model)}/infer`;
+}
+
+function metadataPath(model) {
+  const part = encodeURIComponent;
+  return `/v2/models/${part(model.name)}/versions/${part(model.version)}`;
+}
+
+/** Resolves to the inputs and outputs of a model, as the Open Inference Protocol describes them. */
+export function fetchMetadata(model) {
+  return send(metadataPath(model), {}, POLL_TIMEOUT_MS);
+}
+
+/** Resolves to the answer to an inference request of that protocol. `body` is JSON text. */
+export function infer(model, body) {
+  const headers = { 'content-type': 'application/json' };
+  return send(inferPath(model), { method: 'POST', headers, body }, PREDICT_TIMEOUT_MS);
+}
+
 /** Resolves to the first prediction: a number, or an array of them. `body` is JSON text. */
 export async function predict(model, body) {
   const headers = { 'content-type': 'application/json' };

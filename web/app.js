@@ -55,7 +55,7 @@ function noModels() {
 
 function drawModel(now) {
   const model = selected();
-  const text = JSON.stringify(model ?? null);
+  const text = JSON.stringify(model ? { ...model, engine: model.engine?.name } : null); // some engines count on
   if (open.text !== text) {
     open = { key: model && keyOf(model), text, view: model ? createModel(model) : { node: noModels(), update() {} } };
     $('main').replaceChildren(open.view.node);

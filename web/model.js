@@ -6,6 +6,7 @@ import { columns, spanOf, timeChart } from './charts.js';
 import { h, setFigure, setText } from './dom.js';
 import { bytes, compact, duration, edge, integer, micros, percent, plural, rate } from './format.js';
 import { keyOf, WINDOW_MS } from './history.js';
+import { createTensorTryIt, engineName, isTensorModel, tensorFacts, tensorsView } from './tensors.js';
 import { createTryIt } from './tryit.js';
 
 const TASKS = {
@@ -31,7 +32,8 @@ function card(className, title, note, ...children) {
 }
 
 function title(model) {
-  const task = model.signature && (TASKS[model.signature.task] ?? model.signature.task);
+  const task = model.state === 'READY' &&
+    (isTensorModel(model) ? engineName(model) : TASKS[model.signature.task] ?? model.signature.task);
   return h('header', { class: 'title' },
     h('h1', null, model.name), h('span', { class: 'version' }, `v${model.version}`), stateBadge(model.state),
     task && h('span', { class: 'task' }, task));
@@ -42,9 +44,8 @@ function kernelOf(forest) {
   return one === many ? one : `${one} (one row) · ${many} (batches)`;
 }
 
-function facts(model) {
-  const { forest, signature } = model;
-  const rows = [
+function forestFacts({ forest, signature }) {
+  return [
     ['Features', integer(signature.features.length)],
     ['Trees', integer(forest.trees)],
     ['Depth', integer(forest.depth)],
@@ -55,13 +56,18 @@ function facts(model) {
     ['Format', [forest.format, forest.library_version].filter(Boolean).join(' · ')],
     ['Kernel', kernelOf(forest)],
   ];
+}
+
+function facts(model) {
+  const rows = isTensorModel(model) ? tensorFacts(model) : forestFacts(model);
   return h('dl', { class: 'facts' }, rows.filter(([, value]) => value)
     .map(([term, value]) => h('div', null, h('dt', null, term), h('dd', null, value))));
 }
 
-function warnings(forest) {
-  if (!forest.warnings?.length) return null;
-  return h('ul', { class: 'warnings', 'aria-label': 'Warnings' }, forest.warnings.map((text) => h('li', null, text)));
+function warnings(model) {
+  const list = (model.forest ?? model.engine).warnings;
+  if (!list?.length) return null;
+  return h('ul', { class: 'warnings', 'aria-label': 'Warnings' }, list.map((text) => h('li', null, text)));
 }
 
 function series(className, name, format) {
@@ -208,11 +214,12 @@ function reasonRow(code, count, share) {
 }
 
 function readyModel(model) {
-  const parts = [throughput(), latency(), batches(), scores(model), errors()];
-  const tryIt = createTryIt(model);
+  const isTensors = isTensorModel(model); // what these answer need not be scores
+  const parts = [throughput(), latency(), batches(), ...(isTensors ? [] : [scores(model)]), errors()];
+  const tryIt = isTensors ? createTensorTryIt(model) : createTryIt(model);
   return {
-    node: h('article', null, title(model), facts(model), warnings(model.forest),
-      h('div', { class: 'grid' }, parts.map((part) => part.node), card('try', 'Try it', null, tryIt))),
+    node: h('article', null, title(model), facts(model), warnings(model), isTensors && tensorsView(model),
+      h('div', { class: isTensors ? 'grid tensor-grid' : 'grid' }, parts.map((part) => part.node), card('try', 'Try it', null, tryIt))),
     update(stats, history, now) {
       for (const part of parts) part.update(stats, history, now);
     },

@@ -22,8 +22,8 @@ function bodyText(model, values) {
 
 const shellQuoted = (text) => (/^[\w:/.,@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
-function curlText(model, body) {
-  return `curl ${shellQuoted(location.origin + predictPath(model))} \\\n` +
+export function curlText(path, body) {
+  return `curl ${shellQuoted(location.origin + path)} \\\n` +
     `  -H 'content-type: application/json' \\\n  -d ${shellQuoted(body)}`;
 }
 
@@ -64,11 +64,21 @@ function scoreView(model, prediction, tookUs, previous) {
   ];
 }
 
-function failureView(error) {
+export function failureView(error, what) {
   const heading = error instanceof ApiError && error.status
-    ? `The server refused this row (HTTP ${error.status})` : 'The server did not answer';
+    ? `The server refused this ${what} (HTTP ${error.status})` : 'The server did not answer';
   return [h('p', { class: 'refusal' }, heading), h('p', { class: 'message', id: 'message' }, error.message),
     error.hint && h('p', { class: 'hinted' }, error.hint)];
+}
+
+/** Copies the text of a node; says so beside the button. */
+export function copyButton(shown) {
+  const note = h('span', { class: 'copied', role: 'status' });
+  const copy = async () => {
+    setText(note, await copyText(shown.textContent, shown) ? 'Copied' : 'Selected: copy with the keyboard');
+    setTimeout(() => setText(note, ''), 2500);
+  };
+  return [note, h('button', { type: 'button', class: 'small', onclick: copy }, 'Copy')];
 }
 
 class TryIt {
@@ -93,8 +103,6 @@ class TryIt {
   view() {
     const filter = this.#features.length >= FILTER_FROM && this.#filter;
     this.#filter.addEventListener('input', () => this.#showFields());
-    const copied = h('span', { class: 'copied', role: 'status' });
-    const copy = h('button', { type: 'button', class: 'small', onclick: () => this.#copy(copied) }, 'Copy');
     const form = h('form', { onsubmit: (event) => this.#submit(event), novalidate: true },
       filter, this.#fields, this.#more,
       h('div', { class: 'actions' }, this.#button,
@@ -103,7 +111,7 @@ class TryIt {
         h('span', { class: 'quiet' }, 'An empty field is a missing value.')));
     return h('div', { class: 'try-body' }, form,
       h('div', { class: 'try-side' }, this.#result,
-        h('div', { class: 'curl-head' }, h('h3', null, 'The same with curl'), copied, copy), this.#curl));
+        h('div', { class: 'curl-head' }, h('h3', null, 'The same with curl'), copyButton(this.#curl)), this.#curl));
   }
 
   #fill(row) {
@@ -126,13 +134,7 @@ class TryIt {
   }
 
   #showCurl() {
-    setText(this.#curl, curlText(this.#model, bodyText(this.#model, this.#values)));
-  }
-
-  async #copy(note) {
-    const done = await copyText(this.#curl.textContent, this.#curl);
-    setText(note, done ? 'Copied' : 'Selected: copy with the keyboard');
-    setTimeout(() => setText(note, ''), 2500);
+    setText(this.#curl, curlText(predictPath(this.#model), bodyText(this.#model, this.#values)));
   }
 
   async #submit(event) {
@@ -145,7 +147,7 @@ class TryIt {
       this.#show(scoreView(this.#model, prediction, tookUs, this.#previous), false);
       this.#previous = typeof prediction === 'number' ? prediction : null;
     } catch (error) {
-      this.#show(failureView(error), true);
+      this.#show(failureView(error, 'row'), true);
       this.#markNamed(error.message);
     }
     this.#button.disabled = false;

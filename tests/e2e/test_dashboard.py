@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The dashboard in a real browser, on a real server with one model that serves and one that cannot.
+"""The dashboard in a real browser, on a real server with one model that serves and one that cannot; and on one with a
+model of tensors and a graph.
 
 Chromium runs headless with a profile of its own. Every test ends with a look at the browser's console:
 an error there, or anything that the Content-Security-Policy stopped, fails it.
@@ -9,10 +10,12 @@ import re
 import shutil
 import subprocess
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xgboost
+from command import ROOT
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -162,8 +165,8 @@ class Page:
     def shown_body(self):
         """The body in the curl line, as a shell would hand it over."""
         line = self.driver.execute_script("return document.querySelector('.curl').textContent")
-        words = subprocess.run(["sh", "-c", line.replace("curl", "printf '%s\\n'", 1)],
-                               capture_output=True, text=True, check=True).stdout.splitlines()
+        words = subprocess.run(["sh", "-c", line.replace("curl", "printf '%s\\0'", 1)],
+                               capture_output=True, text=True, check=True).stdout.split("\0")
         return words[words.index("-d") + 1]
 
     def check_console(self):
@@ -330,6 +333,81 @@ def test_a_bad_value_shows_the_server_s_message(page, server):
     assert float(page.text("#score")) > 0
 
 
+class TensorModel:
+    """A row of /api/v1/models whose engine is not a forest, and what the page should show of it."""
+
+    def __init__(self, server, name):
+        self.row = listed(server, name)
+        self.path = f"/v2/models/{name}/versions/{self.row['version']}"
+        self.metadata = server.request(self.path)[1]
+
+
+@pytest.fixture(scope="module")
+def tensors():
+    """A graph, which needs no engine of others, and beside it ONNX Runtime where it is there."""
+    arguments = [f"fraud={ROOT}/examples/graphs/fraud/graph.yaml"]
+    runtime = onnxruntime_library()
+    if runtime:
+        arguments.append(f"affine={ROOT}/tests/golden/onnxruntime/affine.onnx")
+    with Server(*arguments, env={"PHOENIX_ONNXRUNTIME": str(runtime)} if runtime else {}) as server:
+        yield server
+
+
+def onnxruntime_library():
+    try:
+        import onnxruntime
+    except ImportError:
+        return None
+    libraries = (Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so*")
+    return next(libraries, None)
+
+
+def names_of(tensors):
+    return [f"{one['name']} {one['datatype']} " + json.dumps(one["shape"]).replace("-1", "any") for one in tensors]
+
+
+def shown_tensors(page, selector):
+    return [" ".join(row.text.split()) for row in page.all(f"{selector} li")]
+
+
+@pytest.mark.parametrize("name", ["fraud", "affine"])
+def test_a_model_of_tensors_is_shown_and_answers(page, tensors, name):
+    if not any(model["name"] == name for model in tensors.request("/api/v1/models")[1]["models"]):
+        pytest.skip("needs ONNX Runtime: pip install onnxruntime")
+    model = TensorModel(tensors, name)
+    page.open(tensors, f"/#/{name}/{model.row['version']}")
+    page.wait("the inputs", lambda: page.all(".inputs li"))
+    assert page.text(".title h1") == name and page.text(".title .badge") == "Ready"
+    assert shown_tensors(page, ".inputs") == names_of(model.metadata["inputs"])
+    assert shown_tensors(page, ".outputs") == names_of(model.metadata["outputs"])
+    assert {"fraud": "Graph of models", "affine": "ONNX Runtime"}[name] in page.text(".facts")
+    assert not page.all(".scores"), "what it answers need not be scores"
+
+    page.predict()
+    assert "outputs" in page.text("#answer"), page.text(".result")
+    sent = json.loads(page.shown_body())
+    assert sent == model.row["sample"]
+    status, expected = tensors.request(f"{model.path}/infer", sent)
+    assert status == 200
+    shown = json.loads(page.driver.execute_script("return document.querySelector('#answer').textContent"))
+    assert shown["outputs"] == expected["outputs"]
+    page.wait("the count", lambda: re.match(r"[1-9]\d* requests? and", page.text(".throughput .totals")))
+
+
+def test_a_request_that_a_model_of_tensors_refuses_shows_its_message(page, tensors):
+    page.expected_log = [r"/infer .*400"]
+    page.open(tensors, "/#/fraud/1")
+    page.all("textarea.request")[0].send_keys(Keys.CONTROL, "a", Keys.DELETE)
+    page.all("textarea.request")[0].send_keys('{"inputs": [')
+    result = page.predict()
+    status, answer = tensors.request("/v2/models/fraud/versions/1/infer", '{"inputs": [')
+    assert status == 400 and "HTTP 400" in result
+    assert page.text("#message") == " ".join(answer["error"].split())
+    next(button for button in page.all("button") if button.text == "Example").click()
+    page.predict()
+    assert "outputs" in page.text("#answer")
+
+
 def test_says_that_the_server_is_away_and_comes_back(page, models):
     page.expected_log = [r"ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|status of 503"]
     first = Server(f"cards={models}/cards")
@@ -348,7 +426,9 @@ def test_says_that_the_server_is_away_and_comes_back(page, models):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 768, 1440])
-def test_fits_the_screen_and_names_its_controls(page, server, width, scheme):
+@pytest.mark.parametrize("served", ["server", "tensors"])
+def test_fits_the_screen_and_names_its_controls(page, request, served, width, scheme):
+    server = request.getfixturevalue(served)
     run = page.driver.execute_cdp_cmd
     run("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
     run("Emulation.setDeviceMetricsOverride",
