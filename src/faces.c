@@ -38,6 +38,7 @@ static struct px_rest_settings rest_settings(const struct px_faces_lent *lent)
         .models_may_come = lent->models_may_come,
         .vertex_predict_route = config->vertex_predict_route,
         .vertex_health_route = config->vertex_health_route,
+        .header_bytes_max = (size_t)config->server_header_bytes_max,
         .cors_origins = config->server_cors_origins,
         .cors_headers = config->server_cors_headers,
         .cors_max_age_s = config->server_cors_max_age_s,

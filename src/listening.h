@@ -22,6 +22,10 @@ PX_MUST_USE enum px_code px_listening_init(struct px_listening *listening,
                                            const struct px_config *config, struct px_err *err);
 void px_listening_deinit(struct px_listening *listening);
 
+/* What would stop the server from listening, as far as it can be told without binding; resolves the names of hosts. */
+PX_MUST_USE enum px_code px_listening_check(const struct px_listening *listening,
+                                            struct px_err *err);
+
 /* Can only this machine reach every endpoint: loopback addresses and Unix sockets? A name other than localhost says no. */
 bool px_listening_is_local(const struct px_listening *listening);
 

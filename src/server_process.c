@@ -19,9 +19,12 @@
 #include "infrastructure/ipc/posix_memory.h"
 #include "listening.h"
 #include "shared/clock.h"
+#include "shared/file.h"
 #include "shared/log.h"
 
 #include <errno.h>
+#include <libgen.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 
@@ -150,10 +153,31 @@ static struct px_faces_lent lent_by(const struct px_config *config,
     };
 }
 
+/* The file is written when the server starts; a check makes none. */
+static enum px_code check_trace_file(struct px_str setting, struct px_err *err)
+{
+    char path[PATH_MAX];
+    if (setting.len >= sizeof path)
+        return px_err_set(err, PX_E_INVALID, "trace.file: expected fewer than %zu bytes",
+                          sizeof path);
+    snprintf(path, sizeof path, "%.*s", PX_STR_ARG(setting));
+    if (setting.len && px_file_kind(path) == PX_FILE_FOLDER)
+        return px_err_set(err, PX_E_INVALID, "trace.file: expected a file, %s is a folder", path);
+    const char *folder = setting.len ? dirname(path) : ".";
+    if (px_file_kind(folder) == PX_FILE_FOLDER)
+        return PX_OK;
+    px_err_set(err, PX_E_INVALID, "trace.file: there is no folder %s", folder);
+    return px_err_hint(err, "make the folder, or choose another path");
+}
+
 enum px_code px_server_process_check(const struct px_config *config, struct px_err *err)
 {
     struct px_listening listening;
     enum px_code code = px_listening_init(&listening, config, err);
+    if (code == PX_OK)
+        code = px_listening_check(&listening, err);
+    if (code == PX_OK)
+        code = check_trace_file(config->trace_file, err);
     if (code == PX_OK) {
         const struct px_faces_lent lent = lent_by(config, &listening);
         code = px_faces_check(&lent, err);

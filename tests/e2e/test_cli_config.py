@@ -67,7 +67,25 @@ def test_a_wrong_file_says_where(tmp_path, text, expected):
         ("tls:\n  clients: required\n", "no endpoint speaks https"),
         ("vertex:\n  predict_route: x\n", "vertex.predict_route"),
         ("vertex:\n  predict_route: /a\n  health_route: /a\n", "vertex.health_route"),
+        ("vertex:\n  predict_route: /a/../b\n", "vertex.predict_route"),
+        ("vertex:\n  predict_route: /a//b\n", "vertex.predict_route"),
+        ("vertex:\n  health_route: //\n", "vertex.health_route"),
+        (f"vertex:\n  predict_route: /{'a' * 1000}\nserver:\n  header_bytes_max: 1024\n", "server.header_bytes_max"),
         ("serving:\n  version_labels: '::::'\n", "serving.version_labels"),
+        ("serving:\n  version_labels: bank:x=1, bank:y=1, bank:x=2\n", "bank:x is there twice"),
+        ("serving:\n  version_labels: bank:x=-1\n", "got '-1'"),
+        ("server:\n  cors_headers: 'a b, X-Foo'\n", "got 'a b'"),
+        ("server:\n  cors_headers: 'X-Foo: evil'\n", "server.cors_headers"),
+        ("server:\n  cors_headers: 'A,,B'\n", "server.cors_headers"),
+        ("server:\n  host: no-such-host.invalid\n", "no-such-host.invalid"),
+        ("server:\n  listen: 0.0.0.0:9140, 127.0.0.1:9140\n", "port 9140"),
+        ("server:\n  listen: '[::]:9140, 127.0.0.1:9140'\n", "port 9140"),
+        ("server:\n  listen: localhost:9140, 127.0.0.1:9140\n", "port 9140"),
+        ("server:\n  listen: unix:/nowhere/a.sock\n", "no folder /nowhere"),
+        ("server:\n  listen: unix:/tmp/a.sock, unix:/tmp/../tmp/a.sock\n", "both are one file"),
+        ("server:\n  listen: unix:/dev/null\n", "no socket"),
+        ("trace:\n  file: /nowhere/trace.json\n", "no folder /nowhere"),
+        ("trace:\n  file: /tmp\n", "/tmp is a folder"),
     ],
 )
 def test_check_refuses_what_serve_refuses(tmp_path, text, expected):
@@ -76,6 +94,22 @@ def test_check_refuses_what_serve_refuses(tmp_path, text, expected):
     assert expected in fail("config", "check", path)
     # before any model is looked for
     assert expected in fail("serve", "/nowhere/model.json", "--config", path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "server:\n  listen: 127.0.0.1:9140, 127.0.0.2:9140, 127.0.0.1:0, 0.0.0.0:0, unix:/tmp/phoenix-a.sock\n",
+        "serving:\n  version_labels: bank:x=1, bank:y=1, plain:x=2,\n",
+        "vertex:\n  predict_route: /a/b/\n  health_route: /\n",
+        "trace:\n  file: trace.json\n",
+    ],
+)
+def test_check_takes_what_serve_takes(tmp_path, text):
+    path = tmp_path / "phoenix.yaml"
+    path.write_text(text)
+    assert "ok" in succeed("config", "check", path)
+    assert "/nowhere/model.json" in fail("serve", "/nowhere/model.json", "--config", path), "no setting"
 
 
 def test_check_of_an_absent_file():

@@ -44,6 +44,32 @@ static bool is_header_text(struct px_str text)
     return true;
 }
 
+/* RFC 9110, section 5.6.2: what a header's name is made of. */
+static bool is_token(struct px_str text)
+{
+    static const char marks[] = "!#$%&'*+-.^_`|~";
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (!letter && !(c >= '0' && c <= '9') && !memchr(marks, c, sizeof marks - 1))
+            return false;
+    }
+    return text.len > 0;
+}
+
+static enum px_code check_headers(struct px_str names, struct px_err *err)
+{
+    while (names.len) {
+        struct px_str name = px_str_trim(px_str_cut(&names, ','));
+        if (!is_token(name))
+            return px_err_set(err, PX_E_INVALID,
+                              "server.cors_headers: expected names of headers with commas between "
+                              "them, got '%.*s'",
+                              PX_STR_ARG(name));
+    }
+    return PX_OK;
+}
+
 static bool is_scheme(struct px_str text)
 {
     for (size_t i = 0; i < text.len; i++) {
@@ -113,8 +139,9 @@ static enum px_code refuse_origin(struct px_str origin, struct px_err *err)
 enum px_code px_cors_check(const struct px_rest_settings *settings, struct px_err *err)
 {
     struct px_str rest = settings->cors_origins;
-    if (!is_header_text(settings->cors_headers))
-        return px_err_set(err, PX_E_INVALID, "server.cors_headers: expected names of headers");
+    enum px_code code = check_headers(settings->cors_headers, err);
+    if (code != PX_OK)
+        return code;
     if (is_any(rest) && settings->cors_credentials) {
         px_err_set(err, PX_E_INVALID, "server.cors_credentials: not with server.cors_origins '*'");
         return px_err_hint(err, "list the origins that may send credentials");

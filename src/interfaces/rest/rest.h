@@ -26,6 +26,8 @@ struct px_rest_settings {
     struct px_str version_labels; /* "MODEL:LABEL=VERSION, ..." */
     bool models_may_come; /* both may name what nobody serves yet: clients may load models later */
     struct px_str vertex_predict_route, vertex_health_route;
+    size_t
+        header_bytes_max; /* of a request that the transport takes, its path among them; 0: any */
     struct px_str cors_origins; /* "*", or origins separated by commas; empty: no CORS */
     struct px_str cors_headers; /* that pages may send */
     int64_t cors_max_age_s;

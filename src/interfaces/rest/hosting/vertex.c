@@ -36,8 +36,43 @@ void px_handle_vertex_health(struct px_rest_request *request)
 
 /* ---- the paths ---- */
 
+enum {
+    REQUEST_REST = 64
+}; /* bytes of a request's head besides its path: POST, HTTP/1.1, a short Host */
+
+/* Clients take these out of a path before they send it, so that such a route would never be asked for. */
+static bool has_empty_or_dots(struct px_str path)
+{
+    struct px_str rest = px_str_n(path.ptr + 1, path.len - 1);
+    if (rest.len == 0)
+        return false;
+    while (rest.ptr) {
+        struct px_str segment = px_str_cut(&rest, '/');
+        bool is_last = rest.ptr == NULL;
+        if ((segment.len == 0 && !is_last) || px_str_is(segment, ".") || px_str_is(segment, ".."))
+            return true;
+    }
+    return false;
+}
+
+static enum px_code check_segments(const char *setting, struct px_str path, size_t head_bytes_max,
+                                   struct px_err *err)
+{
+    if (path.len && has_empty_or_dots(path))
+        return px_err_set(err, PX_E_INVALID,
+                          "%s: expected a path without '//', '/./' and '/../', got '%.*s'", setting,
+                          PX_STR_ARG(path));
+    if (head_bytes_max && path.len + REQUEST_REST > head_bytes_max)
+        return px_err_set(err, PX_E_INVALID,
+                          "%s: a request for a path of %zu bytes does not fit into "
+                          "server.header_bytes_max, %zu",
+                          setting, path.len, head_bytes_max);
+    return PX_OK;
+}
+
 /* A path as it stands in a request; braces would make it a pattern in the description of the API. */
-static enum px_code check_path(const char *setting, struct px_str path, struct px_err *err)
+static enum px_code check_path(const char *setting, struct px_str path, size_t head_bytes_max,
+                               struct px_err *err)
 {
     static const char excluded[] = "?#{}\"<>\\^`|";
     bool is_path = path.len == 0 || path.ptr[0] == '/';
@@ -45,7 +80,7 @@ static enum px_code check_path(const char *setting, struct px_str path, struct p
         is_path = is_path && path.ptr[i] > 0x20 && path.ptr[i] < 0x7f &&
                   !memchr(excluded, path.ptr[i], sizeof excluded - 1);
     if (is_path)
-        return PX_OK;
+        return check_segments(setting, path, head_bytes_max, err);
     return px_err_set(
         err, PX_E_INVALID,
         "%s: expected a path that begins with '/' and has no query, blanks or braces, "
@@ -56,9 +91,10 @@ static enum px_code check_path(const char *setting, struct px_str path, struct p
 enum px_code px_vertex_check(const struct px_rest_settings *settings, struct px_err *err)
 {
     struct px_str predict = settings->vertex_predict_route, health = settings->vertex_health_route;
-    enum px_code code = check_path("vertex.predict_route", predict, err);
+    enum px_code code =
+        check_path("vertex.predict_route", predict, settings->header_bytes_max, err);
     if (code == PX_OK)
-        code = check_path("vertex.health_route", health, err);
+        code = check_path("vertex.health_route", health, settings->header_bytes_max, err);
     if (code == PX_OK && predict.len && px_str_eq(predict, health))
         code = px_err_set(err, PX_E_INVALID,
                           "vertex.health_route: expected another path than vertex.predict_route, "

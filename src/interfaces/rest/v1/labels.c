@@ -29,18 +29,47 @@ static bool next_entry(struct px_str *rest, struct entry *ret)
     return false;
 }
 
+static enum px_code check_entry(const struct entry *entry, struct px_str all, struct px_err *err)
+{
+    uint64_t version;
+    if (!entry->model.len || !entry->label.len || !entry->version.len)
+        return px_err_set(err, PX_E_INVALID,
+                          "serving.version_labels: expected MODEL:LABEL=VERSION, ..., got '%.*s'",
+                          PX_STR_ARG(all));
+    if (!px_str_to_u64(entry->version, &version))
+        return px_err_set(
+            err, PX_E_INVALID,
+            "serving.version_labels: expected the number of a version, got '%.*s' for "
+            "%.*s:%.*s",
+            PX_STR_ARG(entry->version), PX_STR_ARG(entry->model), PX_STR_ARG(entry->label));
+    return PX_OK;
+}
+
+/* Is there an entry with this model and label before what is left of the list? */
+static bool is_listed_before(struct px_str all, const struct px_str *left,
+                             const struct entry *wanted)
+{
+    struct entry entry;
+    struct px_str rest = all;
+    while (next_entry(&rest, &entry) && rest.len > left->len) {
+        if (px_str_eq(entry.model, wanted->model) && px_str_eq(entry.label, wanted->label))
+            return true;
+    }
+    return false;
+}
+
 enum px_code px_labels_check(const struct px_rest_settings *settings, struct px_err *err)
 {
     struct entry entry;
-    struct px_str rest = settings->version_labels;
-    while (next_entry(&rest, &entry)) {
-        if (!entry.model.len || !entry.label.len || !entry.version.len)
-            return px_err_set(
-                err, PX_E_INVALID,
-                "serving.version_labels: expected MODEL:LABEL=VERSION, ..., got '%.*s'",
-                PX_STR_ARG(settings->version_labels));
+    struct px_str all = settings->version_labels, rest = all;
+    enum px_code code = PX_OK;
+    while (code == PX_OK && next_entry(&rest, &entry)) {
+        code = check_entry(&entry, all, err);
+        if (code == PX_OK && is_listed_before(all, &rest, &entry))
+            code = px_err_set(err, PX_E_INVALID, "serving.version_labels: %.*s:%.*s is there twice",
+                              PX_STR_ARG(entry.model), PX_STR_ARG(entry.label));
     }
-    return PX_OK;
+    return code;
 }
 
 enum px_code px_labels_check_served(const struct px_rest_settings *settings, struct px_err *err)
