@@ -3,6 +3,8 @@
 // The address names the operation (#/operationId), so every one can be linked to.
 import { copyText, h } from './dom.js';
 
+const STREAM_READ_MS = 3000; // of a stream that would not end by itself: the server has few of them
+const STREAM_SHOWN = 20000; // characters
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'];
 const list = document.getElementById('list');
 const main = document.getElementById('main');
@@ -145,15 +147,39 @@ function pretty(text, type) {
   }
 }
 
+/** Shows a stream as it comes, and closes it after a few seconds. Resolves to its text with a line that says so. */
+async function readStream(reply, abort, shown) {
+  const decoder = new TextDecoder();
+  let text = '';
+  let closed = false;
+  const timer = setTimeout(() => { closed = true; abort.abort(); }, STREAM_READ_MS);
+  try {
+    for (const reader = reply.body.getReader();;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      text += decoder.decode(value, { stream: true });
+      shown.textContent = text.slice(0, STREAM_SHOWN);
+    }
+  } catch (error) {
+    if (!closed) throw error;
+  }
+  clearTimeout(timer);
+  const cut = text.length > STREAM_SHOWN ? '…\n' : '';
+  return text.slice(0, STREAM_SHOWN) + cut + (closed ? `(this page closed the stream after ${STREAM_READ_MS / 1000} s)` : '');
+}
+
 async function send(operation, form, result, button) {
   const { url, ...options } = requestOf(operation, form);
+  const abort = new AbortController();
   button.disabled = true;
   const begun = performance.now();
   try {
-    const reply = await fetch(url, options);
-    const text = await reply.text();
-    const took = (performance.now() - begun).toFixed(1);
+    const reply = await fetch(url, { ...options, signal: abort.signal });
     const type = reply.headers.get('Content-Type');
+    const shown = h('pre', { tabindex: '0' });
+    if (type?.startsWith('text/event-stream')) result.replaceChildren(shown);
+    const text = await (shown.parentNode ? readStream(reply, abort, shown) : reply.text());
+    const took = (performance.now() - begun).toFixed(1);
     result.replaceChildren(
       h('p', { class: 'result', 'data-good': String(reply.ok) }, `${reply.status} ${reply.statusText}`,
         h('span', { class: 'quiet' }, `  ${type ?? 'no body'} · ${text.length} characters · ${took} ms`)),

@@ -84,6 +84,19 @@ def test_a_link_opens_an_operation_and_the_form_sends_it(driver, server):
     assert "predictions" in driver.find_element(By.CSS_SELECTOR, "form + div pre").text
 
 
+def test_a_stream_is_shown_and_given_back(driver, server):
+    open_page(driver, server, "#/get_api_stats_stream")
+    before = server.request("/api/v1/stats")[1]["connections"]
+    driver.find_element(By.CSS_SELECTOR, "button.primary").click()
+    wait(driver, lambda: "event: stats" in driver.find_element(By.CSS_SELECTOR, "form + div").text)
+    wait(driver, lambda: all_of(driver, ".result"))
+    assert driver.find_element(By.CSS_SELECTOR, ".result").text.startswith("200")
+    text = driver.find_element(By.CSS_SELECTOR, "form + div pre").text
+    assert text.count("event: stats") >= 2 and "closed the stream" in text
+    assert driver.find_element(By.CSS_SELECTOR, "button.primary").is_enabled()
+    wait(driver, lambda: server.request("/api/v1/stats")[1]["connections"] <= before)
+
+
 def test_nothing_was_refused_by_the_browser(driver, server):
     open_page(driver, server, "#/get_v2_model")
     assert [line["message"] for line in driver.get_log("browser") if line["level"] == "SEVERE"] == []
