@@ -27,6 +27,7 @@ from onnx import numpy_helper
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
+from command import built  # noqa: E402
 from server import Server  # noqa: E402
 
 DATA = Path("/usr/share/libonnx-testdata/data")
@@ -78,7 +79,7 @@ class Tool:
     """A process of tensor_tool, for one model after the other."""
 
     def __init__(self):
-        self.process = subprocess.Popen([TOOL], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        self.process = subprocess.Popen([built(TOOL)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.DEVNULL, env=environment())
 
     def __enter__(self):

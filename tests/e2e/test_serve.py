@@ -16,7 +16,7 @@ from pathlib import Path
 import models
 import numpy as np
 import pytest
-from command import PHOENIX, SANITIZED, fail
+from command import PHOENIX, SANITIZED, built, fail
 from server import Server
 
 
@@ -285,8 +285,7 @@ def test_requests_that_arrive_together_are_scored_together(xgboost_file):
 @pytest.mark.parametrize("path", ["v1", "v2"])
 def test_a_prediction_allocates_nothing_after_warm_up(xgboost_file, tmp_path, path):
     """The libc's own allocations included, counted by a preloaded malloc."""
-    counter = Path(PHOENIX).parent / "libmalloc_count.so"
-    assert counter.exists(), f"{counter} is built with the tests"
+    counter = built(Path(PHOENIX).parent / "libmalloc_count.so")
     count_file = tmp_path / "count"
     row = [1.5, None, 3, 4]
     if path == "v1":

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command import PHOENIX
+from command import PHOENIX, built
 
-TOOL = Path(PHOENIX).parent / "tests" / "forest_tool"
+TOOL = built(Path(PHOENIX).parent / "tests" / "forest_tool")
 BATCHES = [1, 7, 1000]
 
 

@@ -2,7 +2,6 @@
 """The processors of tables give what scikit-learn, scipy and numpy give, to the bit where their arithmetic is defined."""
 
 import json
-import os
 import pathlib
 import struct
 import subprocess
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 import scipy.special
 import yaml
+from command import PHOENIX, built
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.impute import SimpleImputer
 from sklearn.isotonic import IsotonicRegression
@@ -20,7 +20,7 @@ from sklearn.preprocessing import (KBinsDiscretizer, MaxAbsScaler, MinMaxScaler,
 from sklearn.svm import LinearSVC
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-TOOL = pathlib.Path(os.environ.get("PHOENIX", ROOT / "build" / "phoenix")).parent / "tests" / "tabular_tool"
+TOOL = built(pathlib.Path(PHOENIX).parent / "tests" / "tabular_tool")
 sys.path.insert(0, str(ROOT / "examples" / "python"))
 from sklearn_settings import save, step  # noqa: E402
 

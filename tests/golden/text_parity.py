@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Varied texts from a seed, and text processors of Phoenix applied to them (tests/golden/text_tool.c)."""
 
-import os
 import pathlib
 import random
 import struct
@@ -9,9 +8,9 @@ import subprocess
 
 import numpy as np
 import yaml
+from command import PHOENIX, built
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-TOOL = pathlib.Path(os.environ.get("PHOENIX", ROOT / "build" / "phoenix")).parent / "tests" / "text_tool"
+TOOL = built(pathlib.Path(PHOENIX).parent / "tests" / "text_tool")
 TYPES = {"INT64": np.int64, "FP64": np.float64, "FP32": np.float32}
 
 WORDS = """the of and to in a is that for it as was with be by on not he his but at are this have from or had an they which one you

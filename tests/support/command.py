@@ -5,9 +5,19 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
-PHOENIX = os.environ.get("PHOENIX", str(ROOT / "build" / "phoenix"))
+PHOENIX = os.path.abspath(os.environ.get("PHOENIX", ROOT / "build" / "phoenix"))
 SANITIZED = "asan" in PHOENIX or "tsan" in PHOENIX
+
+
+def built(path):
+    """A program or library that is built for the tests, as a path; without it the test is skipped, or the module that asks for it."""
+    path = Path(path)
+    if not path.exists():
+        pytest.skip(f"needs {path}: make builds only phoenix, tools/build release everything", allow_module_level=True)
+    return path
 
 
 def phoenix(*words, stdin="", timeout=120, **options):

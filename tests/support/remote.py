@@ -5,7 +5,7 @@ import json
 import subprocess
 
 import numpy as np
-from command import ROOT
+from command import ROOT, built
 
 TYPES = {"BOOL": np.bool_, "INT8": np.int8, "INT16": np.int16, "INT32": np.int32, "INT64": np.int64,
          "UINT8": np.uint8, "UINT16": np.uint16, "UINT32": np.uint32, "UINT64": np.uint64,
@@ -39,7 +39,7 @@ class Remote:
     """Use it with `with`. takes, gives: {name: (datatype, shape)}; facts: what the engine told of itself at its end."""
 
     def __init__(self, **settings):
-        command = [ROOT / "build" / "tests" / "remote_tool", json.dumps({"name": "remote", **settings})]
+        command = [built(ROOT / "build" / "tests" / "remote_tool"), json.dumps({"name": "remote", **settings})]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.takes, self.gives, self.facts = {}, {}, {}
         for line in self._lines():
