@@ -229,6 +229,12 @@ static inline void *grpc_peer_serve(void *context)
             break;
     }
     nghttp2_session_del(session); /* closes the streams that are open */
+    /* What the client still sends is read: else the kernel answers it with a reset, which may destroy the last reply. */
+    shutdown(c.fd, SHUT_WR);
+    setsockopt(c.fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_sec = 1},
+               sizeof(struct timeval));
+    while (recv(c.fd, bytes, sizeof bytes, 0) > 0) {
+    }
     shutdown(c.fd, SHUT_RDWR);
     return NULL;
 }
