@@ -67,7 +67,8 @@ def serve(folder, booster, **limits):
 
 @pytest.fixture(scope="module")
 def patient(folder):
-    with serve(*folder) as server:
+    """A server that ends nothing while a slow machine is at its thousands of connections."""
+    with serve(*folder, idle_timeout_ms=3_600_000) as server:
         yield server
 
 
