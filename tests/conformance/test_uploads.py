@@ -40,6 +40,17 @@ def test_an_onnx_model_and_a_graph_may_come(server):
     assert server.predict("mine", [[1, 2, 3]]) == server.predict("affine", [[1, 2, 3]])
 
 
+@pytest.mark.parametrize("setting", [
+    "profile: %s", "config: {session.optimized_model_filepath: '%s'}", "providers: [{name: CPU, cache: '%s'}]",
+], ids=["profile", "config", "provider"])
+def test_an_onnx_model_writes_no_file(server, tmp_path, setting):
+    package = ("phoenix: 1\nname: mine\nmodel: affine.onnx\nengine: {name: onnxruntime, %s}\n"
+               % setting % (tmp_path / "written"))
+    status, reply = upload(server, model_dot_yaml=package, affine_dot_onnx=(GOLDEN / "affine.onnx").read_bytes())
+    assert status == 403 and "comes with a request" in json.dumps(reply), (status, reply)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("engine", [
     "{name: python, file: model.py}",
     "{name: plugin, library: rules.so}",

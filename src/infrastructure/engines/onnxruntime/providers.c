@@ -53,7 +53,7 @@ static enum px_code read_options(const struct px_yaml *node, struct px_arena *ar
     return px_arena_check(arena, "the engine's settings", err);
 }
 
-static enum px_code read_asked(const struct px_yaml *node, struct px_arena *arena,
+static enum px_code read_asked(const struct px_yaml *node, bool from_client, struct px_arena *arena,
                                struct asked *ret, struct px_err *err)
 {
     *ret = (struct asked){0};
@@ -63,6 +63,8 @@ static enum px_code read_asked(const struct px_yaml *node, struct px_arena *aren
         return px_err_set(err, PX_E_INVALID,
                           "line %u: expected a name, or a mapping with `name` and its options",
                           node->line);
+    if (from_client && node->first_child->next)
+        return px_ort_settings_distrust("the options of a provider", err);
     enum px_code code = read_name(px_yaml_get(node, "name"), ret, err);
     return code == PX_OK ? read_options(node, arena, ret, err) : code;
 }
@@ -142,7 +144,7 @@ enum px_code px_ort_append_providers(struct px_ort_settings *settings, const str
     size_t n = 0;
     for (; node; node = node->next, n++) {
         struct asked asked;
-        enum px_code code = read_asked(node, arena, &asked, err);
+        enum px_code code = read_asked(node, settings->from_client, arena, &asked, err);
         if (code == PX_OK && n == PX_ORT_PROVIDERS_MAX)
             code = px_err_set(err, PX_E_TOO_LARGE, "line %u: more than %d providers", node->line,
                               PX_ORT_PROVIDERS_MAX);

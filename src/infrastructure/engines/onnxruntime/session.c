@@ -110,7 +110,7 @@ enum px_code px_ort_session_open(const struct px_engine_request *request, struct
     pthread_mutex_init(&s->lock, NULL);
     enum px_code code = px_ort_open(&s->ort, &reason);
     if (code == PX_OK)
-        code = px_ort_settings_read(request->settings, request->arena, &s->settings, &reason);
+        code = px_ort_settings_read(request, &s->settings, &reason);
     if (code == PX_OK)
         code = create_session(s, request, &reason);
     if (code == PX_OK)

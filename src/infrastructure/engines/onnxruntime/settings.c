@@ -20,29 +20,31 @@ struct key {
     int64_t max;   /* of a number */
     const struct choice *choices;
     size_t n_choices;
+    bool
+        needs_trust; /* reaches files, or libraries, of the machine: not for a model that came with a request */
 };
 
 #define AT(member) offsetof(struct px_ort_settings, member)
 #define BOOLEAN_AT(key)                                                                            \
     {                                                                                              \
-#key, BOOLEAN, AT(key), 0, booleans, PX_ARRAY_LEN(booleans)                                \
+#key, BOOLEAN, AT(key), 0, booleans, PX_ARRAY_LEN(booleans), false                         \
     }
 
 static const struct key keys[] = {
-    {"name", NAME, 0, 0, NULL, 0},
-    {"threads", NUMBER, AT(threads), PX_ORT_THREADS_MAX, NULL, 0},
-    {"inter_op_threads", NUMBER, AT(inter_op_threads), PX_ORT_THREADS_MAX, NULL, 0},
-    {"execution_mode", CHOICE, AT(execution_mode), 0, modes, PX_ARRAY_LEN(modes)},
-    {"graph_optimization", CHOICE, AT(graph_optimization), 0, levels, PX_ARRAY_LEN(levels)},
-    {"providers", LIST, AT(providers), 0, NULL, 0},
+    {"name", NAME, 0, 0, NULL, 0, false},
+    {"threads", NUMBER, AT(threads), PX_ORT_THREADS_MAX, NULL, 0, false},
+    {"inter_op_threads", NUMBER, AT(inter_op_threads), PX_ORT_THREADS_MAX, NULL, 0, false},
+    {"execution_mode", CHOICE, AT(execution_mode), 0, modes, PX_ARRAY_LEN(modes), false},
+    {"graph_optimization", CHOICE, AT(graph_optimization), 0, levels, PX_ARRAY_LEN(levels), false},
+    {"providers", LIST, AT(providers), 0, NULL, 0, false},
     BOOLEAN_AT(deterministic),
     BOOLEAN_AT(memory_arena),
     BOOLEAN_AT(memory_pattern),
     BOOLEAN_AT(spinning),
     BOOLEAN_AT(batches),
-    {"free_dimensions", MAPPING, AT(free_dimensions), 0, NULL, 0},
-    {"profile", TEXT, AT(profile), 0, NULL, 0},
-    {"config", MAPPING, AT(config), 0, NULL, 0},
+    {"free_dimensions", MAPPING, AT(free_dimensions), 0, NULL, 0, false},
+    {"profile", TEXT, AT(profile), 0, NULL, 0, true},
+    {"config", MAPPING, AT(config), 0, NULL, 0, true},
 };
 
 /* ---- reading ---- */
@@ -134,15 +136,26 @@ static enum px_code read_key(const struct key *key, const struct px_yaml *node,
     return code;
 }
 
-enum px_code px_ort_settings_read(const struct px_yaml *yaml, struct px_arena *arena,
+enum px_code px_ort_settings_distrust(const char *what, struct px_err *err)
+{
+    px_err_set(err, PX_E_FORBIDDEN,
+               "%s may reach files and libraries of the machine, which a model that comes with a "
+               "request may not",
+               what);
+    return px_err_hint(err, "put the package into a folder that the server was started with");
+}
+
+enum px_code px_ort_settings_read(const struct px_engine_request *request,
                                   struct px_ort_settings *ret, struct px_err *err)
 {
+    const struct px_yaml *yaml = request->settings;
     struct px_str names[PX_ARRAY_LEN(keys)];
     *ret = (struct px_ort_settings){.threads = 1,
                                     .inter_op_threads = 1,
                                     .graph_optimization = levels[PX_ARRAY_LEN(levels) - 1].number,
                                     .memory_arena = true,
-                                    .memory_pattern = true};
+                                    .memory_pattern = true,
+                                    .from_client = request->from_client};
     if (!yaml || yaml->type != PX_YAML_MAPPING)
         return PX_OK;
     for (size_t i = 0; i < PX_ARRAY_LEN(keys); i++)
@@ -150,8 +163,10 @@ enum px_code px_ort_settings_read(const struct px_yaml *yaml, struct px_arena *a
     enum px_code code = px_yaml_only(yaml, names, PX_ARRAY_LEN(names), err);
     for (size_t i = 0; code == PX_OK && i < PX_ARRAY_LEN(keys); i++) {
         const struct px_yaml *node = px_yaml_get(yaml, keys[i].name);
-        if (node)
-            code = read_key(&keys[i], node, arena, ret, err);
+        if (node && keys[i].needs_trust && request->from_client)
+            code = px_ort_settings_distrust("this setting", err);
+        else if (node)
+            code = read_key(&keys[i], node, request->arena, ret, err);
         if (code != PX_OK)
             return px_err_wrap(err, "engine.%s", keys[i].name);
     }

@@ -17,10 +17,14 @@
  *       free_dimensions: {batch: 1}   # fixes named dimensions
  *       profile: /tmp/resnet          # writes a trace of every operator, at the end, to a file of that beginning
  *       config: {session.x: "1"}      # settings of ONNX Runtime's own, as they are
+ *
+ * A model that came with a request of a client has no `profile`, no `config` and no options of providers: these write files, and
+ * name libraries that are loaded.
  */
 #ifndef PX_INFRASTRUCTURE_ENGINES_ONNXRUNTIME_SETTINGS_H
 #define PX_INFRASTRUCTURE_ENGINES_ONNXRUNTIME_SETTINGS_H
 
+#include "application/ports/engine_provider.h"
 #include "infrastructure/engines/onnxruntime/library.h"
 #include "shared/yaml.h"
 
@@ -34,15 +38,22 @@ struct px_ort_settings {
     int64_t threads, inter_op_threads;
     int64_t execution_mode, graph_optimization; /* the library's numbers */
     bool deterministic, memory_arena, memory_pattern, spinning, batches;
+    bool from_client;    /* see px_ort_settings_distrust */
     const char *profile; /* NULL: none */
     const struct px_yaml *providers, *free_dimensions, *config;
     char used
         [128]; /* the providers in use, for people: "CUDA, CPU"; px_ort_settings_apply fills it */
 };
 
-/* Reads the mapping; NULL and a scalar (the bare name) give the defaults. Texts are in `arena`. */
-PX_MUST_USE enum px_code px_ort_settings_read(const struct px_yaml *yaml, struct px_arena *arena,
+/*
+ * Reads the request's mapping; NULL and a scalar (the bare name) give the defaults. Texts are in the request's arena. PX_E_FORBIDDEN: a
+ * model that came with a request asks for what may write files or load code.
+ */
+PX_MUST_USE enum px_code px_ort_settings_read(const struct px_engine_request *request,
                                               struct px_ort_settings *ret, struct px_err *err);
+
+/* PX_E_FORBIDDEN: `what` is for the packages of who runs this program. */
+enum px_code px_ort_settings_distrust(const char *what, struct px_err *err);
 
 /* Makes the library's options of them; the caller releases them. */
 PX_MUST_USE enum px_code px_ort_settings_apply(struct px_ort_settings *settings,
