@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -279,6 +278,48 @@ enum px_code px_file_fail_absent(const char *path, struct px_err *err)
     if (number == ENOENT || number == ENOTDIR)
         return px_err_set(err, PX_E_NOT_FOUND, "there is no file or folder '%s'", path);
     return px_err_set(err, PX_E_IO, "cannot open '%s': %s", path, strerror(number));
+}
+
+/* ---- paths that a file names ---- */
+
+static bool is_plain_relative(struct px_str path)
+{
+    if (path.len == 0 || path.ptr[0] == '/' || memchr(path.ptr, '\0', path.len))
+        return false;
+    while (path.ptr) {
+        if (px_str_is(px_str_cut(&path, '/'), ".."))
+            return false;
+    }
+    return true;
+}
+
+/* Both resolved. */
+static bool lies_below(const char *folder, const char *path)
+{
+    size_t n = strlen(folder);
+    return strncmp(path, folder, n) == 0 && (path[n] == '/' || n == 1);
+}
+
+enum px_code px_file_resolve_inside(struct px_str folder, struct px_str name, char *path,
+                                    struct px_err *err)
+{
+    char joined[PATH_MAX], outer[PATH_MAX];
+    if (!is_plain_relative(name))
+        return px_err_set(err, PX_E_INVALID, "'%.*s' must be a path inside the folder '%.*s'",
+                          PX_STR_ARG(name), PX_STR_ARG(folder));
+    if (folder.len >= PATH_MAX || name.len >= PATH_MAX - folder.len - 1)
+        return px_err_set(err, PX_E_INVALID, "the path '%.*s' has more than %d bytes",
+                          PX_STR_ARG(name), PATH_MAX - 1);
+    snprintf(joined, sizeof joined, "%.*s", PX_STR_ARG(folder));
+    if (!realpath(joined, outer))
+        return px_file_fail_absent(joined, err);
+    snprintf(joined, sizeof joined, "%.*s/%.*s", PX_STR_ARG(folder), PX_STR_ARG(name));
+    if (!realpath(joined, path))
+        return px_file_fail_absent(joined, err);
+    if (lies_below(outer, path))
+        return PX_OK;
+    return px_err_set(err, PX_E_INVALID, "'%.*s' links to a file outside the folder '%.*s'",
+                      PX_STR_ARG(name), PX_STR_ARG(folder));
 }
 
 bool px_file_same(const char *a, const char *b)

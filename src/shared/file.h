@@ -8,6 +8,8 @@
 
 #include "shared/buf.h"
 
+#include <limits.h>
+
 /* The bytes of a file as they were when it was read. A zeroed struct is empty. */
 struct px_file {
     struct px_str bytes;
@@ -38,6 +40,14 @@ enum px_file_kind px_file_kind(const char *path);
  * link that leads to itself, a folder that may not be entered).
  */
 enum px_code px_file_fail_absent(const char *path, struct px_err *err);
+
+/*
+ * Where `name` lies below `folder`, links resolved, into `path` (PATH_MAX bytes). What a stranger's file names stays in the folder of that
+ * file: PX_E_INVALID when the name is absolute or has a "..", or a link leads out; PX_E_NOT_FOUND, PX_E_IO as px_file_fail_absent. Open the
+ * path that comes back: by its name, a link that is changed meanwhile would lead elsewhere.
+ */
+PX_MUST_USE enum px_code px_file_resolve_inside(struct px_str folder, struct px_str name,
+                                                char *path, struct px_err *err);
 
 /* Do both paths lead to one file? False when one of them leads nowhere. */
 bool px_file_same(const char *a, const char *b);

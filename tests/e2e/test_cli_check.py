@@ -226,8 +226,8 @@ def test_the_golden_rows_of_a_package(tmp_path, binary):
         (("phoenix: 1\n", ""), "'phoenix' (layout version) is missing"),
         (("model: model.ubj\n", ""), "'model' (the model's file) is missing"),
         (("model.ubj", "other.ubj"), "there is no file"),
-        (("model.ubj", "../model.ubj"), "inside the package's folder"),
-        (("model.ubj", "/etc/passwd"), "inside the package's folder"),
+        (("model.ubj", "../model.ubj"), "inside the folder"),
+        (("model.ubj", "/etc/passwd"), "inside the folder"),
         (("task: binary", "task: magic"), "line 4: task must be regression, binary"),
         (("name: bank", "name: ../bank"), "letters, digits"),
         (('["no", "yes"]', '["no"]'), "lists 1 labels, the model has 2 classes"),
@@ -260,7 +260,7 @@ def test_links_out_of_a_package_are_refused(tmp_path, binary):
     (tmp_path / "secret.csv").write_text("secret")
     (folder / "g.csv").symlink_to(tmp_path / "secret.csv")
     message = fail("check", folder)
-    assert "outside the package" in message
+    assert "outside the folder" in message
     assert "secret" not in message
     (folder / "inside.csv").write_text(with_scores(X, models.xgboost_scores(binary[1], X)))
     (folder / "g.csv").unlink()

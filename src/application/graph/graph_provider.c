@@ -9,9 +9,6 @@
 #include "application/lifecycle/tensor_engine.h"
 #include "shared/file.h"
 
-#include <limits.h>
-#include <stdlib.h>
-
 enum { FILE_MAX = 256 << 20 }; /* a vocabulary, not a model */
 
 /* Lives in the package's arena. */
@@ -23,47 +20,16 @@ struct sources {
 
 /* ---- paths ---- */
 
-static bool is_plain_relative(struct px_str path)
-{
-    if (path.len == 0 || path.ptr[0] == '/' || memchr(path.ptr, '\0', path.len))
-        return false;
-    while (path.ptr) {
-        if (px_str_is(px_str_cut(&path, '/'), ".."))
-            return false;
-    }
-    return true;
-}
-
-static bool resolves_inside(const char *folder, const char *path)
-{
-    char outer[PATH_MAX], inner[PATH_MAX];
-    if (!realpath(folder, outer) || !realpath(path, inner))
-        return false;
-    size_t n = strlen(outer);
-    return strncmp(inner, outer, n) == 0 && (inner[n] == '/' || n == 1);
-}
-
-/* "folder/name", NUL-terminated, in the arena. */
+/* Where the file lies, in the arena. */
 static enum px_code locate(const struct sources *sources, struct px_str name, const char **ret,
                            struct px_err *err)
 {
-    if (!is_plain_relative(name))
-        return px_err_set(err, PX_E_INVALID, "'%.*s' must be a path inside the graph's folder",
-                          PX_STR_ARG(name));
-    char *path = px_arena_alloc(sources->arena, sources->folder.len + name.len + 2, 1);
-    if (!path)
-        return px_arena_check(sources->arena, "the graph", err);
-    memcpy(path, sources->folder.ptr, sources->folder.len);
-    path[sources->folder.len] = '/';
-    memcpy(path + sources->folder.len + 1, name.ptr, name.len);
-    path[sources->folder.len + 1 + name.len] = '\0';
-    if (px_file_kind(path) == PX_FILE_ABSENT)
-        return px_file_fail_absent(path, err);
-    if (!resolves_inside(sources->folder.ptr, path))
-        return px_err_set(err, PX_E_INVALID, "'%.*s' links to a file outside the graph's folder",
-                          PX_STR_ARG(name));
-    *ret = path;
-    return PX_OK;
+    char path[PATH_MAX];
+    enum px_code code = px_file_resolve_inside(sources->folder, name, path, err);
+    if (code != PX_OK)
+        return code;
+    *ret = px_arena_cstr(sources->arena, px_str(path));
+    return px_arena_check(sources->arena, "the graph", err);
 }
 
 /* ---- what a graph is made of ---- */

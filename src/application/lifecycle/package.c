@@ -24,8 +24,6 @@
 #include "shared/file.h"
 #include "shared/hash.h"
 
-#include <limits.h>
-
 enum { PACKAGE_MEMORY_MAX = 512 << 20 };
 
 static const char yaml_name[] = "model.yaml";
@@ -65,47 +63,19 @@ static struct px_str join(struct px_arena *arena, struct px_str folder, struct p
     return px_str_n(path, folder.len + 1 + file.len);
 }
 
-static bool is_plain_relative(struct px_str path)
-{
-    if (path.len == 0 || path.ptr[0] == '/' || memchr(path.ptr, '\0', path.len))
-        return false;
-    while (path.ptr) {
-        if (px_str_is(px_str_cut(&path, '/'), ".."))
-            return false;
-    }
-    return true;
-}
-
-/* Does `path` lie in `folder` once links are followed? False as well when one of them is not there. */
-static bool resolves_inside(const char *folder, const char *path)
-{
-    char outer[PATH_MAX], inner[PATH_MAX];
-    if (!realpath(folder, outer) || !realpath(path, inner))
-        return false;
-    size_t n = strlen(outer);
-    return strncmp(inner, outer, n) == 0 && (inner[n] == '/' || n == 1);
-}
-
-/* The path of a file that model.yaml names with `key`. */
+/* The path of a file that model.yaml names with `key`, links resolved. */
 static enum px_code locate(struct opening *o, const char *key, struct px_str file,
                            struct px_str *ret, struct px_err *err)
 {
     bool may_be_folder = o->yaml.engine && ret == &o->package->model_path;
-    if (!is_plain_relative(file))
-        return px_err_set(err, PX_E_INVALID,
-                          "%s: '%.*s' must be a path inside the package's folder", key,
-                          PX_STR_ARG(file));
-    *ret = join(&o->package->arena, o->folder, file);
-    if (!ret->ptr)
-        return px_arena_check(&o->package->arena, "the package", err);
-    enum px_file_kind kind = px_file_kind(ret->ptr);
+    char path[PATH_MAX];
+    if (px_file_resolve_inside(o->folder, file, path, err) != PX_OK)
+        return px_err_wrap(err, "%s", key);
+    enum px_file_kind kind = px_file_kind(path);
     if (kind != PX_FILE_REGULAR && !(kind == PX_FILE_FOLDER && may_be_folder))
-        return px_err_set(err, PX_E_NOT_FOUND, "%s: there is no file '%.*s'", key,
-                          PX_STR_ARG(*ret));
-    if (!resolves_inside(o->folder.ptr, ret->ptr))
-        return px_err_set(err, PX_E_INVALID, "%s: '%.*s' links to a file outside the package", key,
-                          PX_STR_ARG(file));
-    return PX_OK;
+        return px_err_set(err, PX_E_NOT_FOUND, "%s: there is no file '%s'", key, path);
+    *ret = px_arena_str(&o->package->arena, px_str(path));
+    return px_arena_check(&o->package->arena, "the package", err);
 }
 
 /* A model.yaml of ours says which layout it has; another program's file of that name does not. */

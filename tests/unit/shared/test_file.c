@@ -235,12 +235,52 @@ PX_TEST(makes_folders)
     rmdir(path_of("x"));
 }
 
+static void check_resolve(const char *name, enum px_code want, const char *message)
+{
+    char path[PATH_MAX];
+    struct px_err err = {0};
+    CHECK_INT(px_file_resolve_inside(px_str(folder), px_str(name), path, &err), want);
+    CHECK_CONTAINS(want == PX_OK ? path : err.message, message);
+}
+
+PX_TEST(names_do_not_lead_out_of_their_folder)
+{
+    char beside[128], long_name[PATH_MAX];
+    snprintf(beside, sizeof beside, "%s-beside", folder);
+    CHECK_OK(px_file_mkdirs(path_of("sub"), NULL));
+    CHECK_OK(px_file_mkdirs(beside, NULL));
+    CHECK_OK(px_file_write(path_of("sub/a"), px_str("a"), NULL));
+    CHECK(symlink("sub/a", path_of("inner")) == 0);
+    CHECK(symlink("/etc/passwd", path_of("outer")) == 0);
+    CHECK(symlink(beside, path_of("beside")) == 0); /* the folder's name is a prefix of its name */
+    check_resolve("sub/a", PX_OK, "/sub/a");
+    check_resolve("inner", PX_OK, "/sub/a"); /* what is opened has no link left */
+    check_resolve("./sub//a", PX_OK, "/sub/a");
+    check_resolve("..", PX_E_INVALID, "inside the folder");
+    check_resolve("sub/../sub/a", PX_E_INVALID, "inside the folder");
+    check_resolve("/etc/passwd", PX_E_INVALID, "inside the folder");
+    check_resolve("", PX_E_INVALID, "inside the folder");
+    check_resolve("outer", PX_E_INVALID, "outside the folder");
+    check_resolve("beside", PX_E_INVALID, "outside the folder");
+    check_resolve("gone", PX_E_NOT_FOUND, "gone");
+    memset(long_name, 'x', sizeof long_name - 1);
+    long_name[sizeof long_name - 1] = '\0';
+    check_resolve(long_name, PX_E_INVALID, "bytes");
+    unlink(path_of("sub/a"));
+    unlink(path_of("inner"));
+    unlink(path_of("outer"));
+    unlink(path_of("beside"));
+    rmdir(path_of("sub"));
+    rmdir(beside);
+}
+
 static const struct px_test tests[] = {
     T(writes_reads_and_loads) T(what_was_read_stays_when_the_file_shrinks)
         T(a_file_that_changes_while_it_is_read_is_an_error) T(memory_for_a_file_may_be_short)
             T(empty_files_are_fine) T(limits_are_named) T(errors_name_the_path_and_the_reason)
                 T(a_link_to_itself_is_not_called_absent) T(names_that_are_too_long)
-                    T(writes_into_the_current_folder) T(reads_pipes) T(makes_folders)};
+                    T(writes_into_the_current_folder) T(reads_pipes) T(makes_folders)
+                        T(names_do_not_lead_out_of_their_folder)};
 
 int main(int argc, char **argv)
 {

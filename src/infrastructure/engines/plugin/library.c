@@ -13,28 +13,7 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
-static bool is_plain_relative(struct px_str path)
-{
-    if (path.len == 0 || path.ptr[0] == '/' || memchr(path.ptr, '\0', path.len))
-        return false;
-    while (path.ptr) {
-        if (px_str_is(px_str_cut(&path, '/'), ".."))
-            return false;
-    }
-    return true;
-}
-
-/* Does the resolved path lie in the folder once its links are followed? */
-static bool lies_inside(const char *folder, const char *path)
-{
-    char outer[PATH_MAX];
-    if (!realpath(folder, outer))
-        return false;
-    size_t n = strlen(outer);
-    return strncmp(path, outer, n) == 0 && (path[n] == '/' || n == 1);
-}
-
-/* folder/file + suffix resolved into `path`; false when there is no such regular file. */
+/* folder/file + suffix resolved into `path`, wherever its links lead; false when there is no such regular file. */
 static bool resolve(struct px_str folder, struct px_str file, const char *suffix, char *path)
 {
     char joined[PATH_MAX];
@@ -47,19 +26,11 @@ static bool resolve(struct px_str folder, struct px_str file, const char *suffix
 enum px_code px_plugin_resolve_inside(struct px_str folder, struct px_str file, const char *what,
                                       char *path, struct px_err *err)
 {
-    char base[PATH_MAX];
-    if (!is_plain_relative(file) || file.len >= PATH_MAX / 2)
-        return px_err_set(err, PX_E_INVALID,
-                          "%s: '%.*s' must be a path inside the package's folder", what,
-                          PX_STR_ARG(file));
-    if (!resolve(folder, file, "", path))
-        return px_err_set(err, PX_E_NOT_FOUND, "%s: there is no file '%.*s' in the package", what,
-                          PX_STR_ARG(file));
-    snprintf(base, sizeof base, "%.*s", (int)folder.len, folder.ptr);
-    if (lies_inside(base, path))
+    if (px_file_resolve_inside(folder, file, path, err) != PX_OK)
+        return px_err_wrap(err, "%s", what);
+    if (px_file_kind(path) == PX_FILE_REGULAR)
         return PX_OK;
-    return px_err_set(err, PX_E_INVALID, "%s: '%.*s' links to a file outside the package", what,
-                      PX_STR_ARG(file));
+    return px_err_set(err, PX_E_NOT_FOUND, "%s: '%.*s' is no file", what, PX_STR_ARG(file));
 }
 
 /* Looks in one folder of installed plug-ins; links that lead out of it are the operator's own. */
@@ -101,7 +72,7 @@ enum px_code px_plugin_library_find(struct px_str folder, struct px_str library,
     if (library.len == 0)
         return px_err_set(err, PX_E_INVALID,
                           "engine.library is missing: which file is the plug-in?");
-    bool plain_name = px_str_find(library, '/') == library.len && is_plain_relative(library);
+    bool plain_name = px_str_find(library, '/') == library.len && !px_str_is(library, "..");
     bool in_package = folder.len && plain_name && resolve(folder, library, "", path);
     if (plain_name && !in_package) {
         if (library.len < NAME_MAX && px_plugin_library_installed(library, path))

@@ -86,8 +86,8 @@ PX_TEST(libraries_that_are_no_plugins_are_refused)
 
 PX_TEST(a_library_outside_the_package_is_refused)
 {
-    check_open_fails("{library: ../plugins/rules.so}", PX_E_INVALID, "inside the package");
-    check_open_fails("{library: " PX_TEST_PLUGINS "/rules.so}", PX_E_INVALID, "inside the package");
+    check_open_fails("{library: ../plugins/rules.so}", PX_E_INVALID, "inside the folder");
+    check_open_fails("{library: " PX_TEST_PLUGINS "/rules.so}", PX_E_INVALID, "inside the folder");
     char folder[] = "/tmp/phoenix-plugin-XXXXXX", link[64];
     CHECK(mkdtemp(folder));
     snprintf(link, sizeof link, "%s/rules.so", folder);

@@ -152,8 +152,8 @@ PX_TEST(what_cannot_be_loaded_is_an_error)
                      "exited with status 7, after it printed: no licence found");
     check_open_fails("own_specs.py", "function: total, settings: {a: b}", PX_E_INVALID,
                      "no load(settings)");
-    check_open_fails("absent.py", "workers: 1", PX_E_NOT_FOUND, "no file 'absent.py'");
-    check_open_fails("../puppet.c", "workers: 1", PX_E_INVALID, "inside the package");
+    check_open_fails("absent.py", "workers: 1", PX_E_NOT_FOUND, "absent.py'");
+    check_open_fails("../puppet.c", "workers: 1", PX_E_INVALID, "inside the folder");
 }
 
 PX_TEST(a_missing_interpreter_is_named)
