@@ -115,6 +115,17 @@ def outside(folder):
          save_as_external_data=True, location="outside.bin", size_threshold=0, convert_attribute=False)
 
 
+def escaping(folder):
+    """Weights in a file that is there, above the model's folder."""
+    weights = T(name="weights", data_type=T.FLOAT, dims=[64], data_location=T.EXTERNAL)
+    for key, value in (("location", "../make_onnxruntime.py"), ("offset", "0"), ("length", "256")):
+        weights.external_data.add(key=key, value=value)
+    graph = h.make_graph([h.make_node("Add", ["x", "weights"], ["y"])], "escaping",
+                         [tensor("x", T.FLOAT, ["batch", 64])], [tensor("y", T.FLOAT, ["batch", 64])], [weights])
+    model = h.make_model(graph, producer_name="phoenix tests", ir_version=8, opset_imports=[h.make_opsetid("", 13)])
+    (folder / "escaping.onnx").write_bytes(model.SerializeToString())
+
+
 def optional(folder):
     """One output is optional, which is not offered."""
     value = h.make_optional_type_proto(h.make_tensor_type_proto(T.FLOAT, ["n"]))
@@ -143,7 +154,7 @@ def wrong(folder):
 def main():
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent / "onnxruntime")
     folder.mkdir(parents=True, exist_ok=True)
-    for make in (add, affine, fixed, types, pieces, liar, reshaped, loop, outside, optional, listed, wrong):
+    for make in (add, affine, fixed, types, pieces, liar, reshaped, loop, outside, escaping, optional, listed, wrong):
         make(folder)
     zipmap(folder, "zipmap_texts", T.STRING, ["spam", "ham", "other"])
     zipmap(folder, "zipmap_numbers", T.INT64, [10, 20, 30])

@@ -63,6 +63,14 @@ void px_onnx_report_missing(struct px_onnx_diagnosis *diagnosis, struct px_str f
            "the weights in '%.*s' are missing: the file is not beside the model", PX_STR_ARG(file));
 }
 
+void px_onnx_report_outside(struct px_onnx_diagnosis *diagnosis, struct px_str file,
+                            struct px_arena *arena)
+{
+    struct reading r = {.out = diagnosis, .arena = arena};
+    report(&r, true, "save it again with weights in one file beside the model",
+           "weights are to be read from '%.*s', outside the model's folder", PX_STR_ARG(file));
+}
+
 /* ---- weights ---- */
 
 static void note_external(struct reading *r, struct px_str file)
@@ -74,6 +82,8 @@ static void note_external(struct reading *r, struct px_str file)
     }
     if (out->n_external < PX_ONNX_EXTERNAL_MAX)
         out->external[out->n_external++] = file;
+    else
+        out->more_external = true;
 }
 
 static enum px_code read_entry(struct reading *r, struct px_str bytes, struct px_str *ret_location)
@@ -108,6 +118,19 @@ static enum px_code read_tensor(struct reading *r, struct px_str bytes)
     if (external && location.len)
         note_external(r, location);
     return code == PX_OK ? px_protobuf_check(&p, "TensorProto", r->err) : code;
+}
+
+/* A sparse tensor: its values (1) and where they are (2). */
+static enum px_code read_sparse(struct reading *r, struct px_str bytes)
+{
+    struct px_protobuf p = px_protobuf(bytes);
+    struct px_protobuf_field field;
+    enum px_code code = PX_OK;
+    while (code == PX_OK && px_protobuf_next(&p, &field)) {
+        if (field.wire == PX_PROTOBUF_BYTES && (field.number == 1 || field.number == 2))
+            code = read_tensor(r, field.bytes);
+    }
+    return code == PX_OK ? px_protobuf_check(&p, "SparseTensorProto", r->err) : code;
 }
 
 /* ---- nodes ---- */
@@ -157,6 +180,8 @@ static enum px_code read_attribute(struct reading *r, struct px_str bytes, unsig
             code = read_tensor(r, field.bytes);
         else if (nested && (field.number == 6 || field.number == 11))
             code = read_graph(r, field.bytes, depth + 1);
+        else if (nested && (field.number == 22 || field.number == 23))
+            code = read_sparse(r, field.bytes);
     }
     return code == PX_OK ? px_protobuf_check(&p, "AttributeProto", r->err) : code;
 }
@@ -294,6 +319,8 @@ static enum px_code read_graph(struct reading *r, struct px_str bytes, unsigned 
             code = read_node(r, field.bytes, depth);
         else if (field.number == 5)
             code = read_tensor(r, field.bytes);
+        else if (field.number == 15)
+            code = read_sparse(r, field.bytes);
         else if (field.number == 11 && depth == 0)
             note_input(r, field.bytes);
         else if (field.number == 12 && depth == 0)
@@ -321,17 +348,21 @@ static enum px_code read_opset(struct reading *r, struct px_str bytes)
     return px_protobuf_check(&p, "OperatorSetIdProto", r->err);
 }
 
-/* A function in the file: its domain (10), and nodes (7) that may be of other domains. */
+/* A function in the file: its domain (10), nodes (7) that may be of other domains, and defaults of its attributes (11). */
 static enum px_code read_function(struct reading *r, struct px_str bytes)
 {
     struct px_protobuf p = px_protobuf(bytes);
     struct px_protobuf_field field;
+    struct px_str name;
+    int64_t value;
     enum px_code code = PX_OK;
     while (code == PX_OK && px_protobuf_next(&p, &field)) {
         if (field.wire != PX_PROTOBUF_BYTES)
             continue;
         if (field.number == 7)
             code = read_node(r, field.bytes, 1);
+        if (field.number == 11)
+            code = read_attribute(r, field.bytes, 1, &name, &value);
         if (field.number == 10 && r->n_brought < DOMAINS_MAX)
             r->brought[r->n_brought++] = field.bytes;
     }
@@ -418,17 +449,6 @@ static void judge_operators(struct reading *r)
                PX_STR_ARG(r->trains));
 }
 
-static void judge_weights(struct reading *r)
-{
-    for (size_t i = 0; i < r->out->n_external; i++) {
-        struct px_str file = r->out->external[i];
-        if (file.ptr[0] == '/' || memmem(file.ptr, file.len, "..", 2))
-            report(r, true, "save it again with weights in one file beside the model",
-                   "weights are to be read from '%.*s', outside the model's folder",
-                   PX_STR_ARG(file));
-    }
-}
-
 static void judge_shapes(struct reading *r)
 {
     if (r->n_outputs == 0)
@@ -461,7 +481,6 @@ enum px_code px_onnx_diagnose(struct px_str bytes, const struct px_onnx_limits *
         return code;
     judge_versions(&r, limits);
     judge_operators(&r);
-    judge_weights(&r);
     judge_shapes(&r);
     return px_arena_check(arena, "what is to be said of the model", err);
 }

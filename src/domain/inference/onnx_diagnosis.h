@@ -39,6 +39,7 @@ struct px_onnx_diagnosis {
     struct px_str
         external[PX_ONNX_EXTERNAL_MAX]; /* paths beside the model that hold weights, each once */
     size_t n_external;
+    bool more_external; /* there are more than that */
 };
 
 /*
@@ -49,8 +50,10 @@ PX_MUST_USE enum px_code px_onnx_diagnose(struct px_str bytes, const struct px_o
                                           struct px_arena *arena, struct px_onnx_diagnosis *ret,
                                           struct px_err *err);
 
-/* Adds an error about a file of weights that is not there, for a caller that has looked. */
+/* Adds an error about a file of weights that is not there, or not in the model's folder, for a caller that has looked. */
 void px_onnx_report_missing(struct px_onnx_diagnosis *diagnosis, struct px_str file,
+                            struct px_arena *arena);
+void px_onnx_report_outside(struct px_onnx_diagnosis *diagnosis, struct px_str file,
                             struct px_arena *arena);
 
 #endif

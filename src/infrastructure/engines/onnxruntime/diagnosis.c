@@ -32,18 +32,23 @@ static struct px_str map_file(const char *path)
     return bytes;
 }
 
-/* Files of weights lie in the model's folder. */
-static void look_for_weights(const char *path, struct px_arena *arena, struct px_onnx_diagnosis *d)
+/* Files of weights lie in the model's folder: the first that does not, or is not there, is the reason. */
+static enum px_code look_for_weights(const char *path, struct px_arena *arena,
+                                     struct px_onnx_diagnosis *d)
 {
     char file[PATH_MAX];
     const char *slash = strrchr(path, '/');
-    int folder = slash ? (int)(slash - path) + 1 : 0;
+    struct px_str folder = slash ? px_str_n(path, (size_t)(slash - path) + 1) : px_str(".");
+    enum px_code first = PX_OK;
     for (size_t i = 0; i < d->n_external; i++) {
-        struct px_str name = d->external[i];
-        int n = snprintf(file, sizeof file, "%.*s%.*s", folder, path, (int)name.len, name.ptr);
-        if (n > 0 && (size_t)n < sizeof file && px_file_kind(file) == PX_FILE_ABSENT)
-            px_onnx_report_missing(d, name, arena);
+        enum px_code code = px_file_resolve_inside(folder, d->external[i], file, NULL);
+        if (code == PX_E_INVALID)
+            px_onnx_report_outside(d, d->external[i], arena);
+        else if (code != PX_OK)
+            px_onnx_report_missing(d, d->external[i], arena);
+        first = first == PX_OK ? code : first;
     }
+    return first;
 }
 
 /* False when there is nothing to say. Texts of the result may be views of `ret_bytes`, which the caller unmaps. */
@@ -53,7 +58,7 @@ static bool diagnose(const char *path, struct px_arena *arena, struct px_onnx_di
     *ret_bytes = map_file(path);
     if (!ret_bytes->ptr || px_onnx_diagnose(*ret_bytes, &limits, arena, ret, NULL) != PX_OK)
         return false;
-    look_for_weights(path, arena, ret);
+    (void)look_for_weights(path, arena, ret);
     return !arena->failed;
 }
 
@@ -61,6 +66,45 @@ static void unmap(struct px_str bytes)
 {
     if (bytes.ptr)
         munmap(px_unconst(bytes.ptr), bytes.len);
+}
+
+/* Of a file that has been read. */
+static enum px_code confine(const char *path, struct px_arena *arena, struct px_onnx_diagnosis *d,
+                            struct px_err *err)
+{
+    if (d->more_external)
+        return px_err_set(err, PX_E_TOO_LARGE, "the weights are in more than %d files",
+                          PX_ONNX_EXTERNAL_MAX);
+    d->n_findings = 0;
+    if (look_for_weights(path, arena, d) == PX_OK)
+        return PX_OK;
+    enum px_code code = px_arena_check(arena, "what is to be said of the model", err);
+    if (code != PX_OK)
+        return code;
+    px_err_set(err, PX_E_CORRUPT, "%s", d->findings[0].message.ptr);
+    return px_err_hint(err, "%s", d->findings[0].hint.ptr);
+}
+
+enum px_code px_ort_confine(const char *path, bool from_client, struct px_err *err)
+{
+    struct px_arena arena = px_arena(MEMORY_MAX);
+    struct px_onnx_diagnosis *d = px_arena_alloc(&arena, 1, sizeof *d);
+    struct px_str bytes = map_file(path);
+    struct px_err reason = {0};
+    enum px_code code = px_arena_check(&arena, "what is to be said of the model", &reason);
+    if (code == PX_OK && bytes.ptr) {
+        code = px_onnx_diagnose(bytes, &limits, &arena, d, &reason);
+        if (code == PX_OK)
+            code = confine(path, &arena, d, &reason);
+        else if (!from_client)
+            code =
+                PX_OK; /* what it cannot read, such as the library's own format, the library judges */
+    }
+    unmap(bytes);
+    px_arena_deinit(&arena);
+    if (code != PX_OK && err)
+        *err = reason;
+    return code;
 }
 
 void px_ort_explain(const char *path, struct px_err *err)

@@ -8,6 +8,12 @@
 enum { PX_ORT_WARNINGS_MAX = 8 };
 
 /*
+ * Do the weights lie in files of the model's folder, links resolved? PX_E_CORRUPT names the first that does not. Asked before the library
+ * opens any of them. A file that cannot be read is the library's to judge, unless it came with a request of a client.
+ */
+PX_MUST_USE enum px_code px_ort_confine(const char *path, bool from_client, struct px_err *err);
+
+/*
  * The model at `path` could not be opened, and `err` says why in the library's words: puts the first thing that an export should have
  * done otherwise before them. Leaves `err` as it is when nothing is found.
  */

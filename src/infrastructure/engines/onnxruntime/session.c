@@ -90,6 +90,8 @@ static enum px_code create_session(struct px_ort_session *s,
     char *path = px_arena_cstr(request->arena, request->path);
     enum px_code code = px_arena_check(request->arena, "the model's path", err);
     if (code == PX_OK)
+        code = px_ort_confine(path, request->from_client, err);
+    if (code == PX_OK)
         code = px_ort_settings_apply(&s->settings, s->ort, request->arena, &options, err);
     if (code != PX_OK)
         return code;

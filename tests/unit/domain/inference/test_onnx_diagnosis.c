@@ -133,6 +133,8 @@ PX_TEST(functions_in_the_file_explain_their_domain)
     write_model(&buf, "../secret.bin", "my.domain");
     CHECK_OK(px_onnx_diagnose(px_buf_view(&buf), &limits, &f.arena, &f.diagnosis, NULL));
     CHECK(!has(&f, true, "my.domain"));
+    CHECK_STR(f.diagnosis.external[0], "../secret.bin");
+    px_onnx_report_outside(&f.diagnosis, f.diagnosis.external[0], &f.arena);
     CHECK(has(&f, true, "'../secret.bin', outside the model's folder"));
     CHECK(has(&f, true, "does not say which version"));
     CHECK(has(&f, true, "no outputs"));
@@ -182,12 +184,64 @@ PX_TEST(graphs_in_graphs_have_a_limit)
     px_arena_deinit(&f.arena);
 }
 
+/* A tensor whose weights lie at `location`, as field `number`. */
+static void write_external(struct px_buf *buf, uint32_t number, const char *location)
+{
+    size_t tensor = px_protobuf_begin(buf, number), entry = px_protobuf_begin(buf, 13);
+    px_protobuf_put_text(buf, 1, "location");
+    px_protobuf_put_text(buf, 2, location);
+    px_protobuf_end(buf, entry);
+    px_protobuf_put_u64(buf, 14, 1);
+    px_protobuf_end(buf, tensor);
+}
+
+/* The same in a sparse tensor. */
+static void write_sparse(struct px_buf *buf, uint32_t number, const char *location)
+{
+    size_t sparse = px_protobuf_begin(buf, number);
+    write_external(buf, 2, location);
+    px_protobuf_end(buf, sparse);
+}
+
+PX_TEST(weights_hide_in_no_corner_of_the_file)
+{
+    struct fixture f = {.arena = px_arena(1 << 20)};
+    struct px_buf buf = px_buf(1 << 20);
+    size_t graph = px_protobuf_begin(&buf, 7);
+    write_sparse(&buf, 15, "sparse");
+    size_t node = px_protobuf_begin(&buf, 1), attribute = px_protobuf_begin(&buf, 5);
+    write_sparse(&buf, 22, "sparse attribute");
+    px_protobuf_end(&buf, attribute);
+    px_protobuf_end(&buf, node);
+    px_protobuf_end(&buf, graph);
+    size_t function = px_protobuf_begin(&buf, 25);
+    attribute = px_protobuf_begin(&buf, 11);
+    write_external(&buf, 5, "default");
+    px_protobuf_end(&buf, attribute);
+    px_protobuf_end(&buf, function);
+    CHECK_OK(px_onnx_diagnose(px_buf_view(&buf), &limits, &f.arena, &f.diagnosis, NULL));
+    CHECK_INT(f.diagnosis.n_external, 3);
+    CHECK(!f.diagnosis.more_external);
+    graph = px_protobuf_begin(&buf, 7);
+    for (unsigned i = 0; i < PX_ONNX_EXTERNAL_MAX; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "%u", i);
+        write_external(&buf, 5, name);
+    }
+    px_protobuf_end(&buf, graph);
+    CHECK_OK(px_onnx_diagnose(px_buf_view(&buf), &limits, &f.arena, &f.diagnosis, NULL));
+    CHECK(f.diagnosis.more_external);
+    px_buf_deinit(&buf);
+    px_arena_deinit(&f.arena);
+}
+
 // clang-format off
 PX_TEST_MAIN(
     T(a_good_model_has_nothing)
     T(mappings_and_doubles_are_unwise)
     T(versions_and_operators_that_no_library_has_are_errors)
     T(weights_outside_are_listed_and_may_be_missing)
+    T(weights_hide_in_no_corner_of_the_file)
     T(functions_in_the_file_explain_their_domain)
     T(what_is_no_model_is_corrupt)
     T(graphs_in_graphs_have_a_limit))

@@ -265,6 +265,17 @@ PX_TEST(weights_beside_the_file_are_found_and_their_lack_names_no_folder)
     onnx_close(&f);
 }
 
+PX_TEST(weights_above_the_folder_are_refused_before_the_library_sees_them)
+{
+    struct onnx_fixture f;
+    if (!have_onnxruntime())
+        return;
+    CHECK_INT(onnx_try_open(&f, "escaping.onnx", NULL), PX_E_CORRUPT);
+    CHECK_CONTAINS(f.err.message, "'../make_onnxruntime.py', outside the model's folder");
+    CHECK(!strstr(f.err.message, "ONNX Runtime says"));
+    onnx_close(&f);
+}
+
 PX_TEST(outputs_without_a_tensor_are_left_out_and_inputs_refused)
 {
     struct onnx_fixture f;
@@ -590,6 +601,7 @@ PX_TEST_MAIN(
     T(a_graph_that_lies_about_a_shape_is_served)
     T(data_that_do_not_suit_the_graph_are_the_callers_fault)
     T(weights_beside_the_file_are_found_and_their_lack_names_no_folder)
+    T(weights_above_the_folder_are_refused_before_the_library_sees_them)
     T(outputs_without_a_tensor_are_left_out_and_inputs_refused)
     T(files_that_are_no_model_are_errors)
     T(a_refused_file_is_explained_to_whoever_exported_it)
