@@ -231,11 +231,19 @@ void px_child_read_output(struct px_child *child, struct px_str model_name)
 
 /* ---- its end ---- */
 
+/*
+ * What the process started and left behind is ended while the process is still there as a zombie: its number, which is that of the
+ * group too, belongs to nobody else until then.
+ */
 bool px_child_reap(struct px_child *child, char *reason)
 {
     siginfo_t info = {0};
-    if (waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0)
+    id_t pid = (id_t)child->pid;
+    if (waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
         return false;
+    kill(-child->pid, SIGKILL);
+    while (waitid(P_PID, pid, &info, WEXITED) != 0 && errno == EINTR)
+        continue;
     int n = info.si_code == CLD_EXITED
                 ? snprintf(reason, PX_CHILD_REASON_MAX, "exited with status %d", info.si_status)
                 : snprintf(reason, PX_CHILD_REASON_MAX, "ended by signal %d (%s)", info.si_status,
@@ -243,7 +251,6 @@ bool px_child_reap(struct px_child *child, char *reason)
     if (child->last[0][0])
         snprintf(reason + n, PX_CHILD_REASON_MAX - (size_t)n, ", after it printed: %s%s%s",
                  child->last[1], child->last[1][0] ? " / " : "", child->last[0]);
-    kill(-child->pid, SIGKILL); /* what it started and left behind */
     child->pid = 0;
     return true;
 }
