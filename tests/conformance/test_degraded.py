@@ -40,7 +40,7 @@ outputs:
 """
 
 MODEL = """
-import os
+import os, sys
 
 def predict(inputs):
     x = inputs["x"]
@@ -48,6 +48,7 @@ def predict(inputs):
     if rows[0][0] == 666:
         raise ValueError("six hundred and sixty-six")
     if rows[0][0] == 9:
+        print("password of the database", file=sys.stderr, flush=True)
         os.kill(os.getpid(), 9)
     return {"y": [[v * 10 for v in row] for row in rows]}
 """
@@ -96,10 +97,12 @@ def test_the_failing_model_alone_says_why_and_recovers(server):
     status, reply = server.request("/v1/models/risky:predict", {"instances": [[666, 2, 3]]})
     assert status >= 400 and "six hundred and sixty-six" in json.dumps(reply), reply
     status, reply = server.request("/v1/models/risky:predict", {"instances": [[9, 2, 3]]})
-    assert status == 503, reply
+    assert status == 503 and "signal 9" in json.dumps(reply), reply
+    assert "password" not in json.dumps(reply)  # what it printed is for the log
     for _ in range(100):
         status, reply = server.request("/v1/models/risky:predict", {"instances": [[1, 2, 3]]})
         if status == 200:
             break
         time.sleep(0.1)  # the process is started again after a while
     assert reply == {"predictions": [[10.0, 20.0, 30.0]]}, reply
+    assert "password" in server.log()

@@ -244,15 +244,19 @@ bool px_child_reap(struct px_child *child, char *reason)
     kill(-child->pid, SIGKILL);
     while (waitid(P_PID, pid, &info, WEXITED) != 0 && errno == EINTR)
         continue;
-    int n = info.si_code == CLD_EXITED
-                ? snprintf(reason, PX_CHILD_REASON_MAX, "exited with status %d", info.si_status)
-                : snprintf(reason, PX_CHILD_REASON_MAX, "ended by signal %d (%s)", info.si_status,
-                           sigdescr_np(info.si_status));
-    if (child->last[0][0])
-        snprintf(reason + n, PX_CHILD_REASON_MAX - (size_t)n, ", after it printed: %s%s%s",
-                 child->last[1], child->last[1][0] ? " / " : "", child->last[0]);
+    if (info.si_code == CLD_EXITED)
+        snprintf(reason, PX_CHILD_REASON_MAX, "exited with status %d", info.si_status);
+    else
+        snprintf(reason, PX_CHILD_REASON_MAX, "ended by signal %d (%s)", info.si_status,
+                 sigdescr_np(info.si_status));
     child->pid = 0;
     return true;
+}
+
+void px_child_last_words(const struct px_child *child, char *words)
+{
+    snprintf(words, PX_CHILD_REASON_MAX, "%s%s%s", child->last[1], child->last[1][0] ? " / " : "",
+             child->last[0]);
 }
 
 void px_child_close(struct px_child *child)

@@ -54,8 +54,11 @@ void px_child_kill(const struct px_child *child);
 /* Passes on to the log what it has printed. Does not block. */
 void px_child_read_output(struct px_child *child, struct px_str model_name);
 
-/* Has it ended? Then it is reaped, and `reason` (PX_CHILD_REASON_MAX bytes) says how, with its last words. */
+/* Has it ended? Then it is reaped with all that it started, and `reason` (PX_CHILD_REASON_MAX bytes) says how. */
 bool px_child_reap(struct px_child *child, char *reason);
+
+/* The last two lines that it printed, or "" (PX_CHILD_REASON_MAX bytes): for who runs this program, never for a client. */
+void px_child_last_words(const struct px_child *child, char *words);
 
 /* Frees what belongs to a process that has been reaped. */
 void px_child_close(struct px_child *child);

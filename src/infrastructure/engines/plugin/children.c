@@ -52,6 +52,7 @@ void px_children_bury(struct px_children *c, struct px_worker *w)
     if (lived / PX_NS_PER_MS > c->options->settings->backoff_max_ms)
         w->failures = 0;
     uint64_t pause = pause_ns(c, w->failures++);
+    px_child_last_words(&w->child, w->printed);
     px_child_close(&w->child);
     w->state = PX_WORKER_DOWN;
     w->retry_at_ns = now + pause;
@@ -192,7 +193,7 @@ static void try_start(struct px_children *c, struct px_worker *w, uint64_t now)
     struct px_err err = {0};
     w->state = PX_WORKER_STARTING;
     w->started_ns = w->since_ns = now;
-    w->reason[0] = '\0';
+    w->reason[0] = w->printed[0] = '\0';
     atomic_store(&w->dead, false);
     w->patience = px_ring_patience(c->plan.spin_us);
     c->restarts += w->failures > 0;
@@ -249,6 +250,7 @@ static void note_end(struct px_children *c, struct px_worker *w, const char *how
     }
     if (w->state == PX_WORKER_STARTING && !c->loaded) {
         px_err_set(&err, PX_E_UNAVAILABLE, "the model's process %s", w->reason);
+        px_err_hint(&err, "what it printed is in the log");
         fail_start(c, w, &err);
     }
     px_children_bury(c, w);
@@ -279,6 +281,7 @@ struct pass {
     bool alive[PX_PLUGIN_WORKERS_MAX]; /* until this thread reaps it */
     bool buried[PX_PLUGIN_WORKERS_MAX];
     char reasons[PX_PLUGIN_WORKERS_MAX][PX_CHILD_REASON_MAX];
+    char printed[PX_PLUGIN_WORKERS_MAX][PX_CHILD_REASON_MAX];
 };
 
 static void add_fd(struct pass *pass, int fd)
@@ -312,8 +315,10 @@ static void plan_pass(struct px_children *c, struct pass *pass)
             add_fd(pass, w->child.pid_fd);
         }
         pass->buried[i] = w->buried;
-        if (w->buried)
+        if (w->buried) {
             memcpy(pass->reasons[i], w->reason, sizeof w->reason);
+            memcpy(pass->printed[i], w->printed, sizeof w->printed);
+        }
         w->buried = false;
         int ms = patience_ms(c, w);
         pass->ms = ms < pass->ms ? ms : pass->ms;
@@ -329,7 +334,7 @@ static void wait_for_events(struct px_children *c)
     for (size_t i = 0; i < c->n_workers; i++) {
         if (pass.buried[i])
             px_log(PX_LOG_WARN, "plugin.ended", PX_LOG_S("model", c->plan.model_name),
-                   PX_LOG_T("reason", pass.reasons[i]));
+                   PX_LOG_T("reason", pass.reasons[i]), PX_LOG_T("printed", pass.printed[i]));
     }
     (void)poll(pass.fds, pass.n_fds, pass.ms);
     (void)!read(c->wake_fd, &count, sizeof count);
@@ -444,8 +449,13 @@ enum px_code px_children_create(const struct px_children_options *options, struc
         pthread_cond_wait(&c->changed, &c->lock);
     struct px_err reason = c->load_err;
     enum px_code code = c->load_code;
+    char printed[PX_CHILD_REASON_MAX];
+    memcpy(printed, c->workers[0].printed, sizeof printed);
     pthread_mutex_unlock(&c->lock);
     if (code != PX_OK) {
+        if (printed[0])
+            px_log(PX_LOG_ERROR, "plugin.not_loaded", PX_LOG_S("model", c->plan.model_name),
+                   PX_LOG_T("reason", reason.message), PX_LOG_T("printed", printed));
         px_children_destroy(c);
         px_err_set(err, code, "%s", reason.message);
         return reason.hint[0] ? px_err_hint(err, "%s", reason.hint) : code;
@@ -480,8 +490,10 @@ void px_children_count(struct px_children *c, struct px_children_counts *ret)
         const struct px_worker *w = &c->workers[i];
         ret->up += w->state == PX_WORKER_IDLE || w->state == PX_WORKER_BUSY ||
                    w->state == PX_WORKER_ABANDONED;
-        if (w->reason[0])
+        if (w->reason[0]) {
             snprintf(ret->last_end, sizeof ret->last_end, "%s", w->reason);
+            snprintf(ret->last_printed, sizeof ret->last_printed, "%s", w->printed);
+        }
     }
     pthread_mutex_unlock(&c->lock);
 }

@@ -37,6 +37,7 @@ struct px_children_counts {
     size_t workers, up;
     uint64_t restarts;
     char last_end[PX_CHILD_REASON_MAX]; /* empty: none has ended */
+    char last_printed[PX_CHILD_REASON_MAX];
 };
 
 /*

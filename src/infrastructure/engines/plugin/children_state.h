@@ -28,14 +28,15 @@ enum px_worker_state {
 struct px_worker {
     struct px_child child;
     enum px_worker_state state;
-    _Atomic bool dead;                /* reaped */
-    struct px_ring_patience patience; /* of callers */
-    uint64_t started_ns;              /* the process */
-    uint64_t since_ns;                /* the newest request */
-    uint64_t retry_at_ns;             /* of DOWN */
-    unsigned failures;                /* in a row */
-    bool buried;                      /* and that has not been logged */
-    char reason[PX_CHILD_REASON_MAX]; /* why it was ended, or how it ended */
+    _Atomic bool dead;                 /* reaped */
+    struct px_ring_patience patience;  /* of callers */
+    uint64_t started_ns;               /* the process */
+    uint64_t since_ns;                 /* the newest request */
+    uint64_t retry_at_ns;              /* of DOWN */
+    unsigned failures;                 /* in a row */
+    bool buried;                       /* and that has not been logged */
+    char reason[PX_CHILD_REASON_MAX];  /* why it was ended, or how it ended: callers are told */
+    char printed[PX_CHILD_REASON_MAX]; /* its last words: callers are not */
 };
 
 struct px_children {

@@ -39,6 +39,8 @@ static void describe(const struct px_engine *base, struct px_json_writer *json)
     px_json_member_u64(json, "restarts", counts.restarts);
     if (counts.last_end[0])
         px_json_member_text(json, "last_end", counts.last_end);
+    if (counts.last_printed[0])
+        px_json_member_text(json, "last_printed", counts.last_printed);
 }
 
 static void destroy(struct px_engine *base)

@@ -124,8 +124,8 @@ PX_TEST(loading_failures_tell_the_reason)
     CHECK_CONTAINS(f.err.message, "the weights of 'test' are missing");
     plugin_fixture_deinit(&f);
     CHECK_INT(open_puppet("load: exits", ""), PX_E_UNAVAILABLE);
-    CHECK_CONTAINS(f.err.message,
-                   "exited with status 7, after it printed: first line / no licence found");
+    CHECK_CONTAINS(f.err.message, "exited with status 7");
+    CHECK(!strstr(f.err.message, "no licence"));
     plugin_fixture_deinit(&f);
     CHECK_INT(open_puppet("load: hangs", "start_timeout_ms: 100"), PX_E_UNAVAILABLE);
     CHECK_CONTAINS(f.err.message, "not ready within 100 ms");
@@ -143,11 +143,36 @@ PX_TEST(a_slow_start_is_waited_for)
     plugin_fixture_deinit(&f);
 }
 
+static const char *description(void)
+{
+    static char text[1024];
+    struct px_buf buf = px_buf_fixed(text, sizeof text);
+    struct px_json_writer json = px_json_writer(&buf);
+    px_json_begin_object(&json);
+    f.engine->ops->describe(f.engine, &json);
+    px_json_end_object(&json);
+    return text;
+}
+
+/* How many times the processes have been started again. */
+static unsigned restarts(void)
+{
+    unsigned n = 0;
+    const char *at = strstr(description(), "\"restarts\":");
+    CHECK(at);
+    for (at += strlen("\"restarts\":"); *at >= '0' && *at <= '9'; at++)
+        n = n * 10 + (unsigned)(*at - '0');
+    return n;
+}
+
 PX_TEST(a_crash_is_an_error_with_its_reason)
 {
     CHECK_OK(open_puppet("mode: crashes", ""));
     CHECK_INT(plugin_fixture_run(&f, 1), PX_E_UNAVAILABLE);
-    CHECK_CONTAINS(f.err.message, "about to fail");
+    CHECK_CONTAINS(f.err.message, "ended by signal");
+    CHECK(!strstr(f.err.message, "about to fail")); /* what it prints is for the log */
+    while (!strstr(description(), "about to fail")) /* once it is buried */
+        pause_ms(1);
     plugin_fixture_deinit(&f);
     CHECK_OK(open_puppet("mode: exits", ""));
     CHECK_INT(plugin_fixture_run(&f, 1), PX_E_UNAVAILABLE);
@@ -167,23 +192,6 @@ PX_TEST(while_it_is_down_callers_are_told_so)
     CHECK_CONTAINS(f.err.message, "the model's process is down: exited with status 3");
     CHECK_CONTAINS(f.err.hint, "started again in ");
     plugin_fixture_deinit(&f);
-}
-
-/* How many times the processes have been started again, as `describe` says. */
-static unsigned restarts(void)
-{
-    char text[1024];
-    unsigned n = 0;
-    struct px_buf buf = px_buf_fixed(text, sizeof text);
-    struct px_json_writer json = px_json_writer(&buf);
-    px_json_begin_object(&json);
-    f.engine->ops->describe(f.engine, &json);
-    px_json_end_object(&json);
-    const char *at = strstr(text, "\"restarts\":");
-    CHECK(at);
-    for (at += strlen("\"restarts\":"); *at >= '0' && *at <= '9'; at++)
-        n = n * 10 + (unsigned)(*at - '0');
-    return n;
 }
 
 PX_TEST(it_is_started_again_and_again)
