@@ -71,10 +71,24 @@ enum px_code px_example_inputs(const struct px_engine *engine, struct px_arena *
     return PX_OK;
 }
 
+static void put_element(struct px_json_writer *w, enum px_datatype type)
+{
+    if (type == PX_TYPE_BYTES)
+        px_json_put_text(w, example_text);
+    else if (type == PX_TYPE_BOOL)
+        px_json_put_bool(w, false);
+    else
+        px_json_put_u64(w, 0);
+}
+
 static void put_tensor(struct px_json_writer *w, const struct px_tensor_spec *spec)
 {
     struct px_tensor tensor;
     size_t n = example_shape(spec, &tensor);
+    if (n > EXAMPLE_SHOWN_MAX) { /* nobody would paste it; the shape may be known in part only */
+        w->buf->failed = true;
+        return;
+    }
     px_json_begin_object(w);
     px_json_member_str(w, "name", spec->name);
     px_json_key(w, "shape");
@@ -85,18 +99,10 @@ static void put_tensor(struct px_json_writer *w, const struct px_tensor_spec *sp
     px_json_member_text(w, "datatype", px_datatype_name(spec->type));
     px_json_key(w, "data");
     px_json_begin_array(w);
-    for (size_t i = 0; i < n && n <= EXAMPLE_SHOWN_MAX; i++) {
-        if (spec->type == PX_TYPE_BYTES)
-            px_json_put_text(w, example_text);
-        else if (spec->type == PX_TYPE_BOOL)
-            px_json_put_bool(w, false);
-        else
-            px_json_put_u64(w, 0);
-    }
+    for (size_t i = 0; i < n; i++)
+        put_element(w, spec->type);
     px_json_end_array(w);
     px_json_end_object(w);
-    if (n > EXAMPLE_SHOWN_MAX)
-        w->buf->failed = true; /* nobody would paste it */
 }
 
 void px_example_put_json(const struct px_engine *engine, struct px_buf *json)
