@@ -208,7 +208,10 @@ def bf16_of(value):
     (bits,) = struct.unpack("<I", struct.pack("<f", value))
     if value != value:
         return 0x7fc0
-    return (bits + 0x7fff + (bits >> 16 & 1)) >> 16
+    rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16
+    if rounded & 0x7fff == 0x7f80 and abs(value) != float("inf"):
+        raise Failure(INTERNAL, "%g does not fit in BF16" % value)
+    return rounded
 
 
 def encode_list(spec, value):
@@ -220,14 +223,29 @@ def encode_list(spec, value):
     return struct.pack("<%d%s" % (len(flat), CODES[spec.datatype]), *flat), dims
 
 
+def check_range(spec, array, is_infinite):
+    """Numbers that the datatype cannot hold would leave as other ones, or as infinities."""
+    if array.size == 0:
+        return
+    if is_infinite is not None:
+        bad = array[numpy.isfinite(array) & is_infinite]
+    else:
+        limits = numpy.iinfo(spec.dtype)
+        bad = [item for item in (array.min(), array.max()) if not limits.min <= int(item) <= limits.max]
+    if len(bad):
+        raise Failure(INTERNAL, "%s does not fit in %s" % (bad[0], NAMES[spec.datatype]))
+
+
 def encode_array(spec, value):
     array = numpy.asarray(value)
     if spec.datatype == BYTES:
         return join_texts([as_bytes(text) for text in array.ravel().tolist()]), array.shape
     if spec.datatype == BF16:
-        bits = numpy.ascontiguousarray(array, "<f4").view("<u4")
+        with numpy.errstate(over="ignore"):
+            bits = numpy.ascontiguousarray(array, "<f4").view("<u4").reshape(array.shape)
         rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16
         rounded = numpy.where(numpy.isnan(bits.view("<f4")), 0x7fc0, rounded)
+        check_range(spec, array, rounded & 0x7fff == 0x7f80)
         return rounded.astype("<u2"), array.shape
     if array.dtype != spec.dtype:
         if array.size and not numpy.can_cast(array.dtype, spec.dtype, "same_kind"):
@@ -235,7 +253,13 @@ def encode_array(spec, value):
             cast = array.astype(spec.dtype) if array.dtype.kind in "biuf" else None
             if isinstance(value, numpy.ndarray) or cast is None or not (cast == array).all():
                 raise Failure(INTERNAL, "expected %s, got an array of %s" % (NAMES[spec.datatype], array.dtype))
-        array = array.astype(spec.dtype)
+        with numpy.errstate(over="ignore"):
+            cast = array.astype(spec.dtype)
+        if spec.dtype.kind == "f":
+            check_range(spec, array, numpy.isinf(cast))
+        elif spec.dtype.kind in "iu":
+            check_range(spec, array, None)
+        array = cast
     return numpy.ascontiguousarray(array).reshape(array.shape), array.shape
 
 

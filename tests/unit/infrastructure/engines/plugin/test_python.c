@@ -87,6 +87,26 @@ static void check_failure(const char *mode, enum px_code code, const char *messa
     plugin_fixture_deinit(&f);
 }
 
+static void check_refuses_large(void)
+{
+    static const struct {
+        enum px_datatype type;
+        const char *value;
+    } cases[] = {{PX_TYPE_INT8, "300"},     {PX_TYPE_INT8, "-129"},   {PX_TYPE_INT32, "2147483648"},
+                 {PX_TYPE_FP16, "65520.0"}, {PX_TYPE_BF16, "3.4e38"}, {PX_TYPE_FP32, "1e300"}};
+    for (size_t i = 0; i < PX_ARRAY_LEN(cases); i++) {
+        char settings[128];
+        snprintf(settings, sizeof settings, "settings: {mode: gives, value: '%s'}", cases[i].value);
+        plugin_fixture_init(&f);
+        plugin_fixture_declare(&f, cases[i].type, 1);
+        CHECK_OK(open_file("puppet.py", settings));
+        plugin_fixture_set(&f, 0, "\0\0\0\0", px_datatype_size(cases[i].type), 1);
+        CHECK_INT(plugin_fixture_run(&f, 1), PX_E_INTERNAL);
+        CHECK_CONTAINS(f.err.message, "output 'out0'");
+        plugin_fixture_deinit(&f);
+    }
+}
+
 static void check_failures(void)
 {
     check_failure("fails", PX_E_INVALID, "ValueError: row 3 has no currency");
@@ -124,6 +144,10 @@ PX_TEST(every_datatype_goes_there_and_back)
 PX_TEST(a_file_may_declare_its_tensors)
 {
     WITH_EVERY_INTERPRETER(check_own_specs);
+}
+PX_TEST(numbers_that_do_not_fit_are_refused)
+{
+    WITH_EVERY_INTERPRETER(check_refuses_large);
 }
 PX_TEST(failures_tell_the_reason)
 {
@@ -167,5 +191,6 @@ PX_TEST(a_missing_interpreter_is_named)
 }
 
 PX_TEST_MAIN(T(predict_answers) T(every_datatype_goes_there_and_back)
-                 T(a_file_may_declare_its_tensors) T(failures_tell_the_reason)
-                     T(what_cannot_be_loaded_is_an_error) T(a_missing_interpreter_is_named))
+                 T(a_file_may_declare_its_tensors) T(numbers_that_do_not_fit_are_refused)
+                     T(failures_tell_the_reason) T(what_cannot_be_loaded_is_an_error)
+                         T(a_missing_interpreter_is_named))
