@@ -3,7 +3,8 @@
  * Files that came with a load request, as a folder of versions like any other.
  *
  * The folder is made by mkdtemp, so only this user can read it and its name cannot be guessed; paths inside it were
- * checked when the parameters were read. It lives as long as the load: a loaded model keeps nothing of its files.
+ * checked when the parameters were read. It lives as long as the load: a loaded model needs the names of its files no more, and what it has mapped of them outlives
+ * the folder.
  */
 #include "application/serving/repository_impl.h"
 

@@ -276,7 +276,10 @@ static struct px_remote_verdict judge_buffer(struct px_remote_transfer *self, st
     return failed(PX_E_INTERNAL, false);
 }
 
-/* The exchange broke. Only what cannot have been computed is tried again: nothing of a reply has come. */
+/*
+ * The exchange broke. It may be tried again while nothing of a reply has come. The peer may have computed it all the same, which a model that
+ * keeps nothing between runs does not notice; runs of sequences are never tried again (call.c).
+ */
 static struct px_remote_verdict judge_transport(struct px_remote_transfer *self, CURLcode result,
                                                 struct px_err *err)
 {

@@ -68,7 +68,7 @@ struct px_remote_exchange {
 
 struct px_remote_verdict {
     enum px_code code;
-    bool may_retry;   /* nothing was computed, or the peer says that another may do it */
+    bool may_retry;   /* no reply had begun, or the peer says that another may do it */
     bool peer_failed; /* for the balancer: the peer's fault */
     bool stale;       /* make it again, with a new connection */
 };

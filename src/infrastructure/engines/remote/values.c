@@ -3,7 +3,7 @@
 
 #include "shared/protobuf.h"
 
-/* How the elements of a type are seen: as one of the four kinds that JSON and protobuf tell apart. */
+/* How the elements of a type are seen: as one of the kinds that JSON and protobuf tell apart; of NO_KIND they have no form there. */
 enum kind { NO_KIND, TRUTH, SIGNED, UNSIGNED, SINGLE, DOUBLE, TEXT };
 
 static enum kind kind_of(enum px_datatype type)
