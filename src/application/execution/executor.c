@@ -24,13 +24,13 @@
 
 #include "shared/alloc.h"
 #include "shared/clock.h"
+#include "shared/thread.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <time.h>
 
-enum { WATCH_PAUSE_NS = 1000000, THREAD_NAME_MAX = 15 };
+enum { WATCH_PAUSE_NS = 1000000 };
 
 static const uint64_t never = UINT64_MAX;
 
@@ -49,7 +49,7 @@ struct executor {
     struct px_engine_ops ops;
     struct px_engine *blocking;
     size_t queue_max;
-    char thread_name[THREAD_NAME_MAX + 1];
+    char thread_name[PX_THREAD_NAME_MAX];
 
     pthread_mutex_t mutex; /* of everything below */
     pthread_cond_t queued; /* there may be a run, or the end */
@@ -421,15 +421,14 @@ static void init_conditions(struct executor *self)
 
 static int start_workers(struct executor *self, unsigned n)
 {
-    int failure = pthread_create(&self->watcher, NULL, watch, self);
+    int failure = px_thread_start("px-watch", watch, self, &self->watcher);
     self->has_watcher = !failure;
     for (unsigned i = 0; i < n && !failure; i++) {
         struct slot *slot = &self->slots[i];
         slot->executor = self;
-        failure = pthread_create(&slot->thread, NULL, work, slot);
+        failure = px_thread_start(self->thread_name, work, slot, &slot->thread);
         if (failure)
             break;
-        pthread_setname_np(slot->thread, self->thread_name);
         lock(self); /* the watch walks the slots */
         self->n_threads++;
         unlock(self);
@@ -437,14 +436,9 @@ static int start_workers(struct executor *self, unsigned n)
     return failure;
 }
 
-/* Signals stay with the threads of the program; a new thread inherits the mask. */
 static enum px_code start_threads(struct executor *self, unsigned n, struct px_err *err)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     int failure = start_workers(self, n);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!failure)
         return PX_OK;
     px_err_set(err, PX_E_UNAVAILABLE, "cannot start %u threads for a model: %s", n + 1,
@@ -482,7 +476,7 @@ static void set_up(struct executor *self, struct px_engine *blocking,
     self->blocking = blocking;
     self->queue_max = options->queue_max ? options->queue_max : PX_EXECUTOR_QUEUE_DEFAULT;
     self->watch_at_ns = never;
-    snprintf(self->thread_name, sizeof self->thread_name, "%s", name);
+    snprintf(self->thread_name, sizeof self->thread_name, "px-%s", name);
     init_conditions(self);
 }
 

@@ -440,7 +440,7 @@ enum px_code px_children_create(const struct px_children_options *options, struc
                                      .area = (uint64_t)s->transfer_mb << 20,
                                      .memory_max = (uint64_t)s->memory_mb << 20,
                                      .spin_us = s->spin_us};
-    if (c->wake_fd < 0 || px_thread_start("plugin", look_after_all, c, &c->thread) != 0) {
+    if (c->wake_fd < 0 || px_thread_start("px-plugin", look_after_all, c, &c->thread) != 0) {
         free_children(c);
         return px_err_set(err, PX_E_UNAVAILABLE, "no thread to look after a plug-in's processes");
     }

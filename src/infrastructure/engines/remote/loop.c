@@ -3,9 +3,9 @@
 
 #include "shared/alloc.h"
 #include "shared/clock.h"
+#include "shared/thread.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -217,20 +217,6 @@ static enum px_code open_multi(struct px_remote *self, struct px_err *err)
     return PX_OK;
 }
 
-/* Signals are for the main thread; SIGPIPE, which OpenSSL may raise, for nobody. */
-static int start_thread(struct px_remote *self)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failure = pthread_create(&self->thread, NULL, run_loop, self);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    self->has_thread = failure == 0;
-    if (self->has_thread)
-        pthread_setname_np(self->thread, "remote");
-    return failure;
-}
-
 enum px_code px_remote_loop_start(struct px_remote *self, struct px_err *err)
 {
     struct epoll_event wake = {.events = EPOLLIN};
@@ -244,7 +230,8 @@ enum px_code px_remote_loop_start(struct px_remote *self, struct px_err *err)
     enum px_code code = open_multi(self, err);
     if (code != PX_OK)
         return code;
-    int failure = start_thread(self);
+    int failure = px_thread_start("px-remote", run_loop, self, &self->thread);
+    self->has_thread = failure == 0;
     if (failure)
         return px_err_set(err, PX_E_UNAVAILABLE, "no thread for a remote model: %s",
                           strerror(failure));

@@ -7,6 +7,7 @@
 #include "shared/clock.h"
 #include "waited_run.h"
 
+#include <dirent.h>
 #include <sched.h>
 
 enum { RUNS_MAX = 64 };
@@ -330,17 +331,47 @@ PX_TEST(it_describes_itself_for_people)
     tear_down(0);
 }
 
-PX_TEST_MAIN(T(a_run_is_computed_on_another_thread) T(a_full_queue_refuses_at_once_and_says_so) T(
-    runs_are_taken_in_the_order_of_their_start) T(as_many_runs_as_threads_are_computed_at_a_time)
-                 T(a_run_cancelled_while_it_waits_costs_no_work_and_does_not_wait)
-                     T(a_run_that_is_late_while_it_waits_costs_no_work_and_does_not_wait)
-                         T(a_run_cancelled_while_it_computes_is_stopped)
-                             T(a_run_that_is_late_while_it_computes_is_stopped) T(
-                                 an_engine_that_does_not_stop_still_ends_late)
-                                 T(an_early_deadline_behind_a_late_one_is_kept) T(
-                                     what_the_engine_says_went_wrong_reaches_the_caller)
-                                     T(outputs_are_released_after_every_run_that_came_to_the_engine)
-                                         T(cancels_and_ends_race_and_every_run_ends_once)
-                                             T(numbers_over_the_limits_are_refused)
-                                                 T(no_memory_for_an_executor_is_an_error)
-                                                     T(it_describes_itself_for_people))
+/* As `ps -T` shows them. */
+static unsigned threads_named(const char *name)
+{
+    unsigned n = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    CHECK(tasks);
+    for (struct dirent *task; (task = readdir(tasks));) {
+        char path[300], comm[32] = "";
+        snprintf(path, sizeof path, "/proc/self/task/%s/comm", task->d_name);
+        FILE *file = fopen(path, "re");
+        if (file && fgets(comm, sizeof comm, file))
+            comm[strcspn(comm, "\n")] = '\0';
+        if (file)
+            fclose(file);
+        n += strcmp(comm, name) == 0;
+    }
+    closedir(tasks);
+    return n;
+}
+
+PX_TEST(threads_are_named_as_ours)
+{
+    set_up(2, 0);
+    CHECK_INT(threads_named("px-a rather lon"), 2);
+    CHECK_INT(threads_named("px-watch"), 1);
+    tear_down(0);
+}
+
+PX_TEST_MAIN(
+    T(threads_are_named_as_ours) T(a_run_is_computed_on_another_thread)
+        T(a_full_queue_refuses_at_once_and_says_so) T(runs_are_taken_in_the_order_of_their_start)
+            T(as_many_runs_as_threads_are_computed_at_a_time)
+                T(a_run_cancelled_while_it_waits_costs_no_work_and_does_not_wait)
+                    T(a_run_that_is_late_while_it_waits_costs_no_work_and_does_not_wait)
+                        T(a_run_cancelled_while_it_computes_is_stopped)
+                            T(a_run_that_is_late_while_it_computes_is_stopped) T(
+                                an_engine_that_does_not_stop_still_ends_late)
+                                T(an_early_deadline_behind_a_late_one_is_kept) T(
+                                    what_the_engine_says_went_wrong_reaches_the_caller)
+                                    T(outputs_are_released_after_every_run_that_came_to_the_engine)
+                                        T(cancels_and_ends_race_and_every_run_ends_once)
+                                            T(numbers_over_the_limits_are_refused)
+                                                T(no_memory_for_an_executor_is_an_error)
+                                                    T(it_describes_itself_for_people))
