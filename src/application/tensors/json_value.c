@@ -1,31 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "application/tensors/json_value.h"
 
-#include <math.h>
-
-static double round_to_half(double value)
-{
-    /* 11 bits of significand, exponents -14..15, subnormal steps of 2^-24. */
-    int exponent;
-    if (value == 0 || !isfinite(value))
-        return value;
-    (void)frexp(value, &exponent);
-    int step = exponent - 11 < -24 ? -24 : exponent - 11;
-    double rounded = ldexp(nearbyint(ldexp(value, -step)), step);
-    return fabs(rounded) > 65504.0 ? copysign(INFINITY, value) : rounded;
-}
-
-static double round_to_bfloat(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    if (isfinite(value))
-        bits += 0x7FFFu + (bits >> 16 & 1u);
-    bits &= 0xFFFF0000u;
-    memcpy(&value, &bits, sizeof value);
-    return (double)value;
-}
-
 static bool read_signed(struct px_json *json, enum px_datatype type, struct px_json_value *ret)
 {
     ret->kind = PX_VALUE_SIGNED;
@@ -52,9 +27,9 @@ static bool read_float(struct px_json *json, enum px_datatype type, struct px_js
     if (type == PX_TYPE_FP64)
         ret->number = px_json_f64(json);
     else if (type == PX_TYPE_FP16)
-        ret->number = round_to_half(px_json_f64(json));
+        ret->number = (double)px_half_to_float(px_float_to_half(px_json_f64(json)));
     else if (type == PX_TYPE_BF16)
-        ret->number = round_to_bfloat(px_json_f32(json));
+        ret->number = (double)px_bfloat_to_float(px_float_to_bfloat(px_json_f32(json)));
     else
         ret->number = (double)px_json_f32(json);
     return !px_json_failed(json);

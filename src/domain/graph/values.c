@@ -11,29 +11,6 @@ bool px_graph_is_number(enum px_datatype type)
     return type != PX_TYPE_NONE && type != PX_TYPE_BYTES;
 }
 
-/* A number of 16 bits as a float: by its exponent and fraction. */
-static double half_to_double(uint16_t half)
-{
-    uint32_t sign = (uint32_t)(half >> 15) << 31, exponent = (half >> 10) & 31,
-             fraction = half & 1023, bits;
-    float value;
-    if (exponent == 0) {
-        value = (float)fraction * 0x1p-24F;
-        return sign ? -(double)value : (double)value;
-    }
-    bits = sign | (exponent == 31 ? 255U << 23 : (exponent + 112) << 23) | fraction << 13;
-    memcpy(&value, &bits, sizeof value);
-    return (double)value;
-}
-
-static double brain_to_double(uint16_t brain)
-{
-    uint32_t bits = (uint32_t)brain << 16;
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return (double)value;
-}
-
 /* Elements may lie at any address. */
 #define READ_AS(type)                                                                              \
     do {                                                                                           \
@@ -70,7 +47,8 @@ double px_graph_number(const struct px_tensor *tensor, size_t i)
     case PX_TYPE_FP16:
     case PX_TYPE_BF16:
         memcpy(&half, tensor->bytes.ptr + i * sizeof half, sizeof half);
-        return tensor->type == PX_TYPE_FP16 ? half_to_double(half) : brain_to_double(half);
+        return (double)(tensor->type == PX_TYPE_FP16 ? px_half_to_float(half)
+                                                     : px_bfloat_to_float(half));
     case PX_TYPE_NONE:
     case PX_TYPE_BYTES:
     case PX_TYPE_COUNT:

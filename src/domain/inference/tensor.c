@@ -4,6 +4,7 @@
 #include "shared/unconst.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensors are read as they lie in memory");
@@ -169,6 +170,31 @@ struct px_matrix px_tensor_matrix(const struct px_tensor *tensor)
         .n_cols = (size_t)tensor->shape[1],
         .stride = (size_t)tensor->shape[1],
     };
+}
+
+uint16_t px_float_to_half(double value)
+{
+    unsigned sign = signbit(value) ? 0x8000u : 0;
+    double size = fabs(value);
+    int exponent;
+    if (isnan(value))
+        return 0x7E00;
+    if (size >= 65520) /* the middle between the largest number and what would be next */
+        return (uint16_t)(sign | 0x7C00u);
+    (void)frexp(size, &exponent); /* size is below 2^exponent and has 11 bits */
+    if (size < 0x1p-14)
+        exponent = -13; /* down here numbers are steps of 2^-24 */
+    unsigned steps = (unsigned)nearbyint(ldexp(size, 11 - exponent));
+    return (uint16_t)(sign | (((unsigned)(exponent + 13) << 10) + steps)); /* 2048 steps carry */
+}
+
+uint16_t px_float_to_bfloat(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    if (isnan(value))
+        return 0x7FC0;
+    return (uint16_t)((bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16);
 }
 
 float px_half_to_float(uint16_t bits)

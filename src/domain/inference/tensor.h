@@ -37,6 +37,9 @@ bool px_tensor_fits_unsigned(enum px_datatype type, uint64_t number);
 /* A number of FP16 (IEEE 754 binary16) or BF16 (the high half of a float) from its bits. */
 float px_half_to_float(uint16_t bits);
 float px_bfloat_to_float(uint16_t bits);
+/* And back: rounded to nearest, ties to even; what is beyond the range becomes an infinity. */
+uint16_t px_float_to_half(double value);
+uint16_t px_float_to_bfloat(float value);
 
 enum {
     PX_TENSOR_DIMS_MAX = 8,

@@ -69,23 +69,6 @@ enum px_code px_tensor_put_integer(struct px_tensor_writer *writer, uint64_t bit
     return PX_OK;
 }
 
-/* Of a number that is a half already: 11 bits of significand, exponents -14..15, steps of 2^-24 below. */
-static uint16_t half_bits(double value)
-{
-    int exponent;
-    unsigned sign = signbit(value) ? 0x8000u : 0;
-    double size = fabs(value);
-    if (isnan(value))
-        return 0x7E00;
-    if (isinf(value))
-        return (uint16_t)(sign | 0x7C00u);
-    double fraction = frexp(size, &exponent); /* [0.5, 1) */
-    if (exponent < -13)
-        return (uint16_t)(sign | (unsigned)(size * 0x1p24));
-    return (uint16_t)(sign | (unsigned)(exponent + 14) << 10 |
-                      (unsigned)((fraction * 2 - 1) * 1024));
-}
-
 enum px_code px_tensor_put_number(struct px_tensor_writer *writer, double number,
                                   struct px_err *err)
 {
@@ -97,8 +80,8 @@ enum px_code px_tensor_put_number(struct px_tensor_writer *writer, double number
     switch ((int)writer->tensor->type) { // clang-format off
     case PX_TYPE_FP64: return px_tensor_put_integer(writer, bits, err);
     case PX_TYPE_FP32: return px_tensor_put_integer(writer, narrow_bits, err);
-    case PX_TYPE_BF16: return px_tensor_put_integer(writer, narrow_bits >> 16, err);
-    case PX_TYPE_FP16: return px_tensor_put_integer(writer, half_bits(number), err);
+    case PX_TYPE_BF16: return px_tensor_put_integer(writer, px_float_to_bfloat(narrow), err);
+    case PX_TYPE_FP16: return px_tensor_put_integer(writer, px_float_to_half(number), err);
     default: return refuse_kind(writer, "a number with a fraction", err);
     } // clang-format on
 }

@@ -36,7 +36,7 @@ static inline void *px_tensor_writer_values(struct px_tensor_writer *writer)
 }
 void px_tensor_writer_advance(struct px_tensor_writer *writer, size_t n);
 
-/* Of FP64, FP32, FP16 and BF16; of the narrow two `number` is one of theirs already. */
+/* Of FP64, FP32, FP16 and BF16: rounded to the datatype. */
 PX_MUST_USE enum px_code px_tensor_put_number(struct px_tensor_writer *writer, double number,
                                               struct px_err *err);
 /* Two's complement of an integer in the datatype's range, of BOOL 0 or 1. */
