@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "application/lifecycle/tensor_engine.h"
 
+#include "application/execution/forest_engine.h"
 #include "application/execution/rows_engine.h"
-#include "application/serving/forest_engine.h"
 
 static enum px_code wrap_forest(struct px_package *package, struct px_err *err)
 {

@@ -6,8 +6,8 @@
  * reason. All memory that scoring needs is reserved here. The warm-up scores rows through every lane, so the
  * first request is as fast as the thousandth.
  */
+#include "application/execution/forest_engine.h"
 #include "application/lifecycle/check.h"
-#include "application/serving/forest_engine.h"
 #include "application/serving/serving_impl.h"
 
 #include "shared/alloc.h"

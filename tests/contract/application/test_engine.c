@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The engine port's contract, run against every adapter. */
-#include "application/serving/forest_engine.h"
+#include "application/execution/forest_engine.h"
 #include "memory_engine.h"
 #include "tiny_model.h"
 

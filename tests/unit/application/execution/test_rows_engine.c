@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A forest as an engine of tensors: the same scores to the bit, every way of giving features, and what is refused. */
 #include "application/execution/await.h"
+#include "application/execution/forest_engine.h"
 #include "application/lifecycle/tensor_engine.h"
-#include "application/serving/forest_engine.h"
 #include "shared/alloc.h"
 #include "shared/file.h"
 #include "tiny_model.h"

@@ -5,8 +5,8 @@
  * With a pool, batches that are worth it (application/parallel/share.h) are scored by its helpers beside
  * the caller; nobody waits for a pool that is busy, and the scores are the same.
  */
-#ifndef PX_APPLICATION_SERVING_FOREST_ENGINE_H
-#define PX_APPLICATION_SERVING_FOREST_ENGINE_H
+#ifndef PX_APPLICATION_EXECUTION_FOREST_ENGINE_H
+#define PX_APPLICATION_EXECUTION_FOREST_ENGINE_H
 
 #include "application/parallel/pool.h"
 #include "application/ports/engine.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The forest engine with helpers; its contract as an engine is tests/contract/application/test_engine.c. */
-#include "application/serving/forest_engine.h"
+#include "application/execution/forest_engine.h"
 #include "harness.h"
 #include "shared/alloc.h"
 #include "shared/file.h"

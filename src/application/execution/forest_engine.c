@@ -4,7 +4,7 @@
  * enough for the whole batch; each helper has scratch of its own here, made with the engine. The pool works on one
  * job at a time and a helper on one chunk, so nobody else uses it meanwhile.
  */
-#include "application/serving/forest_engine.h"
+#include "application/execution/forest_engine.h"
 
 #include "application/parallel/share.h"
 #include "shared/alloc.h"
