@@ -7,6 +7,7 @@
  * from one to the next as the tensors take them. So nothing is collected, and nothing depends on how many there are.
  */
 #include "interfaces/grpc/infer.h"
+#include "interfaces/grpc/stream.h"
 
 #include "interfaces/inference/regions.h"
 
@@ -51,7 +52,8 @@ static bool next_raw(struct reader *r, struct px_str *ret)
 struct input {
     struct px_tensor tensor;
     struct px_str type_name;
-    struct px_str contents;
+    struct px_str contents; /* the last of them, or all in one */
+    size_t n_contents, contents_len;
     bool has_contents;
     struct px_parameters parameters;
 };
@@ -100,10 +102,37 @@ static enum px_code read_input_field(const struct px_protobuf_field *field, stru
     case INPUT_CONTENTS:
         input->contents = field->bytes;
         input->has_contents = true;
+        input->n_contents++;
+        input->contents_len += field->bytes.len;
         return PX_OK;
     default:
         return PX_OK;
     }
+}
+
+static struct px_arena *arena_of(struct px_grpc_infer *inference)
+{
+    return inference->slot ? &inference->slot->arena : inference->call->exchange->arena;
+}
+
+/* A message that comes in pieces is what they are one after the other: that is how protobuf merges them. */
+static enum px_code join_contents(struct px_str message, struct px_arena *arena,
+                                  struct input *input, struct px_err *err)
+{
+    struct px_protobuf p = px_protobuf(message);
+    struct px_protobuf_field field;
+    size_t at = 0;
+    char *all = px_arena_alloc(arena, input->contents_len + 1, 1);
+    if (!all)
+        return px_arena_check(arena, "the contents of an input", err);
+    while (px_protobuf_next(&p, &field)) {
+        if (field.number != INPUT_CONTENTS || field.bytes.len == 0)
+            continue;
+        memcpy(all + at, field.bytes.ptr, field.bytes.len);
+        at += field.bytes.len;
+    }
+    input->contents = px_str_n(all, at);
+    return PX_OK;
 }
 
 static enum px_code read_input_fields(struct px_str message, struct input *input,
@@ -156,6 +185,8 @@ static enum px_code read_input(struct reader *r, struct px_str message)
 {
     struct input input = {.parameters.places = PX_PARAMETER_OF_INPUT | PX_PARAMETER_IN_GRPC};
     enum px_code code = read_input_fields(message, &input, r->err);
+    if (code == PX_OK && input.n_contents > 1)
+        code = join_contents(message, arena_of(r->inference), &input, r->err);
     if (code != PX_OK)
         return code;
     if (px_parameters_has(&input.parameters, PX_PARAMETER_REGION))

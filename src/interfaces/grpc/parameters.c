@@ -73,6 +73,10 @@ enum px_code px_grpc_read_parameter(const struct px_protobuf_field *field,
         code = px_grpc_read_choice(message, &choice, err);
     if (code != PX_OK)
         return code;
+    if (choice.number == PX_GRPC_PARAMETER_TEXT && choice.wire == PX_PROTOBUF_BYTES &&
+        !px_str_is_utf8(choice.bytes))
+        return px_err_set(err, PX_E_INVALID, "parameter '%.*s': the text is not valid UTF-8",
+                          PX_STR_ARG(key));
     const struct px_parameter_value value = read_value(&choice);
     return px_parameters_add(ret, key, &value, err);
 }

@@ -102,6 +102,33 @@ PX_TEST(fields_may_come_in_any_order)
     grpc_tear_down(&f);
 }
 
+PX_TEST(contents_that_come_in_pieces_are_merged)
+{
+    static const float values[] = {1, 2, 3, 4};
+    static const int64_t shape[] = {2, 2};
+    struct px_buf buf = px_buf(1 << 10);
+    grpc_set_up(&f);
+    px_protobuf_put_text(&buf, 1, "m");
+    size_t input = px_protobuf_begin(&buf, 5);
+    px_protobuf_put_text(&buf, 2, "FP32");
+    for (int i = 0; i < 4; i++) {
+        size_t contents = px_protobuf_begin(&buf, 5);
+        px_protobuf_put_bytes(&buf, 6, px_str_n((const char *)&values[i], sizeof values[i]));
+        px_protobuf_end(&buf, contents);
+        if (i == 1)
+            px_protobuf_put_text(&buf, 1, "x");
+    }
+    px_protobuf_put_bytes(&buf, 5, (struct px_str)PX_STR(""));
+    px_protobuf_put_packed(&buf, 3, shape, 2);
+    px_protobuf_end(&buf, input);
+    grpc_ask(&f, infer_path, px_buf_view(&buf));
+    CHECK_INT(f.status, 0);
+    CHECK_DOUBLE(output_value(0), 3);
+    CHECK_DOUBLE(output_value(2), 7);
+    px_buf_deinit(&buf);
+    grpc_tear_down(&f);
+}
+
 struct typed {
     const char *datatype;
     uint32_t number;
@@ -413,7 +440,9 @@ PX_TEST(reserved_and_impossible_parameters_are_refused)
                 {"mine", "", 0, 3},
                 {"headers", "\x1a\x01x", 3, 12},
                 {"mine", "\x21\x00\x00\x00\x00\x00\x00\xf0\x3f", 9, 0},
-                {"mine", "\x32\x01x", 3, 3}};
+                {"mine", "\x32\x01x", 3, 3},
+                {"mine", "\x1a\x02\xc3\xa4", 4, 0},
+                {"mine", "\x1a\x02\xc3(", 4, 3}};
     grpc_set_up(&f);
     for (size_t i = 0; i < PX_ARRAY_LEN(rows); i++) {
         struct px_buf buf = px_buf(1 << 10);
@@ -520,9 +549,10 @@ PX_TEST(short_memory_is_a_status)
 }
 
 PX_TEST_MAIN(
-    T(captured_request_of_tritonclient_is_answered_in_its_form)
-        T(captured_schedule_parameters_are_read) T(fields_may_come_in_any_order) T(
-            typed_contents_of_every_datatype_are_read) T(typed_contents_may_come_one_by_one)
+    T(captured_request_of_tritonclient_is_answered_in_its_form) T(
+        captured_schedule_parameters_are_read) T(fields_may_come_in_any_order)
+        T(contents_that_come_in_pieces_are_merged) T(typed_contents_of_every_datatype_are_read) T(
+            typed_contents_may_come_one_by_one)
             T(packed_and_single_floats_of_one_tensor_stand_behind_each_other) T(
                 negative_integers_keep_their_sign) T(contents_that_mean_something_else_are_refused)
                 T(columns_of_texts_and_numbers_come_raw) T(an_unseen_category_is_told_in_the_reply)
