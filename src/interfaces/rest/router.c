@@ -162,13 +162,14 @@ static void put_methods(unsigned allowed, char *out, size_t size)
 static enum px_code refuse_method(enum px_http_method method, unsigned allowed, struct px_err *err)
 {
     static const char *const names[] = {
-        [PX_HTTP_OTHER] = "this method", [PX_HTTP_GET] = "GET",     [PX_HTTP_HEAD] = "HEAD",
-        [PX_HTTP_POST] = "POST",         [PX_HTTP_PUT] = "PUT",     [PX_HTTP_DELETE] = "DELETE",
-        [PX_HTTP_OPTIONS] = "OPTIONS",   [PX_HTTP_PATCH] = "PATCH",
+        [PX_HTTP_OTHER] = "no other method", [PX_HTTP_GET] = "not GET",
+        [PX_HTTP_HEAD] = "not HEAD",         [PX_HTTP_POST] = "not POST",
+        [PX_HTTP_PUT] = "not PUT",           [PX_HTTP_DELETE] = "not DELETE",
+        [PX_HTTP_OPTIONS] = "not OPTIONS",   [PX_HTTP_PATCH] = "not PATCH",
     };
     char methods[METHODS_MAX];
     put_methods(allowed, methods, sizeof methods);
-    return px_err_set(err, PX_E_METHOD_NOT_ALLOWED, "this path takes %s, and not %s", methods,
+    return px_err_set(err, PX_E_METHOD_NOT_ALLOWED, "this path takes %s, and %s", methods,
                       names[method]);
 }
 

@@ -46,6 +46,8 @@ PX_TEST(a_wrong_method_names_the_right_ones)
     CHECK_INT(f.status, 405);
     CHECK_STR(px_str(f.headers), "Allow: GET, HEAD, OPTIONS\r\n");
     CHECK_CONTAINS(f.body, "\"this path takes GET, HEAD, OPTIONS, and not DELETE\"");
+    rest_ask(&f, PX_HTTP_OTHER, "/healthz", "");
+    CHECK_CONTAINS(f.body, "\"this path takes GET, HEAD, OPTIONS, and no other method\"");
     get("/v2/models/plain%00b");
     CHECK_INT(f.status, 400);
     CHECK_CONTAINS(f.body, "'plain%00b'");
