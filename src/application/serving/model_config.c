@@ -332,6 +332,9 @@ static void check_batch_size(struct check *c)
         return;
     snprintf(text, sizeof text, "%lld", (long long)n);
     refuse(c, PX_E_INVALID, "max_batch_size", px_str(text));
+    if (c->code == PX_E_INVALID)
+        c->code = px_err_hint(c->err, "the model has %ld; leave the field out to keep it",
+                              (long)c->config->max_batch_size);
 }
 
 /* ---- tensors ---- */

@@ -128,7 +128,8 @@ static enum px_code only_file(const char *folder, char *path, struct px_err *err
     name_vec files = {0};
     enum px_code code = list_folder(folder, PX_FILE_REGULAR, &files, err);
     if (code == PX_OK && files.len != 1) {
-        px_err_set(err, PX_E_NOT_FOUND,
+        /* Whoever put several there has to choose; nothing is missing. */
+        px_err_set(err, files.len ? PX_E_INVALID : PX_E_NOT_FOUND,
                    "expected model.yaml or exactly one model file in %s, got %zu files", folder,
                    files.len);
         code = px_err_hint(err, "put each model into a folder <model>/<version>/ of its own");

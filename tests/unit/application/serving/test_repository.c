@@ -296,6 +296,12 @@ PX_TEST(files_of_a_request_are_served_instead_of_the_repository)
     CHECK_INT(submit(request), PX_E_NOT_FOUND); /* a version is a file or a package, not a folder */
     request = make(PX_REPOSITORY_LOAD, "a");
     CHECK_OK(add(request, "config", "{}"));
+    CHECK_OK(add(request, "file:5/one.txt", tiny_model));
+    CHECK_OK(add(request, "file:5/two.txt", tiny_model));
+    CHECK_INT(submit(request), PX_E_INVALID); /* nothing is missing: they have to choose */
+    CHECK_CONTAINS(err.message, "exactly one model file");
+    request = make(PX_REPOSITORY_LOAD, "a");
+    CHECK_OK(add(request, "config", "{}"));
     CHECK_OK(add(request, "file:5/model.txt", tiny_model));
     CHECK_OK(submit(request));
     CHECK(find("a", "5") != NULL && find("a", "1") == NULL);
@@ -389,7 +395,7 @@ PX_TEST(a_configuration_that_disagrees_changes_nothing)
         const char *message;
     } cases[] = {
         {"{\"max_batch_size\": 0}", PX_E_INVALID, "max_batch_size"},
-        {"{\"max_batch_size\": 101}", PX_E_INVALID, "max_batch_size"},
+        {"{\"max_batch_size\": 101}", PX_E_INVALID, "'101' is not what the model has"},
         {"{\"max_batch_size\": \"many\"}", PX_E_INVALID, "expected an integer, got 'many'"},
         {"{\"instance_group\": [{\"count\": \"two\"}]}", PX_E_INVALID,
          "expected an integer, got 'two'"},
@@ -417,6 +423,8 @@ PX_TEST(a_configuration_that_disagrees_changes_nothing)
         CHECK_INT(submit(request), cases[i].code);
         CHECK_CONTAINS(err.message, cases[i].message);
         CHECK(find("a", "1") == before);
+        if (i == 1)
+            CHECK_CONTAINS(err.hint, "the model has 100");
     }
     tear_down();
 }
