@@ -29,7 +29,7 @@ struct px_engine_request {
     struct px_tensor_specs inputs,
         outputs;                      /* as model.yaml declares them; empty when it does not */
     const struct px_engines *engines; /* for engines made of others */
-    bool from_client; /* the model came with a request; see needs_trust */
+    bool from_client;                 /* the model came with a request; see needs_trust */
     unsigned depth;                   /* of such nesting; PX_ENGINE_DEPTH_MAX bounds it */
     struct px_arena *arena;           /* for what lives as long as the engine */
 };
