@@ -465,7 +465,7 @@ static void wait_for_health(const struct remote_fixture *f, bool healthy)
             return;
         usleep(2000);
     }
-    CHECK(!"the health did not change");
+    CHECK(false && "the health did not change");
 }
 
 PX_TEST(health_checks_see_a_peer_go_and_come)
