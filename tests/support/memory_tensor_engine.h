@@ -6,7 +6,7 @@
  *   echo  takes text, BYTES [-1]; gives text as it came
  *
  * The script: `fail_with` makes every run fail, `gate` holds runs until memory_tensor_engine_open, or until they are cancelled when
- * `obeys_cancel` says so; `silent` engines fail without an error message.
+ * `obeys_cancel` says so; `silent` engines fail without an error message; `busy` ones are not idle.
  */
 #ifndef PX_TESTS_MEMORY_TENSOR_ENGINE_H
 #define PX_TESTS_MEMORY_TENSOR_ENGINE_H
@@ -24,6 +24,7 @@ struct memory_tensor_engine {
     enum memory_tensor_kind kind;
     _Atomic int fail_with; /* px_code */
     bool silent, obeys_cancel;
+    _Atomic bool busy;
 
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -170,8 +171,16 @@ static inline void memory_tensor_cancel(struct px_engine *engine, struct px_run 
     pthread_mutex_unlock(&self->mutex);
 }
 
+static inline bool memory_tensor_is_idle(struct px_engine *engine)
+{
+    return !atomic_load(&memory_tensor_engine_of(engine)->busy);
+}
+
+static _Atomic int memory_tensor_n_destroyed; /* so far */
+
 static inline void memory_tensor_destroy(struct px_engine *engine)
 {
+    atomic_fetch_add(&memory_tensor_n_destroyed, 1);
     struct memory_tensor_engine *self = memory_tensor_engine_of(engine);
     pthread_cond_destroy(&self->changed);
     pthread_mutex_destroy(&self->mutex);
@@ -188,6 +197,7 @@ static inline struct memory_tensor_engine *memory_tensor_engine_try(enum memory_
         .name = "memory",
         .run = memory_tensor_run,
         .cancel = memory_tensor_cancel,
+        .is_idle = memory_tensor_is_idle,
         .destroy = memory_tensor_destroy,
     };
     static const struct px_engine_ops async_ops = {
@@ -196,6 +206,7 @@ static inline struct memory_tensor_engine *memory_tensor_engine_try(enum memory_
         .name = "memory",
         .start = memory_tensor_start,
         .cancel = memory_tensor_cancel,
+        .is_idle = memory_tensor_is_idle,
         .destroy = memory_tensor_destroy,
     };
     static const struct px_tensor_spec

@@ -398,6 +398,11 @@ static void free_executor(struct executor *self)
     px_free(self);
 }
 
+static bool is_idle(struct px_engine *engine)
+{
+    return px_engine_is_idle(executor_of(engine)->blocking);
+}
+
 static void destroy(struct px_engine *engine)
 {
     struct executor *self = executor_of(engine);
@@ -468,6 +473,7 @@ static void set_up(struct executor *self, struct px_engine *blocking,
         .start = start,
         .cancel = cancel,
         .describe = describe,
+        .is_idle = is_idle,
         .destroy = destroy,
     };
     self->counts.n_threads = options->n_threads ? options->n_threads : 1;

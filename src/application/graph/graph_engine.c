@@ -136,6 +136,18 @@ static void destroy(struct px_engine *engine)
     px_free(e);
 }
 
+/* Late steps that were left count, here and in graphs that are steps. */
+static bool is_idle(struct px_engine *engine)
+{
+    struct px_graph_engine *e = engine_of(engine);
+    pthread_mutex_lock(&e->mutex);
+    bool idle = e->n_left == 0;
+    pthread_mutex_unlock(&e->mutex);
+    for (size_t i = 0; i < PX_GRAPH_STEPS_MAX && idle; i++)
+        idle = !e->parts[i].model.engine || px_engine_is_idle(e->parts[i].model.engine);
+    return idle;
+}
+
 static void describe(const struct px_engine *engine, struct px_json_writer *json)
 {
     px_graph_put_json(engine_of(engine)->graph, json);
@@ -148,6 +160,7 @@ static const struct px_engine_ops graph_ops = {
     .start = px_graph_start,
     .cancel = px_graph_cancel,
     .describe = describe,
+    .is_idle = is_idle,
     .destroy = destroy,
 };
 

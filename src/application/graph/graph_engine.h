@@ -14,7 +14,7 @@
  *
  * Results say which way they came: `degraded` of the run lists steps that failed and were replaced, and its trace has each step.
  *
- * Ownership: the engine closes its models. The arena outlives it. Destroy waits for steps that were late and have not ended yet.
+ * Ownership: the engine closes its models. The arena outlives it. Destroy waits for steps that were late and have not ended yet; until then the engine is not idle.
  */
 #ifndef PX_APPLICATION_GRAPH_GRAPH_ENGINE_H
 #define PX_APPLICATION_GRAPH_GRAPH_ENGINE_H

@@ -48,6 +48,11 @@ bool px_engine_has(const struct px_engine *engine, enum px_engine_caps cap)
     return engine->ops->caps & cap;
 }
 
+bool px_engine_is_idle(struct px_engine *engine)
+{
+    return !engine->ops->is_idle || engine->ops->is_idle(engine);
+}
+
 void px_engine_destroy(struct px_engine *engine)
 {
     if (engine)

@@ -83,6 +83,12 @@ struct px_engine_ops {
     /* Facts about this engine as members of a JSON object ("library":"1.28.2","threads":1), for people. May be NULL. */
     void (*describe)(const struct px_engine *engine, struct px_json_writer *json);
 
+    /*
+     * Has everything ended that was done for runs, also for those that have finished without it? `destroy` waits for the rest, so whoever
+     * must not wait asks before. Any thread. NULL: nothing outlives its run.
+     */
+    bool (*is_idle)(struct px_engine *engine);
+
     void (*destroy)(struct px_engine *engine);
 };
 
@@ -122,6 +128,9 @@ PX_MUST_USE enum px_code px_engine_run(struct px_engine *engine, struct px_run *
                                        struct px_err *err);
 /* Asks a started run to end. The caller owns the run, so that its memory outlives the call. */
 void px_engine_cancel(struct px_engine *engine, struct px_run *run);
+
+bool px_engine_is_idle(
+    struct px_engine *engine); /* destroy would not wait; every run has finished */
 
 const char *px_engine_name(const struct px_engine *engine); /* static */
 bool px_engine_has(const struct px_engine *engine, enum px_engine_caps cap);

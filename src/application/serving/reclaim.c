@@ -15,7 +15,7 @@
  * 2. Everything is freed on the control thread; large models take milliseconds to free.
  * 3. A server that stops does not wait: loops may be gone. What is left is freed with the core, when px_serving_unmanage has seen
  *    the end of every run.
- * 4. A run that takes long does not hold up the loader: its grave is looked at again when the next one is closed.
+ * 4. A run that takes long, or a step of a graph that was late and has not ended, does not hold up the loader: its grave is looked at again when the next one is closed.
  *
  * Rejected: reference counts on models (two contended writes per request), epochs per loop (a loop that sleeps has to be
  * woken anyway).
@@ -55,10 +55,14 @@ static void cut(struct px_grave *grave)
     arrive(grave);
 }
 
+/* An engine may still be at work for a run that ended without it, and its destroy would wait. */
 static bool is_free(const struct px_grave *grave)
 {
-    return atomic_load_explicit(&grave->n_left, memory_order_acquire) == 0 &&
-           !atomic_load_explicit(&grave->is_cut, memory_order_relaxed);
+    bool is_free = atomic_load_explicit(&grave->n_left, memory_order_acquire) == 0 &&
+                   !atomic_load_explicit(&grave->is_cut, memory_order_relaxed);
+    for (size_t i = 0; i < grave->n_models && is_free; i++)
+        is_free = !grave->models[i]->engine || px_engine_is_idle(grave->models[i]->engine);
+    return is_free;
 }
 
 /* Nothing new starts here for the grave's models; what runs is waited for. */

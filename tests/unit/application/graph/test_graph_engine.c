@@ -283,7 +283,9 @@ PX_TEST(a_late_step_is_replaced_and_may_end_when_the_graph_has_gone_on)
     CHECK_CONTAINS(note_of("deep"), "longer than its 30 ms");
     CHECK_INT(deep->n_cancels, 1);
     end_run();
+    CHECK(!px_engine_is_idle(engine)); /* to destroy it would wait for the step */
     graph_model_let_go(deep); /* with the inputs long gone: it has its own */
+    CHECK(px_engine_is_idle(engine));
     CHECK_INT(deep->n_released, 1);
     close_graph();
 }
