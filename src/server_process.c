@@ -8,6 +8,7 @@
  *           everything is still served.
  * STOPPING  nothing new is accepted, what is in flight is answered, and clients between two requests
  *           have a moment for a last one.
+ *           A model that does not end its runs is not waited for for ever: the process then ends without it.
  * A second signal ends DRAINING at once, a third ends the process.
  *
  * Signals are blocked in every thread and taken with sigwait by this one, so no code runs in a signal handler.
@@ -27,6 +28,8 @@
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 enum { REFRESH_S = 10 };
 
@@ -217,6 +220,16 @@ static void tell_where(const struct px_config *config, struct px_listening *list
     announce(context, urls, n);
 }
 
+/* An engine still computes for runs that nobody waits for: what it may touch must stay until the process has ended. */
+static PX_NORETURN void leave(struct px_trace *trace, struct px_listening *listening)
+{
+    px_log(PX_LOG_WARN, "server.left",
+           PX_LOG_T("reason", "a model did not end its runs; the process ends without it"));
+    px_trace_destroy(trace);
+    px_listening_deinit(listening);
+    _exit(EXIT_SUCCESS);
+}
+
 enum px_code px_server_process_run(const struct px_config *config, struct px_serving *serving,
                                    void (*announce)(void *context, const char *urls[],
                                                     size_t n_urls),
@@ -263,7 +276,8 @@ enum px_code px_server_process_run(const struct px_config *config, struct px_ser
     }
     if (net)
         (void)px_net_stop(net, 0); /* the loops end before what posts to them */
-    px_serving_unmanage(serving);
+    if (!px_serving_unmanage(serving))
+        leave(trace, &listening);
     if (faces.rest)
         px_rest_forget_loops(faces.rest);
     px_net_destroy(net);

@@ -289,16 +289,16 @@ enum px_code px_serving_manage(struct px_serving *serving, const struct px_loops
     return PX_OK;
 }
 
-void px_serving_unmanage(struct px_serving *serving)
+bool px_serving_unmanage(struct px_serving *serving)
 {
     struct px_repository *r = px_repository_of(serving);
     if (!r)
-        return;
+        return true;
     atomic_store_explicit(&r->stopping, true, memory_order_release);
     sem_post(&r->passed); /* who waits for loops looks at `stopping` */
     px_control_stop(r->loader);
     px_control_stop(r->lister);
-    px_end_all_runs(serving);
+    return px_end_all_runs(serving);
 }
 
 void px_repository_destroy(struct px_serving *serving)

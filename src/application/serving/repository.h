@@ -136,7 +136,10 @@ const struct px_repository_counts *px_repository_counts(struct px_serving *servi
 /* Starts the control threads; before it requests are refused. `may_control`: clients may change things. `loops` must outlive px_serving_unmanage. */
 PX_MUST_USE enum px_code px_serving_manage(struct px_serving *serving, const struct px_loops *loops,
                                            bool may_control, struct px_err *err);
-/* Stops them; when the loops have stopped or never started, and before they are destroyed. */
-void px_serving_unmanage(struct px_serving *serving);
+/*
+ * Stops them; when the loops have stopped or never started, and before they are destroyed. False: engines did not end their runs in
+ * time (struct px_serving_limits, stop_ns). Then nothing that a run may touch is freed, and the process ends without it.
+ */
+bool px_serving_unmanage(struct px_serving *serving);
 
 #endif

@@ -43,6 +43,7 @@ struct px_repository {
     _Atomic bool stopping;
     sem_t passed;            /* once for each grave that nobody uses any more */
     sem_t orphaned;          /* once for each run that ended when its loop had stopped */
+    size_t n_orphaned;       /* of these, waited for */
     struct px_grave *graves; /* that could not be freed yet; the loader's */
 };
 
@@ -92,8 +93,11 @@ void px_grave_close(struct px_grave *grave);
 void px_grave_lane_empty(struct px_lane *lane);
 void px_grave_free(struct px_grave *grave); /* at once; NULL is fine */
 
-/* Cancels the runs on their way and waits for their ends; when the loops have stopped (stage_run.c). */
-void px_end_all_runs(struct px_serving *serving);
+/*
+ * Cancels the runs on their way, waits for their ends and releases them; when the loops have stopped (stage_run.c). False when some
+ * have not ended in time, or engines still work for runs that have: it may be called again.
+ */
+bool px_end_all_runs(struct px_serving *serving);
 
 /*
  * Writes the files of a request into a private folder <folder>/<name>/<version>/... and names it (model_files.c). The

@@ -30,7 +30,10 @@ struct px_serving_limits {
     size_t wave_bytes_max;   /* rows that one loop may hold decoded at a time */
     /* That may share one large batch, the loop's included; 0 and 1: no sharing. */
     unsigned batch_threads;
+    uint64_t
+        stop_ns; /* how long a server that stops waits for runs of models of tensors; 0: PX_STOP_NS */
 };
+#define PX_STOP_NS (10 * PX_NS_PER_S)
 
 enum px_model_state { PX_MODEL_READY = 1, PX_MODEL_FAILED };
 

@@ -10,13 +10,21 @@
  *    start, comes back as a task of the loop: `done` is never called inside px_call_submit.
  * 2. A model, its engine and the call's memory live until `done` has returned and the outputs are released: the lane counts the run
  *    until then, and who unloads the model waits for that (reclaim.c).
- * 3. When the loop has stopped, the task is refused. The run then is an orphan: its outputs are released where it ended, `done`
- *    is not called, and px_serving_unmanage, which waits for all of them, is told.
+ * 3. When the loop has stopped, the task is refused. The run then is an orphan: `done` is not called, and px_serving_unmanage, which
+ *    waits for all of them, is told. It releases the outputs when the last has ended: until then it may be cancelling the run, whose
+ *    engine looks at what the release gives back.
+ * 4. An engine may never answer. A server that stops waits for a bounded time, and then nothing that a run may touch is freed.
  */
 #include "application/serving/repository_impl.h"
 #include "application/serving/serving_impl.h"
 
 #include "shared/clock.h"
+#include "shared/log.h"
+
+#include <errno.h>
+#include <time.h>
+
+enum { IDLE_PAUSE_NS = 5000000 };
 
 size_t px_run_input_bytes(const struct px_run *run)
 {
@@ -155,7 +163,6 @@ static void end_run(struct px_run *run)
     call->run_ended_ns = px_clock_monotonic_ns();
     if (px_loops_post(&r->loops, call->loop, &call->task))
         return;
-    px_run_release(run);
     sem_post(&r->orphaned);
 }
 
@@ -184,18 +191,82 @@ void px_call_cancel_run(struct px_call *call)
     px_engine_cancel(call->model->engine, call->run);
 }
 
-void px_end_all_runs(struct px_serving *serving)
+/* ---- the end ---- */
+
+static size_t cancel_all(struct px_serving *serving)
 {
-    struct px_repository *r = px_repository_of(serving);
     size_t n = 0;
     for (unsigned i = 0; i < serving->n_loops; i++) {
         for (struct px_call *call = serving->loops[i].running; call; call = call->next, n++)
             px_call_cancel_run(call);
     }
-    while (n > 0) {
-        if (sem_wait(&r->orphaned) == 0)
-            n--;
-    }
-    for (unsigned i = 0; i < serving->n_loops; i++)
+    return n;
+}
+
+static void release_all(struct px_serving *serving)
+{
+    for (unsigned i = 0; i < serving->n_loops; i++) {
+        for (struct px_call *call = serving->loops[i].running; call; call = call->next)
+            px_run_release(call->run);
         serving->loops[i].running = NULL; /* their memory is the transport's to free */
+    }
+}
+
+static bool are_idle(struct px_model *const *models, size_t n)
+{
+    bool idle = true;
+    for (size_t i = 0; i < n; i++)
+        idle = idle && (!models[i]->engine || px_engine_is_idle(models[i]->engine));
+    return idle;
+}
+
+/* Are the models that are served, and those that wait to be freed, free of work that nobody waits for? */
+static bool is_idle(struct px_serving *serving)
+{
+    const struct px_snapshot *snapshot = px_snapshot_current(serving);
+    bool idle = !snapshot || are_idle(snapshot->models, snapshot->set.n_models);
+    for (const struct px_grave *grave = px_repository_of(serving)->graves; grave;
+         grave = grave->next)
+        idle = idle && are_idle(grave->models, grave->n_models);
+    return idle;
+}
+
+static void tell_unended(struct px_serving *serving)
+{
+    for (unsigned i = 0; i < serving->n_loops; i++) {
+        for (struct px_call *call = serving->loops[i].running; call; call = call->next)
+            px_log(PX_LOG_WARN, "server.run_unended", PX_LOG_S("model", call->model->name),
+                   PX_LOG_S("version", call->model->version));
+    }
+}
+
+static struct timespec time_at(uint64_t at_ns)
+{
+    return (struct timespec){.tv_sec = (time_t)(at_ns / PX_NS_PER_S),
+                             .tv_nsec = (long)(at_ns % PX_NS_PER_S)};
+}
+
+bool px_end_all_runs(struct px_serving *serving)
+{
+    struct px_repository *r = px_repository_of(serving);
+    uint64_t patience_ns = serving->limits.stop_ns ? serving->limits.stop_ns : PX_STOP_NS;
+    uint64_t until_ns = px_clock_monotonic_ns() + patience_ns;
+    const struct timespec until = time_at(until_ns), pause = time_at(IDLE_PAUSE_NS);
+    size_t n = cancel_all(serving);
+    while (r->n_orphaned < n) {
+        if (sem_clockwait(&r->orphaned, CLOCK_MONOTONIC, &until) == 0) {
+            r->n_orphaned++;
+        } else if (errno == ETIMEDOUT) {
+            tell_unended(serving);
+            return false;
+        }
+    }
+    r->n_orphaned = 0;
+    release_all(serving);
+    while (!is_idle(serving)) {
+        if (px_clock_monotonic_ns() >= until_ns)
+            return false;
+        nanosleep(&pause, NULL);
+    }
+    return true;
 }

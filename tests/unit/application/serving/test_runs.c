@@ -43,10 +43,12 @@ static void write_model(const char *yaml)
     CHECK_OK(px_file_write(at("m/model.yaml"), px_str(yaml), NULL));
 }
 
+static uint64_t stop_ns; /* 0: the default */
+
 static void set_up_with(const char *yaml, bool managed)
 {
     const struct px_serving_limits limits = {
-        .request_rows_max = 3, .batch_rows_max = 16, .wave_bytes_max = 64};
+        .request_rows_max = 3, .batch_rows_max = 16, .wave_bytes_max = 64, .stop_ns = stop_ns};
     snprintf(root, sizeof root, "/tmp/px-runs-XXXXXX");
     CHECK(mkdtemp(root) != NULL);
     write_model(yaml);
@@ -66,17 +68,17 @@ static void set_up(void)
     set_up_with(plain, true);
 }
 
-static void stop(void)
+static bool stop(void)
 {
     manual_loops_stop(&loops, 0);
     manual_loops_stop(&loops, 1);
-    px_serving_unmanage(serving);
+    return px_serving_unmanage(serving);
 }
 
 static void tear_down(void)
 {
     char command[300];
-    stop();
+    CHECK(stop());
     px_serving_destroy(serving);
     for (size_t i = 0; i < CALLS; i++)
         px_arena_deinit(&calls[i].arena);
@@ -363,6 +365,55 @@ PX_TEST(a_server_that_stops_waits_for_its_runs_and_calls_nobody)
         CHECK_INT(calls[i].n_done, 0);
 }
 
+PX_TEST(an_engine_at_work_for_nobody_holds_its_memory_and_not_the_loader)
+{
+    set_up_with("phoenix: 1\nengine: {name: memory, kind: add, asynchronous: true}\n", true);
+    int before = atomic_load(&memory_tensor_n_destroyed);
+    struct memory_tensor_engine *late = memory;
+    atomic_store(&late->busy, true);
+    unload();
+    run_loops_for_a_while();
+    CHECK_INT(atomic_load(&memory_tensor_n_destroyed), before);
+    atomic_store(&late->busy, false);
+    tear_down();
+    CHECK_INT(atomic_load(&memory_tensor_n_destroyed), before + 1);
+}
+
+PX_TEST(an_orphan_is_released_when_nobody_cancels_it_any_more)
+{
+    set_up_with("phoenix: 1\nengine: {name: memory, kind: add, asynchronous: true}\nwarm_up: 0\n",
+                true);
+    manual_loops_stop(&loops, 0);
+    submit(0, 0); /* ends at once, and its loop has stopped */
+    CHECK_INT(memory_tensor_engine_count(memory, &memory->n_runs), 1);
+    CHECK_INT(memory_tensor_engine_count(memory, &memory->n_released), 0);
+    CHECK(stop());
+    CHECK_INT(memory_tensor_engine_count(memory, &memory->n_released), 1);
+    tear_down();
+}
+
+PX_TEST(a_server_that_stops_gives_up_an_engine_that_never_ends)
+{
+    stop_ns = 20 * PX_NS_PER_MS;
+    set_up();
+    stop_ns = 0;
+    memory->obeys_cancel = false;
+    memory_tensor_engine_set_gate(memory, true);
+    submit(0, 0);
+    memory_tensor_engine_wait(memory, 1);
+    CHECK(!stop());
+    CHECK_INT(memory_tensor_engine_count(memory, &memory->n_released), 0);
+    memory_tensor_engine_set_gate(memory, false);
+    while (!stop())
+        usleep(1000);
+    CHECK_INT(memory_tensor_engine_count(memory, &memory->n_released), 1);
+    CHECK_INT(calls[0].n_done, 0);
+    atomic_store(&memory->busy, true); /* at work for a run that has ended without it */
+    CHECK(!stop());
+    atomic_store(&memory->busy, false);
+    tear_down();
+}
+
 /* ---- what is told about them ---- */
 
 PX_TEST(a_model_of_tensors_describes_itself)
@@ -456,12 +507,15 @@ PX_TEST_MAIN(
         a_run_that_ends_within_the_start_is_completed_later_as_well)
         T(who_names_no_output_gets_all_of_them) T(
             what_does_not_fit_is_refused_by_the_submit_and_counted)
-            T(too_many_rows_and_too_many_bytes_are_refused) T(a_full_queue_answers_that_call_alone)
-                T(a_cancelled_call_is_completed_as_such)
-                    T(a_result_that_nobody_wants_any_more_is_a_cancelled_call) T(
-                        a_deadline_ends_the_call) T(nothing_runs_before_the_loops_are_known)
-                        T(a_model_lives_until_its_runs_have_ended) T(
-                            a_server_that_stops_waits_for_its_runs_and_calls_nobody)
-                            T(a_model_of_tensors_describes_itself) T(statistics_count_runs) T(
-                                a_warm_up_runs_the_model_and_its_failure_is_no_reason_to_refuse_it)
-                                T(a_trace_has_the_run))
+            T(too_many_rows_and_too_many_bytes_are_refused) T(
+                a_full_queue_answers_that_call_alone) T(a_cancelled_call_is_completed_as_such)
+                T(a_result_that_nobody_wants_any_more_is_a_cancelled_call) T(
+                    a_deadline_ends_the_call) T(nothing_runs_before_the_loops_are_known)
+                    T(a_model_lives_until_its_runs_have_ended) T(
+                        a_server_that_stops_waits_for_its_runs_and_calls_nobody)
+                        T(an_engine_at_work_for_nobody_holds_its_memory_and_not_the_loader) T(
+                            an_orphan_is_released_when_nobody_cancels_it_any_more)
+                            T(a_server_that_stops_gives_up_an_engine_that_never_ends) T(
+                                a_model_of_tensors_describes_itself) T(statistics_count_runs)
+                                T(a_warm_up_runs_the_model_and_its_failure_is_no_reason_to_refuse_it)
+                                    T(a_trace_has_the_run))
