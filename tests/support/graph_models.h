@@ -33,6 +33,7 @@ struct graph_model {
     struct px_run *held;
     size_t n_runs, n_rows, n_cancels, n_opened, n_open, n_released;
     uint64_t deadline_ns;
+    size_t arena_max; /* of the last run */
 };
 
 enum { GRAPH_MODELS_MAX = 16 };
@@ -102,6 +103,7 @@ static inline void graph_model_start(struct px_engine *engine, struct px_run *ru
     model->n_runs++;
     model->n_rows += run->inputs[0].shape[0];
     model->deadline_ns = run->deadline_ns;
+    model->arena_max = run->arena->max;
     bool holds = model->mode == GRAPH_HELD;
     if (holds) {
         run->next = model->held;

@@ -183,12 +183,39 @@ static void set_deadline(struct px_graph_run *g, const struct px_graph_step *spe
         run->deadline_ns = s->timer.at_ns;
 }
 
+/*
+ * One budget, that of the run's own arena, for all flights: what those under way were given and the others used is taken off, and the
+ * rest is shared among the models that are still to start, so that no order of ends starves one.
+ */
+static size_t memory_share(const struct px_graph_run *g)
+{
+    const struct px_graph *graph = g->engine->graph;
+    size_t max = g->run->arena->max, used = g->run->arena->used, n_waiting = 0;
+    for (unsigned i = 0; i < graph->n_steps; i++) {
+        const struct px_graph_flight *flight = g->steps[i].flight;
+        uint64_t bit = UINT64_C(1) << i;
+        if (g->running & bit)
+            used += flight->arena.max; /* it is its engine's to write */
+        else if (flight)
+            used += flight->arena.used;
+        else
+            n_waiting += graph->steps[i].kind == PX_GRAPH_MODEL && (g->wanted & ~g->settled & bit);
+    }
+    return used < max ? (max - used) / (n_waiting ? n_waiting : 1) : 0;
+}
+
+static void grant_memory(struct px_graph_flight *flight, size_t max)
+{
+    if (flight->arena.reserved > max) /* kept from a run that had more */
+        px_arena_deinit(&flight->arena);
+    flight->arena.max = max;
+}
+
 static enum px_code prepare(struct px_graph_run *g, unsigned step, struct px_graph_flight *flight,
                             struct px_err *err)
 {
     const struct px_graph_step *spec = &g->engine->graph->steps[step];
     struct px_graph_step_run *s = &g->steps[step];
-    flight->arena.max = g->run->arena->max;
     flight->owner = g;
     flight->engine = g->engine;
     flight->step = step;
@@ -213,6 +240,7 @@ enum px_code px_graph_take_off(struct px_graph_run *g, unsigned step, struct px_
     struct px_graph_flight *flight = timed ? create_flight(spec) : &g->flights[step];
     if (!flight)
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for a step of a graph");
+    grant_memory(flight, memory_share(g)); /* before it counts itself */
     s->flight = flight;
     enum px_code code = prepare(g, step, flight, err);
     if (code == PX_OK && timed)

@@ -18,7 +18,8 @@
 #include "shared/alloc.h"
 #include "shared/clock.h"
 
-enum { SPARE_MAX = 64 };
+/* Of states that wait to be used again. */
+enum { SPARE_MAX = 64, SPARE_BYTES_MAX = 16 << 20 };
 
 static struct px_graph_event taken;
 #define TAKEN (&taken)
@@ -82,6 +83,7 @@ static struct px_graph_run *take_state(struct px_graph_engine *engine)
     if (g) {
         engine->spare = g->next_spare;
         engine->n_spare--;
+        engine->spare_bytes -= g->spare_bytes;
     }
     pthread_mutex_unlock(&engine->mutex);
     return g ? g : create_state(engine);
@@ -90,12 +92,17 @@ static struct px_graph_run *take_state(struct px_graph_engine *engine)
 static void give_state_back(struct px_graph_run *g)
 {
     struct px_graph_engine *engine = g->engine;
+    g->spare_bytes = 0;
+    for (size_t i = 0; i < engine->graph->n_steps; i++)
+        g->spare_bytes += g->flights[i].arena.reserved;
     pthread_mutex_lock(&engine->mutex);
-    bool keep = engine->n_spare < SPARE_MAX;
+    bool keep =
+        engine->n_spare < SPARE_MAX && g->spare_bytes <= SPARE_BYTES_MAX - engine->spare_bytes;
     if (keep) {
         g->next_spare = engine->spare;
         engine->spare = g;
         engine->n_spare++;
+        engine->spare_bytes += g->spare_bytes;
     }
     pthread_mutex_unlock(&engine->mutex);
     if (!keep)

@@ -47,6 +47,7 @@ struct px_graph_engine {
     pthread_cond_t none_left;
     struct px_graph_run *spare; /* states that may be used again */
     size_t n_spare, n_left;     /* n_left: late steps whose engines have not ended them */
+    size_t spare_bytes;         /* kept in arenas of the spare states */
 };
 
 enum px_graph_flight_state { PX_FLIGHT_FLYING = 0, PX_FLIGHT_LANDED, PX_FLIGHT_LEFT };
@@ -100,6 +101,7 @@ struct px_graph_run {
     _Atomic bool cancel_sent;
     struct px_graph_event cancel;
     struct px_graph_run *next_spare;
+    size_t spare_bytes; /* in its arenas, of a spare one */
 
     /* the driver's */
     uint64_t wanted, settled, absent, failed, running;

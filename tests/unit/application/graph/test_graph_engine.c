@@ -206,6 +206,25 @@ PX_TEST(branches_run_at_the_same_time)
     close_graph();
 }
 
+PX_TEST(steps_share_the_memory_of_one_run)
+{
+    static const float x[] = {1, 2};
+    struct graph_model *a = graph_model_add(&set, "a", 1, GRAPH_HELD);
+    struct graph_model *b = graph_model_add(&set, "b", 5, GRAPH_HELD);
+    CHECK_OK(open_graph(branches));
+    start_run(x, 2);
+    graph_model_wait(a, 1);
+    graph_model_wait(b, 1);
+    size_t max = wait.run.arena->max;
+    CHECK(a->arena_max + b->arena_max <= max);
+    CHECK(a->arena_max >= max / 4 && b->arena_max >= max / 4);
+    graph_model_let_go(b);
+    graph_model_let_go(a);
+    CHECK_OK(waited_run_wait(&wait));
+    end_run();
+    close_graph();
+}
+
 PX_TEST(a_failure_names_its_step_and_calls_the_others_back)
 {
     static const float x[] = {1};
@@ -284,7 +303,7 @@ PX_TEST(a_late_step_is_replaced_and_may_end_when_the_graph_has_gone_on)
     CHECK_INT(deep->n_cancels, 1);
     end_run();
     CHECK(!px_engine_is_idle(engine)); /* to destroy it would wait for the step */
-    graph_model_let_go(deep); /* with the inputs long gone: it has its own */
+    graph_model_let_go(deep);          /* with the inputs long gone: it has its own */
     CHECK(px_engine_is_idle(engine));
     CHECK_INT(deep->n_released, 1);
     close_graph();
@@ -636,7 +655,7 @@ PX_TEST(many_runs_with_timeouts_and_cancels_each_end_once)
 }
 
 PX_TEST_MAIN(
-    T(the_second_model_sees_only_the_borderline_rows) T(
+    T(steps_share_the_memory_of_one_run) T(the_second_model_sees_only_the_borderline_rows) T(
         a_model_that_needs_all_rows_gets_them_and_only_the_chosen_ones_count)
         T(a_row_scores_the_same_alone_and_in_a_batch) T(branches_run_at_the_same_time) T(
             a_failure_names_its_step_and_calls_the_others_back)
