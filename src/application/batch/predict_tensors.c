@@ -33,22 +33,13 @@ struct work {
 
 static enum px_code begin_run(struct work *w, struct px_run *run, struct px_err *err)
 {
-    const struct px_tensor_specs *gives = &w->engine->gives;
     struct px_json_tensors tensors = {.takes = &w->engine->takes, .arena = &w->arena};
     enum px_code code = px_json_read_instances(&tensors, px_buf_view(&w->array), err);
-    struct px_tensor *outputs = px_arena_zalloc(&w->arena, gives->n + 1, sizeof *outputs);
+    *run =
+        (struct px_run){.inputs = tensors.inputs, .n_inputs = tensors.n_inputs, .arena = &w->arena};
     if (code == PX_OK)
-        code = px_arena_check(&w->arena, "the answer", err);
-    if (code != PX_OK)
-        return code;
-    for (size_t i = 0; i < gives->n; i++)
-        outputs[i].name = gives->list[i].name;
-    *run = (struct px_run){.inputs = tensors.inputs,
-                           .n_inputs = tensors.n_inputs,
-                           .outputs = outputs,
-                           .n_outputs = gives->n,
-                           .arena = &w->arena};
-    return px_engine_check_run(w->engine, run, err);
+        code = px_run_ask_all(run, w->engine, err);
+    return code != PX_OK ? code : px_engine_check_run(w->engine, run, err);
 }
 
 static void put_line(struct work *w, const struct line *line, const struct px_run *run,

@@ -173,6 +173,18 @@ enum px_code px_engine_check_run(const struct px_engine *engine, const struct px
     return code == PX_OK ? check_sequence(engine, run, err) : code;
 }
 
+enum px_code px_run_ask_all(struct px_run *run, const struct px_engine *engine, struct px_err *err)
+{
+    const struct px_tensor_specs *gives = &engine->gives;
+    run->outputs = px_arena_zalloc(run->arena, gives->n + 1, sizeof *run->outputs);
+    if (!run->outputs)
+        return px_arena_check(run->arena, "the answer", err);
+    for (size_t i = 0; i < gives->n; i++)
+        run->outputs[i].name = gives->list[i].name;
+    run->n_outputs = gives->n;
+    return PX_OK;
+}
+
 /* Sets the run's error when nobody waits for it any more. */
 static enum px_code check_wanted(struct px_run *run)
 {

@@ -119,6 +119,9 @@ size_t px_engine_scratch_size(const struct px_engine *engine, size_t rows_max);
  */
 PX_MUST_USE enum px_code px_engine_check_run(const struct px_engine *engine,
                                              const struct px_run *run, struct px_err *err);
+/* Asks for all that the engine gives: `outputs` in the run's arena, with their names. PX_E_TOO_LARGE, PX_E_NO_MEMORY. */
+PX_MUST_USE enum px_code px_run_ask_all(struct px_run *run, const struct px_engine *engine,
+                                        struct px_err *err);
 /* Rows of a run: the first dimension of the first input that has one, where that counts rows (PX_ENGINE_BATCHES); else 1. */
 size_t px_engine_run_rows(const struct px_engine *engine, const struct px_run *run);
 /* Starts a run of an engine with PX_ENGINE_ASYNC. One that is cancelled or late already finishes at once. */

@@ -36,22 +36,6 @@ size_t px_run_input_bytes(const struct px_run *run)
 
 /* ---- admitting ---- */
 
-/* Who names no outputs gets all of them. */
-static enum px_code choose_outputs(struct px_call *call)
-{
-    const struct px_tensor_specs *gives = &call->model->engine->gives;
-    struct px_run *run = call->run;
-    if (run->n_outputs > 0)
-        return PX_OK;
-    run->outputs = px_arena_zalloc(call->arena, gives->n + 1, sizeof *run->outputs);
-    if (!run->outputs)
-        return px_arena_check(call->arena, "the answer", &call->err);
-    for (size_t i = 0; i < gives->n; i++)
-        run->outputs[i].name = gives->list[i].name;
-    run->n_outputs = gives->n;
-    return PX_OK;
-}
-
 static enum px_code check_bytes(const struct px_serving *serving, struct px_call *call)
 {
     size_t held = serving->loops[call->loop].run_bytes, max = serving->limits.wave_bytes_max;
@@ -72,7 +56,9 @@ enum px_code px_stage_admit_run(struct px_serving *serving, struct px_call *call
                           PX_STR_ARG(call->model->name));
     if (call->run->n_inputs == 0)
         return px_err_set(&call->err, PX_E_INVALID, "expected at least one input tensor");
-    enum px_code code = choose_outputs(call);
+    call->run->arena = call->arena;
+    enum px_code code = call->run->n_outputs ? PX_OK /* who names none gets all */
+                                             : px_run_ask_all(call->run, engine, &call->err);
     if (code == PX_OK)
         code = px_engine_check_run(engine, call->run, &call->err);
     if (code != PX_OK)
@@ -175,7 +161,6 @@ enum px_code px_stage_start(struct px_serving *serving, struct px_call *call)
         return px_err_set(&call->err, PX_E_UNAVAILABLE, "the server is still starting");
     call->serving = serving;
     call->task.run = complete;
-    run->arena = call->arena;
     run->deadline_ns = call->deadline_ns;
     run->done = end_run;
     run->owner = call;

@@ -80,17 +80,27 @@ void px_infer_fail(struct px_infer *infer)
         end(infer, infer->fail);
 }
 
-/* Names the run's outputs in the order of the reply: all that the model gives when none was asked for. */
+/* The run asks for all that the model gives, and so does the reply. */
+static enum px_code ask_all_outputs(struct px_infer *infer)
+{
+    struct px_call *call = &infer->call;
+    enum px_code code = px_run_ask_all(call->run, call->model->engine, &call->err);
+    if (code != PX_OK)
+        return code;
+    infer->n_outputs = call->run->n_outputs;
+    for (size_t i = 0; i < infer->n_outputs; i++)
+        infer->outputs[i] =
+            (struct px_infer_output){.kind = PX_OUTPUT_TENSOR, .name = call->run->outputs[i].name};
+    return PX_OK;
+}
+
+/* Names the run's outputs in the order of the reply. */
 static enum px_code name_run_outputs(struct px_infer *infer)
 {
     struct px_call *call = &infer->call;
-    const struct px_tensor_specs *gives = &call->model->engine->gives;
-    if (infer->n_outputs == 0) {
-        for (size_t i = 0; i < gives->n; i++)
-            infer->outputs[i] =
-                (struct px_infer_output){.kind = PX_OUTPUT_TENSOR, .name = gives->list[i].name};
-        infer->n_outputs = gives->n;
-    }
+    call->run->arena = call->arena;
+    if (infer->n_outputs == 0)
+        return ask_all_outputs(infer);
     call->run->n_outputs = infer->n_outputs;
     call->run->outputs =
         px_arena_zalloc(call->arena, infer->n_outputs + 1, sizeof *call->run->outputs);

@@ -33,4 +33,17 @@ PX_TEST(rows_are_those_of_the_first_input_that_has_some)
     CHECK_INT(px_engine_run_rows(&by_rows, &scalar), 1);
 }
 
-PX_TEST_MAIN(T(rows_are_those_of_the_first_input_that_has_some))
+PX_TEST(who_asks_for_all_gets_a_name_for_each_output)
+{
+    struct px_arena arena = px_arena(1 << 16), none = px_arena(1);
+    struct px_run run = {.arena = &arena}, poor = {.arena = &none};
+    CHECK_OK(px_run_ask_all(&run, &by_rows, NULL));
+    CHECK_INT(run.n_outputs, 2);
+    CHECK_STR(run.outputs[1].name, "x");
+    CHECK_INT(px_run_ask_all(&poor, &by_rows, NULL), PX_E_TOO_LARGE);
+    px_arena_deinit(&arena);
+    px_arena_deinit(&none);
+}
+
+PX_TEST_MAIN(T(who_asks_for_all_gets_a_name_for_each_output)
+                 T(rows_are_those_of_the_first_input_that_has_some))
