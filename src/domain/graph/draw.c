@@ -11,6 +11,7 @@
  * being an edge (a condition, a fallback) is said in the text below the node.
  */
 #include "domain/graph/condition.h"
+#include "domain/inference/tensor_json.h"
 
 #include "shared/json.h"
 
@@ -325,26 +326,6 @@ void px_graph_draw(const struct px_graph *graph, struct px_buf *out)
 
 /* ---- JSON ---- */
 
-static void put_specs_json(struct px_json_writer *w, const char *key,
-                           const struct px_tensor_specs *specs)
-{
-    px_json_key(w, key);
-    px_json_begin_array(w);
-    for (size_t i = 0; i < specs->n; i++) {
-        const struct px_tensor_spec *spec = &specs->list[i];
-        px_json_begin_object(w);
-        px_json_member_str(w, "name", spec->name);
-        px_json_member_text(w, "datatype", px_datatype_name(spec->type));
-        px_json_key(w, "shape");
-        px_json_begin_array(w);
-        for (size_t k = 0; k < spec->n_dims; k++)
-            px_json_put_i64(w, spec->shape[k]);
-        px_json_end_array(w);
-        px_json_end_object(w);
-    }
-    px_json_end_array(w);
-}
-
 static void put_substitute_json(struct px_json_writer *w, const char *key,
                                 const struct px_graph *graph, const struct px_graph_substitute *s,
                                 const struct px_tensor_specs *specs)
@@ -372,7 +353,7 @@ static void put_step_json(struct px_json_writer *w, const struct px_graph *graph
         px_json_put_str(w, step->inputs[i].from.text);
     }
     px_json_end_object(w);
-    put_specs_json(w, "outputs", &step->gives);
+    px_tensor_specs_put_json(&step->gives, "outputs", w);
     if (step->when) {
         px_json_member_str(w, "when", step->when->text);
         px_json_member_bool(w, "per_row", step->when->is_rows);
@@ -386,7 +367,7 @@ static void put_step_json(struct px_json_writer *w, const struct px_graph *graph
 
 void px_graph_put_json(const struct px_graph *graph, struct px_json_writer *json)
 {
-    put_specs_json(json, "inputs", &graph->takes);
+    px_tensor_specs_put_json(&graph->takes, "inputs", json);
     px_json_key(json, "steps");
     px_json_begin_array(json);
     for (size_t i = 0; i < graph->n_steps; i++)
@@ -401,5 +382,5 @@ void px_graph_put_json(const struct px_graph *graph, struct px_json_writer *json
         px_json_end_object(json);
     }
     px_json_end_array(json);
-    put_specs_json(json, "outputs", &graph->gives);
+    px_tensor_specs_put_json(&graph->gives, "outputs", json);
 }

@@ -278,7 +278,7 @@ static void put_golden(struct px_json_writer *w, const struct px_check_report *r
     px_json_end_object(w);
 }
 
-static void put_failure(struct px_json_writer *w, const struct px_err *failure)
+void px_check_put_failure(struct px_json_writer *w, const struct px_err *failure)
 {
     px_json_key(w, "error");
     px_json_begin_object(w);
@@ -297,7 +297,7 @@ void px_check_print_json(FILE *out, const struct px_package *package,
     px_json_begin_object(&w);
     px_json_member_bool(&w, "ok", failure == NULL);
     if (failure)
-        put_failure(&w, failure);
+        px_check_put_failure(&w, failure);
     if (package) {
         put_package(&w, package);
         put_interface(&w, package);

@@ -6,6 +6,8 @@
 #include "interfaces/cli/check_tensors_report.h"
 
 #include "application/graph/graph_engine.h"
+#include "domain/inference/tensor_json.h"
+#include "interfaces/cli/check_report.h"
 #include "interfaces/cli/visible.h"
 #include "shared/json.h"
 
@@ -135,38 +137,6 @@ void px_check_tensors_text(FILE *out, const struct px_package *package,
 
 /* ---- for programs ---- */
 
-static void put_specs(struct px_json_writer *w, const char *key,
-                      const struct px_tensor_specs *specs)
-{
-    px_json_key(w, key);
-    px_json_begin_array(w);
-    for (size_t i = 0; i < specs->n; i++) {
-        const struct px_tensor_spec *spec = &specs->list[i];
-        px_json_begin_object(w);
-        px_json_member_str(w, "name", spec->name);
-        px_json_member_text(w, "datatype", px_datatype_name(spec->type));
-        px_json_key(w, "shape");
-        px_json_begin_array(w);
-        for (size_t d = 0; d < spec->n_dims; d++)
-            px_json_put_i64(w, spec->shape[d]);
-        px_json_end_array(w);
-        px_json_member_bool(w, "optional", spec->optional);
-        px_json_end_object(w);
-    }
-    px_json_end_array(w);
-}
-
-static void put_failure(struct px_json_writer *w, const struct px_err *failure)
-{
-    px_json_key(w, "error");
-    px_json_begin_object(w);
-    px_json_member_text(w, "code", px_code_name(failure->code));
-    px_json_member_text(w, "message", failure->message);
-    if (failure->hint[0])
-        px_json_member_text(w, "hint", failure->hint);
-    px_json_end_object(w);
-}
-
 static void put_golden(struct px_json_writer *w, const struct px_check_report *report)
 {
     px_json_key(w, "golden");
@@ -185,12 +155,12 @@ void px_check_tensors_json(FILE *out, const struct px_package *package,
     px_json_begin_object(&w);
     px_json_member_bool(&w, "ok", failure == NULL);
     if (failure)
-        put_failure(&w, failure);
+        px_check_put_failure(&w, failure);
     px_json_member_str(&w, "name", package->name);
     px_json_member_str(&w, "file", package->model_path);
     px_json_member_text(&w, "engine", package->provider);
-    put_specs(&w, "inputs", &package->engine->takes);
-    put_specs(&w, "outputs", &package->engine->gives);
+    px_tensor_specs_put_json(&package->engine->takes, "inputs", &w);
+    px_tensor_specs_put_json(&package->engine->gives, "outputs", &w);
     px_json_key(&w, "description");
     px_json_begin_object(&w);
     describe(package, &w);
