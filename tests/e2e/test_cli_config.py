@@ -100,7 +100,7 @@ def test_check_refuses_what_serve_refuses(tmp_path, text, expected):
     "text",
     [
         "server:\n  listen: 127.0.0.1:9140, 127.0.0.2:9140, 127.0.0.1:0, 0.0.0.0:0, unix:/tmp/phoenix-a.sock\n",
-        "serving:\n  version_labels: bank:x=1, bank:y=1, plain:x=2,\n",
+        "serving:\n  version_labels: bank:x=1, bank:y=1, plain:x=v2,\n",
         "vertex:\n  predict_route: /a/b/\n  health_route: /\n",
         "trace:\n  file: trace.json\n",
     ],

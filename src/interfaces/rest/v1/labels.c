@@ -5,6 +5,7 @@
  * serving.version_labels lists them, MODEL:LABEL=VERSION separated by commas. Without an entry `stable` stands for the
  * version that answers when none is named: the latest that is ready. The list is short and read per request.
  */
+#include "application/lifecycle/model_name.h"
 #include "interfaces/rest/served.h"
 
 struct entry {
@@ -31,16 +32,14 @@ static bool next_entry(struct px_str *rest, struct entry *ret)
 
 static enum px_code check_entry(const struct entry *entry, struct px_str all, struct px_err *err)
 {
-    uint64_t version;
     if (!entry->model.len || !entry->label.len || !entry->version.len)
         return px_err_set(err, PX_E_INVALID,
                           "serving.version_labels: expected MODEL:LABEL=VERSION, ..., got '%.*s'",
                           PX_STR_ARG(all));
-    if (!px_str_to_u64(entry->version, &version))
+    if (!px_model_name_is_valid(entry->version))
         return px_err_set(
             err, PX_E_INVALID,
-            "serving.version_labels: expected the number of a version, got '%.*s' for "
-            "%.*s:%.*s",
+            "serving.version_labels: expected a version (3, v3), got '%.*s' for %.*s:%.*s",
             PX_STR_ARG(entry->version), PX_STR_ARG(entry->model), PX_STR_ARG(entry->label));
     return PX_OK;
 }
