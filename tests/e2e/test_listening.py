@@ -106,7 +106,7 @@ def test_a_file_that_is_no_socket_is_not_removed(folder, tmp_path):
     path = tmp_path / "precious"
     path.write_text("data")
     config = write_config(tmp_path / "p.yaml", folder, f"https://127.0.0.1:0, unix:{path}")
-    assert "Address already in use" in fail("serve", folder / "risk.json", "--config", config)
+    assert "what is there is no socket" in fail("serve", folder / "risk.json", "--config", config)
     assert path.read_text() == "data"
 
 
@@ -372,9 +372,9 @@ def free_port():
 
 @pytest.mark.parametrize("first, second, text", [
     ("http://127.0.0.1", "https://127.0.0.1", "server.listen: endpoint 'https://127.0.0.1:{port}': its address is listed twice"),
-    ("0.0.0.0", "127.0.0.1", "another endpoint of this server is there"),
-    ("127.0.0.1", "0.0.0.0", "another endpoint of this server is there"),
-    ("127.0.0.1", "localhost", "another endpoint of this server is there"),
+    ("0.0.0.0", "127.0.0.1", "both would be there on port {port}"),
+    ("127.0.0.1", "0.0.0.0", "both would be there on port {port}"),
+    ("127.0.0.1", "localhost", "both would be there on port {port}"),
 ])
 def test_an_address_that_is_listed_twice_is_not_blamed_on_others(folder, first, second, text):
     port = free_port()
