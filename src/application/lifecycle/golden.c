@@ -2,24 +2,17 @@
 #include "application/lifecycle/golden.h"
 
 #include "application/execution/await.h"
-#include "shared/json.h"
+#include "application/tensors/json_value.h"
 
 #include <math.h>
 
-enum { ELEMENTS_MAX = 1 << 26, LIST_MIN = 4 /* a power of two */ };
+enum { LIST_MIN = 4 /* a power of two */ };
 
 /* ---- reading ---- */
 
 struct reader {
     struct px_json json;
     struct px_arena *arena;
-};
-
-/* What is known of a tensor before its data can be read. */
-struct tensor_text {
-    struct px_tensor tensor;
-    size_t n_elements;
-    struct px_str data; /* its JSON */
 };
 
 static void read_shape(struct reader *r, struct px_tensor *tensor)
@@ -42,132 +35,47 @@ static void read_type(struct reader *r, struct px_tensor *tensor)
         return;
     if (tensor->type == PX_TYPE_NONE)
         px_json_fail(&r->json, "unknown datatype '%.*s'", PX_STR_ARG(name));
-    else if (tensor->type == PX_TYPE_FP16 || tensor->type == PX_TYPE_BF16)
-        px_json_fail(&r->json, "%s has no form in JSON", px_datatype_name(tensor->type));
 }
 
-static void put_integer(struct px_json *json, enum px_datatype type, char *at)
+static enum px_code read_data(struct reader *r, struct px_str data, struct px_tensor *tensor,
+                              struct px_err *err)
 {
-    bool is_signed = type == PX_TYPE_INT8 || type == PX_TYPE_INT16 || type == PX_TYPE_INT32 ||
-                     type == PX_TYPE_INT64;
-    size_t size = px_datatype_size(type);
-    int64_t i64 = is_signed ? px_json_i64(json) : 0;
-    uint64_t u64 = is_signed ? (uint64_t)i64 : px_json_u64(json);
-    unsigned bits = (unsigned)size * 8;
-    bool fits = bits == 64 ||
-                (is_signed ? i64 >= -(INT64_C(1) << (bits - 1)) && i64 < INT64_C(1) << (bits - 1)
-                           : u64 >> bits == 0);
-    if (!fits)
-        px_json_fail(json, "the number does not fit in %s", px_datatype_name(type));
-    memcpy(at, &u64, size); /* little-endian */
-}
-
-static void put_number(struct px_json *json, enum px_datatype type, char *at)
-{
-    if (type == PX_TYPE_FP32) {
-        float value = px_json_f32(json);
-        memcpy(at, &value, sizeof value);
-    } else if (type == PX_TYPE_FP64) {
-        double value = px_json_f64(json);
-        memcpy(at, &value, sizeof value);
-    } else if (type == PX_TYPE_BOOL) {
-        *at = px_json_bool(json);
-    } else {
-        put_integer(json, type, at);
-    }
-}
-
-/* Elements on their way into a tensor. */
-struct filling {
     struct px_json json;
-    enum px_datatype type;
-    size_t n, n_max;
-    char *numbers;        /* of a type with a size */
-    struct px_buf *texts; /* of BYTES */
-};
-
-static void put_text(struct filling *f)
-{
-    struct px_str text = px_json_str(&f->json);
-    uint32_t length = (uint32_t)text.len;
-    px_buf_append(f->texts, &length, sizeof length);
-    px_buf_str(f->texts, text);
-}
-
-/* As deep as the JSON reader allows. */
-static void fill(struct filling *f)
-{
-    px_json_enter_array(&f->json);
-    while (px_json_next_element(&f->json)) {
-        if (px_json_peek(&f->json) == PX_JSON_ARRAY) {
-            fill(f);
-        } else if (f->n == f->n_max) {
-            px_json_fail(&f->json, "more than the %zu values of the shape", f->n_max);
-        } else if (f->texts) {
-            put_text(f);
-            f->n++;
-        } else {
-            put_number(&f->json, f->type, f->numbers + f->n++ * px_datatype_size(f->type));
-        }
-    }
-}
-
-static enum px_code read_data(struct reader *r, struct tensor_text *t, struct px_err *err)
-{
-    struct px_buf texts = px_buf(PX_GOLDEN_BYTES_MAX);
-    size_t size = px_datatype_size(t->tensor.type);
-    struct filling f = {.type = t->tensor.type, .n_max = t->n_elements};
-    f.texts = size ? NULL : &texts;
-    f.numbers = px_arena_alloc(r->arena, t->n_elements + 1, size ? size : 1);
-    if (!f.numbers)
-        return px_arena_check(r->arena, "the golden requests", err);
-    px_json_init(&f.json, t->data, r->arena, PX_JSON_NONFINITE);
-    fill(&f);
-    enum px_code code = px_json_finish(&f.json, err);
-    if (code == PX_OK && f.n != f.n_max)
-        code = px_err_set(err, PX_E_INVALID, "expected %zu values as the shape says, got %zu",
-                          f.n_max, f.n);
+    struct px_tensor_writer writer;
+    px_json_init(&json, data, r->arena, PX_JSON_NONFINITE);
+    enum px_code code = px_tensor_writer_init(&writer, tensor, r->arena, data.len, err);
     if (code == PX_OK)
-        code = px_buf_check(&texts, "the golden texts", err);
-    if (code == PX_OK && !size) {
-        t->tensor.bytes = px_arena_str(r->arena, px_buf_view(&texts));
-        code = px_arena_check(r->arena, "the golden requests", err);
-    } else if (code == PX_OK) {
-        t->tensor.bytes = px_str_n(f.numbers, f.n * size);
-    }
-    px_buf_deinit(&texts);
-    return code;
+        code = px_json_read_elements(&json, &writer, px_json_read_element, err);
+    if (code == PX_OK)
+        code = px_json_finish(&json, err);
+    return code == PX_OK ? px_tensor_writer_end(&writer, err) : code;
 }
 
 static enum px_code read_tensor(struct reader *r, struct px_tensor *ret, struct px_err *err)
 {
-    struct tensor_text t = {0};
-    struct px_str key;
+    struct px_tensor t = {0};
+    struct px_str key, data = {0};
     px_json_enter_object(&r->json);
     while (px_json_next_key(&r->json, &key)) {
         if (px_str_is(key, "name"))
-            t.tensor.name = px_json_str(&r->json);
+            t.name = px_json_str(&r->json);
         else if (px_str_is(key, "datatype"))
-            read_type(r, &t.tensor);
+            read_type(r, &t);
         else if (px_str_is(key, "shape"))
-            read_shape(r, &t.tensor);
+            read_shape(r, &t);
         else if (px_str_is(key, "data"))
-            t.data = px_json_raw(&r->json);
+            data = px_json_raw(&r->json);
         else
             px_json_fail(&r->json, "unknown key '%.*s' of a tensor", PX_STR_ARG(key));
     }
     enum px_code code = px_json_check(&r->json, err);
     if (code != PX_OK)
         return code;
-    if (!t.tensor.name.ptr || !t.tensor.type || !t.data.ptr)
+    if (!t.name.ptr || !t.type || !data.ptr)
         return px_err_set(err, PX_E_INVALID,
                           "a golden tensor has 'name', 'datatype', 'shape' and 'data'");
-    if (!px_tensor_elements(&t.tensor, &t.n_elements) || t.n_elements > ELEMENTS_MAX)
-        code = px_err_set(err, PX_E_TOO_LARGE, "more than %d values", ELEMENTS_MAX);
-    if (code == PX_OK)
-        code = read_data(r, &t, err);
-    *ret = t.tensor;
-    return code == PX_OK ? PX_OK : px_err_wrap(err, "tensor '%.*s'", PX_STR_ARG(t.tensor.name));
+    *ret = t;
+    return read_data(r, data, ret, err);
 }
 
 /* Room for one more behind `n` elements: a list doubles, what it leaves is the arena's. NULL without memory. */

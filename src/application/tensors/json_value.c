@@ -79,6 +79,24 @@ enum px_code px_json_read_element(struct px_json *json, struct px_tensor_writer 
     return px_tensor_put_text(writer, value.text, err);
 }
 
+enum px_code px_json_read_elements(struct px_json *json, struct px_tensor_writer *writer,
+                                   px_json_read_fn *read, struct px_err *err)
+{
+    size_t depth = px_json_enter_array(json) ? 1 : 0;
+    while (depth > 0) {
+        enum px_code code = PX_OK;
+        if (!px_json_next_element(json))
+            depth--;
+        else if (px_json_peek(json) == PX_JSON_ARRAY)
+            depth += px_json_enter_array(json);
+        else
+            code = read(json, writer, err);
+        if (code != PX_OK)
+            return code;
+    }
+    return PX_OK;
+}
+
 /* The low `size` bytes as two's complement. */
 static int64_t load_signed(const char *at, size_t size)
 {

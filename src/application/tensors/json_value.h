@@ -36,6 +36,13 @@ PX_MUST_USE bool px_json_read_value(struct px_json *json, enum px_datatype type,
 PX_MUST_USE enum px_code px_json_read_element(struct px_json *json, struct px_tensor_writer *writer,
                                               struct px_err *err);
 
+/* All elements of arrays of any nesting, row-major, each by `read`. As px_json_read_element fails. */
+typedef enum px_code px_json_read_fn(struct px_json *json, struct px_tensor_writer *writer,
+                                     struct px_err *err);
+PX_MUST_USE enum px_code px_json_read_elements(struct px_json *json,
+                                               struct px_tensor_writer *writer,
+                                               px_json_read_fn *read, struct px_err *err);
+
 /* One element of a tensor that is no text, in the shortest form of its type; NaN and infinities as bare words. */
 void px_json_put_element(struct px_json_writer *w, enum px_datatype type, const char *at);
 

@@ -16,8 +16,11 @@ enum px_code px_tensor_writer_init(struct px_tensor_writer *writer, struct px_te
 {
     size_t n, size = px_datatype_size(tensor->type);
     char shape[PX_TENSOR_SHAPE_TEXT_MAX];
-    if (!px_tensor_elements(tensor, &n) || n > n_max)
-        return px_err_set(err, PX_E_INVALID, "input '%.*s': the data is too short for shape %s",
+    if (!px_tensor_elements(tensor, &n))
+        return px_err_set(err, PX_E_TOO_LARGE, "tensor '%.*s': shape %s is too large",
+                          PX_STR_ARG(tensor->name), px_tensor_shape_text(tensor, shape));
+    if (n > n_max)
+        return px_err_set(err, PX_E_INVALID, "tensor '%.*s': the data is too short for shape %s",
                           PX_STR_ARG(tensor->name), px_tensor_shape_text(tensor, shape));
     *writer = (struct px_tensor_writer){
         .tensor = tensor,
@@ -39,14 +42,14 @@ static enum px_code check_room(const struct px_tensor_writer *w, struct px_err *
 {
     if (w->n < w->n_total)
         return PX_OK;
-    return px_err_set(err, PX_E_INVALID, "input '%.*s': expected no more than %zu values",
+    return px_err_set(err, PX_E_INVALID, "tensor '%.*s': expected no more than %zu values",
                       PX_STR_ARG(w->tensor->name), w->n_total);
 }
 
 static enum px_code refuse_kind(const struct px_tensor_writer *w, const char *what,
                                 struct px_err *err)
 {
-    return px_err_set(err, PX_E_INVALID, "input '%.*s': element %zu: %s is no %s",
+    return px_err_set(err, PX_E_INVALID, "tensor '%.*s': element %zu: %s is no %s",
                       PX_STR_ARG(w->tensor->name), w->n, what, px_datatype_name(w->tensor->type));
 }
 
@@ -136,7 +139,7 @@ enum px_code px_tensor_writer_end(struct px_tensor_writer *writer, struct px_err
     writer->tensor->bytes = px_str_n(writer->to, size ? writer->n * size : writer->len);
     if (writer->n == writer->n_total)
         return PX_OK;
-    return px_err_set(err, PX_E_INVALID, "input '%.*s': shape %s needs %zu values, got %zu",
+    return px_err_set(err, PX_E_INVALID, "tensor '%.*s': shape %s needs %zu values, got %zu",
                       PX_STR_ARG(t->name), px_tensor_shape_text(t, shape), writer->n_total,
                       writer->n);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "infrastructure/engines/remote/values.h"
 
+#include "application/tensors/json_value.h"
 #include "shared/protobuf.h"
 
 /* How the elements of a type are seen: as one of the kinds that JSON and protobuf tell apart; of NO_KIND they have no form there. */
@@ -26,48 +27,6 @@ static enum px_code fail_kind(const struct px_tensor *tensor, struct px_err *err
 }
 
 /* ---- writing JSON ---- */
-
-static uint64_t load(const char *at, size_t size)
-{
-    uint64_t bits = 0;
-    memcpy(&bits, at, size); /* little-endian, as tensors are */
-    return bits;
-}
-
-/* The integer of `size` bytes with its sign. */
-static int64_t extend(uint64_t bits, size_t size)
-{
-    unsigned shift = 64 - 8 * (unsigned)size;
-    return (int64_t)(bits << shift) >> shift;
-}
-
-static void put_number(struct px_json_writer *w, enum kind kind, const char *at, size_t size)
-{
-    float single;
-    double real;
-    switch (kind) {
-    case TRUTH:
-        px_json_put_bool(w, *at != 0);
-        break;
-    case SIGNED:
-        px_json_put_i64(w, extend(load(at, size), size));
-        break;
-    case UNSIGNED:
-        px_json_put_u64(w, load(at, size));
-        break;
-    case SINGLE:
-        memcpy(&single, at, sizeof single);
-        px_json_put_f32(w, single, true);
-        break;
-    case DOUBLE:
-        memcpy(&real, at, sizeof real);
-        px_json_put_f64(w, real, true);
-        break;
-    case TEXT:
-    case NO_KIND:
-        break;
-    }
-}
 
 static enum px_code put_texts(struct px_json_writer *w, const struct px_tensor *tensor,
                               struct px_err *err)
@@ -96,7 +55,7 @@ enum px_code px_remote_put_values(struct px_json_writer *w, const struct px_tens
     } else {
         size_t size = px_datatype_size(tensor->type);
         for (size_t at = 0; at + size <= tensor->bytes.len; at += size)
-            put_number(w, kind, tensor->bytes.ptr + at, size);
+            px_json_put_element(w, tensor->type, tensor->bytes.ptr + at);
     }
     px_json_end_array(w);
     return code;
@@ -104,254 +63,144 @@ enum px_code px_remote_put_values(struct px_json_writer *w, const struct px_tens
 
 /* ---- reading ---- */
 
-/* Elements as they come, into memory that was made for `n` of them; texts into `room` bytes. */
-struct sink {
-    struct px_tensor *tensor;
-    enum kind kind;
-    size_t size, n, n_max;
-    char *to;
-    size_t len, room;
-};
-
-static enum px_code fail_count(const struct sink *sink, struct px_err *err)
+/* Every element takes a byte of the reply at least, so a shape that asks for more than the reply has is a lie. */
+static enum px_code begin(struct px_tensor_writer *writer, struct px_tensor *tensor,
+                          size_t text_bytes, struct px_arena *arena, struct px_err *err)
 {
-    char shape[PX_TENSOR_SHAPE_TEXT_MAX];
-    return px_err_set(err, PX_E_INVALID, "'%.*s': expected %zu values for the shape %s, got %s%zu",
-                      PX_STR_ARG(sink->tensor->name), sink->n_max,
-                      px_tensor_shape_text(sink->tensor, shape),
-                      sink->n > sink->n_max ? "more, " : "", sink->n);
-}
-
-static enum px_code sink_init(struct sink *sink, struct px_tensor *tensor, size_t text_bytes,
-                              struct px_arena *arena, struct px_err *err)
-{
-    *sink = (struct sink){.tensor = tensor, .kind = kind_of(tensor->type)};
-    sink->size = px_datatype_size(tensor->type);
-    if (sink->kind == NO_KIND)
+    if (kind_of(tensor->type) == NO_KIND)
         return fail_kind(tensor, err);
-    if (!px_tensor_elements(tensor, &sink->n_max))
-        return px_err_set(err, PX_E_TOO_LARGE, "'%.*s': the shape is too large",
-                          PX_STR_ARG(tensor->name));
-    if (sink->kind != TEXT && __builtin_mul_overflow(sink->n_max, sink->size, &sink->room))
-        sink->room = SIZE_MAX;
-    /* Every element takes a byte of the reply at least, so a shape that asks for more than the reply has is a lie. */
-    if (sink->n_max > text_bytes)
-        return px_err_set(err, PX_E_INVALID,
-                          "'%.*s': the shape needs %zu values, the data has less",
-                          PX_STR_ARG(tensor->name), sink->n_max);
-    if (sink->kind == TEXT)
-        sink->room = text_bytes + sink->n_max * sizeof(uint32_t);
-    sink->to = px_arena_alloc(arena, sink->room ? sink->room : 1, 1);
-    return sink->to ? PX_OK : px_arena_check(arena, "the reply", err);
-}
-
-static enum px_code sink_finish(const struct sink *sink, struct px_err *err)
-{
-    if (sink->n != sink->n_max)
-        return fail_count(sink, err);
-    sink->tensor->bytes = px_str_n(sink->to, sink->len);
-    return PX_OK;
-}
-
-/* More elements than there is room for are counted and dropped: the end says so. */
-static void sink_bits(struct sink *sink, const void *bits, size_t size)
-{
-    if (sink->n++ >= sink->n_max)
-        return;
-    memcpy(sink->to + sink->len, bits, size);
-    sink->len += size;
-}
-
-static void sink_text(struct sink *sink, struct px_str text)
-{
-    uint32_t len = (uint32_t)text.len;
-    if (sink->n++ >= sink->n_max || sink->room - sink->len < sizeof len + text.len)
-        return;
-    memcpy(sink->to + sink->len, &len, sizeof len);
-    if (text.len)
-        memcpy(sink->to + sink->len + sizeof len, text.ptr, text.len);
-    sink->len += sizeof len + text.len;
-}
-
-static bool fits_signed(int64_t value, size_t size)
-{
-    return extend((uint64_t)value, size) == value;
-}
-
-static bool fits_unsigned(uint64_t value, size_t size)
-{
-    return size == 8 || value >> (8 * size) == 0;
+    return px_tensor_writer_init(writer, tensor, arena, text_bytes, err);
 }
 
 /* ---- from JSON ---- */
 
-static bool read_truth(struct px_json *json)
+/* Some servers write a BOOL as 0 or 1. */
+static enum px_code read_truth(struct px_json *json, struct px_tensor_writer *writer,
+                               struct px_err *err)
 {
     if (px_json_peek(json) != PX_JSON_NUMBER)
-        return px_json_bool(json);
+        return px_json_read_element(json, writer, err);
     uint64_t number = px_json_u64(json);
     if (number > 1)
         px_json_fail(json, "a BOOL is true, false, 0 or 1");
-    return number == 1;
-}
-
-static void read_element(struct px_json *json, struct sink *sink)
-{
-    int64_t number;
-    uint64_t natural;
-    bool truth;
-    struct px_str text;
-    switch (sink->kind) {
-    case TRUTH:
-        truth = read_truth(json);
-        sink_bits(sink, &truth, 1);
-        break;
-    case SIGNED:
-        number = px_json_i64(json);
-        if (!fits_signed(number, sink->size))
-            px_json_fail(json, "%lld does not fit %s", (long long)number,
-                         px_datatype_name(sink->tensor->type));
-        sink_bits(sink, &number, sink->size);
-        break;
-    case UNSIGNED:
-        natural = px_json_u64(json);
-        if (!fits_unsigned(natural, sink->size))
-            px_json_fail(json, "%llu does not fit %s", (unsigned long long)natural,
-                         px_datatype_name(sink->tensor->type));
-        sink_bits(sink, &natural, sink->size);
-        break;
-    case TEXT:
-        text = px_json_str(json);
-        sink_text(sink, text);
-        break;
-    case SINGLE:
-    case DOUBLE:
-    case NO_KIND:
-        break;
-    }
-}
-
-/* Any nesting, row-major: the shape says what it means. */
-static void read_nested(struct px_json *json, struct sink *sink)
-{
-    size_t depth = px_json_enter_array(json) ? 1 : 0;
-    while (depth > 0) {
-        if (!px_json_next_element(json))
-            depth--;
-        else if (px_json_peek(json) == PX_JSON_ARRAY)
-            depth += px_json_enter_array(json);
-        else
-            read_element(json, sink);
-    }
+    return px_json_failed(json) ? PX_OK : px_tensor_put_integer(writer, number, err);
 }
 
 /* The reader's quick way for floats writes them where they belong. */
-static void read_floats(struct px_json *json, struct sink *sink)
+static void read_floats(struct px_json *json, struct px_tensor_writer *writer)
 {
-    if (sink->kind == SINGLE)
-        sink->n = px_json_f32_array(json, (float *)(void *)sink->to, sink->n_max, true);
-    else
-        sink->n = px_json_f64_array(json, (double *)(void *)sink->to, sink->n_max, true);
-    sink->len = sink->n * sink->size;
+    void *to = px_tensor_writer_values(writer);
+    bool is_single = writer->tensor->type == PX_TYPE_FP32;
+    px_tensor_writer_advance(writer, is_single
+                                         ? px_json_f32_array(json, to, writer->n_total, true)
+                                         : px_json_f64_array(json, to, writer->n_total, true));
 }
 
 enum px_code px_remote_read_values(struct px_str text, struct px_tensor *tensor,
                                    struct px_arena *arena, struct px_err *err)
 {
     struct px_json json;
-    struct sink sink;
-    enum px_code code = sink_init(&sink, tensor, text.len, arena, err);
+    struct px_tensor_writer writer;
+    enum px_code code = begin(&writer, tensor, text.len, arena, err);
+    enum kind kind = kind_of(tensor->type);
     if (code != PX_OK)
         return code;
     px_json_init(&json, text, arena, PX_JSON_NONFINITE);
-    if (sink.kind == SINGLE || sink.kind == DOUBLE)
-        read_floats(&json, &sink);
+    if (kind == SINGLE || kind == DOUBLE)
+        read_floats(&json, &writer);
     else
-        read_nested(&json, &sink);
+        code = px_json_read_elements(&json, &writer,
+                                     kind == TRUTH ? read_truth : px_json_read_element, err);
+    if (code != PX_OK)
+        return code;
     if (px_json_finish(&json, err) != PX_OK)
         return px_err_wrap(err, "'%.*s'", PX_STR_ARG(tensor->name));
-    return sink_finish(&sink, err);
+    return px_tensor_writer_end(&writer, err);
 }
 
 /* ---- from protobuf ---- */
 
-/* Fields of InferTensorContents. */
-static uint32_t contents_field(const struct sink *sink)
+/* The field of InferTensorContents. */
+static uint32_t contents_field(enum px_datatype type)
 {
-    switch (sink->kind) {
-    case TRUTH:
-        return 1;
-    case SIGNED:
-        return sink->size == 8 ? 3 : 2;
-    case UNSIGNED:
-        return sink->size == 8 ? 5 : 4;
-    case SINGLE:
-        return 6;
-    case DOUBLE:
-        return 7;
-    case TEXT:
-        return 8;
-    case NO_KIND:
-        break;
-    }
+    bool is_wide = px_datatype_size(type) == 8;
+    switch (kind_of(type)) { // clang-format off
+    case TRUTH: return 1;
+    case SIGNED: return is_wide ? 3 : 2;
+    case UNSIGNED: return is_wide ? 5 : 4;
+    case SINGLE: return 6;
+    case DOUBLE: return 7;
+    case TEXT: return 8;
+    case NO_KIND: break;
+    } // clang-format on
     return 0;
 }
 
-static bool add_varint(struct sink *sink, uint64_t value)
+static enum px_code fail_field(const struct px_tensor *tensor, uint32_t number, struct px_err *err)
 {
-    bool fits = sink->kind == SIGNED  ? fits_signed((int64_t)value, sink->size)
-                : sink->kind == TRUTH ? value <= 1
-                                      : fits_unsigned(value, sink->size);
-    sink_bits(sink, &value, sink->size);
-    return fits;
+    return px_err_set(err, PX_E_INVALID, "'%.*s': field %u of its contents is not %s",
+                      PX_STR_ARG(tensor->name), number, px_datatype_name(tensor->type));
 }
 
-/* One number, or a packed list of them. */
-static bool add_numbers(struct sink *sink, const struct px_protobuf_field *field)
+/* A whole number that does not fit is no value of the type. */
+static enum px_code put_varint(struct px_tensor_writer *writer, uint64_t value, struct px_err *err)
 {
-    bool real = sink->kind == SINGLE || sink->kind == DOUBLE;
-    if (field->wire != PX_PROTOBUF_BYTES) {
-        enum px_protobuf_wire want = !real                  ? PX_PROTOBUF_VARINT
-                                     : sink->kind == SINGLE ? PX_PROTOBUF_FIXED32
-                                                            : PX_PROTOBUF_FIXED64;
-        if (field->wire != want)
-            return false;
-        if (!real)
-            return add_varint(sink, field->value);
-        sink_bits(sink, &field->value, sink->size);
-        return true;
+    const struct px_tensor *t = writer->tensor;
+    enum kind kind = kind_of(t->type);
+    bool fits = kind == SIGNED  ? px_tensor_fits_signed(t->type, (int64_t)value)
+                : kind == TRUTH ? value <= 1
+                                : px_tensor_fits_unsigned(t->type, value);
+    return fits ? px_tensor_put_integer(writer, value, err)
+                : fail_field(t, contents_field(t->type), err);
+}
+
+static enum px_code put_packed(struct px_tensor_writer *writer, struct px_str bytes,
+                               struct px_err *err)
+{
+    enum px_datatype type = writer->tensor->type;
+    bool is_real = kind_of(type) == SINGLE || kind_of(type) == DOUBLE;
+    struct px_cursor cursor = px_cursor(bytes.ptr, bytes.len);
+    enum px_code code = PX_OK;
+    while (code == PX_OK && px_cursor_left(&cursor) > 0 && !cursor.failed) {
+        uint64_t value =
+            is_real ? px_cursor_le(&cursor, px_datatype_size(type)) : px_protobuf_varint(&cursor);
+        if (cursor.failed)
+            break;
+        code = is_real ? px_tensor_put_integer(writer, value, err) : put_varint(writer, value, err);
     }
-    if (real && field->bytes.len % sink->size != 0)
-        return false;
-    struct px_cursor cursor = px_cursor(field->bytes.ptr, field->bytes.len);
-    while (px_cursor_left(&cursor) > 0 && !cursor.failed) {
-        if (real)
-            sink_bits(sink, px_cursor_take(&cursor, sink->size), sink->size);
-        else if (!add_varint(sink, px_protobuf_varint(&cursor)))
-            return false;
-    }
-    return !cursor.failed;
+    return cursor.failed ? fail_field(writer->tensor, contents_field(type), err) : code;
+}
+
+/* One value, or a packed list of them. */
+static enum px_code put_field(struct px_tensor_writer *writer,
+                              const struct px_protobuf_field *field, struct px_err *err)
+{
+    const struct px_tensor *t = writer->tensor;
+    enum kind kind = kind_of(t->type);
+    if (field->number != contents_field(t->type))
+        return fail_field(t, field->number, err);
+    if (field->wire == PX_PROTOBUF_BYTES)
+        return kind == TEXT ? px_tensor_put_text(writer, field->bytes, err)
+                            : put_packed(writer, field->bytes, err);
+    if (kind == SINGLE && field->wire == PX_PROTOBUF_FIXED32)
+        return px_tensor_put_integer(writer, field->value, err);
+    if (kind == DOUBLE && field->wire == PX_PROTOBUF_FIXED64)
+        return px_tensor_put_integer(writer, field->value, err);
+    bool is_whole = kind == TRUTH || kind == SIGNED || kind == UNSIGNED;
+    return is_whole && field->wire == PX_PROTOBUF_VARINT ? put_varint(writer, field->value, err)
+                                                         : fail_field(t, field->number, err);
 }
 
 enum px_code px_remote_read_contents(struct px_str message, struct px_tensor *tensor,
                                      struct px_arena *arena, struct px_err *err)
 {
-    struct sink sink;
-    enum px_code code = sink_init(&sink, tensor, message.len, arena, err);
+    struct px_tensor_writer writer;
     struct px_protobuf reader = px_protobuf(message);
     struct px_protobuf_field field;
-    while (code == PX_OK && px_protobuf_next(&reader, &field)) {
-        bool good = field.number == contents_field(&sink);
-        if (good && sink.kind == TEXT && field.wire == PX_PROTOBUF_BYTES)
-            sink_text(&sink, field.bytes);
-        else
-            good = good && sink.kind != TEXT && add_numbers(&sink, &field);
-        if (!good)
-            code =
-                px_err_set(err, PX_E_INVALID, "'%.*s': field %u of its contents is not %s",
-                           PX_STR_ARG(tensor->name), field.number, px_datatype_name(tensor->type));
-    }
+    enum px_code code = begin(&writer, tensor, message.len, arena, err);
+    while (code == PX_OK && px_protobuf_next(&reader, &field))
+        code = put_field(&writer, &field, err);
     if (code == PX_OK)
         code = px_protobuf_check(&reader, "InferTensorContents", err);
-    return code == PX_OK ? sink_finish(&sink, err) : code;
+    return code == PX_OK ? px_tensor_writer_end(&writer, err) : code;
 }

@@ -36,15 +36,17 @@ PX_TEST(every_type_and_nesting_is_read)
                    "{\"name\":\"b\",\"shape\":[2],\"datatype\":\"BOOL\",\"data\":[true,false]}],"
                    "\"inputs\":[{\"name\":\"i\",\"shape\":[2],\"datatype\":\"INT8\","
                    "\"data\":[-128,127]},{\"name\":\"u\",\"shape\":[],\"datatype\":\"UINT64\","
-                   "\"data\":[18446744073709551615]}],"
+                   "\"data\":[18446744073709551615]},{\"name\":\"h\",\"shape\":[1],"
+                   "\"datatype\":\"FP16\",\"data\":[1.0]}],"
                    "\"parameters\":{\"sequence_id\":7,\"sequence_start\":true}}]}"));
     CHECK(golden.n_cases == 1 && golden.tolerance == 0.5);
     const struct px_golden_case *c = &golden.cases[0];
-    CHECK(c->n_inputs == 2 && c->n_outputs == 2);
+    CHECK(c->n_inputs == 3 && c->n_outputs == 2);
     CHECK(c->sequence.id == 7 && c->sequence.start && !c->sequence.end);
     CHECK_INT(c->outputs[0].bytes.len, 4 * 4 + 1 + 0 + 2 + 1);
     CHECK_INT(c->inputs[0].bytes.ptr[0], -128);
     CHECK_INT(c->inputs[1].bytes.len, 8);
+    CHECK(c->inputs[2].bytes.len == 2 && memcmp(c->inputs[2].bytes.ptr, "\0\x3c", 2) == 0);
     for (size_t i = 0; i < 2; i++)
         CHECK_OK(px_tensor_check_bytes(&c->inputs[i], &err));
     px_arena_deinit(&arena);
@@ -60,15 +62,16 @@ PX_TEST(what_cannot_be_a_request_is_refused_with_its_place)
     check_refused("{\"inputs\":[{\"name\":\"x\"}],\"outputs\":[]}", "'datatype'");
     check_refused(
         "{\"inputs\":[{\"name\":\"x\",\"shape\":[3],\"datatype\":\"FP32\",\"data\":[1]}]}",
-        "expected 3 values");
+        "shape [3] needs 3 values, got 1");
     check_refused(
         "{\"inputs\":[{\"name\":\"x\",\"shape\":[1],\"datatype\":\"FP32\",\"data\":[1,2]}]}",
-        "more than the 1 values");
+        "expected no more than 1 values");
     check_refused(
         "{\"inputs\":[{\"name\":\"x\",\"shape\":[1],\"datatype\":\"UINT8\",\"data\":[256]}]}",
         "UINT8");
     check_refused(
-        "{\"inputs\":[{\"name\":\"x\",\"shape\":[1],\"datatype\":\"FP16\",\"data\":[1]}]}", "FP16");
+        "{\"inputs\":[{\"name\":\"x\",\"shape\":[1],\"datatype\":\"FP16\",\"data\":[\"1\"]}]}",
+        "number");
     check_refused(
         "{\"inputs\":[{\"name\":\"x\",\"shape\":[1],\"datatype\":\"FP31\",\"data\":[1]}]}", "FP31");
     check_refused("{\"parameters\":{\"priority\":1}}", "priority");

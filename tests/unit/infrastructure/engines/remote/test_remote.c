@@ -290,7 +290,7 @@ PX_TEST(hostile_replies_are_errors)
         {"",
          "{\"outputs\":[{\"name\":\"sum\",\"datatype\":\"FP32\",\"shape\":[2,2],\"data\":[1,2,3]}]"
          "}",
-         "expected 4 values"},
+         "shape [2,2] needs 4 values, got 3"},
         {"",
          "{\"outputs\":[{\"name\":\"sum\",\"datatype\":\"FP32\",\"shape\":[1,2],\"data\":[1,2,3]}]"
          "}",
@@ -298,7 +298,7 @@ PX_TEST(hostile_replies_are_errors)
         {"",
          "{\"outputs\":[{\"name\":\"sum\",\"datatype\":\"FP32\",\"shape\":[99999999999,2],"
          "\"data\":[1,2]}]}",
-         "values"},
+         "the data is too short for shape [99999999999,2]"},
         {"",
          "{\"outputs\":[{\"name\":\"sum\",\"datatype\":\"FP32\",\"shape\":[18446744073709551615,"
          "18446744073709551615],\"data\":[1,2]}]}",
