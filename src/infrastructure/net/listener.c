@@ -43,67 +43,18 @@ static void set_port(struct sockaddr *address, uint16_t port)
         ((struct sockaddr_in *)(void *)address)->sin_port = htons(port);
 }
 
-union address {
-    struct sockaddr any;
-    struct sockaddr_in in;
-    struct sockaddr_in6 in6;
-    struct sockaddr_un un;
-};
-
-static bool read_address(int fd, union address *ret)
-{
-    socklen_t len = sizeof *ret;
-    *ret = (union address){0};
-    return getsockname(fd, &ret->any, &len) == 0;
-}
-
-static uint16_t port_of(const union address *address)
-{
-    return ntohs(address->any.sa_family == AF_INET6 ? address->in6.sin6_port
-                                                    : address->in.sin_port);
-}
-
 static bool read_port(int fd, uint16_t *ret)
 {
-    union address address;
-    if (!read_address(fd, &address))
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+    } address = {0};
+    socklen_t len = sizeof address;
+    if (getsockname(fd, &address.any, &len) != 0)
         return false;
-    *ret = port_of(&address);
+    *ret = ntohs(address.any.sa_family == AF_INET6 ? address.in6.sin6_port : address.in.sin_port);
     return true;
-}
-
-static bool is_every_address(const union address *address)
-{
-    return address->any.sa_family == AF_INET6 ? IN6_IS_ADDR_UNSPECIFIED(&address->in6.sin6_addr)
-                                              : address->in.sin_addr.s_addr == htonl(INADDR_ANY);
-}
-
-/* May not both be listened on? `::` takes IPv4 as well. */
-static bool do_clash(const union address *a, const union address *b)
-{
-    bool is_v6 = a->any.sa_family == AF_INET6;
-    if (a->any.sa_family == AF_UNIX || b->any.sa_family == AF_UNIX || port_of(a) != port_of(b))
-        return false;
-    if (a->any.sa_family != b->any.sa_family)
-        return is_every_address(is_v6 ? a : b);
-    if (is_every_address(a) || is_every_address(b))
-        return true;
-    return is_v6 ? IN6_ARE_ADDR_EQUAL(&a->in6.sin6_addr, &b->in6.sin6_addr)
-                 : a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
-}
-
-/* Is it one of the set that is in the way of `wanted`? */
-static bool is_our_own(const struct px_listeners *set, const struct addrinfo *wanted)
-{
-    union address address = {0}, other;
-    if (wanted->ai_addrlen > sizeof address)
-        return false;
-    memcpy(&address, wanted->ai_addr, wanted->ai_addrlen);
-    for (size_t i = 0; i < set->n; i++) {
-        if (read_address(set->items[i].fd, &other) && do_clash(&address, &other))
-            return true;
-    }
-    return false;
 }
 
 /* Returns the descriptor, or -1 with errno. Accepted sockets inherit TCP_NODELAY. */
@@ -174,15 +125,6 @@ static enum px_code refuse_address(const char *host, uint16_t port, int error, s
     return PX_E_IO;
 }
 
-static enum px_code refuse_own(const char *host, uint16_t port, struct px_err *err)
-{
-    px_err_set(err, PX_E_IO, "listen on %s port %u: another endpoint of this server is there", host,
-               (unsigned)port);
-    px_err_hint(err, "0.0.0.0 and :: include other addresses, and several names may mean the same "
-                     "one; list each once");
-    return PX_E_IO;
-}
-
 static enum px_code open_all(const struct addrinfo *addresses, const struct px_endpoint *endpoint,
                              struct px_tls *tls, struct px_listeners *sets, size_t n_sets,
                              uint16_t *port, struct px_err *err)
@@ -197,9 +139,7 @@ static enum px_code open_all(const struct addrinfo *addresses, const struct px_e
         error = errno;
         /* A machine without IPv6 may still resolve a name to an IPv6 address. */
         if (!is_missing_family(error))
-            return error == EADDRINUSE && is_our_own(&sets[0], a)
-                       ? refuse_own(endpoint->host, *port, err)
-                       : refuse_address(endpoint->host, *port, error, err);
+            return refuse_address(endpoint->host, *port, error, err);
     }
     return sets[0].n > before ? PX_OK : refuse_address(endpoint->host, *port, error, err);
 }
