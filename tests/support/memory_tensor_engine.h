@@ -29,6 +29,7 @@ struct memory_tensor_engine {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     bool gate;
+    pthread_t thread; /* of the latest run */
     size_t n_entered, n_runs, n_cancels, n_released;
 };
 
@@ -115,6 +116,7 @@ static inline bool memory_tensor_pass(struct memory_tensor_engine *self, const s
 {
     pthread_mutex_lock(&self->mutex);
     self->n_entered++;
+    self->thread = pthread_self();
     pthread_cond_broadcast(&self->changed);
     bool cancelled = false;
     for (;;) {

@@ -4,6 +4,7 @@
  * a run finishes.
  *
  *   start    loop     -> queue, wakes a thread; wakes the watch when this deadline is before the next one that it knows
+ *                     or, when the run is short and its turn is now, computes and finishes it
  *   work     thread   takes the oldest run, computes, finishes it
  *   watch    thread   sleeps until the earliest deadline; then stops what is late, and ends what waits and is not wanted
  *   cancel   loop     stops a run that is computed, or asks the watch to end one that waits
@@ -13,15 +14,21 @@
  * 2. A run in a slot has not finished while the mutex is held, so the blocking engine's `cancel` never sees a run
  *    that is gone.
  * 3. `stopped` of a slot is why the run ends, once; it outlives whatever the engine answers.
- * 4. Runs are finished by threads of the executor only, except those that `start` refuses: who cancels is never called
- *    back from the cancel.
+ * 4. Runs are finished by threads of the executor, or within their start: who cancels is never called back from the cancel.
+ * 5. There are as many slots as instances. Whoever computes holds one, a thread or a caller, so no more runs compute at a time.
  *
  * Deadlines are found by walking the queue. The watch does so at most once in WATCH_PAUSE_NS, and a run that starts after
  * another mostly has the later deadline, so that almost no start wakes the watch. Rejected: a heap of deadlines (every start
  * pays for the few that are late), ending late runs when their turn comes (they hold places in the queue and memory meanwhile).
+ *
+ * Waking a thread takes 10 to 50 us, more than a small network computes. So a run that is predicted to take no longer than SHORT_NS is
+ * computed by its caller, if the engine waits for nobody (PX_ENGINE_COMPUTES), no other run waits, and a slot is free. The prediction
+ * is a line over the bytes of the inputs, learned from every run. A caller that was held up LONG_TIMES as long as that
+ * does not compute again for PENALTY_RUNS runs. Rejected: threads that spin before they sleep (a core for every model that is loaded).
  */
 #include "application/execution/executor.h"
 
+#include "domain/batching/cost_line.h"
 #include "shared/alloc.h"
 #include "shared/clock.h"
 #include "shared/thread.h"
@@ -30,16 +37,14 @@
 #include <string.h>
 #include <time.h>
 
-enum { WATCH_PAUSE_NS = 1000000 };
+enum { WATCH_PAUSE_NS = 1000000, SHORT_NS = 30000, LONG_TIMES = 10, PENALTY_RUNS = 1000 };
 
 static const uint64_t never = UINT64_MAX;
 
 struct executor;
 
-/* One thread and the run that it computes. */
+/* A run that is being computed. */
 struct slot {
-    struct executor *executor;
-    pthread_t thread;
     struct px_run *run;   /* NULL: none */
     enum px_code stopped; /* PX_E_CANCELLED or PX_E_DEADLINE once it was told to end */
 };
@@ -59,11 +64,15 @@ struct executor {
     uint64_t watch_from_ns; /* not before */
     bool stopping;
     struct px_executor_counts counts;
+    struct px_cost_line cost; /* of a run, over the bytes of its inputs */
+    uint64_t short_from;      /* no run is computed by its caller before so many were computed */
+    struct slot *slots;       /* [n_instances] */
+    unsigned n_instances;
 
     pthread_t watcher;
     bool has_watcher;
     unsigned n_threads; /* that were started */
-    struct slot *slots;
+    pthread_t *threads; /* [n_instances] */
 };
 
 static void lock(struct executor *self)
@@ -135,45 +144,89 @@ static enum px_code check_error(const struct executor *self, struct px_run *run,
     return px_err_set(&run->err, code, "engine '%s' failed and did not say why", self->ops.name);
 }
 
-/* Computes with the mutex given up meanwhile; returns how the run ends. */
-static enum px_code compute(struct slot *slot, struct px_run *run)
+static bool has_free_slot(const struct executor *self)
 {
-    struct executor *self = slot->executor;
-    slot->run = run;
-    slot->stopped = PX_OK;
+    return self->counts.running < self->n_instances;
+}
+
+static struct slot *slot_of(struct executor *self, const struct px_run *run)
+{
+    for (unsigned i = 0; i < self->n_instances; i++) {
+        if (self->slots[i].run == run)
+            return &self->slots[i];
+    }
+    return NULL;
+}
+
+/* Computes in a free slot, with the mutex given up meanwhile; returns how the run ends. */
+static enum px_code compute(struct executor *self, struct px_run *run)
+{
+    struct slot *slot = slot_of(self, NULL);
+    PX_ASSERT(slot);
+    *slot = (struct slot){.run = run};
     self->counts.running++;
     unlock(self);
+    uint64_t from_ns = px_clock_monotonic_ns();
     enum px_code code = px_engine_run(self->blocking, run, &run->err);
+    uint64_t took_ns = px_clock_monotonic_ns() - from_ns;
     lock(self);
     slot->run = NULL;
     self->counts.running--;
     self->counts.computed++;
     if (slot->stopped)
         return say_why(run, slot->stopped, "while the model was computing");
+    if (code == PX_OK)
+        px_cost_line_learn(&self->cost, (double)px_run_input_bytes(run), (double)took_ns);
     return check_error(self, run, code);
+}
+
+static bool has_work(const struct executor *self)
+{
+    return self->first && has_free_slot(self);
 }
 
 static void *work(void *argument)
 {
-    struct slot *slot = argument;
-    struct executor *self = slot->executor;
+    struct executor *self = argument;
     lock(self);
     for (;;) {
-        while (!self->first && !self->stopping)
+        while (!has_work(self) && !self->stopping)
             pthread_cond_wait(&self->queued, &self->mutex);
-        if (!self->first)
+        if (!has_work(self))
             break;
         struct px_run *run = take_oldest(self);
         enum px_code code = why_unwanted(run, px_clock_monotonic_ns());
         count_end(self, code);
         code = code ? say_why(run, code, "while the request waited for the model")
-                    : compute(slot, run);
+                    : compute(self, run);
         unlock(self);
         px_run_finish(run, code);
         lock(self);
     }
     unlock(self);
     return NULL;
+}
+
+/* ---- short runs, computed by who starts them ---- */
+
+static bool is_short(const struct executor *self, const struct px_run *run)
+{
+    double bytes = (double)px_run_input_bytes(run);
+    return px_engine_has(self->blocking, PX_ENGINE_COMPUTES) &&
+           self->counts.computed >= self->short_from && px_cost_line_knows(&self->cost, bytes) &&
+           px_cost_line_predict(&self->cost, bytes) <= SHORT_NS;
+}
+
+/* A run that has begun to wait while this one was computed found no free slot, and woke nobody who could use it. */
+static enum px_code compute_here(struct executor *self, struct px_run *run)
+{
+    uint64_t from_ns = px_clock_monotonic_ns();
+    enum px_code code = compute(self, run);
+    if (px_clock_monotonic_ns() - from_ns > (uint64_t)LONG_TIMES * SHORT_NS)
+        self->short_from = self->counts.computed + PENALTY_RUNS;
+    if (self->first)
+        pthread_cond_signal(&self->queued);
+    return code;
 }
 
 /* ---- watching ---- */
@@ -183,9 +236,8 @@ static uint64_t earlier(uint64_t at_ns, const struct px_run *run)
     return run->deadline_ns && run->deadline_ns < at_ns ? run->deadline_ns : at_ns;
 }
 
-static void stop_slot(struct slot *slot, enum px_code why)
+static void stop_slot(struct executor *self, struct slot *slot, enum px_code why)
 {
-    struct executor *self = slot->executor;
     slot->stopped = why;
     count_end(self, why);
     px_engine_cancel(self->blocking, slot->run);
@@ -195,12 +247,12 @@ static void stop_slot(struct slot *slot, enum px_code why)
 static uint64_t watch_slots(struct executor *self, uint64_t now_ns)
 {
     uint64_t next_ns = never;
-    for (unsigned i = 0; i < self->n_threads; i++) {
+    for (unsigned i = 0; i < self->n_instances; i++) {
         struct slot *slot = &self->slots[i];
         if (!slot->run || slot->stopped)
             continue;
         if (slot->run->deadline_ns && now_ns >= slot->run->deadline_ns)
-            stop_slot(slot, PX_E_DEADLINE);
+            stop_slot(self, slot, PX_E_DEADLINE);
         else
             next_ns = earlier(next_ns, slot->run);
     }
@@ -293,44 +345,53 @@ static struct executor *executor_of(struct px_engine *engine)
     return (struct executor *)engine;
 }
 
-static bool accept(struct executor *self, struct px_run *run)
+static void accept(struct executor *self, struct px_run *run)
 {
-    if (self->counts.queued >= self->queue_max) {
-        self->counts.refused++;
-        return false;
-    }
     self->counts.accepted++;
     self->counts.queued++;
     append(&self->first, &self->last, run);
     if (run->deadline_ns)
         wake_watch(self, run->deadline_ns);
     pthread_cond_signal(&self->queued);
-    return true;
+}
+
+static void refuse(struct executor *self, struct px_run *run)
+{
+    px_err_set(&run->err, PX_E_OVERLOADED,
+               "%zu requests wait for this model already, with %u at a time being computed",
+               self->queue_max, self->n_instances);
+    px_err_hint(&run->err,
+                "send fewer at a time, or raise 'instances' or 'queue_max' in model.yaml");
+    px_run_finish(run, PX_E_OVERLOADED);
+}
+
+/* The watch has to know the deadline of a run that is computed here too: an engine can be wrong about how long it takes. */
+static void start_now(struct executor *self, struct px_run *run)
+{
+    self->counts.accepted++;
+    if (run->deadline_ns)
+        wake_watch(self, run->deadline_ns);
+    enum px_code code = compute_here(self, run);
+    unlock(self);
+    px_run_finish(run, code);
 }
 
 static void start(struct px_engine *engine, struct px_run *run)
 {
     struct executor *self = executor_of(engine);
     lock(self);
-    bool accepted = accept(self, run);
-    unlock(self);
-    if (accepted)
+    if (!self->first && has_free_slot(self) && is_short(self, run)) {
+        start_now(self, run);
         return;
-    px_err_set(&run->err, PX_E_OVERLOADED,
-               "%zu requests wait for this model already, with %u at a time being computed",
-               self->queue_max, self->n_threads);
-    px_err_hint(&run->err,
-                "send fewer at a time, or raise 'instances' or 'queue_max' in model.yaml");
-    px_run_finish(run, PX_E_OVERLOADED);
-}
-
-static struct slot *slot_of(struct executor *self, const struct px_run *run)
-{
-    for (unsigned i = 0; i < self->n_threads; i++) {
-        if (self->slots[i].run == run)
-            return &self->slots[i];
     }
-    return NULL;
+    bool has_room = self->counts.queued < self->queue_max;
+    if (has_room)
+        accept(self, run);
+    else
+        self->counts.refused++;
+    unlock(self);
+    if (!has_room)
+        refuse(self, run);
 }
 
 /* A run that is in no slot waits, or is ending: the watch finds it, or nothing. */
@@ -342,7 +403,7 @@ static void cancel(struct px_engine *engine, struct px_run *run)
     if (!slot)
         wake_watch(self, 0);
     else if (!slot->stopped)
-        stop_slot(slot, PX_E_CANCELLED);
+        stop_slot(self, slot, PX_E_CANCELLED);
     unlock(self);
 }
 
@@ -366,7 +427,7 @@ static void describe(const struct px_engine *engine, struct px_json_writer *json
     const struct executor *self = (const struct executor *)engine;
     struct px_executor_counts counts;
     px_executor_counts(engine, &counts);
-    px_json_member_u64(json, "instances", self->n_threads);
+    px_json_member_u64(json, "instances", self->n_instances);
     px_json_member_u64(json, "queue_max", self->queue_max);
     px_json_member_u64(json, "queued", counts.queued);
     px_json_member_u64(json, "running", counts.running);
@@ -383,7 +444,7 @@ static void stop_threads(struct executor *self)
     pthread_cond_broadcast(&self->watch);
     unlock(self);
     for (unsigned i = 0; i < self->n_threads; i++)
-        pthread_join(self->slots[i].thread, NULL);
+        pthread_join(self->threads[i], NULL);
     if (self->has_watcher)
         pthread_join(self->watcher, NULL);
 }
@@ -395,6 +456,7 @@ static void free_executor(struct executor *self)
     pthread_cond_destroy(&self->watch);
     pthread_mutex_destroy(&self->mutex);
     px_free(self->slots);
+    px_free(self->threads);
     px_free(self);
 }
 
@@ -424,30 +486,24 @@ static void init_conditions(struct executor *self)
     pthread_condattr_destroy(&monotonic);
 }
 
-static int start_workers(struct executor *self, unsigned n)
+static int start_workers(struct executor *self)
 {
     int failure = px_thread_start("px-watch", watch, self, &self->watcher);
     self->has_watcher = !failure;
-    for (unsigned i = 0; i < n && !failure; i++) {
-        struct slot *slot = &self->slots[i];
-        slot->executor = self;
-        failure = px_thread_start(self->thread_name, work, slot, &slot->thread);
-        if (failure)
-            break;
-        lock(self); /* the watch walks the slots */
-        self->n_threads++;
-        unlock(self);
+    while (!failure && self->n_threads < self->n_instances) {
+        failure = px_thread_start(self->thread_name, work, self, &self->threads[self->n_threads]);
+        self->n_threads += !failure;
     }
     return failure;
 }
 
-static enum px_code start_threads(struct executor *self, unsigned n, struct px_err *err)
+static enum px_code start_threads(struct executor *self, struct px_err *err)
 {
-    int failure = start_workers(self, n);
+    int failure = start_workers(self);
     if (!failure)
         return PX_OK;
-    px_err_set(err, PX_E_UNAVAILABLE, "cannot start %u threads for a model: %s", n + 1,
-               strerror(failure));
+    px_err_set(err, PX_E_UNAVAILABLE, "cannot start %u threads for a model: %s",
+               self->n_instances + 1, strerror(failure));
     return px_err_hint(err, "ask for fewer instances, or raise the limit of processes (ulimit -u)");
 }
 
@@ -476,7 +532,7 @@ static void set_up(struct executor *self, struct px_engine *blocking,
         .is_idle = is_idle,
         .destroy = destroy,
     };
-    self->counts.n_threads = options->n_threads ? options->n_threads : 1;
+    self->n_instances = self->counts.n_threads = options->n_threads ? options->n_threads : 1;
     self->base = *blocking;
     self->base.ops = &self->ops;
     self->blocking = blocking;
@@ -497,15 +553,18 @@ enum px_code px_executor_engine_create(struct px_engine *blocking,
         return code;
     struct executor *self = px_alloc(1, sizeof *self);
     struct slot *slots = px_alloc(n_threads, sizeof *slots);
-    if (!self || !slots) {
+    pthread_t *threads = px_alloc(n_threads, sizeof *threads);
+    if (!self || !slots || !threads) {
         px_free(self);
         px_free(slots);
+        px_free(threads);
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for an executor of %u threads",
                           n_threads);
     }
     self->slots = slots;
+    self->threads = threads;
     set_up(self, blocking, options);
-    code = start_threads(self, n_threads, err);
+    code = start_threads(self, err);
     if (code == PX_OK)
         *ret = &self->base;
     else

@@ -220,6 +220,14 @@ void px_engine_cancel(struct px_engine *engine, struct px_run *run)
         engine->ops->cancel(engine, run);
 }
 
+size_t px_run_input_bytes(const struct px_run *run)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < run->n_inputs; i++)
+        n += run->inputs[i].bytes.len;
+    return n;
+}
+
 void px_run_finish(struct px_run *run, enum px_code code)
 {
     PX_ASSERT(code == PX_OK || run->err.code == code);

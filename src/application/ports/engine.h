@@ -34,6 +34,8 @@ enum px_engine_caps {
         32, /* the first dimension of every tensor counts rows that do not know of each other */
     PX_ENGINE_SEQUENCES =
         64, /* keeps state between the runs of a sequence: every run needs an id */
+    PX_ENGINE_COMPUTES =
+        128, /* `run` only computes, on the calling thread: it waits for no other thread, process or device */
 };
 
 enum px_score_flags { PX_SCORE_MARGIN = 1 };

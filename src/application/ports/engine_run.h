@@ -69,6 +69,8 @@ struct px_run_trace {
     size_t n_steps, n_steps_max;
 };
 
+size_t px_run_input_bytes(const struct px_run *run);
+
 /* For engines: the run has ended, `run->err` tells why when `code` is not PX_OK. */
 void px_run_finish(struct px_run *run, enum px_code code);
 /* For owners, after `done`: the outputs are not read any more. Any thread. */

@@ -96,9 +96,6 @@ px_stage_fn px_stage_batch; /* parks the call in its lane */
 px_stage_fn px_stage_admit_run; /* the run fits the model and the limits */
 px_stage_fn px_stage_start;
 
-/* Bytes of the inputs. */
-size_t px_run_input_bytes(const struct px_run *run);
-
 /* Scores all calls of a lane (stage_engine.c) and completes them (observe, done). */
 void px_lane_score(struct px_serving *serving, unsigned loop, struct px_lane *lane);
 

@@ -26,14 +26,6 @@
 
 enum { IDLE_PAUSE_NS = 5000000 };
 
-size_t px_run_input_bytes(const struct px_run *run)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < run->n_inputs; i++)
-        n += run->inputs[i].bytes.len;
-    return n;
-}
-
 /* ---- admitting ---- */
 
 static enum px_code check_bytes(const struct px_serving *serving, struct px_call *call)

@@ -63,8 +63,17 @@ static void describe(const struct px_engine *engine, struct px_json_writer *json
         .run = px_ort_run, .cancel = px_ort_cancel, .describe = describe, .destroy = destroy       \
     }
 
-static const struct px_engine_ops plain_ops = SESSION_OPS(0);
-static const struct px_engine_ops batch_ops = SESSION_OPS(PX_ENGINE_BATCHES);
+/* By whether rows are independent, and whether a run needs no thread but the caller's. */
+static const struct px_engine_ops session_ops[2][2] = {
+    {SESSION_OPS(0), SESSION_OPS(PX_ENGINE_COMPUTES)},
+    {SESSION_OPS(PX_ENGINE_BATCHES), SESSION_OPS(PX_ENGINE_BATCHES | PX_ENGINE_COMPUTES)},
+};
+
+static bool computes_alone(const struct px_ort_settings *settings)
+{
+    return settings->threads == 1 && settings->inter_op_threads == 1 &&
+           strcmp(settings->used, "CPU") == 0;
+}
 
 /* ---- opening ---- */
 
@@ -117,7 +126,7 @@ enum px_code px_ort_session_open(const struct px_engine_request *request, struct
         code = create_session(s, request, &reason);
     if (code == PX_OK)
         code = px_ort_read_specs(s, request, &reason);
-    s->base.ops = s->settings.batches ? &batch_ops : &plain_ops;
+    s->base.ops = &session_ops[s->settings.batches][computes_alone(&s->settings)];
     if (code != PX_OK) {
         if (s->path)
             px_ort_explain(s->path, &reason);

@@ -80,6 +80,89 @@ PX_TEST(a_run_is_computed_on_another_thread)
     tear_down(1);
 }
 
+/* ---- short runs ---- */
+
+static struct px_engine_ops computing_ops;
+
+static void set_up_computing(void)
+{
+    memory = memory_tensor_engine_create(MEMORY_TENSOR_ADD, true);
+    computing_ops = *memory->base.ops;
+    computing_ops.caps |= PX_ENGINE_COMPUTES;
+    memory->base.ops = &computing_ops;
+    const struct px_executor_options options = {.n_threads = 1};
+    CHECK_OK(px_executor_engine_create(&memory->base, &options, &engine, NULL));
+}
+
+static void *start_first(void *unused)
+{
+    px_engine_start(engine, &waits[0].run);
+    return unused;
+}
+
+static bool was_computed_here(void)
+{
+    return pthread_equal(memory->thread, pthread_self());
+}
+
+/* Runs one after the other, until one is computed by this thread. */
+static void learn_that_runs_are_short(void)
+{
+    do {
+        start(0);
+        CHECK_INT(waited_run_wait(&waits[0]), PX_OK);
+        waited_run_deinit(&waits[0]);
+    } while (!was_computed_here());
+}
+
+PX_TEST(a_short_run_is_computed_by_who_starts_it)
+{
+    set_up_computing();
+    start(0);
+    CHECK_INT(waited_run_wait(&waits[0]), PX_OK);
+    CHECK(!was_computed_here()); /* nothing is known yet */
+    waited_run_deinit(&waits[0]);
+    learn_that_runs_are_short();
+    struct px_executor_counts counts;
+    CHECK(px_executor_counts(engine, &counts));
+    CHECK(counts.queued == 0 && counts.running == 0 && counts.accepted == counts.computed);
+    tear_down(0);
+}
+
+PX_TEST(a_short_run_waits_when_every_instance_computes)
+{
+    set_up_computing();
+    learn_that_runs_are_short();
+    size_t n = memory_tensor_engine_count(memory, &memory->n_entered);
+    memory_tensor_engine_set_gate(memory, true);
+    pthread_t starter;
+    prepare(0);
+    CHECK_INT(pthread_create(&starter, NULL, start_first, NULL), 0);
+    memory_tensor_engine_wait(memory, n + 1);
+    start(1);
+    CHECK_INT(atomic_load(&waits[1].n_done), 0);
+    memory_tensor_engine_set_gate(memory, false);
+    CHECK_INT(waited_run_wait(&waits[0]), PX_OK);
+    CHECK_INT(waited_run_wait(&waits[1]), PX_OK);
+    CHECK_INT(pthread_join(starter, NULL), 0);
+    tear_down(2);
+}
+
+PX_TEST(a_short_run_that_holds_its_caller_up_is_stopped_at_its_deadline)
+{
+    set_up_computing();
+    learn_that_runs_are_short();
+    memory_tensor_engine_set_gate(memory, true);
+    prepare(0)->deadline_ns = px_clock_monotonic_ns() + 5 * PX_NS_PER_MS;
+    px_engine_start(engine, &waits[0].run);
+    CHECK_INT(waited_run_wait(&waits[0]), PX_E_DEADLINE);
+    memory_tensor_engine_set_gate(memory, false);
+    start(1);
+    CHECK_INT(waited_run_wait(&waits[1]), PX_OK);
+    CHECK(!was_computed_here()); /* trust is lost for a while */
+    tear_down(2);
+}
+
 PX_TEST(a_full_queue_refuses_at_once_and_says_so)
 {
     set_up(1, 2);
@@ -360,12 +443,15 @@ PX_TEST(threads_are_named_as_ours)
 }
 
 PX_TEST_MAIN(
-    T(threads_are_named_as_ours) T(a_run_is_computed_on_another_thread)
-        T(a_full_queue_refuses_at_once_and_says_so) T(runs_are_taken_in_the_order_of_their_start)
-            T(as_many_runs_as_threads_are_computed_at_a_time)
-                T(a_run_cancelled_while_it_waits_costs_no_work_and_does_not_wait)
-                    T(a_run_that_is_late_while_it_waits_costs_no_work_and_does_not_wait)
-                        T(a_run_cancelled_while_it_computes_is_stopped)
+    T(threads_are_named_as_ours) T(a_short_run_is_computed_by_who_starts_it)
+        T(a_short_run_waits_when_every_instance_computes)
+            T(a_short_run_that_holds_its_caller_up_is_stopped_at_its_deadline) T(
+                a_run_is_computed_on_another_thread) T(a_full_queue_refuses_at_once_and_says_so)
+                T(runs_are_taken_in_the_order_of_their_start)
+                    T(as_many_runs_as_threads_are_computed_at_a_time) T(
+                        a_run_cancelled_while_it_waits_costs_no_work_and_does_not_wait)
+                        T(a_run_that_is_late_while_it_waits_costs_no_work_and_does_not_wait) T(
+                            a_run_cancelled_while_it_computes_is_stopped)
                             T(a_run_that_is_late_while_it_computes_is_stopped) T(
                                 an_engine_that_does_not_stop_still_ends_late)
                                 T(an_early_deadline_behind_a_late_one_is_kept) T(
