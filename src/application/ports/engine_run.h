@@ -13,6 +13,7 @@
 #ifndef PX_APPLICATION_PORTS_ENGINE_RUN_H
 #define PX_APPLICATION_PORTS_ENGINE_RUN_H
 
+#include "domain/batching/urgency.h"
 #include "domain/inference/tensor.h"
 #include "shared/arena.h"
 
@@ -33,6 +34,7 @@ struct px_run {
     size_t n_outputs;
     struct px_arena *arena; /* for outputs and whatever the engine needs meanwhile */
     uint64_t deadline_ns;   /* monotonic, 0 = none */
+    struct px_urgency urgency;
     struct px_sequence_step sequence;
     void (*done)(struct px_run *run);
     void *owner;

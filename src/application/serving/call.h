@@ -41,6 +41,7 @@ struct px_call {
     unsigned loop;         /* the loop's number */
     uint64_t received_ns;  /* monotonic */
     uint64_t deadline_ns;  /* monotonic, 0 = none: no answer is wanted after it */
+    struct px_urgency urgency;
     struct px_arena *arena;
     unsigned score_flags; /* px_score_flags */
     void (*done)(struct px_call *call);

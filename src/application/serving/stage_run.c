@@ -154,6 +154,7 @@ enum px_code px_stage_start(struct px_serving *serving, struct px_call *call)
     call->serving = serving;
     call->task.run = complete;
     run->deadline_ns = call->deadline_ns;
+    run->urgency = call->urgency;
     run->done = end_run;
     run->owner = call;
     if (PX_UNLIKELY(call->traced))
