@@ -4,8 +4,11 @@
 import json
 import pathlib
 import shutil
+import subprocess
+import urllib.request
 
-from command import fail, succeed
+from command import PHOENIX, fail, succeed
+from server import Server
 
 EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples" / "graphs"
 
@@ -22,6 +25,32 @@ FRAUD = """\
 def test_a_graph_is_drawn():
     text = succeed("check", EXAMPLES / "fraud" / "graph.yaml")
     assert FRAUD in text and "would be served" in text
+
+
+def test_a_folder_with_a_graph_is_a_package(tmp_path):
+    shutil.copytree(EXAMPLES / "fraud", tmp_path / "models" / "fraud.v2")
+    folder, rows = tmp_path / "models" / "fraud.v2", [[i / 7, -i / 3, i % 5] for i in range(40)]
+    text = succeed("check", folder)
+    assert text.startswith("fraud.v2\n") and FRAUD in text
+    body = {"inputs": [{"name": "payment", "datatype": "FP32", "shape": [len(rows), 3], "data": rows}]}
+    with Server(folder) as alone, Server(tmp_path / "models") as repository, Server(f"pay={folder / 'graph.yaml'}") as file:
+        scores = [ask(alone, "fraud.v2", body), ask(repository, "fraud.v2", body), ask(file, "pay", body)]
+    lines = subprocess.run([PHOENIX, "predict", folder, "-"], input="".join(json.dumps({"payment": row}) + "\n" for row in rows),
+                           capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
+    assert len(scores[0]) == len(rows) and scores[0] == scores[1] == scores[2]
+    assert scores[0] == [json.loads(line)["prediction"][0] for line in lines]
+
+
+def ask(server, name, body):
+    request = urllib.request.Request(f"{server.url}/v2/models/{name}/infer", json.dumps(body).encode())
+    with urllib.request.urlopen(request, timeout=60) as reply:
+        return json.load(reply)["outputs"][0]["data"]
+
+
+def test_model_yaml_goes_before_a_graph_beside_it(tmp_path):
+    shutil.copytree(EXAMPLES / "fraud", tmp_path / "fraud")
+    (tmp_path / "fraud" / "model.yaml").write_text("phoenix: 1\nname: quick\nmodel: models/quick.json\n")
+    assert succeed("check", tmp_path / "fraud").startswith("quick\n")
 
 
 def test_the_page_shows_what_is_drawn():

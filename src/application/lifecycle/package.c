@@ -26,7 +26,7 @@
 
 enum { PACKAGE_MEMORY_MAX = 512 << 20 };
 
-static const char yaml_name[] = "model.yaml";
+static const char yaml_name[] = "model.yaml", graph_name[] = "graph.yaml";
 
 struct opening {
     struct px_package *package;
@@ -34,6 +34,7 @@ struct opening {
     struct px_str folder;      /* of model.yaml, or of the bare file */
     struct px_str yaml_path;   /* where model.yaml is or would be */
     struct px_str asked;       /* name of the model file, when the path was one */
+    bool is_folder;            /* the path was one */
     struct px_package_options asked_for;
     struct px_forest_options options;
 };
@@ -165,6 +166,20 @@ static struct px_str parent(struct px_arena *arena, struct px_str path)
     return px_arena_str(arena, n ? px_str_n(path.ptr, n) : (struct px_str)PX_STR("."));
 }
 
+/* A folder without model.yaml: its graph, which needs nobody to say what its tensors are. */
+static enum px_code find_graph(struct opening *o, const char *path, struct px_err *err)
+{
+    struct px_package *p = o->package;
+    p->model_path = join(&p->arena, o->folder, px_str(graph_name));
+    if (!p->model_path.ptr)
+        return px_arena_check(&p->arena, "the package", err);
+    p->bare = true;
+    if (px_file_kind(p->model_path.ptr) == PX_FILE_REGULAR)
+        return PX_OK;
+    px_err_set(err, PX_E_NOT_FOUND, "folder '%s' has no model.yaml and no graph.yaml", path);
+    return px_err_hint(err, "name the model file itself, or a folder that 'phoenix train' wrote");
+}
+
 /* Decides between a folder, its model.yaml, and a model file, and sets the paths. */
 static enum px_code find_files(struct opening *o, const char *path, struct px_err *err)
 {
@@ -183,11 +198,9 @@ static enum px_code find_files(struct opening *o, const char *path, struct px_er
     if (!o->yaml_path.ptr)
         return px_arena_check(&p->arena, "the package", err);
     bool has_yaml = px_file_kind(o->yaml_path.ptr) == PX_FILE_REGULAR;
-    if (is_folder && !has_yaml) {
-        px_err_set(err, PX_E_NOT_FOUND, "folder '%s' has no model.yaml", path);
-        return px_err_hint(err, "name the model file itself, or a folder that 'phoenix train' "
-                                "wrote");
-    }
+    o->is_folder = is_folder;
+    if (is_folder && !has_yaml)
+        return find_graph(o, path, err);
     p->bare = !is_folder && !has_yaml;
     p->model_path = p->path; /* of a bare file; model.yaml replaces it */
     if (!is_folder && !is_yaml)
@@ -352,8 +365,9 @@ static enum px_code set_name(struct opening *o, struct px_err *err)
     struct px_package *p = o->package;
     p->name = o->yaml.name;
     if (!p->name.ptr) {
-        struct px_str path = p->bare ? p->path : o->folder;
-        struct px_model_name name = px_model_name_from_path(path.ptr, p->bare);
+        bool is_file = p->bare && !o->is_folder;
+        struct px_str path = is_file ? p->path : o->folder;
+        struct px_model_name name = px_model_name_from_path(path.ptr, is_file);
         p->name = px_arena_str(&p->arena, px_str(name.text));
     }
     return px_arena_check(&p->arena, "the package", err);

@@ -21,6 +21,9 @@
  *     reference: reference.csv        # sample of the training rows, raw
  *     training: {...}                 # how it was made; free form, kept as it is
  *
+ * A folder without model.yaml whose file is called graph.yaml is a package as well: a graph says itself what its tensors are
+ * (domain/graph/graph.h).
+ *
  * An unknown key is an error with the nearest match. Paths stay inside the folder. The path of the file
  * that a model.yaml beside it names as its model opens the package as well.
  *
@@ -60,7 +63,7 @@ struct px_package {
     struct px_str model_path;                  /* of the model file */
     size_t model_size;                         /* its bytes */
     uint64_t model_hash;                       /* px_hash_content of its bytes */
-    bool bare;                                 /* a model file without model.yaml */
+    bool bare;                                 /* a model file or graph without model.yaml */
     struct px_str target;                      /* empty when unknown */
     struct px_str golden_path, reference_path; /* empty when absent */
     struct px_str golden_scores; /* before the names of scores.h in golden rows, so that no feature

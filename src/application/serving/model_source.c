@@ -3,10 +3,10 @@
  * Where models come from: what one argument of `phoenix serve` names.
  *
  *   FILE            a bare model file; named after the file, version 1
- *   FOLDER          with model.yaml: a package, version 1
+ *   FOLDER          with model.yaml or graph.yaml: a package, version 1
  *   FOLDER          otherwise: a repository <model>/<version>/..., each version a package or a folder
  *                   with one model file
- *   NAME=...        the same under another name; a folder without model.yaml then holds <version>/...
+ *   NAME=...        the same under another name; a folder that is no package then holds <version>/...
  *
  * Names that begin with '.' are passed over. A version that cannot be used is a place with a refusal;
  * only an argument that names nothing at all is an error.
@@ -34,10 +34,15 @@ static enum px_code join(char *out, const char *folder, const char *name, struct
                       folder, name);
 }
 
-static bool has_model_yaml(const char *folder)
+static bool is_package(const char *folder)
 {
+    static const char *const names[] = {"model.yaml", "graph.yaml"};
     char path[PATH_TEXT_MAX];
-    return join(path, folder, "model.yaml", NULL) == PX_OK && px_file_kind(path) == PX_FILE_REGULAR;
+    bool found = false;
+    for (size_t i = 0; i < PX_ARRAY_LEN(names) && !found; i++)
+        found =
+            join(path, folder, names[i], NULL) == PX_OK && px_file_kind(path) == PX_FILE_REGULAR;
+    return found;
 }
 
 static enum px_code no_memory(struct px_err *err)
@@ -130,8 +135,8 @@ static enum px_code only_file(const char *folder, char *path, struct px_err *err
     if (code == PX_OK && files.len != 1) {
         /* Whoever put several there has to choose; nothing is missing. */
         px_err_set(err, files.len ? PX_E_INVALID : PX_E_NOT_FOUND,
-                   "expected model.yaml or exactly one model file in %s, got %zu files", folder,
-                   files.len);
+                   "expected model.yaml, graph.yaml or exactly one model file in %s, got %zu files",
+                   folder, files.len);
         code = px_err_hint(err, "put each model into a folder <model>/<version>/ of its own");
     } else if (code == PX_OK) {
         code = join(path, folder, files.items[0], err);
@@ -147,7 +152,7 @@ static enum px_code add_version(struct px_model_places *places, struct px_str na
     struct px_err reason;
     struct px_model_name valid = px_model_name_from_text(px_str(version));
     struct px_model_place place = {.name = name, .version = px_str(valid.text), .path = folder};
-    if (has_model_yaml(folder))
+    if (is_package(folder))
         return add_place(places, &place, err);
     if (only_file(folder, path, &reason) == PX_OK)
         place.path = path;
@@ -212,8 +217,8 @@ static enum px_code add_repository(struct px_model_places *places, const char *f
         if (code != PX_OK)
             break;
         struct px_model_name name = px_model_name_from_text(px_str(models.items[i]));
-        code = has_model_yaml(path) ? add_single(places, (struct px_str){0}, path, err)
-                                    : add_versions(places, px_str(name.text), path, err);
+        code = is_package(path) ? add_single(places, (struct px_str){0}, path, err)
+                                : add_versions(places, px_str(name.text), path, err);
     }
     free_names(&models);
     return code;
@@ -223,14 +228,15 @@ static enum px_code add_folder(struct px_model_places *places, struct px_str nam
                                struct px_err *err)
 {
     size_t n_before = places->list.len;
-    if (has_model_yaml(path))
+    if (is_package(path))
         return add_alone(places, name, path, err);
     enum px_code code =
         name.len ? add_versions(places, name, path, err) : add_repository(places, path, err);
     if (code != PX_OK || places->list.len > n_before)
         return code;
     px_err_set(err, PX_E_NOT_FOUND, "no model found in folder %s", path);
-    return px_err_hint(err, "expected model.yaml (a package), or <model>/<version>/ folders");
+    return px_err_hint(
+        err, "expected model.yaml or graph.yaml (a package), or <model>/<version>/ folders");
 }
 
 enum px_code px_model_scan(const char *argument, struct px_model_places *places, struct px_err *err)

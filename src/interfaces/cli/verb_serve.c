@@ -281,11 +281,11 @@ const struct px_verb px_verb_serve = {
     .summary = "Answer predictions over HTTP.",
     .arguments = "MODEL | NAME=MODEL... | DIR",
     .details =
-        "MODEL is a package folder (model.yaml) or a bare model file: XGBoost JSON or UBJSON,\n"
-        "LightGBM text, CatBoost JSON, ONNX. DIR holds models as <model>/<version>/file. A model\n"
-        "that cannot be loaded is listed as failed with its reason, and the others serve; a "
-        "single\n"
-        "MODEL that cannot be loaded ends the server with its reason.\n"
+        "MODEL is a package folder (model.yaml or graph.yaml) or a bare model file: XGBoost JSON\n"
+        "or UBJSON, LightGBM text, CatBoost JSON, ONNX. DIR holds models as\n"
+        "<model>/<version>/file. A model that cannot be loaded is listed as failed with its\n"
+        "reason, and the others serve; a single MODEL that cannot be loaded ends the server with\n"
+        "its reason.\n"
         "\n"
         "Examples:\n"
         "  phoenix serve model.json\n"

@@ -8,6 +8,7 @@
 #include "waited_run.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define EXAMPLES PX_TEST_DATA "/../../examples/graphs"
@@ -176,6 +177,13 @@ static const char *in_folder(const char *name)
     return path;
 }
 
+static const char *in_inner(const char *name)
+{
+    static char path[192];
+    snprintf(path, sizeof path, "%s/inner/%s", folder, name);
+    return path;
+}
+
 static void write_file(const char *name, const char *text)
 {
     CHECK_OK(px_file_write(in_folder(name), px_str(text), &err));
@@ -257,8 +265,47 @@ PX_TEST(a_graph_is_a_package_and_a_step_of_another)
     remove_folder();
 }
 
+PX_TEST(a_folder_with_nothing_but_a_graph_is_a_package)
+{
+    struct px_model_name name;
+    struct px_package *package = open_package(EXAMPLES "/fraud/");
+    CHECK_STR(package->name, "fraud");
+    CHECK(px_graph_of_engine(package->engine) != NULL);
+    px_package_close(package);
+    CHECK_OK(px_package_name(EXAMPLES "/fraud", &name, &err));
+    CHECK_STR(px_str(name.text), "fraud");
+    make_folder();
+    CHECK_INT(px_package_open(folder, &options, &package, &err), PX_E_NOT_FOUND);
+    CHECK_CONTAINS(err.message, "no model.yaml and no graph.yaml");
+    remove_folder();
+}
+
+PX_TEST(a_step_may_name_the_folder_of_a_graph)
+{
+    float inner[ROWS], outer[ROWS];
+    make_folder();
+    make_rows();
+    score_model(in_folder("m.json"), inner);
+    CHECK(mkdir(in_folder("inner"), 0700) == 0);
+    write_file("inner/graph.yaml", GRAPH_OF("m.json"));
+    CHECK(link(in_folder("m.json"), in_inner("m.json")) == 0);
+    write_file("graph.yaml",
+               "phoenix_graph: 1\ninputs: [{name: payment, type: FP32, shape: [-1, 3]}]\n"
+               "outputs: [{name: score, from: m}]\nsteps:\n"
+               "  - {name: m, model: inner, inputs: payment}\n");
+    struct px_package *package = open_package(folder);
+    score(package->engine, "score", 0, ROWS, outer);
+    CHECK(memcmp(inner, outer, sizeof inner) == 0);
+    px_package_close(package);
+    CHECK(unlink(in_inner("m.json")) == 0 && unlink(in_inner("graph.yaml")) == 0);
+    CHECK(rmdir(in_folder("inner")) == 0);
+    remove_folder();
+}
+
 PX_TEST_MAIN(T(the_cascade_scores_as_its_models_do_row_by_row)
                  T(stacking_feeds_the_scores_to_the_meta_model)
                      T(texts_go_through_their_pipeline_as_in_python)
                          T(paths_do_not_leave_the_folder) T(a_graph_that_names_itself_is_too_deep)
-                             T(a_graph_is_a_package_and_a_step_of_another))
+                             T(a_graph_is_a_package_and_a_step_of_another)
+                                 T(a_folder_with_nothing_but_a_graph_is_a_package)
+                                     T(a_step_may_name_the_folder_of_a_graph))
