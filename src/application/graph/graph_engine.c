@@ -73,7 +73,7 @@ static enum px_code open_processor(struct px_graph_engine *e, const struct px_gr
         processor->gives.n > PX_PROCESSOR_OUTPUTS_MAX)
         return px_err_set(err, PX_E_TOO_LARGE, "processor '%s' takes %zu and gives %zu tensors",
                           kind->name, processor->takes.n, processor->gives.n);
-    *ret = (struct px_graph_resolved){processor->takes, processor->gives, false};
+    *ret = (struct px_graph_resolved){processor->takes, processor->gives, processor->row_wise};
     return PX_OK;
 }
 

@@ -28,6 +28,11 @@ static const struct px_processor_kind *const kinds[] = {
     NULL,
 };
 
+bool px_processor_has_rows(const struct px_tensor_spec *spec)
+{
+    return !spec->any_rank && spec->n_dims > 0 && spec->shape[0] == PX_DIM_ANY;
+}
+
 const struct px_processor_kind *const *px_processor_kinds(size_t *ret_n)
 {
     *ret_n = PX_ARRAY_LEN(kinds) - 1;

@@ -48,12 +48,20 @@ struct px_processor {
     const struct px_processor_kind *kind;
     struct px_tensor_specs takes, gives; /* what it was created for, and what comes out */
     /*
+     * The first dimension of every input and output counts the same rows, and what comes out for a row does not depend on the others, to the
+     * bit: the rows may be computed together, apart, or only some of them.
+     */
+    bool row_wise;
+    /*
      * `inputs` in the order of `takes` (a missing optional one has the type PX_TYPE_NONE), `outputs` in the order of `gives`:
      * filled, with bytes from the arena or lent by the inputs.
      */
     enum px_code (*apply)(const struct px_processor *processor, const struct px_tensor *inputs,
                           struct px_tensor *outputs, struct px_arena *arena, struct px_err *err);
 };
+
+/* Is the first dimension of such a tensor a number of rows that requests choose? */
+bool px_processor_has_rows(const struct px_tensor_spec *spec);
 
 /* Every kind there is, sorted by name. */
 const struct px_processor_kind *const *px_processor_kinds(size_t *ret_n);

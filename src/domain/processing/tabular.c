@@ -73,6 +73,7 @@ enum px_code px_tabular_init(struct px_tabular *t, const struct px_processor_kin
         return px_err_wrap(err, "%s", kind->name);
     t->base.kind = kind;
     t->base.takes = (struct px_tensor_specs){&t->takes, 1};
+    t->base.row_wise = px_processor_has_rows(&t->takes); /* of every kind of tables */
     return PX_OK;
 }
 

@@ -155,8 +155,10 @@ enum px_code px_text_processor_init(struct px_processor *processor,
         specs[i].shape[0] = source->inputs.list[0].shape[0];
         specs[i].shape[1] = PX_DIM_ANY;
     }
-    *processor = (struct px_processor){
-        .kind = kind, .takes = {specs + n_outputs, 1}, .gives = {specs, n_outputs}};
+    *processor = (struct px_processor){.kind = kind,
+                                       .takes = {specs + n_outputs, 1},
+                                       .gives = {specs, n_outputs},
+                                       .row_wise = px_processor_has_rows(&specs[n_outputs])};
     *ret_gives = specs;
     return PX_OK;
 }

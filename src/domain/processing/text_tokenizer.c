@@ -219,6 +219,7 @@ enum px_code px_text_tokenizer_init(struct px_text_tokenizer *tokenizer,
               longer_first);
     for (size_t i = 0; i < tokenizer->n_specials; i++)
         tokenizer->special_starts[(unsigned char)tokenizer->specials[i].text.ptr[0]] = true;
+    tokenizer->base.row_wise &= tokenizer->pads_to_max; /* else as long as the longest row */
     tokenizer->base.apply = apply;
     return PX_OK;
 }

@@ -180,6 +180,36 @@ PX_TEST(a_row_scores_the_same_alone_and_in_a_batch)
     close_graph();
 }
 
+PX_TEST(processors_of_rows_make_a_graph_of_rows)
+{
+    static const char yaml[] = HEAD
+        "outputs: [{name: score, from: sure}]\n"
+        "steps:\n"
+        "  - {name: scaled, processor: scale, inputs: x, with: {mean: [0.3, 0], scale: 0.7}}\n"
+        "  - {name: m, model: m, inputs: scaled}\n"
+        "  - {name: chance, processor: platt, inputs: m, with: {a: -1.7, b: 0.1}}\n"
+        "  - {name: sure, processor: clip, inputs: chance, with: {max: 0.5}, when: \"x[0] < 0.5\", "
+        "otherwise: chance}\n";
+    static const float x[] = {0.1F, 0.5F, 0.9F, 0.45F, 0.3F, 0.6F, 0.4F, 0.55F};
+    double alone[8]; /* Platt gives FP64 */
+    graph_model_add(&set, "m", 0.3F, GRAPH_THREAD);
+    CHECK_OK(open_graph(yaml));
+    CHECK(px_engine_has(engine, PX_ENGINE_BATCHES));
+    for (size_t i = 0; i < 8; i++) {
+        start_run(&x[i], 1);
+        CHECK_OK(waited_run_wait(&wait));
+        memcpy(&alone[i], outputs[0].bytes.ptr, sizeof alone[i]);
+        end_run();
+    }
+    start_run(x, 8);
+    CHECK_OK(waited_run_wait(&wait));
+    CHECK_INT(outputs[0].bytes.len, sizeof alone);
+    CHECK(memcmp(alone, outputs[0].bytes.ptr, sizeof alone) == 0);
+    CHECK_CONTAINS(note_of("sure"), "0 4 of 8 rows");
+    end_run();
+    close_graph();
+}
+
 static const char branches[] =
     HEAD "outputs: [{name: score, from: blend}]\n"
          "steps:\n"
@@ -657,8 +687,8 @@ PX_TEST(many_runs_with_timeouts_and_cancels_each_end_once)
 PX_TEST_MAIN(
     T(steps_share_the_memory_of_one_run) T(the_second_model_sees_only_the_borderline_rows) T(
         a_model_that_needs_all_rows_gets_them_and_only_the_chosen_ones_count)
-        T(a_row_scores_the_same_alone_and_in_a_batch) T(branches_run_at_the_same_time) T(
-            a_failure_names_its_step_and_calls_the_others_back)
+        T(a_row_scores_the_same_alone_and_in_a_batch) T(processors_of_rows_make_a_graph_of_rows) T(
+            branches_run_at_the_same_time) T(a_failure_names_its_step_and_calls_the_others_back)
             T(a_failure_waits_for_steps_that_do_not_obey) T(
                 a_step_in_reserve_runs_only_when_it_is_needed)
                 T(a_late_step_is_replaced_and_may_end_when_the_graph_has_gone_on) T(
