@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The steps of a batch as one run of the inner engine, and what comes out of it as answers and states.
- *
- * Whoever loads or unloads a flight is alone with its rows: their sequences are busy, and their runs are not finished. So nothing
- * here takes the mutex. A flight of one row lends its bytes to the engine; more are copied behind one another. Rows without a step
- * are zeros. Outputs are copied into the arena of each step's run, because the steps end when the engine's memory is given back.
+ * A flight of one row lends its bytes to the engine; more are copied behind one another. Rows without a step are zeros. Outputs are
+ * copied into the arena of each step's run, because the steps end when the engine's memory is given back.
  */
-#include "application/sequences/sequence_impl.h"
+#include "application/sequences/sequence_flight.h"
 
 #include "shared/alloc.h"
 #include "shared/clock.h"

@@ -1,11 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of this folder share. */
+/*
+ * The objects behind a sequence engine, which the files of this folder share. Who does what with them:
+ *
+ *   sequence_engine  the port and the thread; makes and frees everything
+ *   sequence_plan    decides once which tensors of the model are states and controls
+ *   sequence_queue   steps that wait, how they end, and what they leave in their sequence
+ *   sequence_watch   what time ends: late and cancelled steps, idle sequences
+ *   sequence_launch  lets chosen steps board a flight, starts it, stops it, takes it back when it has landed
+ *   sequence_flight  the bytes of a flight: rows joined, answers split, states kept
+ *
+ * Invariants
+ * 1. A run is in the queue of one sequence, or a row of one flight, or in a list of ended ones of one thread, which finishes it, once.
+ * 2. A busy sequence belongs to its flight: who holds the mutex touches its queue only.
+ * 3. A sequence that has not begun and has no waiting step is not in the table. The first waiting step of one that has not begun
+ *    has `start`.
+ */
 #ifndef PX_APPLICATION_SEQUENCES_SEQUENCE_IMPL_H
 #define PX_APPLICATION_SEQUENCES_SEQUENCE_IMPL_H
 
 #include "application/sequences/sequence_engine.h"
 
 #include <pthread.h>
+
+#define PX_SEQUENCE_NEVER UINT64_MAX /* a time that does not come */
 
 /* One state as a tensor of one row; its bytes lie at `at` of what a sequence keeps. */
 struct px_state_plan {
@@ -77,20 +94,25 @@ struct px_sequencer {
     bool has_thread;
 };
 
-/* Binds states and controls to the model's tensors, and reads initial states (sequence_plan.c). */
-PX_MUST_USE enum px_code px_sequence_plan(struct px_sequencer *self, struct px_err *err);
-/* Can the run be a step: one row, and an id that the model can take? */
-PX_MUST_USE enum px_code px_sequence_check_step(const struct px_sequencer *self,
-                                                const struct px_run *run, struct px_err *err);
+static inline struct px_sequence_live *px_sequence_live_of(struct px_sequence *sequence)
+{
+    return (struct px_sequence_live *)sequence;
+}
 
-/* May the two runs be rows of one batch? */
-bool px_flight_fits(const struct px_run *a, const struct px_run *b);
-/* Makes the inner run of the flight's rows (sequence_flight.c). */
-PX_MUST_USE enum px_code px_flight_load(struct px_flight *flight);
-/* Gives each row its outputs, or an error, and keeps its states; `run->code` of each says how it ends. */
-void px_flight_unload(struct px_flight *flight);
+static inline void px_sequencer_lock(struct px_sequencer *self)
+{
+    pthread_mutex_lock(&self->mutex);
+}
 
-/* Is the run late or cancelled? Sets its error. */
-PX_MUST_USE enum px_code px_sequence_check_wanted(struct px_run *run, const char *where);
+static inline void px_sequencer_unlock(struct px_sequencer *self)
+{
+    pthread_mutex_unlock(&self->mutex);
+}
+
+/* There may be something to do for the thread. With the mutex. */
+static inline void px_sequencer_wake(struct px_sequencer *self)
+{
+    pthread_cond_signal(&self->changed);
+}
 
 #endif

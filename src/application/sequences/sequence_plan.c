@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is decided once, when the engine is made: which tensors of the model are states and controls, and what callers see. */
-#include "application/sequences/sequence_impl.h"
+#include "application/sequences/sequence_plan.h"
 
 #include "shared/alloc.h"
 #include "shared/file.h"
