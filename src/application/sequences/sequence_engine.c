@@ -112,6 +112,8 @@ static enum px_code accept(struct px_sequencer *self, struct px_run *run)
     struct px_sequence *known = px_sequences_find(&self->table, &id);
     struct px_sequence_live *live = known ? px_sequence_live_of(known) : NULL;
     enum px_code code = check_steps(self, live, run);
+    if (code == PX_OK && live && live->cut && !run->sequence.start)
+        code = px_sequence_refuse_without_start(self, run);
     if (code == PX_OK && !live)
         code = add_sequence(self, &id, run, now_ns, &live);
     if (code != PX_OK || !live)
@@ -127,12 +129,11 @@ static void start(struct px_engine *engine, struct px_run *run)
 {
     struct px_sequencer *self = sequencer_of(engine);
     enum px_code code = px_sequence_check_step(self, run, &run->err);
-    if (code == PX_OK) {
-        px_sequencer_lock(self);
+    px_sequencer_lock(self);
+    if (code == PX_OK)
         code = accept(self, run);
-        self->counts.failed += code != PX_OK;
-        px_sequencer_unlock(self);
-    }
+    self->counts.failed += code != PX_OK;
+    px_sequencer_unlock(self);
     if (code != PX_OK)
         px_run_finish(run, code);
 }
@@ -247,6 +248,11 @@ static void free_sequencer(struct px_sequencer *self)
     px_free(self);
 }
 
+static bool is_idle(struct px_engine *engine)
+{
+    return px_engine_is_idle(sequencer_of(engine)->inner);
+}
+
 /* The inner engine goes first: its threads may still be leaving `landed`. */
 static void destroy(struct px_engine *engine)
 {
@@ -272,20 +278,55 @@ static bool fits(const struct px_sequence *first, const struct px_sequence *othe
                           ((const struct px_sequence_live *)other)->first);
 }
 
-/* Where rows are not counted there are no batches, and both schedulers are one. */
+/* One step in a run: there are no batches, and both schedulers are one. */
+static void take_steps_alone(struct px_sequence_rules *rules)
+{
+    rules->scheduler = PX_SEQUENCE_OLDEST;
+    rules->batch_max = 1;
+    rules->n_preferred = 0;
+    rules->delay_ns = 0;
+}
+
+/* Does the model find its states by the id of the run, which is the id of one sequence? */
+static bool needs_ids(const struct px_sequencer *self)
+{
+    const struct px_sequence_settings *settings = &self->settings;
+    bool is_told = settings->n_states > 0;
+    for (size_t i = 0; i < PX_SEQUENCE_CONTROLS; i++)
+        is_told = is_told || settings->controls[i].len > 0;
+    return !is_told || px_engine_has(self->inner, PX_ENGINE_SEQUENCES);
+}
+
+/* The states of a batch are in memory twice, as they go in and as they come out. */
+static enum px_code check_batch(const struct px_sequencer *self,
+                                const struct px_sequence_rules *rules, struct px_err *err)
+{
+    size_t n = px_sequences_batch_max(rules);
+    if (n > rules->sequences_max)
+        n = rules->sequences_max;
+    if (self->state_bytes <= PX_FLIGHT_BYTES_MAX / 2 / n)
+        return PX_OK;
+    px_err_set(err, PX_E_TOO_LARGE,
+               "sequence: the states of %zu steps computed together are %zu bytes each, a batch "
+               "has at most %d",
+               n, self->state_bytes, PX_FLIGHT_BYTES_MAX / 2);
+    return px_err_hint(err, "lower '%s' under 'sequence'",
+                       rules->scheduler == PX_SEQUENCE_DIRECT ? "sequences_max" : "batch_max");
+}
+
 static enum px_code make_table(struct px_sequencer *self, unsigned batches_max, struct px_err *err)
 {
     struct px_sequence_rules rules = self->settings.rules;
     rules.fits = fits;
     self->flights_max = batches_max ? batches_max : 1;
     if (!self->batches) {
-        rules.scheduler = PX_SEQUENCE_OLDEST;
-        rules.batch_max = 1;
-        rules.n_preferred = 0;
-        rules.delay_ns = 0;
+        take_steps_alone(&rules);
     } else if (rules.scheduler == PX_SEQUENCE_DIRECT) {
         self->flights_max = 1; /* a place is a row of one batch */
     }
+    enum px_code code = check_batch(self, &rules, err);
+    if (code != PX_OK)
+        return code;
     self->chosen = px_alloc(px_sequences_batch_max(&rules), sizeof(struct px_sequence *));
     if (!self->chosen)
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for sequences");
@@ -313,6 +354,7 @@ static void set_ops(struct px_sequencer *self)
         .start = start,
         .cancel = cancel,
         .describe = describe,
+        .is_idle = is_idle,
         .destroy = destroy,
     };
     self->base.ops = &self->ops;
@@ -330,6 +372,8 @@ enum px_code px_sequence_engine_create(struct px_engine *inner,
     self->settings = *options->settings;
     self->model_name = options->model_name;
     self->batches = px_engine_has(inner, PX_ENGINE_BATCHES);
+    if (self->batches && needs_ids(self))
+        take_steps_alone(&self->settings.rules);
     self->arena = px_arena(PLAN_BYTES_MAX);
     self->look_at_ns = PX_SEQUENCE_NEVER;
     init_locks(self);

@@ -12,7 +12,10 @@
  * - Steps of one sequence are computed one after the other, in the order of their starts. Where the inner engine has PX_ENGINE_BATCHES, steps
  *   of different sequences are computed in one run of it (domain/sequences says which); a step is one row.
  * - A step that fails, is late or cancelled has not happened: the states are those before it. Steps that wait behind it
- *   fail too, up to the next `start`, because they would meet states that their callers did not mean.
+ *   fail too, up to the next `start`, because they would meet states that their callers did not mean. A `start` that fails has begun
+ *   nothing, and ends what was there before it for the same reason.
+ * - A model that keeps states of its own knows the sequence by the id of the run: it is given one step in a run. So is one without states and
+ *   controls, because nothing else could tell it.
  * - States are held in memory for at most `sequences_max` sequences, which is checked against `memory_max` when the engine is made.
  *   They are lost with the engine.
  *
@@ -39,7 +42,7 @@ PX_MUST_USE enum px_code px_sequence_engine_create(struct px_engine *inner,
 struct px_sequence_counts {
     size_t live, backlog, steps; /* sequences, sequences without a place, waiting steps; now */
     size_t state_bytes;          /* of one sequence */
-    uint64_t started, ended, timed_out; /* sequences, so far */
+    uint64_t started, ended, timed_out; /* sequences, so far; one that began again has not ended */
     uint64_t batches, computed, failed; /* runs of the inner engine, and steps */
 };
 

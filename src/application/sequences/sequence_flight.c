@@ -77,7 +77,7 @@ static bool join_input(struct px_flight *flight, const struct px_tensor *first,
                        struct px_tensor *ret)
 {
     *ret = *first;
-    if (flight->n_rows == 1)
+    if (flight->n_rows == 1 || first->n_dims == 0) /* one without rows is of the only step */
         return true;
     size_t n = input_bytes(flight, first), at = 0;
     char *bytes = px_arena_zalloc(&flight->arena, n + 1, 1);
@@ -337,6 +337,26 @@ static enum px_code check_state(const struct px_flight *flight, const struct px_
                       px_datatype_name(want->type), px_tensor_shape_text(want, expected));
 }
 
+/*
+ * A model may answer with bytes that it was lent, as one that shifts its states does: before the first state is overwritten, the
+ * others move aside.
+ */
+static enum px_code set_states_aside(struct px_flight *flight)
+{
+    const struct px_sequencer *self = flight->sequencer;
+    const struct px_sequence_live *live = flight->rows[0].live;
+    for (size_t i = 0; flight->n_rows == 1 && i < flight->run.n_outputs; i++) {
+        struct px_str *bytes = &flight->run.outputs[i].bytes;
+        uintptr_t from = (uintptr_t)live->state, at = (uintptr_t)bytes->ptr;
+        if (at < from || at >= from + self->state_bytes)
+            continue;
+        *bytes = px_arena_str(&flight->arena, *bytes);
+        if (!bytes->ptr)
+            return px_arena_check(&flight->arena, "a state of a sequence", &flight->run.err);
+    }
+    return PX_OK;
+}
+
 /* Does the engine's answer fit what it was given? */
 static enum px_code check_answer(struct px_flight *flight)
 {
@@ -347,7 +367,7 @@ static enum px_code check_answer(struct px_flight *flight)
         code = check_rows(flight, &run->outputs[i], &run->err);
     for (size_t i = 0; i < self->n_states && code == PX_OK; i++)
         code = check_state(flight, &self->states[i], &run->err);
-    return code;
+    return code == PX_OK ? set_states_aside(flight) : code;
 }
 
 /* The next row's bytes of an output that has been checked. */
@@ -421,14 +441,14 @@ static void keep_states(struct px_flight *flight)
 
 static void fail_step(const struct px_flight *flight, struct px_run *run, enum px_code code)
 {
+    const char *now =
+        run->sequence.start ? "which has not begun" : "whose state is as before this step";
     run->code = code;
     run->err = flight->run.err;
     if (run->sequence.text_id.len)
-        px_err_wrap(&run->err, "sequence '%.*s', whose state is as before this step",
-                    PX_STR_ARG(run->sequence.text_id));
+        px_err_wrap(&run->err, "sequence '%.*s', %s", PX_STR_ARG(run->sequence.text_id), now);
     else
-        px_err_wrap(&run->err, "sequence %" PRIu64 ", whose state is as before this step",
-                    run->sequence.id);
+        px_err_wrap(&run->err, "sequence %" PRIu64 ", %s", run->sequence.id, now);
 }
 
 /* Before its outputs are copied: who does not want them any more leaves the sequence as it was. */

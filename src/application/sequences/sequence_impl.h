@@ -24,6 +24,8 @@
 
 #define PX_SEQUENCE_NEVER UINT64_MAX /* a time that does not come */
 
+enum { PX_FLIGHT_BYTES_MAX = 1 << 30 }; /* of the tensors of one batch */
+
 /* One state as a tensor of one row; its bytes lie at `at` of what a sequence keeps. */
 struct px_state_plan {
     struct px_tensor tensor; /* named as the input, without bytes */
@@ -39,7 +41,9 @@ struct px_control_plan {
 struct px_sequence_live {
     struct px_sequence base; /* first */
     struct px_run *first, *last;
-    bool begun;           /* a step has left states */
+    bool begun; /* a step has left states */
+    /* A start that came behind all that waits has failed: what was there ends with the last of them. */
+    bool cut;
     unsigned char *state; /* NULL until a step needs it */
 };
 

@@ -7,7 +7,7 @@
 #include "shared/alloc.h"
 #include "shared/clock.h"
 
-enum { SPARE_MAX = 8, FLIGHT_BYTES_MAX = 1 << 30 };
+enum { SPARE_MAX = 8 };
 
 /* ---- flights ---- */
 
@@ -25,7 +25,7 @@ static struct px_flight *make_flight(struct px_sequencer *self)
     struct px_flight *flight = px_alloc(1, sizeof *flight);
     if (!flight)
         return NULL;
-    flight->arena = px_arena(FLIGHT_BYTES_MAX);
+    flight->arena = px_arena(PX_FLIGHT_BYTES_MAX);
     flight->rows = px_alloc(px_sequences_batch_max(&self->table.rules), sizeof *flight->rows);
     if (flight->rows)
         return flight;
@@ -119,8 +119,6 @@ static void board(struct px_sequencer *self, struct px_flight *flight, size_t ro
         px_sequence_conclude(self, live, run, px_clock_monotonic_ns(), ended);
         return;
     }
-    if (run->sequence.start)
-        live->begun = false;
     run->state = flight;
     flight->rows[row] = (struct px_flight_row){live, run};
     flight->n_steps++;
@@ -182,6 +180,7 @@ void px_flight_launch(struct px_sequencer *self, size_t n)
     else
         fail_chosen(self, n, &ended);
     if (ended.first) {
+        px_sequence_watch_idle(self);
         px_sequencer_unlock(self);
         px_sequence_finish(&ended);
         px_sequencer_lock(self);

@@ -6,9 +6,20 @@
 
 #include <inttypes.h>
 
-enum { STATE_ALIGNMENT = 64, STATE_FILE_MAX = 1 << 30 };
+enum { STATE_ALIGNMENT = 64, STATE_ELEMENTS_MAX = 1 << 28, INITIAL_BYTES_MAX = 1 << 30 };
 
-/* ---- states ---- */
+/* ---- tensors ---- */
+
+/* "x, y, z" */
+static const char *list_names(const struct px_tensor_specs *specs, char *out, size_t size)
+{
+    size_t at = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < specs->n && at < size; i++)
+        at += (size_t)snprintf(out + at, size - at, "%s%.*s", i ? ", " : "",
+                               PX_STR_ARG(specs->list[i].name));
+    return out;
+}
 
 static enum px_code find_tensor(const struct px_tensor_specs *specs, struct px_str name,
                                 const char *what, const struct px_tensor_spec **ret,
@@ -21,10 +32,29 @@ static enum px_code find_tensor(const struct px_tensor_specs *specs, struct px_s
         specs->n ? px_str_nearest_of(name, &specs->list[0].name, sizeof *specs->list, specs->n)
                  : -1;
     px_err_set(err, PX_E_CONFLICT, "sequence: the model has no %s '%.*s'", what, PX_STR_ARG(name));
-    return nearest >= 0
-               ? px_err_hint(err, "did you mean '%.*s'?", PX_STR_ARG(specs->list[nearest].name))
-               : PX_E_CONFLICT;
+    if (nearest >= 0)
+        return px_err_hint(err, "did you mean '%.*s'?", PX_STR_ARG(specs->list[nearest].name));
+    char names[PX_ERR_HINT_MAX];
+    return px_err_hint(err, "it has %s", list_names(specs, names, sizeof names));
 }
+
+/* Batches grow along the first dimension, so where there may be some it is open. */
+static enum px_code check_first_dimension(const struct px_sequencer *self,
+                                          const struct px_tensor_spec *spec, struct px_err *err)
+{
+    bool alone = px_sequences_batch_max(&self->settings.rules) == 1;
+    bool grows = spec->n_dims > 0 && (alone || spec->shape[0] == PX_DIM_ANY);
+    char shape[PX_TENSOR_SHAPE_TEXT_MAX];
+    if (!self->batches || spec->any_rank || grows)
+        return PX_OK;
+    px_err_set(err, PX_E_CONFLICT,
+               "sequence: '%.*s' is of shape %s; expected a first dimension that counts rows",
+               PX_STR_ARG(spec->name), px_tensor_spec_shape_text(spec, shape));
+    return px_err_hint(err, "export the model with an open first dimension, or leave out 'batches' "
+                            "of its engine");
+}
+
+/* ---- states ---- */
 
 /* The shape of one row: from model.yaml, else from the model, which then must fix it. */
 static enum px_code set_shape(const struct px_sequencer *self,
@@ -51,34 +81,66 @@ static enum px_code set_shape(const struct px_sequencer *self,
                        rows ? ", without the dimension that counts rows" : "");
 }
 
+/* Is the state what the model takes or gives by that spec? */
+static enum px_code check_state(const struct px_tensor *state, const struct px_tensor_spec *spec,
+                                const char *takes, struct px_err *err)
+{
+    char wanted[PX_TENSOR_SHAPE_TEXT_MAX], is[PX_TENSOR_SHAPE_TEXT_MAX];
+    if (px_tensor_check_spec(state, spec, NULL) == PX_OK)
+        return PX_OK;
+    px_err_set(err, PX_E_CONFLICT,
+               "sequence: state '%.*s' is %s of shape %s, but the model %s '%.*s' as %s of %s",
+               PX_STR_ARG(state->name), px_datatype_name(state->type),
+               px_tensor_shape_text(state, is), takes, PX_STR_ARG(spec->name),
+               px_datatype_name(spec->type), px_tensor_spec_shape_text(spec, wanted));
+    return px_err_hint(err, "the input and the output of a state are of one type and shape; leave "
+                            "out 'type' and 'shape' where the model fixes them");
+}
+
+static enum px_code find_state(const struct px_sequencer *self,
+                               const struct px_sequence_state *state,
+                               const struct px_tensor_spec **ret_in,
+                               const struct px_tensor_spec **ret_out, struct px_err *err)
+{
+    enum px_code code = find_tensor(&self->inner->takes, state->input, "input", ret_in, err);
+    if (code == PX_OK)
+        code = find_tensor(&self->inner->gives, state->output, "output", ret_out, err);
+    if (code == PX_OK)
+        code = check_first_dimension(self, *ret_in, err);
+    if (code == PX_OK)
+        code = check_first_dimension(self, *ret_out, err);
+    if (code != PX_OK || (*ret_in)->type != PX_TYPE_BYTES)
+        return code;
+    px_err_set(err, PX_E_UNSUPPORTED, "sequence: state '%.*s' is BYTES; expected numbers or BOOL",
+               PX_STR_ARG(state->input));
+    return px_err_hint(err, "a state has a fixed size: have the model keep numbers");
+}
+
 static enum px_code plan_state(struct px_sequencer *self, const struct px_sequence_state *state,
                                struct px_state_plan *ret, struct px_err *err)
 {
     const struct px_tensor_spec *in, *out;
+    char shape[PX_TENSOR_SHAPE_TEXT_MAX];
     size_t n;
-    enum px_code code = find_tensor(&self->inner->takes, state->input, "input", &in, err);
-    if (code == PX_OK)
-        code = find_tensor(&self->inner->gives, state->output, "output", &out, err);
+    enum px_code code = find_state(self, state, &in, &out, err);
     if (code != PX_OK)
         return code;
     ret->tensor =
         (struct px_tensor){.name = in->name, .type = state->type ? state->type : in->type};
     ret->output = out->name;
-    if (in->type == PX_TYPE_BYTES)
-        return px_err_set(err, PX_E_UNSUPPORTED, "sequence: state '%.*s' has texts",
-                          PX_STR_ARG(in->name));
     code = set_shape(self, state, in, &ret->tensor, err);
     if (code == PX_OK)
-        code = px_tensor_check_spec(&ret->tensor, in, err);
-    struct px_tensor given = ret->tensor;
-    given.name = out->name;
+        code = check_state(&ret->tensor, in, "takes", err);
     if (code == PX_OK)
-        code = px_tensor_check_spec(&given, out, err);
+        code = check_state(&ret->tensor, out, "gives", err);
     if (code != PX_OK)
-        return px_err_wrap(err, "sequence: state '%.*s'", PX_STR_ARG(in->name));
-    if (!px_tensor_elements(&ret->tensor, &n) || n > STATE_FILE_MAX)
-        return px_err_set(err, PX_E_TOO_LARGE, "sequence: state '%.*s' is too large",
-                          PX_STR_ARG(in->name));
+        return code;
+    if (!px_tensor_elements(&ret->tensor, &n) || n > STATE_ELEMENTS_MAX) {
+        px_err_set(
+            err, PX_E_TOO_LARGE, "sequence: state '%.*s' of shape %s is larger than %d elements",
+            PX_STR_ARG(in->name), px_tensor_shape_text(&ret->tensor, shape), STATE_ELEMENTS_MAX);
+        return px_err_hint(err, "export the model with a state of a smaller shape");
+    }
     ret->bytes = n * px_datatype_size(ret->tensor.type);
     ret->at = self->state_bytes;
     self->state_bytes += (ret->bytes + STATE_ALIGNMENT - 1) / STATE_ALIGNMENT * STATE_ALIGNMENT;
@@ -111,6 +173,17 @@ static enum px_code plan_states(struct px_sequencer *self, struct px_err *err)
     return code == PX_OK ? check_memory(self, err) : code;
 }
 
+static enum px_code refuse_initial(const struct px_state_plan *plan, struct px_str path,
+                                   size_t n_bytes, struct px_err *err)
+{
+    char shape[PX_TENSOR_SHAPE_TEXT_MAX];
+    px_err_set(err, PX_E_CONFLICT, "%.*s: expected the %zu bytes of state '%.*s', got %zu",
+               PX_STR_ARG(path), plan->bytes, PX_STR_ARG(plan->tensor.name), n_bytes);
+    return px_err_hint(err, "the file has the values of %s %s behind one another, little-endian",
+                       px_datatype_name(plan->tensor.type),
+                       px_tensor_shape_text(&plan->tensor, shape));
+}
+
 static enum px_code load_initial(struct px_sequencer *self, size_t i, struct px_err *err)
 {
     const struct px_state_plan *plan = &self->states[i];
@@ -118,15 +191,13 @@ static enum px_code load_initial(struct px_sequencer *self, size_t i, struct px_
     struct px_file file = {0};
     if (path.len == 0)
         return PX_OK;
-    enum px_code code = px_file_load(&file, path.ptr, STATE_FILE_MAX, err);
+    enum px_code code = px_file_load(&file, path.ptr, INITIAL_BYTES_MAX, err);
     if (code != PX_OK)
-        return code;
+        return px_err_wrap(err, "sequence: initial state '%.*s'", PX_STR_ARG(plan->tensor.name));
     if (file.bytes.len == plan->bytes)
         memcpy(self->initial + plan->at, file.bytes.ptr, plan->bytes);
     else
-        code = px_err_set(err, PX_E_CONFLICT,
-                          "%.*s: expected the %zu bytes of state '%.*s', got %zu", PX_STR_ARG(path),
-                          plan->bytes, PX_STR_ARG(plan->tensor.name), file.bytes.len);
+        code = refuse_initial(plan, path, file.bytes.len, err);
     px_file_unload(&file);
     return code;
 }
@@ -174,6 +245,19 @@ static bool is_control(const struct px_sequencer *self, struct px_str name)
     return false;
 }
 
+static enum px_code refuse_control(enum px_sequence_control kind, const struct px_tensor_spec *spec,
+                                   struct px_err *err)
+{
+    char shape[PX_TENSOR_SHAPE_TEXT_MAX];
+    px_err_set(err, PX_E_CONFLICT,
+               "sequence: control '%s' cannot be '%.*s', which is %s of shape %s",
+               px_sequence_control_name(kind), PX_STR_ARG(spec->name), px_datatype_name(spec->type),
+               px_tensor_spec_shape_text(spec, shape));
+    return px_err_hint(err, "it is one value for each row, of %s",
+                       kind == PX_SEQUENCE_CORRELATION_ID ? "INT32, INT64, UINT32, UINT64 or BYTES"
+                                                          : "BOOL, INT32, INT64, UINT8 or FP32");
+}
+
 /* A control is one value for each row. */
 static enum px_code plan_control(struct px_sequencer *self, enum px_sequence_control kind,
                                  struct px_err *err)
@@ -183,24 +267,25 @@ static enum px_code plan_control(struct px_sequencer *self, enum px_sequence_con
     enum px_code code = find_tensor(&self->inner->takes, name, "input", &spec, err);
     if (code != PX_OK)
         return code;
-    bool fits =
-        kind == PX_SEQUENCE_CORRELATION_ID ? may_be_id(spec->type) : may_be_truth(spec->type);
+    code = check_first_dimension(self, spec, err);
+    if (code != PX_OK)
+        return code;
+    bool is_id = kind == PX_SEQUENCE_CORRELATION_ID;
+    bool fits = is_id ? may_be_id(spec->type) : may_be_truth(spec->type);
     struct px_tensor one = {.name = spec->name, .type = spec->type};
     one.n_dims = spec->any_rank ? 1 : spec->n_dims;
     for (size_t i = 0; i < one.n_dims; i++) {
         one.shape[i] = 1;
         fits = fits && (spec->any_rank || spec->shape[i] == 1 || spec->shape[i] == PX_DIM_ANY);
     }
-    if (is_of_a_state(self, name) || is_control(self, name))
-        return px_err_set(err, PX_E_CONFLICT,
-                          "sequence: control '%s': input '%.*s' has another meaning already",
-                          px_sequence_control_name(kind), PX_STR_ARG(name));
-    char shape[PX_TENSOR_SHAPE_TEXT_MAX];
+    if (is_of_a_state(self, name) || is_control(self, name)) {
+        px_err_set(err, PX_E_CONFLICT,
+                   "sequence: control '%s': input '%.*s' has another meaning already",
+                   px_sequence_control_name(kind), PX_STR_ARG(name));
+        return px_err_hint(err, "an input is a state or one control: give each its own");
+    }
     if (!fits)
-        return px_err_set(err, PX_E_CONFLICT,
-                          "sequence: control '%s' cannot be '%.*s', which is %s of shape %s",
-                          px_sequence_control_name(kind), PX_STR_ARG(name),
-                          px_datatype_name(spec->type), px_tensor_spec_shape_text(spec, shape));
+        return refuse_control(kind, spec, err);
     self->controls[self->n_controls++] = (struct px_control_plan){.kind = kind, .tensor = one};
     return PX_OK;
 }
@@ -252,7 +337,9 @@ static enum px_code plan_specs(struct px_sequencer *self, struct px_err *err)
         return PX_OK;
     px_err_set(err, PX_E_CONFLICT, "sequence: besides states and controls the model has no %s",
                self->base.takes.n ? "output" : "input");
-    return px_err_hint(err, "give a state 'show: true'");
+    return px_err_hint(err, self->base.takes.n
+                                ? "give a state 'show: true'"
+                                : "a step needs what callers send, besides what is kept");
 }
 
 enum px_code px_sequence_plan(struct px_sequencer *self, struct px_err *err)

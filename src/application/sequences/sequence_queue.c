@@ -46,8 +46,9 @@ enum px_code px_sequence_refuse_without_start(const struct px_sequencer *self, s
                "inference request for sequence %.*s to model '%.*s' must specify the START flag on "
                "the first request of the sequence",
                PX_STR_ARG(text.len ? text : px_str(number)), PX_STR_ARG(self->model_name));
-    return px_err_hint(&run->err, "it never began, has ended, or was idle for %" PRIu64 " ms",
-                       (uint64_t)(self->settings.rules.idle_timeout_ns / PX_NS_PER_MS));
+    return px_err_hint(
+        &run->err, "it never began, its start failed, it has ended, or was idle for %" PRIu64 " ms",
+        (uint64_t)(self->settings.rules.idle_timeout_ns / PX_NS_PER_MS));
 }
 
 static enum px_code refuse_after_failure(struct px_run *run)
@@ -63,6 +64,8 @@ void px_sequence_enqueue(struct px_sequencer *self, struct px_sequence_live *liv
                          struct px_run *run, uint64_t now_ns)
 {
     run->state = NULL;
+    if (run->sequence.start)
+        live->cut = false;
     append(&live->first, &live->last, run);
     self->n_steps++;
     px_sequences_add_step(&self->table, &live->base, now_ns);
@@ -102,26 +105,31 @@ void px_sequence_live_free(struct px_sequence_live *live)
     px_free(live);
 }
 
-void px_sequence_settle(struct px_sequencer *self, struct px_sequence_live *live, uint64_t now_ns,
+bool px_sequence_settle(struct px_sequencer *self, struct px_sequence_live *live, uint64_t now_ns,
                         struct px_sequence_ended *ended)
 {
-    if (live->begun || live->base.busy)
-        return;
+    if (live->base.busy)
+        return true;
+    if (live->cut && !live->first)
+        live->begun = false;
+    if (live->begun)
+        return true;
     drop_until_start(self, live, WITHOUT_START, now_ns, ended);
     px_free(live->state);
     live->state = NULL;
-    if (live->first) {
-        px_sequences_requeue(&self->table, &live->base, now_ns);
-    } else {
-        px_sequences_remove(&self->table, &live->base, now_ns);
-        px_sequence_live_free(live);
-    }
+    if (live->first)
+        return true;
+    px_sequences_remove(&self->table, &live->base, now_ns);
+    px_sequence_live_free(live);
+    return false;
 }
 
 void px_sequence_conclude(struct px_sequencer *self, struct px_sequence_live *live,
                           struct px_run *run, uint64_t now_ns, struct px_sequence_ended *ended)
 {
     bool ok = run->code == PX_OK;
+    if (run->sequence.start)
+        live->begun = false; /* whatever became of it: its caller does not go on from what was */
     if (ok) {
         live->begun = !run->sequence.end;
         self->counts.started += run->sequence.start;
@@ -132,7 +140,8 @@ void px_sequence_conclude(struct px_sequencer *self, struct px_sequence_live *li
     px_sequences_end_step(&self->table, &live->base, now_ns);
     if (!ok)
         drop_until_start(self, live, AFTER_FAILURE, now_ns, ended);
-    px_sequence_settle(self, live, now_ns, ended);
+    if (px_sequence_settle(self, live, now_ns, ended) && !live->begun)
+        px_sequences_requeue(&self->table, &live->base, now_ns);
 }
 
 uint64_t px_sequence_sift(struct px_sequencer *self, struct px_sequence_live *live, uint64_t now_ns,
@@ -140,7 +149,7 @@ uint64_t px_sequence_sift(struct px_sequencer *self, struct px_sequence_live *li
 {
     struct px_run *run = live->first, *next;
     uint64_t earliest = PX_SEQUENCE_NEVER;
-    bool failed = false;
+    bool failed = false, cut = false;
     live->first = live->last = NULL;
     for (; run; run = next) {
         next = run->next;
@@ -149,6 +158,8 @@ uint64_t px_sequence_sift(struct px_sequencer *self, struct px_sequence_live *li
         if (code == PX_OK && failed && !run->sequence.start)
             code = refuse_after_failure(run);
         failed = code != PX_OK;
+        if (run->sequence.start)
+            cut = failed;
         if (!failed) {
             append(&live->first, &live->last, run);
             if (run->deadline_ns && run->deadline_ns < earliest)
@@ -159,5 +170,6 @@ uint64_t px_sequence_sift(struct px_sequencer *self, struct px_sequence_live *li
         px_sequences_drop_step(&self->table, &live->base, now_ns);
         end_run(self, ended, run, code);
     }
+    live->cut |= cut;
     return earliest;
 }

@@ -26,7 +26,10 @@ struct px_run *px_sequence_dequeue(struct px_sequencer *self, struct px_sequence
 /* The error of a step of a sequence that is not there, in Triton's words. */
 enum px_code px_sequence_refuse_without_start(const struct px_sequencer *self, struct px_run *run);
 
-/* The step of a busy sequence has ended, as `run->code` says: keeps what it leaves behind, and fails those that must not follow it. */
+/*
+ * The step of a busy sequence has ended, as `run->code` says: keeps what it leaves behind, and fails those that must not follow it. A
+ * sequence that has ended and begins again gives its place to others first.
+ */
 void px_sequence_conclude(struct px_sequencer *self, struct px_sequence_live *live,
                           struct px_run *run, uint64_t now_ns, struct px_sequence_ended *ended);
 
@@ -34,11 +37,8 @@ void px_sequence_conclude(struct px_sequencer *self, struct px_sequence_live *li
 uint64_t px_sequence_sift(struct px_sequencer *self, struct px_sequence_live *live, uint64_t now_ns,
                           struct px_sequence_ended *ended);
 
-/*
- * After something happened to one that is not busy: removes and frees it when it has not begun and nothing waits. One that has ended
- * and begins again gives its place to others first.
- */
-void px_sequence_settle(struct px_sequencer *self, struct px_sequence_live *live, uint64_t now_ns,
+/* Removes and frees one that is not busy, has not begun or has ended, and for which nothing waits; false when it did. */
+bool px_sequence_settle(struct px_sequencer *self, struct px_sequence_live *live, uint64_t now_ns,
                         struct px_sequence_ended *ended);
 
 void px_sequence_live_free(struct px_sequence_live *live);

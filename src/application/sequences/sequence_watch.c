@@ -48,7 +48,7 @@ void px_sequence_look(struct px_sequencer *self, uint64_t now_ns, struct px_sequ
                                  ? px_sequence_sift(self, px_sequence_live_of(s), now_ns, ended)
                                  : PX_SEQUENCE_NEVER;
             earliest = at_ns < earliest ? at_ns : earliest;
-            px_sequence_settle(self, px_sequence_live_of(s), now_ns, ended);
+            (void)px_sequence_settle(self, px_sequence_live_of(s), now_ns, ended);
         }
     }
     if (earliest != PX_SEQUENCE_NEVER)

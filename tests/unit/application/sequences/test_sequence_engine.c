@@ -4,128 +4,10 @@
  *
  * The model adds: sum = x + y (+ z), where y is the state that the last sum left. So a sequence answers running sums.
  */
-#include "application/sequences/sequence_engine.h"
-
-#include "application/execution/executor.h"
-#include "harness.h"
-#include "memory_tensor_engine.h"
-#include "waited_run.h"
+#include "sequence_fixture.h"
 
 #include <sched.h>
 #include <unistd.h>
-
-enum { RUNS_MAX = 2100, SOON_MS = 5000 };
-
-static struct memory_tensor_engine *memory;
-static struct px_engine *engine;
-static struct waited_run *waits;
-static struct px_tensor outputs[RUNS_MAX], inputs[RUNS_MAX][2];
-static float rows[RUNS_MAX][2];
-static size_t n_runs;
-
-static struct px_sequence_state running_sum[] = {
-    {.input = PX_STR("y"), .output = PX_STR("sum"), .show = true}};
-static struct px_sequence_settings defaults(void)
-{
-    return (struct px_sequence_settings){
-        .rules = {.scheduler = PX_SEQUENCE_OLDEST,
-                  .sequences_max = 256,
-                  .backlog_max = 1000,
-                  .batch_max = 32,
-                  .idle_timeout_ns = 60 * PX_NS_PER_S},
-        .steps_max = RUNS_MAX,
-        .memory_max = 1 << 20,
-        .states = running_sum,
-        .n_states = 1,
-    };
-}
-
-static struct px_engine *make_inner(void)
-{
-    struct px_engine *inner = NULL;
-    const struct px_executor_options options = {.n_threads = 1};
-    memory = memory_tensor_engine_create(MEMORY_TENSOR_ADD, true);
-    CHECK_OK(px_executor_engine_create(&memory->base, &options, &inner, NULL));
-    return inner;
-}
-
-static void set_up(const struct px_sequence_settings *settings)
-{
-    const struct px_sequence_options options = {.settings = settings, .model_name = PX_STR("sums")};
-    n_runs = 0;
-    waits = px_xalloc(RUNS_MAX, sizeof *waits);
-    CHECK_OK(px_sequence_engine_create(make_inner(), &options, &engine, NULL));
-}
-
-static struct px_tensor row_of(const char *name, const float *values)
-{
-    return (struct px_tensor){.name = px_str(name),
-                              .type = PX_TYPE_FP32,
-                              .shape = {1, 2},
-                              .n_dims = 2,
-                              .bytes = px_str_n((const char *)values, 2 * sizeof *values)};
-}
-
-enum { START = 1, END = 2 };
-
-/* A run that adds `value`; returns its number. */
-static size_t prepare(uint64_t id, unsigned flags, float value)
-{
-    size_t i = n_runs++;
-    waited_run_init(&waits[i]);
-    rows[i][0] = value;
-    rows[i][1] = -value;
-    inputs[i][0] = row_of("x", rows[i]);
-    outputs[i] = (struct px_tensor){.name = PX_STR("sum")};
-    waits[i].run.inputs = inputs[i];
-    waits[i].run.n_inputs = 1;
-    waits[i].run.outputs = &outputs[i];
-    waits[i].run.n_outputs = 1;
-    waits[i].run.sequence =
-        (struct px_sequence_step){.id = id, .start = flags & START, .end = flags & END};
-    return i;
-}
-
-static size_t step(uint64_t id, unsigned flags, float value)
-{
-    size_t i = prepare(id, flags, value);
-    px_engine_start(engine, &waits[i].run);
-    return i;
-}
-
-static void check_sum(size_t i, float want)
-{
-    float sums[2];
-    CHECK_INT(waited_run_wait(&waits[i]), PX_OK);
-    CHECK_INT(outputs[i].bytes.len, sizeof sums);
-    CHECK(outputs[i].n_dims == 2 && outputs[i].shape[0] == 1 && outputs[i].shape[1] == 2);
-    memcpy(sums, outputs[i].bytes.ptr, sizeof sums);
-    CHECK_DOUBLE(sums[0], want);
-    CHECK_DOUBLE(sums[1], -want);
-}
-
-static const char *message_of(size_t i, enum px_code code)
-{
-    CHECK_INT(waited_run_wait(&waits[i]), code);
-    return waits[i].run.err.message;
-}
-
-static struct px_sequence_counts count(void)
-{
-    struct px_sequence_counts counts;
-    CHECK(px_sequence_engine_counts(engine, &counts));
-    return counts;
-}
-
-static void tear_down(void)
-{
-    for (size_t i = 0; i < n_runs; i++) {
-        CHECK_INT(atomic_load(&waits[i].n_done), 1);
-        waited_run_deinit(&waits[i]);
-    }
-    px_engine_destroy(engine);
-    px_free(waits);
-}
 
 /* ---- states ---- */
 
@@ -311,19 +193,6 @@ PX_TEST(too_many_steps_and_sequences_are_refused_and_say_what_to_raise)
     tear_down();
 }
 
-PX_TEST(states_over_the_memory_limit_are_refused_at_load)
-{
-    struct px_sequence_settings settings = defaults();
-    const struct px_sequence_options options = {.settings = &settings};
-    struct px_engine *inner = make_inner();
-    struct px_err err;
-    settings.memory_max = 256 * 64 - 1;
-    CHECK_INT(px_sequence_engine_create(inner, &options, &engine, &err), PX_E_TOO_LARGE);
-    CHECK_CONTAINS(err.message, "256 sequences need 64 bytes each");
-    CHECK_CONTAINS(err.hint, "memory_max");
-    px_engine_destroy(inner);
-}
-
 /* ---- steps that do not happen ---- */
 
 PX_TEST(a_failure_leaves_the_state_and_says_so)
@@ -489,41 +358,7 @@ PX_TEST(live_sequences_go_with_the_engine)
     tear_down();
 }
 
-/* ---- models that do not fit ---- */
-
-static void check_refusal(const struct px_sequence_settings *settings, enum px_code code,
-                          const char *words)
-{
-    const struct px_sequence_options options = {.settings = settings};
-    struct px_engine *inner = make_inner();
-    struct px_err err;
-    CHECK_INT(px_sequence_engine_create(inner, &options, &engine, &err), code);
-    CHECK_CONTAINS(err.message, words);
-    px_engine_destroy(inner);
-}
-
-PX_TEST(states_and_controls_that_the_model_does_not_have_are_refused)
-{
-    struct px_sequence_settings settings = defaults();
-    struct px_sequence_state state = running_sum[0];
-    settings.states = &state;
-    state.input = (struct px_str)PX_STR("yy");
-    check_refusal(&settings, PX_E_CONFLICT, "no input 'yy'");
-    state = running_sum[0];
-    state.output = (struct px_str)PX_STR("total");
-    check_refusal(&settings, PX_E_CONFLICT, "no output 'total'");
-    state = running_sum[0];
-    state.type = PX_TYPE_INT64;
-    check_refusal(&settings, PX_E_INVALID, "state 'y'");
-    state = running_sum[0];
-    state.has_shape = true;
-    state.n_dims = 1;
-    state.shape[0] = 3;
-    check_refusal(&settings, PX_E_INVALID, "state 'y'");
-    settings.states = running_sum;
-    settings.controls[PX_SEQUENCE_START] = (struct px_str)PX_STR("z");
-    check_refusal(&settings, PX_E_CONFLICT, "control 'start' cannot be 'z'");
-}
+/* ---- memory ---- */
 
 PX_TEST(without_memory_there_is_no_engine_and_nothing_leaks)
 {
@@ -555,15 +390,14 @@ PX_TEST(a_step_without_memory_fails_and_the_sequence_goes_on)
 }
 
 PX_TEST_MAIN(
-    T(a_state_goes_from_step_to_step_and_ends) T(
-        a_step_of_an_unknown_sequence_is_refused_in_tritons_words)
-        T(texts_are_ids_too_and_have_a_limit) T(a_step_is_one_row) T(
-            initial_states_come_from_a_file) T(steps_that_are_sent_ahead_are_computed_in_order)
-            T(a_hundred_sequences_share_batches_of_the_oldest) T(
-                a_hundred_sequences_share_the_rows_of_direct_batches)
-                T(steps_with_other_inputs_are_not_in_one_batch) T(
-                    too_many_steps_and_sequences_are_refused_and_say_what_to_raise)
-                    T(states_over_the_memory_limit_are_refused_at_load) T(
+    T(a_state_goes_from_step_to_step_and_ends)
+        T(a_step_of_an_unknown_sequence_is_refused_in_tritons_words) T(
+            texts_are_ids_too_and_have_a_limit) T(a_step_is_one_row)
+            T(initial_states_come_from_a_file) T(steps_that_are_sent_ahead_are_computed_in_order) T(
+                a_hundred_sequences_share_batches_of_the_oldest)
+                T(a_hundred_sequences_share_the_rows_of_direct_batches) T(
+                    steps_with_other_inputs_are_not_in_one_batch)
+                    T(too_many_steps_and_sequences_are_refused_and_say_what_to_raise) T(
                         a_failure_leaves_the_state_and_says_so)
                         T(a_start_that_fails_has_begun_nothing) T(
                             steps_behind_a_failure_are_not_computed_up_to_the_next_start)
@@ -574,6 +408,5 @@ PX_TEST_MAIN(
                                     T(an_idle_sequence_is_gone_and_gives_its_place_to_others) T(
                                         a_batch_waits_for_the_delay_and_not_longer)
                                         T(live_sequences_go_with_the_engine) T(
-                                            states_and_controls_that_the_model_does_not_have_are_refused)
-                                            T(without_memory_there_is_no_engine_and_nothing_leaks) T(
-                                                a_step_without_memory_fails_and_the_sequence_goes_on))
+                                            without_memory_there_is_no_engine_and_nothing_leaks)
+                                            T(a_step_without_memory_fails_and_the_sequence_goes_on))
