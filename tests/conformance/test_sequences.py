@@ -184,6 +184,11 @@ def test_controls_reach_the_model(server):
                 assert reply.as_numpy("end")[0, 0] == (i == 2)
 
 
+def test_models_are_warm_whatever_type_they_take_the_id_as(server):
+    """The model `sum` takes it as INT64."""
+    assert "model.cold" not in server.log()
+
+
 def test_the_configuration_says_how_sequences_are_batched(server):
     with connect(over_http, server) as connection, connect(over_grpc, server) as other:
         assert {"sequence", "sequence(string_id)"} <= set(connection.get_server_metadata()["extensions"])

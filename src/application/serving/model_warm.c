@@ -11,9 +11,9 @@
 
 enum { WARM_UP_BYTES_MAX = 512 << 20 };
 
-/* A sequence of one step, which leaves no state behind. */
+/* A sequence of one step, which leaves no state behind. Its id fits every type that a model may take it as, and is seldom anybody's. */
 static const struct px_sequence_step warm_up_sequence = {
-    .id = UINT64_MAX, .start = true, .end = true};
+    .id = INT32_MAX, .start = true, .end = true};
 
 /* The golden requests of a package, read once; without any `cases` is NULL. */
 struct warm_up {
