@@ -297,23 +297,6 @@ static bool needs_ids(const struct px_sequencer *self)
     return !is_told || px_engine_has(self->inner, PX_ENGINE_SEQUENCES);
 }
 
-/* The states of a batch are in memory twice, as they go in and as they come out. */
-static enum px_code check_batch(const struct px_sequencer *self,
-                                const struct px_sequence_rules *rules, struct px_err *err)
-{
-    size_t n = px_sequences_batch_max(rules);
-    if (n > rules->sequences_max)
-        n = rules->sequences_max;
-    if (self->state_bytes <= PX_FLIGHT_BYTES_MAX / 2 / n)
-        return PX_OK;
-    px_err_set(err, PX_E_TOO_LARGE,
-               "sequence: the states of %zu steps computed together are %zu bytes each, a batch "
-               "has at most %d",
-               n, self->state_bytes, PX_FLIGHT_BYTES_MAX / 2);
-    return px_err_hint(err, "lower '%s' under 'sequence'",
-                       rules->scheduler == PX_SEQUENCE_DIRECT ? "sequences_max" : "batch_max");
-}
-
 static enum px_code make_table(struct px_sequencer *self, unsigned batches_max, struct px_err *err)
 {
     struct px_sequence_rules rules = self->settings.rules;
@@ -324,9 +307,6 @@ static enum px_code make_table(struct px_sequencer *self, unsigned batches_max, 
     } else if (rules.scheduler == PX_SEQUENCE_DIRECT) {
         self->flights_max = 1; /* a place is a row of one batch */
     }
-    enum px_code code = check_batch(self, &rules, err);
-    if (code != PX_OK)
-        return code;
     self->chosen = px_alloc(px_sequences_batch_max(&rules), sizeof(struct px_sequence *));
     if (!self->chosen)
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for sequences");

@@ -160,6 +160,25 @@ static enum px_code check_memory(const struct px_sequencer *self, struct px_err 
     return px_err_hint(err, "raise 'memory_max', or lower 'sequences_max', under 'sequence'");
 }
 
+/* The states of a batch are in memory twice, as they go in and as they come out. */
+static enum px_code check_batch(const struct px_sequencer *self, struct px_err *err)
+{
+    const struct px_sequence_rules *rules = &self->settings.rules;
+    size_t n = self->batches ? px_sequences_batch_max(rules) : 1;
+    if (n > rules->sequences_max)
+        n = rules->sequences_max;
+    if (self->state_bytes <= PX_FLIGHT_BYTES_MAX / 2 / n)
+        return PX_OK;
+    px_err_set(err, PX_E_TOO_LARGE,
+               "sequence: the states of %zu steps computed together are %zu bytes each, a batch "
+               "has at most %d",
+               n, self->state_bytes, PX_FLIGHT_BYTES_MAX / 2);
+    if (n == 1)
+        return px_err_hint(err, "export the model with smaller states");
+    return px_err_hint(err, "lower '%s' under 'sequence'",
+                       rules->scheduler == PX_SEQUENCE_DIRECT ? "sequences_max" : "batch_max");
+}
+
 static enum px_code plan_states(struct px_sequencer *self, struct px_err *err)
 {
     const struct px_sequence_settings *settings = &self->settings;
@@ -170,7 +189,9 @@ static enum px_code plan_states(struct px_sequencer *self, struct px_err *err)
     for (; self->n_states < settings->n_states && code == PX_OK; self->n_states++)
         code =
             plan_state(self, &settings->states[self->n_states], &self->states[self->n_states], err);
-    return code == PX_OK ? check_memory(self, err) : code;
+    if (code == PX_OK)
+        code = check_memory(self, err);
+    return code == PX_OK ? check_batch(self, err) : code;
 }
 
 static enum px_code refuse_initial(const struct px_state_plan *plan, struct px_str path,

@@ -4,6 +4,11 @@
 #include "shared/clock.h"
 
 #include <inttypes.h>
+#include <string.h>
+
+_Static_assert(PX_SEQUENCE_PREFERRED_MAX == 8 && PX_TENSOR_DIMS_MAX == 8 &&
+                   PX_SEQUENCE_STATES_MAX == 64,
+               "messages name these limits");
 
 enum { IDLE_TIMEOUT_MS_MAX = 24 * 3600 * 1000, DELAY_US_MAX = 60 * 1000 * 1000 };
 
@@ -15,16 +20,38 @@ const char *px_sequence_control_name(enum px_sequence_control control)
 
 /* ---- scalars ---- */
 
-static enum px_code read_text(const struct px_yaml *node, struct px_arena *arena,
+/* "line 3: 'states' must be a list of at most 64 states, got a mapping" */
+static enum px_code refuse(const struct px_yaml *node, const char *what, const char *expected,
+                           struct px_err *err)
+{
+    char got[96];
+    if (node->type == PX_YAML_MAPPING)
+        snprintf(got, sizeof got, "a mapping");
+    else if (node->type == PX_YAML_SEQUENCE)
+        snprintf(got, sizeof got, "a list of %zu", node->n_children);
+    else if (px_yaml_is_null(node))
+        snprintf(got, sizeof got, "nothing");
+    else
+        snprintf(got, sizeof got, "'%.*s'", (int)(node->text.len < 60 ? node->text.len : 60),
+                 node->text.ptr);
+    return px_err_set(err, PX_E_INVALID, "line %u: %s must be %s, got %s", node->line, what,
+                      expected, got);
+}
+
+/* The name of a tensor or a file. */
+static enum px_code read_name(const struct px_yaml *node, struct px_arena *arena,
                               struct px_str *ret, struct px_err *err)
 {
     struct px_str text;
     enum px_code code = px_yaml_str(node, &text, err);
     if (code != PX_OK)
         return code;
-    if (text.len == 0)
-        return px_err_set(err, PX_E_INVALID, "line %u: '%.*s' is empty", node->line,
-                          PX_STR_ARG(node->key));
+    if (text.len == 0 || memchr(text.ptr, '\0', text.len)) {
+        px_err_set(err, PX_E_INVALID, "line %u: '%.*s' must be a name, got %s", node->line,
+                   PX_STR_ARG(node->key), text.len ? "a text with a NUL byte" : "an empty text");
+        return px_err_hint(err, "name it as the model or the package does, or leave '%.*s' out",
+                           PX_STR_ARG(node->key));
+    }
     *ret = px_arena_str(arena, text);
     return px_arena_check(arena, "model.yaml", err);
 }
@@ -56,9 +83,9 @@ static enum px_code read_number(const struct px_yaml *mapping, const struct numb
     enum px_code code = px_yaml_i64(node, ret, err);
     if (code != PX_OK || (*ret >= number->min && *ret <= number->max))
         return code;
-    return px_err_set(err, PX_E_INVALID,
-                      "line %u: '%s' must be %" PRId64 " to %" PRId64 ", got %" PRId64, node->line,
-                      number->key, number->min, number->max, *ret);
+    px_err_set(err, PX_E_INVALID, "line %u: '%s' must be %" PRId64 " to %" PRId64 ", got %" PRId64,
+               node->line, number->key, number->min, number->max, *ret);
+    return px_err_hint(err, "if it is left out it is %" PRId64, number->otherwise);
 }
 
 static enum px_code read_numbers(const struct px_yaml *mapping, struct px_sequence_settings *ret,
@@ -83,16 +110,18 @@ static enum px_code read_numbers(const struct px_yaml *mapping, struct px_sequen
 static enum px_code read_scheduler(const struct px_yaml *node, struct px_sequence_rules *ret,
                                    struct px_err *err)
 {
-    struct px_str text = PX_STR("oldest");
+    static const struct px_str known[] = {PX_STR("oldest"), PX_STR("direct")};
+    struct px_str text = known[0];
     enum px_code code = node ? px_yaml_str(node, &text, err) : PX_OK;
     if (code != PX_OK)
         return code;
     ret->scheduler = px_str_is(text, "direct") ? PX_SEQUENCE_DIRECT : PX_SEQUENCE_OLDEST;
     if (px_str_is(text, "direct") || px_str_is(text, "oldest"))
         return PX_OK;
-    return px_err_set(err, PX_E_INVALID,
-                      "line %u: 'scheduler' must be oldest or direct, got '%.*s'", node->line,
-                      PX_STR_ARG(text));
+    refuse(node, "'scheduler'", "oldest or direct", err);
+    if (!px_err_suggest(err, text, known, PX_ARRAY_LEN(known)))
+        px_err_hint(err, "oldest packs batches; direct gives each sequence a row of its own");
+    return PX_E_INVALID;
 }
 
 /* Batches of other sizes belong to the scheduler that makes them. */
@@ -104,9 +133,11 @@ static enum px_code check_scheduler(const struct px_yaml *mapping,
         const struct px_yaml *node = px_yaml_get(mapping, keys[i]);
         if (!node || rules->scheduler == PX_SEQUENCE_OLDEST)
             continue;
-        px_err_set(err, PX_E_CONFLICT, "line %u: '%s' is for the scheduler oldest", node->line,
+        px_err_set(err, PX_E_CONFLICT,
+                   "line %u: '%s' is for the scheduler oldest, got it with direct", node->line,
                    keys[i]);
-        return px_err_hint(err, "with direct every sequence has its row: see sequences_max");
+        return px_err_hint(
+            err, "leave it out: with direct every sequence has its row: see sequences_max");
     }
     return PX_OK;
 }
@@ -115,19 +146,21 @@ static enum px_code read_preferred(const struct px_yaml *list, struct px_sequenc
                                    struct px_err *err)
 {
     int64_t before = 0, size = 0;
-    if (list->type != PX_YAML_SEQUENCE || list->n_children > PX_SEQUENCE_PREFERRED_MAX)
-        return px_err_set(err, PX_E_INVALID,
-                          "line %u: '%.*s' must be a list of at most %d numbers, as [8, 16]",
-                          list->line, PX_STR_ARG(list->key), PX_SEQUENCE_PREFERRED_MAX);
+    if (list->type != PX_YAML_SEQUENCE || list->n_children > PX_SEQUENCE_PREFERRED_MAX) {
+        refuse(list, "'preferred_batch_sizes'", "a list of at most 8 numbers", err);
+        return px_err_hint(err, "write it as [8, 16]");
+    }
     for (const struct px_yaml *node = list->first_child; node; node = node->next) {
         enum px_code code = px_yaml_i64(node, &size, err);
         if (code != PX_OK)
-            return code;
-        if (size <= before || (uint64_t)size > ret->batch_max)
-            return px_err_set(err, PX_E_INVALID,
-                              "line %u: preferred batch sizes rise from 1 to batch_max, which is "
-                              "%zu; got %" PRId64,
-                              node->line, ret->batch_max, size);
+            return px_err_wrap(err, "preferred_batch_sizes");
+        if (size <= before || (uint64_t)size > ret->batch_max) {
+            px_err_set(err, PX_E_INVALID,
+                       "line %u: a preferred batch size must be %" PRId64
+                       " to batch_max, which is %zu; got %" PRId64,
+                       node->line, before + 1, ret->batch_max, size);
+            return px_err_hint(err, "list them from the smallest to the largest, as [8, 16]");
+        }
         ret->preferred[ret->n_preferred++] = (size_t)size;
         before = size;
     }
@@ -139,19 +172,22 @@ static enum px_code read_preferred(const struct px_yaml *list, struct px_sequenc
 static enum px_code read_shape(const struct px_yaml *list, struct px_sequence_state *ret,
                                struct px_err *err)
 {
-    if (list->type != PX_YAML_SEQUENCE || list->n_children > PX_TENSOR_DIMS_MAX)
-        return px_err_set(err, PX_E_INVALID,
-                          "line %u: 'shape' must be a list of at most %d numbers", list->line,
-                          PX_TENSOR_DIMS_MAX);
+    if (list->type != PX_YAML_SEQUENCE || list->n_children > PX_TENSOR_DIMS_MAX) {
+        refuse(list, "'shape'", "a list of at most 8 numbers", err);
+        return px_err_hint(err, "write it as [64], without the dimension that counts rows");
+    }
     for (const struct px_yaml *node = list->first_child; node; node = node->next) {
         int64_t dim;
         enum px_code code = px_yaml_i64(node, &dim, err);
         if (code != PX_OK)
-            return code;
-        if (dim < 1 || dim > INT32_MAX)
-            return px_err_set(err, PX_E_INVALID,
-                              "line %u: a state has dimensions of 1 to %" PRId32 ", got %" PRId64,
-                              node->line, INT32_MAX, dim);
+            return px_err_wrap(err, "shape");
+        if (dim < 1 || dim > INT32_MAX) {
+            px_err_set(err, PX_E_INVALID,
+                       "line %u: a dimension of a state must be 1 to %" PRId32 ", got %" PRId64,
+                       node->line, INT32_MAX, dim);
+            return px_err_hint(err, "a state has a fixed size; leave out the dimension that "
+                                    "counts rows");
+        }
         ret->shape[ret->n_dims++] = dim;
     }
     ret->has_shape = true;
@@ -168,16 +204,16 @@ static enum px_code read_state_type(const struct px_yaml *node, struct px_sequen
     ret->type = px_datatype_from_name(text);
     if (ret->type != PX_TYPE_NONE && ret->type != PX_TYPE_BYTES)
         return PX_OK;
-    px_err_set(err, PX_E_INVALID, "line %u: a state cannot have the type '%.*s'", node->line,
-               PX_STR_ARG(text));
-    return px_err_hint(err, "types of states are numbers or BOOL: FP32, INT64");
+    refuse(node, "the type of a state", "numbers or BOOL", err);
+    return px_err_hint(err, "write FP32, INT64 or another type of the protocol; or leave it out: "
+                            "the model knows it");
 }
 
 static enum px_code read_initial(const struct px_yaml *node, struct px_arena *arena,
                                  struct px_sequence_state *ret, struct px_err *err)
 {
     struct px_str text;
-    enum px_code code = read_text(node, arena, &text, err);
+    enum px_code code = read_name(node, arena, &text, err);
     if (code == PX_OK && !px_str_is(text, "zeros"))
         ret->initial = text;
     return code;
@@ -191,8 +227,26 @@ static enum px_code read_show(const struct px_yaml *node, struct px_sequence_sta
     ret->show = code == PX_OK && px_str_is(text, "true");
     if (code != PX_OK || ret->show || px_str_is(text, "false"))
         return code;
-    return px_err_set(err, PX_E_INVALID, "line %u: 'show' must be true or false, got '%.*s'",
-                      node->line, PX_STR_ARG(text));
+    refuse(node, "'show'", "true or false", err);
+    return px_err_hint(err, "true lets callers ask for the state");
+}
+
+static enum px_code check_state_form(const struct px_yaml *entry, struct px_err *err)
+{
+    static const char *const needed[] = {"input", "output"};
+    if (entry->type != PX_YAML_MAPPING) {
+        refuse(entry, "a state", "a mapping", err);
+        return px_err_hint(err, "write it as {input: h_in, output: h_out}");
+    }
+    for (size_t i = 0; i < PX_ARRAY_LEN(needed); i++) {
+        if (px_yaml_get(entry, needed[i]))
+            continue;
+        px_err_set(err, PX_E_INVALID,
+                   "line %u: a state must have 'input' and 'output', got no '%s'", entry->line,
+                   needed[i]);
+        return px_err_hint(err, "write it as {input: h_in, output: h_out}");
+    }
+    return PX_OK;
 }
 
 static enum px_code read_state(const struct px_yaml *entry, struct px_arena *arena,
@@ -201,16 +255,15 @@ static enum px_code read_state(const struct px_yaml *entry, struct px_arena *are
     static const struct px_str known[] = {PX_STR("input"), PX_STR("output"),  PX_STR("type"),
                                           PX_STR("shape"), PX_STR("initial"), PX_STR("show")};
     const struct px_yaml *type, *shape, *initial, *show;
-    if (entry->type != PX_YAML_MAPPING || !px_yaml_get(entry, "input") ||
-        !px_yaml_get(entry, "output"))
-        return px_err_set(err, PX_E_INVALID,
-                          "line %u: a state is a mapping, as {input: h_in, output: h_out}",
-                          entry->line);
-    enum px_code code = px_yaml_only(entry, known, PX_ARRAY_LEN(known), err);
+    enum px_code code = entry->type == PX_YAML_MAPPING
+                            ? px_yaml_only(entry, known, PX_ARRAY_LEN(known), err)
+                            : PX_OK;
     if (code == PX_OK)
-        code = read_text(px_yaml_get(entry, "input"), arena, &ret->input, err);
+        code = check_state_form(entry, err);
     if (code == PX_OK)
-        code = read_text(px_yaml_get(entry, "output"), arena, &ret->output, err);
+        code = read_name(px_yaml_get(entry, "input"), arena, &ret->input, err);
+    if (code == PX_OK)
+        code = read_name(px_yaml_get(entry, "output"), arena, &ret->output, err);
     if (code == PX_OK && (type = px_yaml_get(entry, "type")) != NULL)
         code = read_state_type(type, ret, err);
     if (code == PX_OK && (shape = px_yaml_get(entry, "shape")) != NULL)
@@ -229,10 +282,12 @@ static enum px_code check_state(const struct px_sequence_settings *settings,
 {
     for (size_t i = 0; i < settings->n_states; i++) {
         if (px_str_eq(settings->states[i].input, state->input) ||
-            px_str_eq(settings->states[i].output, state->output))
-            return px_err_set(err, PX_E_INVALID,
-                              "line %u: state '%.*s' to '%.*s' shares a tensor with another", line,
-                              PX_STR_ARG(state->output), PX_STR_ARG(state->input));
+            px_str_eq(settings->states[i].output, state->output)) {
+            px_err_set(err, PX_E_INVALID,
+                       "line %u: state '%.*s' to '%.*s' shares a tensor with state %zu", line,
+                       PX_STR_ARG(state->output), PX_STR_ARG(state->input), i + 1);
+            return px_err_hint(err, "every state has an input and an output of its own");
+        }
     }
     return PX_OK;
 }
@@ -240,10 +295,10 @@ static enum px_code check_state(const struct px_sequence_settings *settings,
 static enum px_code read_states(const struct px_yaml *list, struct px_arena *arena,
                                 struct px_sequence_settings *ret, struct px_err *err)
 {
-    if (list->type != PX_YAML_SEQUENCE || list->n_children > PX_SEQUENCE_STATES_MAX)
-        return px_err_set(err, PX_E_INVALID,
-                          "line %u: 'states' must be a list of at most %d states", list->line,
-                          PX_SEQUENCE_STATES_MAX);
+    if (list->type != PX_YAML_SEQUENCE || list->n_children > PX_SEQUENCE_STATES_MAX) {
+        refuse(list, "'states'", "a list of at most 64 states", err);
+        return px_err_hint(err, "write it as [{input: h_in, output: h_out}]");
+    }
     ret->states = px_arena_zalloc(arena, list->n_children + 1, sizeof *ret->states);
     if (!ret->states)
         return px_arena_check(arena, "model.yaml", err);
@@ -265,17 +320,17 @@ static enum px_code read_controls(const struct px_yaml *mapping, struct px_arena
                                   struct px_sequence_settings *ret, struct px_err *err)
 {
     struct px_str known[PX_SEQUENCE_CONTROLS];
-    if (mapping->type != PX_YAML_MAPPING)
-        return px_err_set(err, PX_E_INVALID,
-                          "line %u: 'controls' must be a mapping, as {start: START}",
-                          mapping->line);
+    if (mapping->type != PX_YAML_MAPPING) {
+        refuse(mapping, "'controls'", "a mapping", err);
+        return px_err_hint(err, "write it as {start: START, end: END}");
+    }
     for (size_t i = 0; i < PX_SEQUENCE_CONTROLS; i++)
         known[i] = px_str(px_sequence_control_name((enum px_sequence_control)i));
     enum px_code code = px_yaml_only(mapping, known, PX_ARRAY_LEN(known), err);
     for (size_t i = 0; i < PX_SEQUENCE_CONTROLS && code == PX_OK; i++) {
         const struct px_yaml *node = px_yaml_get(mapping, known[i].ptr);
         if (node)
-            code = read_text(node, arena, &ret->controls[i], err);
+            code = read_name(node, arena, &ret->controls[i], err);
     }
     return code;
 }
@@ -291,10 +346,10 @@ enum px_code px_sequence_settings_read(const struct px_yaml *node, struct px_are
         PX_STR("batch_max"),       PX_STR("max_queue_delay_us"),
         PX_STR("memory_max")};
     *ret = (struct px_sequence_settings){0};
-    if (node->type != PX_YAML_MAPPING)
-        return px_err_set(err, PX_E_INVALID,
-                          "line %u: 'sequence' must be a mapping, as {idle_timeout_ms: 1000}",
-                          node->line);
+    if (node->type != PX_YAML_MAPPING) {
+        refuse(node, "'sequence'", "a mapping", err);
+        return px_err_hint(err, "write it as {states: [{input: h_in, output: h_out}]}");
+    }
     const struct px_yaml *states = px_yaml_get(node, "states");
     const struct px_yaml *controls = px_yaml_get(node, "controls");
     const struct px_yaml *preferred = px_yaml_get(node, "preferred_batch_sizes");
