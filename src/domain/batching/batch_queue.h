@@ -19,7 +19,7 @@
  *   hardly (Maurer, "Fail at Scale", 2015).
  * - A batch is formed when an instance is idle: at once without a delay; else when it is full or of a preferred size, when its oldest
  *   item has waited for the delay, when one of its items would be late by waiting longer, or when what is next does not fit.
- *   With tunes_delay the delay is not a number but a question: waiting for another row costs those that wait its time, and saves
+ *   With tunes_delay the delay is not a number but a question: waiting for another item costs those that wait its time, and saves
  *   the fixed part of the cost line; it goes on while that is worth it (the marginal gain of BentoML's dispatcher).
  * - An item of more rows than a batch may have is split: it takes part in several batches, and is done when all have been computed.
  *   Only such an item is split; another that does not fit any more waits for the next batch.
@@ -59,7 +59,7 @@ enum px_batch_reason {
     PX_BATCH_FULL,      /* as many rows as a batch may have */
     PX_BATCH_PREFERRED, /* a preferred number of rows, or more than the largest */
     PX_BATCH_DELAY,     /* its oldest item has waited long enough */
-    PX_BATCH_DEADLINE,  /* waiting longer, or another row, would have made an item late */
+    PX_BATCH_DEADLINE,  /* waiting longer, or more rows, would have made an item late */
     PX_BATCH_GAIN,      /* waiting longer would have cost more than it saves */
     PX_BATCH_SHAPE,     /* what else waits has another shape */
     PX_BATCH_LARGE,     /* what is next would not have fitted */
@@ -71,10 +71,10 @@ enum px_batch_refusal {
     PX_BATCH_ACCEPTED = 0,
     PX_BATCH_QUEUE_FULL, /* of its level or of all, and nobody less critical waits */
     PX_BATCH_TOO_LARGE,  /* more rows than a batch may have, and the policy does not split */
-    PX_BATCH_HOPELESS, /* its deadline has passed, or will have when it is computed, by the cost line and what waits before it */
+    PX_BATCH_HOPELESS, /* its deadline is over, or will be after what waits before it, by the cost line */
 };
-const char *px_batch_refusal_name(
-    enum px_batch_refusal refusal); /* "accepted", "queue_full", ... */
+/* "accepted", "queue_full", ... */
+const char *px_batch_refusal_name(enum px_batch_refusal refusal);
 
 struct px_batch_level {
     size_t items_max;    /* that may wait in this level; 0: as many as in the queue */
@@ -88,7 +88,8 @@ struct px_batch_weight {
 };
 
 struct px_batch_policy {
-    size_t rows_max;                          /* of one batch, 1..PX_BATCH_ROWS_MAX */
+    size_t rows_max;     /* of one batch, 1..PX_BATCH_ROWS_MAX */
+    size_t together_max; /* items of one batch; 0: any number; 1: each is computed alone */
     size_t preferred[PX_BATCH_PREFERRED_MAX]; /* rows, ascending, at most rows_max */
     size_t n_preferred;
     uint64_t delay_ns; /* how long the oldest item may wait for company */
@@ -118,8 +119,8 @@ struct px_batch_item {
     struct {
         struct px_batch_item *next, *previous; /* of its flow */
         struct px_batch_item *newer, *older;   /* of its level that are as critical */
-        struct px_batch_item *child, *sibling,
-            *back;            /* in the heap of deadlines; back: previous sibling or parent */
+        struct px_batch_item *child, *sibling; /* in the heap of deadlines */
+        struct px_batch_item *back;            /* previous sibling, or parent of the first */
         uint64_t late_ns;     /* its deadline or its level's timeout; UINT64_MAX: never */
         unsigned level, flow; /* from 0 */
         bool waits, demoted;
@@ -134,8 +135,7 @@ struct px_batch_part {
 
 struct px_batch {
     struct px_batch_part *parts; /* the caller's memory, of n_parts_max */
-    size_t
-        n_parts_max; /* 1: every item is computed alone, whatever rows_max says; a batch of so many is full */
+    size_t n_parts_max;          /* a batch of so many is full */
     size_t n_parts, n_rows;
     enum px_batch_reason reason;
     uint64_t oldest_ns; /* arrival of its oldest item */
@@ -165,7 +165,7 @@ struct px_batch_queue {
     struct px_batch_level_state levels[PX_BATCH_LEVELS_MAX];
     struct px_batch_item *soonest; /* root of the heap of deadlines */
     size_t n_items, n_rows;        /* that wait; rows that were taken do not count */
-    uint64_t arrival_gap_ns;       /* mean time between rows, for tunes_delay */
+    uint64_t arrival_gap_ns;       /* mean time between arrivals, for tunes_delay */
     uint64_t arrived_ns;           /* the latest arrival */
     uint64_t formed_ns;            /* the latest batch, and its rows */
     size_t formed_rows;
