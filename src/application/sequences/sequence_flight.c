@@ -270,6 +270,26 @@ static uint64_t latest_deadline(const struct px_flight *flight)
     return latest;
 }
 
+/*
+ * A batch waits in the queue of the inner engine as its first step would, but nobody's critical step is refused for company, and one
+ * client does not pay for what others send.
+ */
+static struct px_urgency join_urgency(const struct px_flight *flight)
+{
+    struct px_urgency all = first_step(flight)->urgency;
+    for (size_t i = 0; i < flight->n_rows; i++) {
+        const struct px_run *run = flight->rows[i].run;
+        if (!run)
+            continue;
+        if (run->urgency.client != all.client)
+            all.client = 0;
+        if (run->urgency.criticality == PX_CRITICALITY_CRITICAL ||
+            all.criticality == PX_CRITICALITY_SHEDDABLE)
+            all.criticality = run->urgency.criticality;
+    }
+    return all;
+}
+
 static enum px_code make_states(struct px_flight *flight)
 {
     for (size_t i = 0; i < flight->n_rows; i++) {
@@ -287,6 +307,7 @@ enum px_code px_flight_load(struct px_flight *flight)
 {
     flight->run.arena = &flight->arena;
     flight->run.deadline_ns = latest_deadline(flight);
+    flight->run.urgency = join_urgency(flight);
     if (flight->n_steps == 1) /* of a model that has sequences of its own, or is far away */
         flight->run.sequence = first_step(flight)->sequence;
     enum px_code code = make_states(flight);

@@ -210,6 +210,71 @@ PX_TEST(it_is_idle_when_the_model_is)
     tear_down();
 }
 
+static struct px_urgency urgency_seen;
+
+static enum px_code add_and_see_urgency(struct px_engine *base, struct px_run *run,
+                                        struct px_err *err)
+{
+    urgency_seen = run->urgency; /* read when the run has ended */
+    return memory_tensor_run(base, run, err);
+}
+
+static void check_urgency(const struct px_urgency *of_steps, const struct px_urgency *want)
+{
+    size_t first = n_runs;
+    memory_tensor_engine_set_gate(memory, true);
+    size_t n_entered = memory_tensor_engine_count(memory, &memory->n_entered);
+    step(9, START | END, 1); /* the steps wait for one another behind it */
+    memory_tensor_engine_wait(memory, n_entered + 1);
+    for (unsigned i = 0; i < 3; i++) {
+        size_t run = prepare(1 + i, START | END, 1);
+        waits[run].run.urgency = of_steps[i];
+        px_engine_start(engine, &waits[run].run);
+    }
+    memory_tensor_engine_set_gate(memory, false);
+    for (size_t i = first; i < n_runs; i++)
+        check_sum(i, 1);
+    CHECK_INT(urgency_seen.priority, want->priority);
+    CHECK_INT(urgency_seen.criticality, want->criticality);
+    CHECK_INT(urgency_seen.client, want->client);
+}
+
+PX_TEST(a_batch_is_as_urgent_as_its_steps)
+{
+    static const struct px_urgency mixed[] = {{2, PX_CRITICALITY_SHEDDABLE, 7},
+                                              {1, PX_CRITICALITY_CRITICAL, 8},
+                                              {3, PX_CRITICALITY_SHEDDABLE, 7}},
+                                   shed[] = {{2, PX_CRITICALITY_SHEDDABLE, 7},
+                                             {2, PX_CRITICALITY_SHEDDABLE, 7},
+                                             {2, PX_CRITICALITY_SHEDDABLE, 7}},
+                                   partly[] = {{0, PX_CRITICALITY_SHEDDABLE, 7},
+                                               {0, PX_CRITICALITY_DEFAULT, 7},
+                                               {0, PX_CRITICALITY_SHEDDABLE, 7}};
+    const struct px_sequence_settings settings = defaults();
+    changed_run = add_and_see_urgency;
+    set_up(&settings);
+    check_urgency(mixed, &(struct px_urgency){2, PX_CRITICALITY_CRITICAL, 0});
+    check_urgency(shed, &(struct px_urgency){2, PX_CRITICALITY_SHEDDABLE, 7});
+    check_urgency(partly, &(struct px_urgency){0, PX_CRITICALITY_DEFAULT, 7});
+    tear_down();
+    changed_run = NULL;
+}
+
+PX_TEST(a_model_that_answers_within_its_start_is_not_entered_twice)
+{
+    enum { STEPS = 500 };
+    const struct px_sequence_settings settings = defaults();
+    answers_at_once = true;
+    set_up(&settings);
+    for (unsigned i = 0; i < STEPS; i++)
+        step(1 + i % 5, i < 5 ? START : 0, 1);
+    for (size_t i = 0; i < STEPS; i++)
+        check_sum(i, (float)(i / 5 + 1));
+    CHECK_INT(count().computed, STEPS);
+    tear_down();
+    answers_at_once = false;
+}
+
 /* ---- accounts ---- */
 
 PX_TEST(every_step_is_counted_once_however_it_ends)
@@ -328,7 +393,9 @@ PX_TEST_MAIN(
                 T(a_cancelled_sequence_of_the_backlog_is_gone_and_the_next_one_gets_the_place) T(
                     a_model_that_keeps_sequences_itself_is_told_whose_every_step_is)
                     T(without_states_and_controls_only_the_id_tells_sequences_apart) T(
-                        it_is_idle_when_the_model_is) T(every_step_is_counted_once_however_it_ends)
-                        T(a_step_at_the_moment_of_the_timeout_goes_on_or_is_refused) T(
-                            starts_ends_cancels_and_timeouts_on_several_threads_with_batches_of_the_oldest)
-                            T(starts_ends_cancels_and_timeouts_on_several_threads_with_direct_batches))
+                        it_is_idle_when_the_model_is) T(a_batch_is_as_urgent_as_its_steps)
+                        T(a_model_that_answers_within_its_start_is_not_entered_twice) T(
+                            every_step_is_counted_once_however_it_ends)
+                            T(a_step_at_the_moment_of_the_timeout_goes_on_or_is_refused) T(
+                                starts_ends_cancels_and_timeouts_on_several_threads_with_batches_of_the_oldest)
+                                T(starts_ends_cancels_and_timeouts_on_several_threads_with_direct_batches))
