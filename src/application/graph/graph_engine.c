@@ -131,6 +131,8 @@ static void destroy(struct px_engine *engine)
     }
     if (e->holds_timers)
         px_graph_timers_release();
+    if (e->holds_pool)
+        px_graph_pool_release();
     pthread_cond_destroy(&e->none_left);
     pthread_mutex_destroy(&e->mutex);
     px_free(e);
@@ -178,6 +180,10 @@ static enum px_code settle_abilities(struct px_graph_engine *e, struct px_err *e
             e->ops.caps |= PX_ENGINE_SEQUENCES;
         if (e->parts[i].processor)
             code = place_tensors(e, i, err);
+    }
+    if (code == PX_OK) {
+        code = px_graph_pool_hold(err);
+        e->holds_pool = code == PX_OK;
     }
     if (code == PX_OK && timed) {
         code = px_graph_timers_hold(err);

@@ -6,7 +6,7 @@
  *
  * Concepts
  * - Steps that are models are runs of their own engines, started as soon as their inputs are there, so that independent branches run at
- *   once. Processors and combiners are computed on the thread that brought their last input.
+ *   once. What is small is computed on the thread that brought its last input, the rest on the pool (graph_pool.h).
  * - No thread waits for a step. What happens to a run (a step ended, a timeout, a cancel) is an event; events of one run are handled one after the
  *   other by whichever thread brought the first of them (graph_run.h).
  * - A step with a timeout computes on memory of its own: when it is late, its fallback is used at once and the run goes on; what the

@@ -6,6 +6,10 @@
  * it is late it is left to its engine, whose `done` then frees it. Who frees is decided by one atomic change from FLYING, either to LANDED, by
  * the engine, or to LEFT, by the driver. A flight is always called back before it is left, so that the engine is never asked to cancel
  * what it has been told to forget.
+ *
+ * A flight on the pool has two ends: that of the job, which starts the model or computes the step, and that of the run. It lands, or is forgotten, with the
+ * second of them, so that neither the pool nor the engine ever holds memory that is gone. An engine hears of a cancel only after it has been
+ * given the run, whoever of driver and pool comes second.
  */
 #include "application/graph/graph_run.h"
 
@@ -38,6 +42,7 @@ static void destroy_flight(struct px_graph_flight *flight)
 {
     px_run_release(&flight->run);
     px_arena_deinit(&flight->arena);
+    px_free(flight->job);
     px_free(flight);
 }
 
@@ -72,11 +77,118 @@ static void landed(struct px_run *run)
         px_graph_drive(g);
 }
 
+/* ---- flights on the pool ---- */
+
+static struct px_engine *engine_of(const struct px_graph_flight *flight)
+{
+    return flight->engine->parts[flight->step].model.engine;
+}
+
+/* The run or the job has ended; with the second of them the flight lands. */
+static void end_one(struct px_graph_flight *flight)
+{
+    if (atomic_fetch_sub_explicit(&flight->n_ends, 1, memory_order_acq_rel) == 1)
+        landed(&flight->run);
+}
+
+static void run_ended(struct px_run *run)
+{
+    end_one(run->owner);
+}
+
+/* A job that never began says why the run did not either. */
+static void job_ended(struct px_run *job)
+{
+    struct px_graph_flight *flight = job->owner;
+    if (!flight->job->began) {
+        flight->run.err = job->err;
+        if (job->code == PX_E_OVERLOADED) {
+            px_err_set(&flight->run.err, PX_E_OVERLOADED,
+                       "too many steps of graphs wait to be computed");
+            px_err_hint(&flight->run.err, "send fewer requests at a time");
+        }
+        px_run_finish(&flight->run, job->code);
+    }
+    end_one(flight);
+}
+
+/* Starts a model for a driver that could not wait for that. */
+static void start_model(struct px_graph_flight *flight)
+{
+    int waiting = PX_FLIGHT_WAITING;
+    px_engine_start(engine_of(flight), &flight->run);
+    if (!atomic_compare_exchange_strong_explicit(&flight->stage, &waiting, PX_FLIGHT_STARTED,
+                                                 memory_order_acq_rel, memory_order_acquire))
+        px_engine_cancel(engine_of(flight), &flight->run);
+}
+
+static void compute(struct px_graph_flight *flight)
+{
+    const struct px_graph_local local = {flight->engine, flight->step, flight->inputs,
+                                         flight->owner->steps[flight->step].tensors,
+                                         &flight->arena};
+    px_run_finish(&flight->run, px_graph_compute(&local, &flight->run.err));
+}
+
+static void work(struct px_graph_job *job)
+{
+    struct px_graph_flight *flight = job->run.owner;
+    uint64_t begin_ns = px_clock_monotonic_ns();
+    if (engine_of(flight))
+        start_model(flight);
+    else
+        compute(flight);
+    px_graph_cost_note(&flight->engine->parts[flight->step].cost, flight->units,
+                       px_clock_monotonic_ns() - begin_ns);
+}
+
+static enum px_code fail_memory(struct px_err *err)
+{
+    return px_err_set(err, PX_E_NO_MEMORY, "no memory for a step of a graph");
+}
+
+static enum px_code reserve_job(struct px_graph_flight *flight, struct px_err *err)
+{
+    if (!flight->job)
+        flight->job = px_alloc(1, sizeof *flight->job);
+    return flight->job ? PX_OK : fail_memory(err);
+}
+
+static void start_on_pool(struct px_graph_flight *flight)
+{
+    struct px_graph_job *job = flight->job;
+    memset(job, 0, sizeof *job);
+    job->work = work;
+    job->run.arena = &flight->arena;
+    job->run.deadline_ns = flight->run.deadline_ns;
+    job->run.done = job_ended;
+    job->run.owner = flight;
+    flight->run.done = run_ended;
+    atomic_store_explicit(&flight->n_ends, 2, memory_order_relaxed);
+    atomic_store_explicit(&flight->stage, PX_FLIGHT_WAITING, memory_order_relaxed);
+    px_graph_pool_start(job);
+}
+
+/* The engine hears of it when it has heard of the run. */
+static void cancel(struct px_graph_flight *flight)
+{
+    int waiting = PX_FLIGHT_WAITING;
+    if (!flight->on_pool) {
+        px_engine_cancel(engine_of(flight), &flight->run);
+        return;
+    }
+    atomic_store_explicit(&flight->run.cancelled, true, memory_order_relaxed);
+    if (!atomic_compare_exchange_strong_explicit(&flight->stage, &waiting, PX_FLIGHT_CALLED_BACK,
+                                                 memory_order_acq_rel, memory_order_acquire))
+        px_engine_cancel(engine_of(flight), &flight->run);
+    px_graph_pool_cancel(flight->job);
+}
+
 bool px_graph_call_back(struct px_graph_run *g, unsigned step)
 {
     struct px_graph_flight *flight = g->steps[step].flight;
     struct px_graph_engine *engine = g->engine;
-    px_engine_cancel(engine->parts[step].model.engine, &flight->run);
+    cancel(flight);
     if (!engine->graph->steps[step].timeout_ns)
         return false;
     pthread_mutex_lock(&engine->mutex);
@@ -187,10 +299,11 @@ static void set_deadline(struct px_graph_run *g, const struct px_graph_step *spe
  * One budget, that of the run's own arena, for all flights: what those under way were given and the others used is taken off, and the
  * rest is shared among the models that are still to start, so that no order of ends starves one.
  */
-static size_t memory_share(const struct px_graph_run *g)
+static size_t memory_share(const struct px_graph_run *g, unsigned step)
 {
     const struct px_graph *graph = g->engine->graph;
-    size_t max = g->run->arena->max, used = g->run->arena->used, n_waiting = 0;
+    size_t max = g->run->arena->max, used = g->run->arena->used;
+    size_t n_waiting = graph->steps[step].kind != PX_GRAPH_MODEL; /* itself; a model is counted */
     for (unsigned i = 0; i < graph->n_steps; i++) {
         const struct px_graph_flight *flight = g->steps[i].flight;
         uint64_t bit = UINT64_C(1) << i;
@@ -211,14 +324,13 @@ static void grant_memory(struct px_graph_flight *flight, size_t max)
     flight->arena.max = max;
 }
 
-static enum px_code prepare(struct px_graph_run *g, unsigned step, struct px_graph_flight *flight,
-                            struct px_err *err)
+static void prepare(struct px_graph_run *g, unsigned step, struct px_graph_flight *flight)
 {
-    const struct px_graph_step *spec = &g->engine->graph->steps[step];
     struct px_graph_step_run *s = &g->steps[step];
     flight->owner = g;
     flight->engine = g->engine;
     flight->step = step;
+    flight->on_pool = false;
     atomic_store_explicit(&flight->state, PX_FLIGHT_FLYING, memory_order_relaxed);
     memset(&flight->run, 0, sizeof flight->run);
     flight->run.arena = &flight->arena;
@@ -227,9 +339,39 @@ static enum px_code prepare(struct px_graph_run *g, unsigned step, struct px_gra
     flight->run.sequence = g->run->sequence;
     s->landed = (struct px_graph_event){.kind = PX_EVENT_LANDED, .step = step};
     s->late = (struct px_graph_event){.kind = PX_EVENT_LATE, .step = step};
-    name_outputs(spec, flight);
-    set_deadline(g, spec, s, &flight->run);
-    return fill_inputs(g, step, flight, err);
+    set_deadline(g, &g->engine->graph->steps[step], s, &flight->run);
+}
+
+/*
+ * A model of sequences is always started by the driver: what it keeps depends on the order of starts. To start it is to put the run into
+ * its queue.
+ */
+static bool goes_to_pool(struct px_graph_run *g, const struct px_graph_flight *flight,
+                         const struct px_graph_work *work)
+{
+    return !px_engine_has(engine_of(flight), PX_ENGINE_SEQUENCES) && !px_graph_is_small(g, work);
+}
+
+static enum px_code expect(struct px_graph_run *g, struct px_graph_flight *flight,
+                           struct px_graph_work *ret, struct px_err *err)
+{
+    *ret = px_graph_expect_work(g, flight->step, flight->run.inputs, flight->run.n_inputs);
+    flight->units = ret->units;
+    flight->on_pool = goes_to_pool(g, flight, ret);
+    return flight->on_pool ? reserve_job(flight, err) : PX_OK;
+}
+
+static void start(struct px_graph_run *g, struct px_graph_flight *flight,
+                  struct px_graph_work *work)
+{
+    g->running |= UINT64_C(1) << flight->step;
+    if (flight->on_pool) {
+        start_on_pool(flight);
+        return;
+    }
+    px_graph_begin_work(g, work);
+    px_engine_start(engine_of(flight), &flight->run);
+    px_graph_end_work(work);
 }
 
 enum px_code px_graph_take_off(struct px_graph_run *g, unsigned step, struct px_err *err)
@@ -238,18 +380,37 @@ enum px_code px_graph_take_off(struct px_graph_run *g, unsigned step, struct px_
     struct px_graph_step_run *s = &g->steps[step];
     bool timed = spec->timeout_ns != 0;
     struct px_graph_flight *flight = timed ? create_flight(spec) : &g->flights[step];
+    struct px_graph_work work;
     if (!flight)
-        return px_err_set(err, PX_E_NO_MEMORY, "no memory for a step of a graph");
-    grant_memory(flight, memory_share(g)); /* before it counts itself */
+        return fail_memory(err);
+    grant_memory(flight, memory_share(g, step)); /* before it counts itself */
     s->flight = flight;
-    enum px_code code = prepare(g, step, flight, err);
+    prepare(g, step, flight);
+    name_outputs(spec, flight);
+    enum px_code code = fill_inputs(g, step, flight, err);
+    if (code == PX_OK)
+        code = expect(g, flight, &work, err);
     if (code == PX_OK && timed)
         code = px_graph_timer_start(&s->timer, err);
-    if (code != PX_OK) { /* what there is of it goes with the run */
+    if (code == PX_OK)
+        start(g, flight, &work);
+    else /* what there is of it goes with the run */
         atomic_store_explicit(&flight->state, PX_FLIGHT_LANDED, memory_order_relaxed);
-        return code;
-    }
+    return code;
+}
+
+enum px_code px_graph_send_off(struct px_graph_run *g, unsigned step, size_t units,
+                               struct px_err *err)
+{
+    struct px_graph_flight *flight = &g->flights[step];
+    grant_memory(flight, memory_share(g, step));
+    g->steps[step].flight = flight;
+    prepare(g, step, flight);
+    flight->units = units;
+    flight->on_pool = true;
+    if (reserve_job(flight, err) != PX_OK)
+        return PX_E_NO_MEMORY;
     g->running |= UINT64_C(1) << step;
-    px_engine_start(g->engine->parts[step].model.engine, &flight->run);
+    start_on_pool(flight);
     return PX_OK;
 }

@@ -71,8 +71,10 @@ static struct px_graph_run *create_state(struct px_graph_engine *engine)
 
 void px_graph_run_destroy(struct px_graph_run *g)
 {
-    for (size_t i = 0; i < g->engine->graph->n_steps; i++)
+    for (size_t i = 0; i < g->engine->graph->n_steps; i++) {
         px_arena_deinit(&g->flights[i].arena);
+        px_free(g->flights[i].job);
+    }
     px_free(g);
 }
 
@@ -120,6 +122,7 @@ static void reset_state(struct px_graph_run *g, struct px_run *run)
     g->exit_of_row = NULL;
     g->exits_used = 0;
     g->exit_of_all = -1;
+    px_graph_count_run(g);
     g->cancel = (struct px_graph_event){.kind = PX_EVENT_CANCEL};
     atomic_store_explicit(&g->cancel_sent, false, memory_order_relaxed);
     atomic_store_explicit(&g->events, TAKEN, memory_order_relaxed);
@@ -240,6 +243,7 @@ static bool try_to_finish(struct px_graph_run *g)
 
 void px_graph_drive(struct px_graph_run *g)
 {
+    px_graph_begin_driving(g);
     for (;;) {
         struct px_graph_event *expected = TAKEN;
         struct px_graph_event *list =

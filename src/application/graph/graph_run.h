@@ -6,6 +6,9 @@
  * the driver: it handles events until there are none, alone, so that everything below "the driver's" needs no lock. When the
  * run has finished the list stays taken, and nothing of it is touched any more.
  *
+ * The driver may be anybody's thread: a loop's, the timeouts', another engine's. It computes or starts itself what is expected to be small,
+ * up to a budget for each time that it drives; everything else is computed on a thread of the pool (graph_pool.h).
+ *
  * A step goes through phases:
  *
  *     IDLE -> CONDITION -> INPUTS -> RUNNING -> (OTHERWISE: rows that were not chosen) -> settled
@@ -15,7 +18,9 @@
 #ifndef PX_APPLICATION_GRAPH_GRAPH_RUN_H
 #define PX_APPLICATION_GRAPH_GRAPH_RUN_H
 
+#include "application/graph/graph_cost.h"
 #include "application/graph/graph_engine.h"
+#include "application/graph/graph_pool.h"
 #include "application/graph/graph_timer.h"
 #include "domain/graph/combine.h"
 #include "domain/graph/condition.h"
@@ -31,6 +36,7 @@ struct px_graph_part {
     struct px_processor *processor;
     size_t *input_places; /* of a processor: which of its inputs each link is */
     size_t *output_places;
+    struct px_graph_cost cost; /* of computing it, or of starting its model */
 };
 
 struct px_graph_run;
@@ -42,7 +48,7 @@ struct px_graph_engine {
     struct px_graph_part parts[PX_GRAPH_STEPS_MAX];
     struct px_graph_sources sources;
     struct px_arena *arena;
-    bool holds_timers;
+    bool holds_timers, holds_pool;
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t none_left;
     struct px_graph_run *spare; /* states that may be used again */
@@ -52,9 +58,20 @@ struct px_graph_engine {
 
 enum px_graph_flight_state { PX_FLIGHT_FLYING = 0, PX_FLIGHT_LANDED, PX_FLIGHT_LEFT };
 
-/* A run of a step's model. One with a timeout is allocated by itself, because it may outlive the run of the graph. */
+/* Of a flight that the pool starts: whoever comes second, the pool that has started it or the driver that calls it back, cancels. */
+enum px_graph_flight_stage { PX_FLIGHT_WAITING = 0, PX_FLIGHT_STARTED, PX_FLIGHT_CALLED_BACK };
+
+/*
+ * A run of a step's model, or a step that the pool computes. One with a timeout is allocated by itself, because it may outlive the run
+ * of the graph.
+ */
 struct px_graph_flight {
     struct px_run run;
+    bool on_pool;
+    struct px_graph_job *job; /* of the pool; NULL until it is needed, then kept */
+    _Atomic int n_ends;       /* on the pool: still to come, of the run and of the job */
+    _Atomic int stage;
+    size_t units; /* of its inputs, for its cost */
     _Atomic int state;
     struct px_graph_run *owner; /* not to be looked at once the flight was left */
     struct px_graph_engine *engine;
@@ -105,6 +122,9 @@ struct px_graph_run {
 
     /* the driver's */
     uint64_t wanted, settled, absent, failed, running;
+    uint64_t small_left_ns; /* that may still be computed here, this time */
+    unsigned n_runs;        /* of this state */
+    bool measures;          /* all steps of this run are measured */
     bool ending;
     enum px_code code;    /* of the run, when it is ending */
     size_t next_exit;     /* exits before it have been decided */
@@ -142,8 +162,39 @@ PX_MUST_USE enum px_code px_graph_value_of(struct px_graph_run *g,
                                            const struct px_tensor_spec *spec, struct px_tensor *ret,
                                            struct px_err *err);
 
+/* graph_work.c: is it small, and how long did it take? */
+struct px_graph_work {
+    struct px_graph_cost *cost;
+    size_t units;
+    uint64_t expected_ns, begin_ns; /* begin_ns 0: it is not measured */
+};
+void px_graph_count_run(struct px_graph_run *g); /* that begins */
+void px_graph_begin_driving(struct px_graph_run *g);
+struct px_graph_work px_graph_expect_work(struct px_graph_run *g, unsigned step,
+                                          const struct px_tensor *inputs, size_t n_inputs);
+/* Takes it off the driver's budget when it is. */
+PX_MUST_USE bool px_graph_is_small(struct px_graph_run *g, const struct px_graph_work *work);
+void px_graph_begin_work(const struct px_graph_run *g, struct px_graph_work *work);
+void px_graph_end_work(const struct px_graph_work *work);
+
+/* graph_local.c: a step that is no model */
+struct px_graph_local {
+    const struct px_graph_engine *engine;
+    unsigned step;
+    const struct px_tensor *inputs; /* in the order of its links; PX_TYPE_NONE: absent */
+    struct px_tensor *outputs;      /* in the order of its `gives` */
+    struct px_arena *arena;
+};
+PX_MUST_USE enum px_code px_graph_compute(const struct px_graph_local *local, struct px_err *err);
+/* Computes it now when it is small, else on the pool. */
+PX_MUST_USE enum px_code px_graph_compute_step(struct px_graph_run *g, unsigned step,
+                                               struct px_err *err);
+
 /* graph_flight.c */
 PX_MUST_USE enum px_code px_graph_take_off(struct px_graph_run *g, unsigned step,
+                                           struct px_err *err);
+/* A step that is no model, whose inputs are in its flight, goes to the pool. */
+PX_MUST_USE enum px_code px_graph_send_off(struct px_graph_run *g, unsigned step, size_t units,
                                            struct px_err *err);
 /* Calls a flight back; true when nothing more will be heard of it. */
 bool px_graph_call_back(struct px_graph_run *g, unsigned step);

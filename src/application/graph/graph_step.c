@@ -244,7 +244,7 @@ void px_graph_step_computed(struct px_graph_run *g, unsigned step)
 {
     const struct px_graph_step *spec = spec_of(g, step);
     struct px_graph_step_run *s = &g->steps[step];
-    if (s->flight) {
+    if (spec->kind == PX_GRAPH_MODEL) {
         size_t n = 0;
         for (size_t i = 0; i < spec->gives.n; i++) {
             if (spec->used >> i & 1)
@@ -294,76 +294,15 @@ static void try_condition(struct px_graph_run *g, unsigned step)
     px_graph_want(g, spec->needs | (s->has_rows ? spec->otherwise.needs : 0));
 }
 
-/* The tensor of an input; cut to the chosen rows when the step computes only those. NULL in `ret->bytes` is fine: `there` tells. */
-static enum px_code fetch_input(struct px_graph_run *g, unsigned step, size_t i,
-                                struct px_tensor *ret, bool *there, struct px_err *err)
-{
-    const struct px_graph_step *spec = spec_of(g, step);
-    const struct px_graph_step_run *s = &g->steps[step];
-    const struct px_tensor *tensor = px_graph_tensor(g, spec->inputs[i].from.source);
-    *there = tensor != NULL;
-    if (!tensor)
-        return PX_OK;
-    if (s->packed)
-        return px_graph_gather(tensor, &s->rows, g->run->arena, ret, err);
-    *ret = *tensor;
-    return PX_OK;
-}
-
-static enum px_code run_combiner(struct px_graph_run *g, unsigned step, struct px_err *err)
-{
-    const struct px_graph_step *spec = spec_of(g, step);
-    struct px_tensor PX_UNINITIALIZED tensors[PX_GRAPH_TENSORS_MAX];
-    const struct px_tensor *inputs[PX_GRAPH_TENSORS_MAX];
-    for (size_t i = 0; i < spec->n_inputs; i++) {
-        bool there;
-        enum px_code code = fetch_input(g, step, i, &tensors[i], &there, err);
-        if (code != PX_OK)
-            return code;
-        inputs[i] = there ? &tensors[i] : NULL;
-    }
-    return px_graph_combine(spec->combiner, inputs, spec->n_inputs, g->run->arena,
-                            &g->steps[step].tensors[0], err);
-}
-
-static enum px_code run_processor(struct px_graph_run *g, unsigned step, struct px_err *err)
-{
-    const struct px_graph_step *spec = spec_of(g, step);
-    const struct px_graph_part *part = &g->engine->parts[step];
-    struct px_tensor inputs[PX_PROCESSOR_INPUTS_MAX] = {{.type = PX_TYPE_NONE}};
-    struct px_tensor outputs[PX_PROCESSOR_OUTPUTS_MAX] = {{.type = PX_TYPE_NONE}};
-    enum px_code code = PX_OK;
-    for (size_t i = 0; i < spec->n_inputs && code == PX_OK; i++) {
-        bool there;
-        struct px_tensor *input = &inputs[part->input_places[i]];
-        code = fetch_input(g, step, i, input, &there, err);
-        if (code == PX_OK && there) {
-            px_graph_shape_column(input, &spec->takes.list[i]);
-            code = px_tensor_check_spec(input, &spec->takes.list[i], err);
-        }
-    }
-    if (code == PX_OK)
-        code = part->processor->apply(part->processor, inputs, outputs, g->run->arena, err);
-    for (size_t i = 0; i < spec->gives.n && code == PX_OK; i++)
-        g->steps[step].tensors[i] = outputs[part->output_places[i]];
-    return code;
-}
-
 static void compute(struct px_graph_run *g, unsigned step)
 {
     const struct px_graph_step *spec = spec_of(g, step);
     struct px_err err;
-    enum px_code code;
-    g->steps[step].start_ns = px_clock_monotonic_ns();
-    if (spec->kind == PX_GRAPH_MODEL) {
-        g->steps[step].phase = PX_PHASE_RUNNING;
-        code = px_graph_take_off(g, step, &err);
-    } else {
-        code = spec->kind == PX_GRAPH_COMBINE ? run_combiner(g, step, &err)
-                                              : run_processor(g, step, &err);
-        if (code == PX_OK)
-            px_graph_step_computed(g, step);
-    }
+    if (g->run->trace || spec->timeout_ns) /* else nobody asks */
+        g->steps[step].start_ns = px_clock_monotonic_ns();
+    g->steps[step].phase = PX_PHASE_RUNNING;
+    enum px_code code = spec->kind == PX_GRAPH_MODEL ? px_graph_take_off(g, step, &err)
+                                                     : px_graph_compute_step(g, step, &err);
     if (code != PX_OK)
         px_graph_step_failed(g, step, &err);
 }
