@@ -32,6 +32,7 @@ static struct px_rest_settings rest_settings(const struct px_faces_lent *lent)
     const struct px_config *config = lent->config;
     return (struct px_rest_settings){
         .serving = lent->serving,
+        .live_config = lent->live_config,
         .shared_memory = lent->shared_memory,
         .default_model = config->serving_default_model,
         .version_labels = config->serving_version_labels,
@@ -70,6 +71,19 @@ enum px_code px_faces_init(struct px_faces *faces, const struct px_faces_lent *l
                                              .rest = px_rest_handler(faces->rest),
                                              .grpc = px_grpc_handler(faces->grpc)};
     return code;
+}
+
+enum px_code px_faces_check_change(const struct px_faces *faces, const struct px_faces_lent *lent,
+                                   struct px_err *err)
+{
+    const struct px_rest_settings rest = rest_settings(lent);
+    return px_rest_check_change(faces->rest, &rest, err);
+}
+
+void px_faces_change(struct px_faces *faces, const struct px_faces_lent *lent)
+{
+    const struct px_rest_settings rest = rest_settings(lent);
+    px_rest_change(faces->rest, &rest);
 }
 
 void px_faces_deinit(struct px_faces *faces)

@@ -26,7 +26,8 @@ struct px_faces_lent {
     const struct px_config *config;
     struct px_serving *serving;
     struct px_shared_memory *shared_memory; /* NULL: the server has none */
-    bool models_may_come;                   /* clients may load models */
+    struct px_live_config *live_config;
+    bool models_may_come; /* clients may load models */
     /* As the settings of the same names (rest.h). */
     bool models_need_local_host, memory_needs_local_host;
 };
@@ -39,6 +40,12 @@ PX_MUST_USE enum px_code px_faces_init(struct px_faces *faces, const struct px_f
                                        struct px_err *err);
 /* A zeroed one is fine. */
 void px_faces_deinit(struct px_faces *faces);
+
+/* Other settings, where the running interfaces take them over; see px_rest_change. The check is made on a loop. */
+PX_MUST_USE enum px_code px_faces_check_change(const struct px_faces *faces,
+                                               const struct px_faces_lent *lent,
+                                               struct px_err *err);
+void px_faces_change(struct px_faces *faces, const struct px_faces_lent *lent);
 
 /* Lends the transport's loops, before they start. */
 void px_faces_use_loops(struct px_faces *faces, struct px_loops loops);

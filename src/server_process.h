@@ -3,16 +3,12 @@
 #ifndef PX_SERVER_PROCESS_H
 #define PX_SERVER_PROCESS_H
 
-#include "application/config/config.h"
-#include "application/serving/serving.h"
+#include "interfaces/cli/cli.h"
 
 /* Could it be served with these settings? Reads certificates and opens nothing. See px_cli_services.check. */
 enum px_code px_server_process_check(const struct px_config *config, struct px_err *err);
 
 /* Serves until SIGTERM or SIGINT, drains, returns. See px_cli_services.serve. */
-enum px_code px_server_process_run(const struct px_config *config, struct px_serving *serving,
-                                   void (*announce)(void *context, const char *urls[],
-                                                    size_t n_urls),
-                                   void *context, struct px_err *err);
+enum px_code px_server_process_run(const struct px_serve_job *job, struct px_err *err);
 
 #endif

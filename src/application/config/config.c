@@ -22,13 +22,16 @@ enum kind { KIND_STR, KIND_INT, KIND_BOOL };
 static const struct px_config_key keys[] = {
 #define PX_SECTION(name, help)
 #define PX_KEY(section, field, type, def, min, max, unit, help)                                    \
-    {#section "." #field, TYPE_NAME_##type, def, unit, help, min, max},
+    {#section "." #field, TYPE_NAME_##type, def, unit, help, min, max, false},
+#define PX_LIVE_KEY(section, field, type, def, min, max, unit, help)                               \
+    {#section "." #field, TYPE_NAME_##type, def, unit, help, min, max, true},
 #include "application/config/config.def"
 #undef PX_SECTION
 #undef PX_KEY
+#undef PX_LIVE_KEY
 };
 
-enum { N_KEYS = PX_ARRAY_LEN(keys) };
+enum { N_KEYS = PX_CONFIG_KEYS };
 
 static const struct slot {
     enum kind kind;
@@ -37,9 +40,11 @@ static const struct slot {
 #define PX_SECTION(name, help)
 #define PX_KEY(section, field, type, def, min, max, unit, help)                                    \
     {KIND_##type, offsetof(struct px_config, section##_##field)},
+#define PX_LIVE_KEY PX_KEY
 #include "application/config/config.def"
 #undef PX_SECTION
 #undef PX_KEY
+#undef PX_LIVE_KEY
 };
 
 static const struct section {
@@ -48,9 +53,11 @@ static const struct section {
 } sections[] = {
 #define PX_SECTION(name, help) {PX_STR(#name), help},
 #define PX_KEY(section, field, type, def, min, max, unit, help)
+#define PX_LIVE_KEY PX_KEY
 #include "application/config/config.def"
 #undef PX_SECTION
 #undef PX_KEY
+#undef PX_LIVE_KEY
 };
 
 enum { N_SECTIONS = PX_ARRAY_LEN(sections) };
@@ -146,8 +153,8 @@ static enum px_code parse_str(const struct px_config_key *key, struct px_str val
     return PX_OK;
 }
 
-static enum px_code set_value(struct px_config *config, size_t index, struct px_str value,
-                              struct px_err *err)
+static enum px_code parse_value(struct px_config *config, size_t index, struct px_str value,
+                                struct px_err *err)
 {
     void *field = (char *)config + slots[index].offset;
     switch (slots[index].kind) {
@@ -161,23 +168,77 @@ static enum px_code set_value(struct px_config *config, size_t index, struct px_
     return px_err_set(err, PX_E_INTERNAL, "setting %s has no type", keys[index].name);
 }
 
+static enum px_code set_value(struct px_config *config, enum px_config_origin origin, size_t index,
+                              struct px_str value, struct px_err *err)
+{
+    enum px_code code = parse_value(config, index, value, err);
+    if (code == PX_OK)
+        config->origins[index] = (unsigned char)origin;
+    return code;
+}
+
 void px_config_init(struct px_config *config)
 {
     *config = (struct px_config){0};
     for (size_t i = 0; i < N_KEYS; i++) {
         struct px_err err;
-        enum px_code code = set_value(config, i, px_str(keys[i].def), &err);
+        enum px_code code = set_value(config, PX_CONFIG_DEFAULT, i, px_str(keys[i].def), &err);
         PX_ASSERT(code == PX_OK);
     }
 }
 
-enum px_code px_config_set(struct px_config *config, struct px_str name, struct px_str value,
-                           struct px_err *err)
+enum px_code px_config_set(struct px_config *config, enum px_config_origin origin,
+                           struct px_str name, struct px_str value, struct px_err *err)
 {
     const struct px_config_key *key = px_config_find(name, err);
     if (!key)
         return PX_E_UNKNOWN_OPTION;
-    return set_value(config, (size_t)(key - keys), value, err);
+    return set_value(config, origin, (size_t)(key - keys), value, err);
+}
+
+const char *px_config_origin_name(enum px_config_origin origin)
+{
+    static const char *const names[] = {"default", "file", "environment", "option"};
+    return names[origin];
+}
+
+static bool is_secret(const struct px_config_key *key)
+{
+    return strcmp(key->unit, "secret") == 0;
+}
+
+void px_config_write_value(const struct px_config *config, size_t key, struct px_buf *out)
+{
+    PX_ASSERT(key < N_KEYS);
+    const void *field = (const char *)config + slots[key].offset;
+    const struct px_str *text = field;
+    switch (slots[key].kind) {
+    case KIND_STR:
+        px_buf_str(out, is_secret(&keys[key]) && text->len ? px_str("(hidden)") : *text);
+        break;
+    case KIND_INT:
+        px_buf_printf(out, "%" PRId64, *(const int64_t *)field);
+        break;
+    case KIND_BOOL:
+        px_buf_text(out, *(const bool *)field ? "true" : "false");
+        break;
+    }
+}
+
+bool px_config_is_same(const struct px_config *a, const struct px_config *b, size_t key)
+{
+    PX_ASSERT(key < N_KEYS);
+    const void *left = (const char *)a + slots[key].offset;
+    const void *right = (const char *)b + slots[key].offset;
+    switch (slots[key].kind) {
+    case KIND_STR:
+        return px_str_eq(*(const struct px_str *)left, *(const struct px_str *)right);
+    case KIND_INT:
+        return *(const int64_t *)left == *(const int64_t *)right;
+    case KIND_BOOL:
+        return *(const bool *)left == *(const bool *)right;
+    }
+    return false;
 }
 
 static enum px_code parse_field(struct px_config *config, struct px_str section,
@@ -198,7 +259,7 @@ static enum px_code parse_field(struct px_config *config, struct px_str section,
     struct px_str kept = px_arena_str(arena, value);
     if (!kept.ptr)
         return px_arena_check(arena, "the configuration", err);
-    code = set_value(config, (size_t)(key - keys), kept, err);
+    code = set_value(config, PX_CONFIG_FILE, (size_t)(key - keys), kept, err);
     return code == PX_OK ? PX_OK : px_err_wrap(err, "line %u", node->line);
 }
 
@@ -257,7 +318,8 @@ void px_config_write_yaml(struct px_buf *out)
                 px_buf_text(out, ", ");
                 write_range(out, i);
             }
-            px_buf_printf(out, "]\n  %s: ", field_name(&keys[i]));
+            px_buf_printf(out, "%s]\n  %s: ", keys[i].is_live ? ", live" : "",
+                          field_name(&keys[i]));
             px_yaml_put(out, px_str(keys[i].def));
             px_buf_byte(out, '\n');
         }
@@ -282,7 +344,7 @@ static void write_markdown_key(struct px_buf *out, size_t index)
     write_cell(out, keys[index].unit);
     px_buf_byte(out, ' ');
     write_range(out, index);
-    px_buf_text(out, " |");
+    px_buf_printf(out, " | %s |", keys[index].is_live ? "yes" : "");
     write_cell(out, keys[index].help);
     px_buf_byte(out, '\n');
 }
@@ -294,10 +356,13 @@ void px_config_write_markdown(struct px_buf *out)
                 "A command-line option goes before the file, the file before the default. An "
                 "unknown key is an error that\nnames the nearest one. `phoenix config defaults` "
                 "prints a file with every setting to start from,\n`phoenix config check FILE` "
-                "says whether a file is right.\n");
+                "says whether a file is right.\n\n"
+                "A *live* setting is taken over by a running server that reads its file again; "
+                "the others need a restart\n([changing settings](../operations/reloading.md)).\n");
     for (size_t s = 0; s < N_SECTIONS; s++) {
         px_buf_printf(out, "\n## %s\n\n%s\n\n", sections[s].name.ptr, sections[s].help);
-        px_buf_text(out, "| key | default | unit | range | meaning |\n|---|---|---|---|---|\n");
+        px_buf_text(
+            out, "| key | default | unit | range | live | meaning |\n|---|---|---|---|---|---|\n");
         for (size_t i = 0; i < N_KEYS; i++) {
             if (is_in_section(&keys[i], sections[s].name))
                 write_markdown_key(out, i);

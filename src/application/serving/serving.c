@@ -111,6 +111,12 @@ void px_serving_set_engines(struct px_serving *serving, const struct px_engines 
     serving->engines = engines;
 }
 
+void px_serving_set_rows_max(struct px_serving *serving, size_t rows_max)
+{
+    /* A number of its own: nothing else is published by it. */
+    atomic_store_explicit(&serving->limits.request_rows_max, rows_max, memory_order_relaxed);
+}
+
 void px_serving_set_trace(struct px_serving *serving, struct px_trace *trace)
 {
     serving->trace = trace;

@@ -22,12 +22,14 @@
 #include "application/telemetry/trace.h"
 #include "domain/forest/forest.h"
 
+#include <stdatomic.h>
+
 struct px_package;
 
 struct px_serving_limits {
-    size_t request_rows_max; /* rows of one request */
-    size_t batch_rows_max;   /* rows of one engine call */
-    size_t wave_bytes_max;   /* rows that one loop may hold decoded at a time */
+    _Atomic size_t request_rows_max; /* rows of one request; px_serving_set_rows_max changes it */
+    size_t batch_rows_max;           /* rows of one engine call */
+    size_t wave_bytes_max;           /* rows that one loop may hold decoded at a time */
     /* That may share one large batch, the loop's included; 0 and 1: no sharing. */
     unsigned batch_threads;
     uint64_t
@@ -94,6 +96,9 @@ void px_serving_set_engines(struct px_serving *serving, const struct px_engines 
 /* Lends the traces; before the loops run, and until they have ended. */
 void px_serving_set_trace(struct px_serving *serving, struct px_trace *trace);
 struct px_trace *px_serving_trace(struct px_serving *serving); /* NULL when none were lent */
+
+/* Another serving.request_rows_max, for requests from now on. Threads: any. */
+void px_serving_set_rows_max(struct px_serving *serving, size_t rows_max);
 
 /* Draining: ready turns false, calls are still answered. */
 void px_serving_drain(struct px_serving *serving);

@@ -123,10 +123,19 @@ struct px_loops px_net_loops(struct px_net *net)
     return (struct px_loops){.context = net, .n_loops = (unsigned)net->n_threads, .post = post};
 }
 
+void px_net_change(struct px_net *net, unsigned loop, const struct px_net_config *config)
+{
+    PX_ASSERT(loop < net->n_threads);
+    px_worker_change(&net->threads[loop].worker, config);
+}
+
 static void *run_thread(void *argument)
 {
     struct worker_thread *thread = argument;
     struct px_net *net = thread->net;
+    const struct px_net_config *config = &thread->worker.config;
+    if (config->begins)
+        config->begins(config->context, thread->worker.index);
     px_worker_run(&thread->worker);
     pthread_mutex_lock(&net->mutex);
     net->n_running--;

@@ -13,7 +13,10 @@
 #include "infrastructure/net/endpoint.h"
 #include "infrastructure/net/tls/tls.h"
 
-enum { PX_NET_STREAMS_DEFAULT = 256 };
+enum {
+    PX_NET_STREAMS_DEFAULT = 256,
+    PX_NET_LAST_MS = 300,
+};
 
 struct px_net_config {
     struct px_endpoints endpoints; /* strings are borrowed until px_net_destroy */
@@ -30,6 +33,10 @@ struct px_net_config {
     unsigned body_timeout_ms;   /* without progress of the body; the least rate is added to it */
     unsigned idle_timeout_ms;   /* between requests */
     unsigned write_timeout_ms;  /* without progress of the response */
+    unsigned last_timeout_ms;   /* between requests once the server stops; 0 = PX_NET_LAST_MS */
+    /* NULL, or called on each loop's thread before it begins; what it does there concerns that thread. */
+    void (*begins)(void *context, unsigned loop);
+    void *context; /* of begins */
 };
 
 struct px_net;
@@ -49,6 +56,12 @@ struct px_loops px_net_loops(struct px_net *net);
 
 /* Starts the loops' threads. */
 PX_MUST_USE enum px_code px_net_start(struct px_net *net, struct px_err *err);
+
+/*
+ * Takes over connections_max, streams_max (of new connections) and the timeouts, also of what waits now; the rest of `config` is
+ * not looked at. Threads: that loop's.
+ */
+void px_net_change(struct px_net *net, unsigned loop, const struct px_net_config *config);
 
 /* Asks clients to leave: everything is still served, but every response says "Connection: close". */
 void px_net_announce_stop(struct px_net *net);

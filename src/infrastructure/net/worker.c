@@ -30,7 +30,6 @@ enum {
     QUIET_S = 10, /* between two complaints about the same */
     LINGER_MS = 2000,
     PONG_MS = 20000,
-    LAST_REQUEST_MS = 300,
     INPUT_BODIES_MAX = 4, /* largest bodies that may be in memory together, per loop */
     INPUT_BYTES_MIN = 64 << 20,
 };
@@ -272,12 +271,11 @@ static void on_tick(struct px_deadline *deadline)
     px_exchange_tick(PX_CONTAINER_OF(deadline, struct px_worker, tick));
 }
 
-static void init_waits(struct px_worker *worker)
+static uint64_t wait_ns(const struct px_net_config *config, enum px_wait wait)
 {
-    const struct px_net_config *config = &worker->config;
     const unsigned timeouts_ms[PX_WAITS] = {
         [PX_WAIT_IDLE] = config->idle_timeout_ms,
-        [PX_WAIT_LAST] = LAST_REQUEST_MS,
+        [PX_WAIT_LAST] = config->last_timeout_ms ? config->last_timeout_ms : PX_NET_LAST_MS,
         [PX_WAIT_HANDSHAKE] = config->header_timeout_ms,
         [PX_WAIT_HEAD] = config->header_timeout_ms,
         [PX_WAIT_BODY] = config->body_timeout_ms,
@@ -287,8 +285,28 @@ static void init_waits(struct px_worker *worker)
         [PX_WAIT_PING] = config->idle_timeout_ms,
         [PX_WAIT_PONG] = PONG_MS,
     };
-    for (int wait = 0; wait < PX_WAITS; wait++) {
-        px_deadline_list_init(&worker->waits[wait], timeouts_ms[wait] * PX_NS_PER_MS,
+    return timeouts_ms[wait] * PX_NS_PER_MS;
+}
+
+void px_worker_change(struct px_worker *worker, const struct px_net_config *config)
+{
+    struct px_net_config *own = &worker->config;
+    own->connections_max = config->connections_max;
+    own->streams_max = config->streams_max;
+    own->header_timeout_ms = config->header_timeout_ms;
+    own->body_timeout_ms = config->body_timeout_ms;
+    own->idle_timeout_ms = config->idle_timeout_ms;
+    own->write_timeout_ms = config->write_timeout_ms;
+    own->last_timeout_ms = config->last_timeout_ms;
+    for (enum px_wait wait = 0; wait < PX_WAITS; wait++)
+        px_deadline_list_change(&worker->waits[wait], wait_ns(own, wait));
+    px_http2_change(worker);
+}
+
+static void init_waits(struct px_worker *worker)
+{
+    for (enum px_wait wait = 0; wait < PX_WAITS; wait++) {
+        px_deadline_list_init(&worker->waits[wait], wait_ns(&worker->config, wait),
                               px_connection_expired);
         px_loop_add_list(&worker->loop, &worker->waits[wait]);
     }

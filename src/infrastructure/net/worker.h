@@ -116,6 +116,9 @@ void px_worker_end(struct px_worker *worker);
 /* Runs `task` on the worker's thread; false when that has ended. Threads: any. */
 bool px_worker_post(struct px_worker *worker, struct px_loop_task *task);
 
+/* See px_net_change. */
+void px_worker_change(struct px_worker *worker, const struct px_net_config *config);
+
 /* Moves the phase forward. Threads: any. */
 void px_worker_set_phase(struct px_worker *worker, enum px_worker_phase phase);
 

@@ -12,7 +12,7 @@
 #ifndef PX_INTERFACES_CLI_CLI_H
 #define PX_INTERFACES_CLI_CLI_H
 
-#include "application/config/config.h"
+#include "application/config/sources.h"
 #include "application/ports/engine_provider.h"
 #include "application/ports/http.h"
 #include "application/ports/table_reader.h"
@@ -25,6 +25,15 @@ enum { PX_EXIT_OK = 0, PX_EXIT_FAILED = 1, PX_EXIT_USAGE = 2, PX_EXIT_INTERRUPTE
 
 struct px_serving;
 struct px_load;
+
+/* A server that is to run. What is lent must outlive it. */
+struct px_serve_job {
+    const struct px_config_sources *sources; /* that `config` was read from, to be read again */
+    const struct px_config *config;
+    struct px_serving *serving;
+    void (*announce)(void *context, const char *urls[], size_t n_urls);
+    void *context; /* of announce */
+};
 
 /* What the composition root lends to verbs, so that they need no adapter. */
 struct px_cli_services {
@@ -39,9 +48,7 @@ struct px_cli_services {
      * Serves until SIGTERM or SIGINT and drains. `announce` is called once when connections are
      * accepted, with the URLs ("http://127.0.0.1:8080", "unix:/PATH"). Returns when everything has ended.
      */
-    enum px_code (*serve)(const struct px_config *config, struct px_serving *serving,
-                          void (*announce)(void *context, const char *urls[], size_t n_urls),
-                          void *context, struct px_err *err);
+    enum px_code (*serve)(const struct px_serve_job *job, struct px_err *err);
     /* A client that makes load; the caller destroys it. */
     enum px_code (*open_load)(struct px_load **ret, struct px_err *err);
     const struct px_engines *engines; /* what opens models of tensors; NULL: tree models only */

@@ -17,6 +17,8 @@ static void explain_text(FILE *out, const struct px_config_key *key)
             key->unit, key->def);
     if (strcmp(key->type, "integer") == 0)
         fprintf(out, "  range    %" PRId64 " to %" PRId64 "\n", key->min, key->max);
+    fprintf(out, "  changes  %s\n",
+            key->is_live ? "while the server runs" : "when the server is started again");
 }
 
 static void put_key_json(struct px_json_writer *w, const struct px_config_key *key)
@@ -39,6 +41,8 @@ static void put_key_json(struct px_json_writer *w, const struct px_config_key *k
         px_json_key(w, "max");
         px_json_put_i64(w, key->max);
     }
+    px_json_key(w, "live");
+    px_json_put_bool(w, key->is_live);
     px_json_end_object(w);
 }
 

@@ -1,36 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* phoenix serve: loads models and answers requests until it is told to stop. */
+#include "application/config/apply_log.h"
 #include "application/parallel/pool.h"
 #include "application/serving/serving.h"
 #include "interfaces/cli/verbs.h"
 
 #include "shared/cores.h"
-#include "shared/file.h"
 #include "shared/log.h"
 
 #include <errno.h>
 
-enum {
-    CONFIG_FILE_MAX = 1 << 20,
-    SAMPLE_SHOWN_MAX = 1200,
-    LOOPS_MAX = 256, /* as server.threads in config.def */
-};
+enum { SAMPLE_SHOWN_MAX = 1200 };
 
 /* Options that stand for a configuration key. */
 static const struct {
-    const char *option, *key;
+    const char *option, *key, *shown;
 } overrides[] = {
-    {"host", "server.host"},
-    {"port", "server.port"},
-    {"listen", "server.listen"},
-    {"threads", "server.threads"},
-    {"drain-delay-ms", "server.drain_delay_ms"},
-    {"log-level", "log.level"},
-    {"log-format", "log.format"},
+    {"host", "server.host", "--host"},
+    {"port", "server.port", "--port"},
+    {"listen", "server.listen", "--listen"},
+    {"threads", "server.threads", "--threads"},
+    {"drain-delay-ms", "server.drain_delay_ms", "--drain-delay-ms"},
+    {"log-level", "log.level", "--log-level"},
+    {"log-format", "log.format", "--log-format"},
 };
 
 /* Variables that stand for a key, as Vertex AI sets them; stronger than the file, weaker than options. */
-static enum px_code read_environment(struct px_config *config, struct px_err *err)
+static void add_environment(struct px_config_sources *sources)
 {
     static const struct {
         const char *variable, *key;
@@ -41,55 +37,32 @@ static enum px_code read_environment(struct px_config *config, struct px_err *er
     };
     for (size_t i = 0; i < PX_ARRAY_LEN(variables); i++) {
         const char *value = getenv(variables[i].variable);
-        if (!value || !value[0])
-            continue;
-        if (px_config_set(config, px_str(variables[i].key), px_str(value), err) != PX_OK)
-            return px_err_wrap(err, "%s", variables[i].variable);
+        if (value && value[0])
+            px_config_sources_add(
+                sources, (struct px_config_override){PX_CONFIG_ENVIRONMENT, variables[i].key,
+                                                     px_str(value), variables[i].variable});
     }
-    return PX_OK;
 }
 
-static enum px_code read_config(struct px_cli *cli, struct px_config *config,
-                                struct px_arena *arena, struct px_err *err)
+/* What is stronger than the file, the weaker first. */
+static enum px_code find_sources(struct px_cli *cli, struct px_config_sources *sources,
+                                 struct px_arena *arena, struct px_err *err)
 {
-    px_config_init(config);
+    *sources = (struct px_config_sources){0};
     if (px_cli_given(cli, "config")) {
-        const char *path = px_arena_cstr(arena, px_cli_text(cli, "config"));
-        struct px_buf text = px_buf(CONFIG_FILE_MAX);
-        enum px_code code =
-            path ? px_file_read(path, &text, err) : px_arena_check(arena, "the path", err);
-        if (code == PX_OK && px_config_parse(config, px_buf_view(&text), arena, err) != PX_OK)
-            code = px_err_wrap(err, "%s", path);
-        px_buf_deinit(&text);
-        if (code != PX_OK)
-            return code;
+        sources->path = px_arena_cstr(arena, px_cli_text(cli, "config"));
+        if (!sources->path)
+            return px_arena_check(arena, "the path", err);
     }
-    enum px_code code = read_environment(config, err);
-    if (code != PX_OK)
-        return code;
+    add_environment(sources);
     for (size_t i = 0; i < PX_ARRAY_LEN(overrides); i++) {
-        if (!px_cli_given(cli, overrides[i].option))
-            continue;
-        code = px_config_set(config, px_str(overrides[i].key),
-                             px_cli_text(cli, overrides[i].option), err);
-        if (code != PX_OK)
-            return px_err_wrap(err, "--%s", overrides[i].option);
+        if (px_cli_given(cli, overrides[i].option))
+            px_config_sources_add(sources,
+                                  (struct px_config_override){PX_CONFIG_OPTION, overrides[i].key,
+                                                              px_cli_text(cli, overrides[i].option),
+                                                              overrides[i].shown});
     }
-    if (config->server_threads == 0)
-        config->server_threads = px_cores(LOOPS_MAX);
     return PX_OK;
-}
-
-static void configure_log(const struct px_config *config)
-{
-    static const char *const levels[] = {"debug", "info", "warn", "error"};
-    enum px_log_level level = PX_LOG_INFO;
-    for (size_t i = 0; i < PX_ARRAY_LEN(levels); i++) {
-        if (px_str_is(config->log_level, levels[i]))
-            level = (enum px_log_level)(PX_LOG_DEBUG + (int)i);
-    }
-    bool json = px_str_is(config->log_format, "json");
-    px_log_configure(level, json ? PX_LOG_JSON : PX_LOG_LOGFMT);
 }
 
 static enum px_code load_models(struct px_cli *cli, const struct px_config *config,
@@ -242,20 +215,24 @@ static int run(struct px_cli *cli)
 {
     struct px_err err;
     struct px_config config;
+    struct px_config_sources sources;
     struct px_serving *serving = NULL;
-    struct px_arena arena = px_arena(CONFIG_FILE_MAX * 4);
-    enum px_code code = read_config(cli, &config, &arena, &err);
+    struct px_arena arena = px_arena(PX_CONFIG_MEMORY_MAX);
+    enum px_code code = find_sources(cli, &sources, &arena, &err);
+    if (code == PX_OK)
+        code = px_config_read(&sources, &config, &arena, &err);
     if (code == PX_OK) /* loading may take long, for nothing if the settings are wrong */
         code = cli->services->check_config(&config, &err);
     if (code == PX_OK) {
-        configure_log(&config);
+        px_config_apply_log(&config);
         code = load_models(cli, &config, &serving, &err);
     }
     if (code == PX_OK)
         code = refuse_lone_failure(serving, &err);
     if (code == PX_OK) {
         struct announcement announcement = {cli->out, serving};
-        code = cli->services->serve(&config, serving, announce, &announcement, &err);
+        const struct px_serve_job job = {&sources, &config, serving, announce, &announcement};
+        code = cli->services->serve(&job, &err);
     }
     px_serving_destroy(serving);
     px_arena_deinit(&arena);

@@ -160,15 +160,16 @@ static struct px_str allowed_origin(const struct px_rest *rest, struct px_http_e
     struct px_str origin = px_str_trim(px_http_header(&exchange->request, "Origin"));
     if (origin.len == 0 || origin.len > ORIGIN_MAX || !is_header_text(origin))
         return (struct px_str){0};
-    if (is_any(rest->settings.cors_origins))
+    struct px_str origins = px_rest_live(rest)->cors_origins;
+    if (is_any(origins))
         return px_str("*");
-    return is_listed(rest->settings.cors_origins, origin) ? origin : (struct px_str){0};
+    return is_listed(origins, origin) ? origin : (struct px_str){0};
 }
 
 void px_cors_begin(const struct px_rest *rest, struct px_http_exchange *exchange)
 {
     char text[HEADERS_MAX];
-    const struct px_rest_settings *settings = &rest->settings;
+    const struct px_rest_settings *settings = px_rest_live(rest);
     if (settings->cors_origins.len == 0)
         return;
     struct px_str origin = allowed_origin(rest, exchange);
@@ -188,7 +189,7 @@ void px_cors_preflight(const struct px_rest *rest, struct px_http_exchange *exch
                        unsigned allowed)
 {
     char text[HEADERS_MAX];
-    const struct px_rest_settings *settings = &rest->settings;
+    const struct px_rest_settings *settings = px_rest_live(rest);
     if (settings->cors_origins.len == 0 ||
         px_http_header(&exchange->request, "Access-Control-Request-Method").len == 0 ||
         allowed_origin(rest, exchange).len == 0)

@@ -75,7 +75,7 @@ static enum px_code check_origin(const struct px_rest *rest, const struct px_htt
     struct px_str origin = px_str_trim(px_http_header(request, "Origin"));
     struct px_str site = px_str_trim(px_http_header(request, "Sec-Fetch-Site"));
     struct px_str host = px_str_trim(px_http_header(request, "Host"));
-    if (px_cors_lists(&rest->settings, origin))
+    if (px_cors_lists(px_rest_live(rest), origin))
         return PX_OK;
     if (origin.len && !is_own(origin, host))
         px_err_set(err, PX_E_FORBIDDEN, "pages of the origin '%.*s' may not control this server",

@@ -12,6 +12,8 @@
 #include "interfaces/rest/router.h"
 #include "shared/csv.h"
 
+#include <stdatomic.h>
+
 /* What one loop keeps between requests, so that it need not allocate again. */
 struct px_rest_loop {
     struct px_csv csv;
@@ -22,8 +24,10 @@ struct px_rest_asset;    /* operations/assets.c */
 struct px_stats_streams; /* operations/api_stream.c */
 
 struct px_rest {
-    struct px_rest_settings settings;
-    struct px_rest_loop *loops; /* [n_loops] */
+    struct px_rest_settings settings; /* what never changes; the rest by px_rest_live */
+    struct px_rest_settings versions[2];
+    _Atomic(const struct px_rest_settings *) live; /* one of them */
+    struct px_rest_loop *loops;                    /* [n_loops] */
     unsigned n_loops;
     struct px_rest_asset *assets;
     size_t n_assets;
@@ -58,6 +62,13 @@ PX_MUST_USE enum px_code px_vertex_check(const struct px_rest_settings *settings
 PX_MUST_USE enum px_code px_vertex_routes(const struct px_rest_settings *settings,
                                           struct px_own_routes *ret, struct px_err *err);
 void px_vertex_free(struct px_own_routes *routes);
+
+/* What px_rest_change may change, as it holds in this wake-up; copy what a request keeps for longer. */
+static inline const struct px_rest_settings *px_rest_live(const struct px_rest *rest)
+{
+    /* Pairs with the release in px_rest_change. */
+    return atomic_load_explicit(&rest->live, memory_order_acquire);
+}
 
 /* Counts an error that concerns no model, and answers with it. */
 void px_rest_fail(struct px_rest_request *request, const struct px_err *err);

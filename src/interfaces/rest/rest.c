@@ -129,6 +129,28 @@ static enum px_code check_served(const struct px_rest_settings *settings, struct
     return code == PX_OK ? px_labels_check_served(settings, err) : code;
 }
 
+enum px_code px_rest_check_change(const struct px_rest *rest,
+                                  const struct px_rest_settings *settings, struct px_err *err)
+{
+    struct px_rest_settings next = rest->settings;
+    next.default_model = settings->default_model;
+    next.version_labels = settings->version_labels;
+    return check_served(&next, err);
+}
+
+void px_rest_change(struct px_rest *rest, const struct px_rest_settings *settings)
+{
+    struct px_rest_settings *next = &rest->versions[px_rest_live(rest) == &rest->versions[0]];
+    *next = rest->settings;
+    next->default_model = settings->default_model;
+    next->version_labels = settings->version_labels;
+    next->cors_origins = settings->cors_origins;
+    next->cors_headers = settings->cors_headers;
+    next->cors_max_age_s = settings->cors_max_age_s;
+    next->cors_credentials = settings->cors_credentials;
+    atomic_store_explicit(&rest->live, next, memory_order_release); /* see px_rest_live */
+}
+
 enum px_code px_rest_create(const struct px_rest_settings *settings, struct px_rest **ret,
                             struct px_err *err)
 {
@@ -141,7 +163,8 @@ enum px_code px_rest_create(const struct px_rest_settings *settings, struct px_r
     struct px_rest *rest = px_alloc(1, sizeof *rest);
     if (!rest)
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for the REST interface");
-    rest->settings = *settings;
+    rest->settings = rest->versions[0] = *settings;
+    atomic_store_explicit(&rest->live, &rest->versions[0], memory_order_relaxed);
     rest->n_loops = n_loops;
     rest->loops = px_alloc_aligned(PX_CACHE_LINE, n_loops, sizeof *rest->loops);
     code = rest->loops ? px_vertex_routes(settings, &rest->own_routes, err)

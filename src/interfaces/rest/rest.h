@@ -15,11 +15,15 @@
 #include "application/ports/shared_memory.h"
 #include "application/serving/serving.h"
 
+struct px_live_config;
+struct px_pressure;
 struct px_rest;
 
 /* What is lent must outlive the interface; texts too, which may be empty. */
 struct px_rest_settings {
     struct px_serving *serving;
+    struct px_live_config *live_config; /* for /api/v1/config; NULL: it answers 503 */
+    const struct px_pressure *pressure; /* how near the process is to its limits; NULL: not told */
     struct px_shared_memory *shared_memory; /* for tensors; NULL: requests for it are refused */
     struct px_str
         default_model; /* that answers where a path names none (/invocations, Vertex AI) */
@@ -47,6 +51,16 @@ PX_MUST_USE enum px_code px_rest_check_settings(const struct px_rest_settings *s
 PX_MUST_USE enum px_code px_rest_create(const struct px_rest_settings *settings,
                                         struct px_rest **ret, struct px_err *err);
 void px_rest_destroy(struct px_rest *rest);
+
+/*
+ * Other settings of CORS, another default model and other labels, from each loop's next request on; the rest of `settings` is not looked
+ * at. The texts of the former ones must stay until every loop has passed (application/control/loop_round.h). One at a time.
+ */
+void px_rest_change(struct px_rest *rest, const struct px_rest_settings *settings);
+/* Could it? Looks at the models, so call it on a loop. */
+PX_MUST_USE enum px_code px_rest_check_change(const struct px_rest *rest,
+                                              const struct px_rest_settings *settings,
+                                              struct px_err *err);
 
 /* The handler, without a wave: who runs it runs the core's (interfaces/gateway). Valid until px_rest_destroy. */
 struct px_http_handler px_rest_handler(struct px_rest *rest);

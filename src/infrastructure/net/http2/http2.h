@@ -25,6 +25,9 @@ void px_http2_open(struct px_connection *connection, struct px_str bytes);
 /* Settles what the library wants to say: sends it. */
 void px_http2_flush_all(struct px_worker *worker);
 
+/* The worker's timeouts have changed. */
+void px_http2_change(struct px_worker *worker);
+
 /* The worker drains: clients are told, and have a moment for requests that are on their way. */
 void px_http2_begin_draining(struct px_worker *worker);
 

@@ -413,6 +413,16 @@ void px_http2_open(struct px_connection *connection, struct px_str bytes)
     feed(session, bytes);
 }
 
+void px_http2_change(struct px_worker *worker)
+{
+    const struct px_net_config *config = &worker->config;
+    struct px_http2_pool *pool = worker->http2;
+    if (!pool)
+        return;
+    px_deadline_list_change(&pool->body_waits, config->body_timeout_ms * PX_NS_PER_MS);
+    px_deadline_list_change(&pool->write_waits, config->write_timeout_ms * PX_NS_PER_MS);
+}
+
 void px_http2_begin_draining(struct px_worker *worker)
 {
     struct px_http2_pool *pool = worker->http2;

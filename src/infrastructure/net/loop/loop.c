@@ -125,6 +125,14 @@ void px_deadline_list_init(struct px_deadline_list *list, uint64_t after_ns,
     list->ends.next = list->ends.previous = &list->ends;
 }
 
+/* All are shifted by the same, so the list stays sorted. */
+void px_deadline_list_change(struct px_deadline_list *list, uint64_t after_ns)
+{
+    for (struct px_deadline *d = list->ends.next; d != &list->ends; d = d->next)
+        d->at_ns = d->at_ns - list->after_ns + after_ns;
+    list->after_ns = after_ns;
+}
+
 void px_loop_add_list(struct px_loop *loop, struct px_deadline_list *list)
 {
     PX_ASSERT(loop->n_lists < PX_LOOP_LISTS_MAX);

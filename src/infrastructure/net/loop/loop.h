@@ -77,6 +77,8 @@ void px_loop_expire(struct px_loop *loop);
 
 void px_deadline_list_init(struct px_deadline_list *list, uint64_t after_ns,
                            void (*expired)(struct px_deadline *deadline));
+/* Another duration, for what is armed too: as if it had been so when it was. */
+void px_deadline_list_change(struct px_deadline_list *list, uint64_t after_ns);
 /* The loop respects the list from now on; at most PX_LOOP_LISTS_MAX. */
 void px_loop_add_list(struct px_loop *loop, struct px_deadline_list *list);
 

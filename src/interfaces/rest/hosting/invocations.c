@@ -50,15 +50,18 @@ bool px_rest_choose_model(struct px_rest_request *request)
         px_http_header(&request->exchange->request, "X-Amzn-SageMaker-Target-Model");
     if (target.len)
         request->args[0] = target_model(target);
-    else if (rest->settings.default_model.len)
-        request->args[0] = rest->settings.default_model;
+    else if (px_rest_live(rest)->default_model.len)
+        request->args[0] =
+            px_arena_str(request->exchange->arena, px_rest_live(rest)->default_model);
     else
         request->args[0] = only_model(px_serving_models(rest->settings.serving));
     if (request->args[0].len)
         return true;
     struct px_err err;
-    px_err_set(&err, PX_E_INVALID, "several models are served, and the request names none");
-    px_err_hint(&err, "set serving.default_model, or use /v1/models/NAME:predict");
+    if (px_arena_check(request->exchange->arena, "the model's name", &err) == PX_OK) {
+        px_err_set(&err, PX_E_INVALID, "several models are served, and the request names none");
+        px_err_hint(&err, "set serving.default_model, or use /v1/models/NAME:predict");
+    }
     px_rest_fail(request, &err);
     return false;
 }

@@ -85,12 +85,12 @@ enum px_code px_labels_check_served(const struct px_rest_settings *settings, str
 
 enum px_code px_label_resolve(struct px_rest_request *request, struct px_err *err)
 {
-    struct px_str rest = request->rest->settings.version_labels, label = request->args[1];
+    struct px_str rest = px_rest_live(request->rest)->version_labels, label = request->args[1];
     struct entry entry;
     while (next_entry(&rest, &entry)) {
         if (px_str_eq(entry.model, request->args[0]) && px_str_eq(entry.label, label)) {
-            request->args[1] = entry.version;
-            return PX_OK;
+            request->args[1] = px_arena_str(request->exchange->arena, entry.version);
+            return px_arena_check(request->exchange->arena, "the version", err);
         }
     }
     if (px_str_is(label, "stable")) {

@@ -19,7 +19,7 @@ static enum px_code parse(const char *yaml)
 static enum px_code set(const char *key, const char *value)
 {
     err = (struct px_err){0};
-    return px_config_set(&config, px_str(key), px_str(value), &err);
+    return px_config_set(&config, PX_CONFIG_OPTION, px_str(key), px_str(value), &err);
 }
 
 PX_TEST(defaults_come_from_the_table)
@@ -124,11 +124,52 @@ PX_TEST(the_reference_has_a_row_for_every_key)
     px_buf_deinit(&text);
 }
 
-PX_TEST_MAIN(T(defaults_come_from_the_table) T(a_file_overlays_the_defaults)
-                 T(an_empty_file_and_empty_sections_change_nothing)
-                     T(an_unknown_key_names_the_nearest_and_the_line)
-                         T(a_key_in_the_wrong_section_is_found_by_its_last_part)
-                             T(values_are_checked_with_their_line)
-                                 T(the_shape_of_the_file_is_checked) T(one_key_can_be_set_from_text)
-                                     T(the_printed_defaults_are_a_valid_file_with_every_key)
-                                         T(the_reference_has_a_row_for_every_key))
+/* What a key holds and where that came from. */
+static void check_key(const char *name, const char *value, enum px_config_origin origin)
+{
+    size_t n;
+    const struct px_config_key *row = px_config_find(px_str(name), &err);
+    size_t at = (size_t)(row - px_config_keys(&n));
+    struct px_buf text = px_buf(1 << 10);
+    px_config_write_value(&config, at, &text);
+    CHECK_STR(px_buf_view(&text), value);
+    CHECK_INT(config.origins[at], origin);
+    px_buf_deinit(&text);
+}
+
+PX_TEST(a_value_tells_where_it_came_from)
+{
+    CHECK_OK(parse("server:\n  port: 9000\n  cors_credentials: yes\n"));
+    CHECK_OK(set("log.level", "debug"));
+    check_key("server.port", "9000", PX_CONFIG_FILE);
+    check_key("server.cors_credentials", "true", PX_CONFIG_FILE);
+    check_key("log.level", "debug", PX_CONFIG_OPTION);
+    check_key("log.format", "logfmt", PX_CONFIG_DEFAULT);
+    CHECK_INT(set("log.format", "xml"), PX_E_INVALID);
+    check_key("log.format", "logfmt", PX_CONFIG_DEFAULT);
+}
+
+PX_TEST(a_difference_of_every_type_is_seen)
+{
+    CHECK_OK(parse(""));
+    struct px_config before = config;
+    CHECK_OK(parse("server: {port: 1, cors_credentials: true}\nlog: {level: warn}\n"));
+    size_t n_different = 0;
+    for (size_t i = 0; i < PX_CONFIG_KEYS; i++)
+        n_different += !px_config_is_same(&before, &config, i);
+    CHECK_INT(n_different, 3);
+    CHECK(!px_config_is_same(&before, &config, PX_CONFIG_AT_server_port));
+    CHECK(!px_config_is_same(&before, &config, PX_CONFIG_AT_server_cors_credentials));
+    CHECK(!px_config_is_same(&before, &config, PX_CONFIG_AT_log_level));
+}
+
+PX_TEST_MAIN(T(a_value_tells_where_it_came_from) T(a_difference_of_every_type_is_seen)
+                 T(defaults_come_from_the_table) T(a_file_overlays_the_defaults)
+                     T(an_empty_file_and_empty_sections_change_nothing)
+                         T(an_unknown_key_names_the_nearest_and_the_line)
+                             T(a_key_in_the_wrong_section_is_found_by_its_last_part)
+                                 T(values_are_checked_with_their_line)
+                                     T(the_shape_of_the_file_is_checked)
+                                         T(one_key_can_be_set_from_text)
+                                             T(the_printed_defaults_are_a_valid_file_with_every_key)
+                                                 T(the_reference_has_a_row_for_every_key))

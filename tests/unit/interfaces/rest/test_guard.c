@@ -69,8 +69,8 @@ static size_t count_controls(void)
 /* Whoever adds a route that changes something must say so. */
 PX_TEST(every_route_that_changes_the_server_is_guarded)
 {
-    static const char *const changing[] = {"load",       "unload",  "register",
-                                           "unregister", "setting", "logging"};
+    static const char *const changing[] = {"load",    "unload",  "register", "unregister",
+                                           "setting", "logging", "reload"};
     for (size_t i = 0; i < px_n_routes; i++) {
         const struct px_route *route = &px_routes[i];
         bool changes = route->method == PX_HTTP_PUT || route->method == PX_HTTP_DELETE ||
