@@ -285,6 +285,44 @@ PX_TEST(a_late_step_on_the_pool_is_left_and_the_graph_waits_for_it_at_its_end)
     close_graph();
 }
 
+/* Starts more runs than may wait while every thread is held. What ended at once, with `refused`, was not let in. */
+static void crowd(const char *yaml, enum px_code refused, size_t *n_refused, size_t *n_replaced)
+{
+    enum { MANY = 1100 };
+    static struct one_run many[MANY];
+    open_graph(yaml);
+    hold(true);
+    *n_refused = *n_replaced = 0;
+    for (size_t i = 0; i < MANY; i++) {
+        prepare(&many[i], 1);
+        px_engine_start(engine, &many[i].wait.run);
+    }
+    for (size_t i = 0; i < MANY; i++) {
+        if (!many[i].wait.n_done)
+            px_engine_cancel(engine, &many[i].wait.run);
+    }
+    hold(false);
+    for (size_t i = 0; i < MANY; i++) {
+        enum px_code code = waited_run_wait(&many[i].wait);
+        CHECK(code == refused || code == PX_E_CANCELLED);
+        *n_refused += code == refused;
+        *n_replaced += many[i].wait.run.degraded.len > 0;
+        waited_run_deinit(&many[i].wait);
+    }
+    close_graph();
+}
+
+PX_TEST(a_queue_that_is_full_refuses_or_has_a_fallback_take_over)
+{
+    size_t n_refused, n_replaced;
+    crowd(one_step, PX_E_OVERLOADED, &n_refused, &n_replaced);
+    CHECK(n_refused > 0 && n_replaced == 0);
+    crowd(GRAPH("  - {name: last, model: slow, inputs: x, fallback: b}\n"
+                "  - {name: b, model: quick, inputs: x}\n"),
+          PX_OK, &n_refused, &n_replaced);
+    CHECK(n_refused > 0 && n_replaced == n_refused);
+}
+
 PX_TEST(without_memory_runs_on_the_pool_fail_and_nothing_else)
 {
     open_graph(GRAPH("  - {name: a, model: slow, inputs: x}\n"
@@ -349,5 +387,6 @@ PX_TEST_MAIN(
                 T(a_cancel_reaches_a_step_that_is_being_started_and_the_run_ends_after_it)
                     T(a_run_that_waits_for_the_pool_ends_at_its_deadline_or_cancel)
                         T(a_late_step_on_the_pool_is_left_and_the_graph_waits_for_it_at_its_end)
-                            T(without_memory_runs_on_the_pool_fail_and_nothing_else)
-                                T(many_runs_on_the_pool_each_end_once))
+                            T(a_queue_that_is_full_refuses_or_has_a_fallback_take_over)
+                                T(without_memory_runs_on_the_pool_fail_and_nothing_else)
+                                    T(many_runs_on_the_pool_each_end_once))
