@@ -27,9 +27,21 @@ def test_a_graph_is_drawn():
     assert FRAUD in text and "would be served" in text
 
 
+def test_a_graph_is_called_what_it_calls_itself():
+    """The quick start of README.md."""
+    for path in (EXAMPLES / "fraud", EXAMPLES / "fraud" / "graph.yaml"):
+        assert succeed("check", path).startswith("fraud\n")
+        assert json.loads(succeed("check", "--json", path))["name"] == "fraud"
+        with Server(path) as server:
+            request = urllib.request.Request(f"{server.url}/v1/models/fraud:predict", b'{"instances": [[1, 2, 3]]}')
+            with urllib.request.urlopen(request, timeout=60) as reply:
+                assert len(json.load(reply)["predictions"]) == 1
+
+
 def test_a_folder_with_a_graph_is_a_package(tmp_path):
     shutil.copytree(EXAMPLES / "fraud", tmp_path / "models" / "fraud.v2")
     folder, rows = tmp_path / "models" / "fraud.v2", [[i / 7, -i / 3, i % 5] for i in range(40)]
+    (folder / "graph.yaml").write_text((folder / "graph.yaml").read_text().replace("name: fraud\n", "", 1))
     text = succeed("check", folder)
     assert text.startswith("fraud.v2\n") and FRAUD in text
     body = {"inputs": [{"name": "payment", "datatype": "FP32", "shape": [len(rows), 3], "data": rows}]}

@@ -83,8 +83,9 @@ static enum px_code read_file(void *context, struct px_str name, struct px_str *
 
 static bool knows(const char *path, struct px_str first_bytes)
 {
-    (void)path;
-    return px_graph_recognise(first_bytes);
+    const char *name = strrchr(path, '/');
+    name = name ? name + 1 : path;
+    return strcmp(name, PX_GRAPH_FILE_NAME) == 0 || px_graph_recognise(first_bytes);
 }
 
 static enum px_code check_settings(const struct px_yaml *settings, struct px_err *err)

@@ -20,13 +20,14 @@
 #include "application/lifecycle/model_name.h"
 #include "application/lifecycle/model_yaml.h"
 #include "application/lifecycle/package_engine.h"
+#include "domain/graph/graph.h"
 #include "shared/alloc.h"
 #include "shared/file.h"
 #include "shared/hash.h"
 
 enum { PACKAGE_MEMORY_MAX = 512 << 20 };
 
-static const char yaml_name[] = "model.yaml", graph_name[] = "graph.yaml";
+static const char yaml_name[] = "model.yaml", graph_name[] = PX_GRAPH_FILE_NAME;
 
 struct opening {
     struct px_package *package;
@@ -360,12 +361,33 @@ static enum px_code build_signature(struct opening *o, struct px_err *err)
     return code == PX_OK ? PX_OK : px_err_wrap(err, "%s", p->path.ptr);
 }
 
+/* What the graph of a package without model.yaml calls itself, as a model may be called; empty when it is none. */
+static struct px_str name_of_graph(struct opening *o)
+{
+    struct px_str path = o->package->model_path;
+    struct px_buf text = px_buf(PX_GRAPH_YAML_MAX);
+    struct px_arena arena = px_arena(PACKAGE_MEMORY_MAX);
+    struct px_str name = PX_STR("");
+    bool is_regular = px_file_kind(path.ptr) == PX_FILE_REGULAR;
+    if (is_regular && px_file_read(path.ptr, &text, NULL) == PX_OK &&
+        (px_str_is(base_name(path), graph_name) || px_graph_recognise(px_buf_view(&text))))
+        name = px_graph_own_name(px_buf_view(&text), &arena);
+    if (name.len) {
+        struct px_model_name valid = px_model_name_from_text(name);
+        name = px_arena_str(&o->package->arena, px_str(valid.text));
+    }
+    px_arena_deinit(&arena);
+    px_buf_deinit(&text);
+    return name;
+}
+
+/* graph.yaml says nothing about what is in it: its folder does. */
 static enum px_code set_name(struct opening *o, struct px_err *err)
 {
     struct px_package *p = o->package;
-    p->name = o->yaml.name;
-    if (!p->name.ptr) {
-        bool is_file = p->bare && !o->is_folder;
+    p->name = p->bare ? name_of_graph(o) : o->yaml.name;
+    if (!p->name.len) {
+        bool is_file = p->bare && !o->is_folder && !px_str_is(base_name(p->model_path), graph_name);
         struct px_str path = is_file ? p->path : o->folder;
         struct px_model_name name = px_model_name_from_path(path.ptr, is_file);
         p->name = px_arena_str(&p->arena, px_str(name.text));

@@ -22,7 +22,7 @@
  *     training: {...}                 # how it was made; free form, kept as it is
  *
  * A folder without model.yaml whose file is called graph.yaml is a package as well: a graph says itself what its tensors are
- * (domain/graph/graph.h).
+ * and what it is called (domain/graph/graph.h).
  *
  * An unknown key is an error with the nearest match. Paths stay inside the folder. The path of the file
  * that a model.yaml beside it names as its model opens the package as well.
@@ -58,8 +58,9 @@ enum {
 
 struct px_package {
     struct px_arena arena;
-    struct px_str name; /* from model.yaml, or the file's or folder's name without extension */
-    struct px_str path; /* as opened */
+    struct px_str
+        name; /* from model.yaml or graph.yaml, else the file's name without extension, or the folder's of those two */
+    struct px_str path;                        /* as opened */
     struct px_str model_path;                  /* of the model file */
     size_t model_size;                         /* its bytes */
     uint64_t model_hash;                       /* px_hash_content of its bytes */

@@ -118,14 +118,16 @@ static enum px_code parse_word(struct parser *p, unsigned *ret)
         return fail_at(p, "expected a tensor, a number or a quoted text");
     struct px_graph_node node = {.kind = PX_GRAPH_NODE_NUMBER};
     bool truth = px_str_is(word, "true");
+    double real;
     if (truth || px_str_is(word, "false"))
-        node.number = truth;
+        node.number.real = truth;
     else if ((word.ptr[0] >= '0' && word.ptr[0] <= '9') || word.ptr[0] == '-' ||
              word.ptr[0] == '.') {
-        const char *end = px_number_parse_f64(word.ptr, p->text.ptr + p->text.len, &node.number);
+        const char *end = px_number_parse_f64(word.ptr, p->text.ptr + p->text.len, &real);
         if (!end)
             return fail_at(p, "expected a number");
         word.len = (size_t)(end - word.ptr);
+        node.number = px_graph_number_of_text(word, real);
     } else {
         node.kind = PX_GRAPH_NODE_TENSOR;
         node.reference.text = word;
@@ -391,12 +393,31 @@ static size_t element_of(const struct evaluation *e, unsigned at, size_t row)
     return base + (node->has_column ? (size_t)node->column : 0);
 }
 
-static double number_of(const struct evaluation *e, unsigned at, size_t row)
+static struct px_graph_number number_of(const struct evaluation *e, unsigned at, size_t row)
 {
     const struct px_graph_node *node = &e->condition->nodes[at];
     if (node->kind == PX_GRAPH_NODE_NUMBER)
         return node->number;
-    return px_graph_number(e->columns[at].tensor, element_of(e, at, row));
+    return px_graph_number_of_tensor(e->columns[at].tensor, element_of(e, at, row));
+}
+
+/* The type that a written number is rounded to. */
+static enum px_datatype type_of(const struct evaluation *e, unsigned at)
+{
+    bool is_tensor = e->condition->nodes[at].kind == PX_GRAPH_NODE_TENSOR;
+    return is_tensor ? e->columns[at].tensor->type : PX_TYPE_NONE;
+}
+
+static bool compare_numbers(const struct evaluation *e, const struct px_graph_node *node,
+                            size_t row)
+{
+    struct px_graph_number left = number_of(e, node->left, row);
+    struct px_graph_number right = number_of(e, node->right, row);
+    if (e->condition->nodes[node->left].kind == PX_GRAPH_NODE_NUMBER)
+        left = px_graph_number_as(left, type_of(e, node->right));
+    if (e->condition->nodes[node->right].kind == PX_GRAPH_NODE_NUMBER)
+        right = px_graph_number_as(right, type_of(e, node->left));
+    return px_graph_number_compare(&left, node->comparison, &right);
 }
 
 static struct px_str text_of(const struct evaluation *e, unsigned at, size_t row)
@@ -411,22 +432,7 @@ static bool compare(const struct evaluation *e, const struct px_graph_node *node
     if (e->condition->nodes[node->left].is_text)
         return px_str_eq(text_of(e, node->left, row), text_of(e, node->right, row)) ==
                (node->comparison == PX_GRAPH_EQUAL);
-    double a = number_of(e, node->left, row), b = number_of(e, node->right, row);
-    switch (node->comparison) {
-    case PX_GRAPH_LESS:
-        return a < b;
-    case PX_GRAPH_LESS_EQUAL:
-        return a <= b;
-    case PX_GRAPH_GREATER:
-        return a > b;
-    case PX_GRAPH_GREATER_EQUAL:
-        return a >= b;
-    case PX_GRAPH_EQUAL:
-        return a == b;
-    case PX_GRAPH_NOT_EQUAL:
-    default:
-        return a != b;
-    }
+    return compare_numbers(e, node, row);
 }
 
 static bool is_true(const struct evaluation *e, unsigned at, size_t row)
@@ -445,7 +451,7 @@ static bool is_true(const struct evaluation *e, unsigned at, size_t row)
     case PX_GRAPH_NODE_NUMBER:
     case PX_GRAPH_NODE_TEXT:
     default:
-        return number_of(e, at, row) != 0;
+        return number_of(e, at, row).real != 0;
     }
 }
 

@@ -6,14 +6,15 @@
  *     classify.probabilities[1] >= 0.5 or country == 'DE'
  *
  * Grammar, loosest first: `or`, `and`, `not`, comparisons (< <= > >= == !=, which may be chained), operands: a
- * reference with an optional column, a number, a quoted text, true, false, parentheses. A reference to BOOL may stand alone. Numbers compare as doubles; with
- * NaN every comparison is false but `!=`. Texts know == and != only.
+ * reference with an optional column, a number, a quoted text, true, false, parentheses. A reference to BOOL may stand alone. Numbers
+ * compare in the tensor's own type (compare.h); with NaN every comparison is false but `!=`. Texts know == and != only.
  *
  * A tensor gives one value per row ([-1], [-1,1], or [-1,k] with a column), or one value at all ([], [1]).
  */
 #ifndef PX_DOMAIN_GRAPH_CONDITION_H
 #define PX_DOMAIN_GRAPH_CONDITION_H
 
+#include "domain/graph/compare.h"
 #include "domain/graph/graph_impl.h"
 
 enum { PX_GRAPH_CONDITION_NODES_MAX = 128, PX_GRAPH_CONDITION_DEPTH_MAX = 16 };
@@ -28,15 +29,6 @@ enum px_graph_node_kind {
     PX_GRAPH_NODE_TEXT,
 };
 
-enum px_graph_comparison {
-    PX_GRAPH_LESS = 1,
-    PX_GRAPH_LESS_EQUAL,
-    PX_GRAPH_GREATER,
-    PX_GRAPH_GREATER_EQUAL,
-    PX_GRAPH_EQUAL,
-    PX_GRAPH_NOT_EQUAL,
-};
-
 struct px_graph_node {
     enum px_graph_node_kind kind;
     enum px_graph_comparison comparison;
@@ -45,7 +37,7 @@ struct px_graph_node {
     bool has_column;
     uint64_t column;
     bool is_text, is_rows; /* of a tensor: its type, and whether it has a value per row */
-    double number;
+    struct px_graph_number number;
     struct px_str text;
 };
 
@@ -80,7 +72,7 @@ struct px_graph_rows {
 };
 
 /*
- * Evaluates. A tensor that is absent makes every answer false. PX_E_INVALID when tensors have different numbers of rows or a row has more
+ * Evaluates. A tensor that is absent makes every answer false, also one that begins with `not`. PX_E_INVALID when tensors have different numbers of rows or a row has more
  * than one value; PX_E_TOO_LARGE, PX_E_NO_MEMORY of the arena.
  */
 PX_MUST_USE enum px_code px_graph_condition_evaluate(const struct px_graph_condition *condition,

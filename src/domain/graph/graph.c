@@ -43,17 +43,51 @@ enum px_code px_graph_read(struct px_str yaml, const struct px_graph_resolver *r
     return code;
 }
 
-bool px_graph_recognise(struct px_str first_bytes)
+/* `phoenix_graph:`, with or without quotes. */
+static bool is_layout_key(struct px_str line)
 {
-    struct px_str rest = first_bytes;
-    while (rest.ptr && rest.len) {
-        struct px_str line = px_str_trim(px_str_cut(&rest, '\n'));
-        if (px_str_starts(line, "phoenix_graph:"))
+    static const struct px_str key = PX_STR("phoenix_graph");
+    bool quoted = line.len && (line.ptr[0] == '"' || line.ptr[0] == '\'');
+    struct px_str rest = px_str_n(line.ptr + quoted, line.len - quoted);
+    if (!px_str_starts(rest, "phoenix_graph"))
+        return false;
+    rest = px_str_n(rest.ptr + key.len, rest.len - key.len);
+    if (quoted && (rest.len == 0 || rest.ptr[0] != line.ptr[0]))
+        return false;
+    rest = px_str_trim(px_str_n(rest.ptr + quoted, rest.len - quoted));
+    return rest.len && rest.ptr[0] == ':';
+}
+
+/* The keys of a mapping in braces: which of them are at the top does not matter to tell whose file it is. */
+static bool recognise_json(struct px_str text)
+{
+    for (size_t i = 1; i < text.len; i++) {
+        if (text.ptr[i] == '"' && is_layout_key(px_str_n(text.ptr + i, text.len - i)))
             return true;
-        if (line.len && line.ptr[0] != '#' && !px_str_is(line, "---"))
-            return false;
     }
     return false;
+}
+
+bool px_graph_recognise(struct px_str first_bytes)
+{
+    struct px_str rest = first_bytes, text = px_str_trim(first_bytes);
+    if (text.len && text.ptr[0] == '{')
+        return recognise_json(text);
+    while (rest.ptr && rest.len) {
+        if (is_layout_key(px_str_cut(&rest, '\n')))
+            return true;
+    }
+    return false;
+}
+
+struct px_str px_graph_own_name(struct px_str yaml, struct px_arena *arena)
+{
+    const struct px_yaml *root;
+    struct px_str name = PX_STR("");
+    if (yaml.len > PX_GRAPH_YAML_MAX || px_yaml_parse(yaml, arena, &root, NULL) != PX_OK)
+        return name;
+    const struct px_yaml *node = root->type == PX_YAML_MAPPING ? px_yaml_get(root, "name") : NULL;
+    return node && px_yaml_str(node, &name, NULL) == PX_OK ? name : (struct px_str)PX_STR("");
 }
 
 /* One value per row, written as [-1] or [-1,1]. */

@@ -163,8 +163,14 @@ PX_MUST_USE enum px_code px_graph_read(struct px_str yaml, const struct px_graph
                                        struct px_arena *arena, struct px_graph **ret,
                                        struct px_err *err);
 
-/* Do these bytes begin as a graph.yaml does? */
+/* The name of the file that is a graph whatever it begins with. */
+#define PX_GRAPH_FILE_NAME "graph.yaml"
+
+/* Is a key phoenix_graph at the top of what these bytes begin, in YAML or JSON? */
 bool px_graph_recognise(struct px_str first_bytes);
+
+/* What a graph calls itself; empty when it does not, or cannot be read. The arena keeps more than the name. */
+struct px_str px_graph_own_name(struct px_str yaml, struct px_arena *arena);
 
 const char *px_graph_kind_name(enum px_graph_kind kind); /* "model" */
 

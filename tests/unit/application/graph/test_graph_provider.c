@@ -280,6 +280,50 @@ PX_TEST(a_folder_with_nothing_but_a_graph_is_a_package)
     remove_folder();
 }
 
+static void check_name(const char *file, const char *want)
+{
+    struct px_model_name name;
+    CHECK_OK(px_package_name(in_folder(file), &name, &err));
+    CHECK_STR(px_str(name.text), want);
+    struct px_package *package = open_package(in_folder(file));
+    CHECK_STR(package->name, want);
+    px_package_close(package);
+}
+
+PX_TEST(a_graph_is_called_what_it_calls_itself)
+{
+    make_folder();
+    const char *own = strrchr(folder, '/') + 1;
+    write_file("graph.yaml", GRAPH_OF("m.json") "name: fraud\n");
+    check_name("graph.yaml", "fraud");
+    check_name("", "fraud");
+    write_file("graph.yaml", GRAPH_OF("m.json") "name: 'card fraud'\n");
+    check_name("graph.yaml", "card_fraud");
+    write_file("graph.yaml", GRAPH_OF("m.json"));
+    check_name("graph.yaml", own);
+    check_name("", own);
+    write_file("outer.yaml", GRAPH_OF("m.json"));
+    check_name("outer.yaml", "outer");
+    write_file("outer.yaml", "name: second\n" GRAPH_OF("m.json"));
+    check_name("outer.yaml", "second");
+    remove_folder();
+}
+
+PX_TEST(a_graph_yaml_is_a_graph_whatever_it_begins_with)
+{
+    make_folder();
+    write_file(
+        "graph.yaml",
+        "{\"name\": \"j\", \"inputs\": [{\"name\": \"payment\", \"type\": \"FP32\","
+        "\"shape\": [-1, 3]}], \"outputs\": [{\"name\": \"s\", \"from\": \"m.predictions\"}],\n"
+        "\"steps\": [{\"name\": \"m\", \"model\": \"m.json\", \"inputs\": \"payment\"}],\n"
+        "\"phoenix_graph\": 1}");
+    check_name("graph.yaml", "j");
+    check_refused("inputs: []\n", PX_E_INVALID,
+                  "the key 'phoenix_graph' (layout version) is missing");
+    remove_folder();
+}
+
 PX_TEST(a_step_may_name_the_folder_of_a_graph)
 {
     float inner[ROWS], outer[ROWS];
@@ -308,4 +352,6 @@ PX_TEST_MAIN(T(the_cascade_scores_as_its_models_do_row_by_row)
                          T(paths_do_not_leave_the_folder) T(a_graph_that_names_itself_is_too_deep)
                              T(a_graph_is_a_package_and_a_step_of_another)
                                  T(a_folder_with_nothing_but_a_graph_is_a_package)
-                                     T(a_step_may_name_the_folder_of_a_graph))
+                                     T(a_graph_is_called_what_it_calls_itself)
+                                         T(a_graph_yaml_is_a_graph_whatever_it_begins_with)
+                                             T(a_step_may_name_the_folder_of_a_graph))

@@ -312,13 +312,33 @@ PX_TEST(sixty_four_steps_in_a_row_are_one_graph)
     px_buf_deinit(&yaml);
 }
 
-PX_TEST(a_graph_is_known_by_its_first_key)
+PX_TEST(a_graph_is_known_by_its_key_however_it_is_written)
 {
     CHECK(px_graph_recognise(px_str("phoenix_graph: 1\n")));
     CHECK(px_graph_recognise(px_str("# a comment\n\n---\nphoenix_graph: 1\n")));
+    CHECK(px_graph_recognise(px_str("name: fraud\ninputs:\n  - {name: x}\nphoenix_graph: 1\n")));
+    CHECK(px_graph_recognise(px_str("'phoenix_graph' : 1\n")));
+    CHECK(px_graph_recognise(px_str("\"phoenix_graph\": 1\r\n")));
+    CHECK(px_graph_recognise(px_str("{\"name\": \"fraud\",\n \"phoenix_graph\" : 1}")));
     CHECK(!px_graph_recognise(px_str("phoenix: 1\nmodel: x\n")));
+    CHECK(!px_graph_recognise(px_str("model:\n  phoenix_graph: 1\n")));
+    CHECK(!px_graph_recognise(px_str("phoenix_graphs: 1\n")));
+    CHECK(!px_graph_recognise(px_str("\"phoenix_graph: 1\n")));
     CHECK(!px_graph_recognise(px_str("")));
+    CHECK(!px_graph_recognise(px_str("\"phoenix_graph")));
     CHECK(!px_graph_recognise(px_str("{\"learner\": 1}")));
+}
+
+PX_TEST(a_graph_that_cannot_be_read_has_no_name)
+{
+    arena = px_arena(8 << 20);
+    CHECK_STR(px_graph_own_name(px_str("name: fraud\nphoenix_graph: 1\n"), &arena), "fraud");
+    CHECK_STR(px_graph_own_name(px_str("{\"name\": \"a b\"}"), &arena), "a b");
+    CHECK_STR(px_graph_own_name(px_str("phoenix_graph: 1\n"), &arena), "");
+    CHECK_STR(px_graph_own_name(px_str("name: [1]\n"), &arena), "");
+    CHECK_STR(px_graph_own_name(px_str("- name\n"), &arena), "");
+    CHECK_STR(px_graph_own_name(px_str("name: {"), &arena), "");
+    px_arena_deinit(&arena);
 }
 
 PX_TEST(without_memory_reading_fails_and_nothing_else)
@@ -376,7 +396,8 @@ PX_TEST_MAIN(
                         T(an_exit_must_give_every_output) T(stacking_adds_up_the_columns)
                             T(weights_are_checked) T(too_many_of_anything_is_refused)
                                 T(sixty_four_steps_in_a_row_are_one_graph)
-                                    T(a_graph_is_known_by_its_first_key)
-                                        T(without_memory_reading_fails_and_nothing_else)
-                                            T(the_drawing_shows_lanes_conditions_and_ways_down)
-                                                T(the_json_is_json))
+                                    T(a_graph_is_known_by_its_key_however_it_is_written)
+                                        T(a_graph_that_cannot_be_read_has_no_name)
+                                            T(without_memory_reading_fails_and_nothing_else)
+                                                T(the_drawing_shows_lanes_conditions_and_ways_down)
+                                                    T(the_json_is_json))

@@ -118,6 +118,11 @@ PX_TEST(conditions_hold_for_the_rows_that_they_say)
         {"b == true", "1"},
         {"-1 < a", "11110"},
         {"a < 1e-1", "00000"},
+        {"a <= 0.6", "11110"}, /* the float nearest to 0.6 lies above the double */
+        {"0.6 <= a", "00010"},
+        {"a == 0.1 or a == 0.6", "10010"},
+        {"a > 0.6 or a < 0.1", "00000"},
+        {"0.4 <= a <= 0.6", "01110"},
     };
     for (size_t i = 0; i < PX_ARRAY_LEN(cases); i++) {
         const char *got = holds(cases[i].when);
@@ -126,6 +131,81 @@ PX_TEST(conditions_hold_for_the_rows_that_they_say)
             fprintf(stderr, "%s: %s, want %s\n", cases[i].when, got, want);
         CHECK(strcmp(got, want) == 0);
     }
+}
+
+/* ---- numbers of every type ---- */
+
+static struct px_tensor numbers(enum px_datatype type, const void *values, size_t n)
+{
+    size_t size = n * px_datatype_size(type);
+    return (struct px_tensor){
+        .type = type, .shape = {n}, .n_dims = 1, .bytes = px_str_n(values, size)};
+}
+
+/* The same with `i` of one type and `j` of another. */
+static const char *holds_for(const char *when, const struct px_tensor *i, const struct px_tensor *j)
+{
+    static char text[64];
+    char yaml[1024];
+    struct px_graph *graph;
+    struct px_graph_rows rows;
+    const struct px_graph_tensors tensors = {get_input, NULL};
+    inputs[0] = i;
+    inputs[1] = j;
+    snprintf(yaml, sizeof yaml,
+             "phoenix_graph: 1\n"
+             "inputs: [{name: i, type: %s, shape: [-1]}, {name: j, type: %s, shape: [-1]}]\n"
+             "outputs: [{name: o, from: s.j}]\n"
+             "steps: [{name: s, processor: p, inputs: {j: j}, otherwise: {j: j}, when: \"%s\"}]\n",
+             px_datatype_name(i->type), px_datatype_name(j->type), when);
+    if (px_graph_read(px_str(yaml), &graph_resolver, &arena, &graph, &err) != PX_OK ||
+        px_graph_condition_evaluate(graph->steps[0].when, &tensors, &arena, &rows, &err) != PX_OK)
+        return err.message;
+    for (size_t k = 0; k < rows.n; k++)
+        text[k] = (char)('0' + rows.chosen[k]);
+    text[rows.n] = '\0';
+    return text;
+}
+
+PX_TEST(integers_beyond_what_a_double_holds_are_compared_exactly)
+{
+    static const int64_t i[] = {9007199254740992, 9007199254740993, -1, INT64_MIN};
+    static const uint64_t j[] = {9007199254740993, 9007199254740993, UINT64_MAX, UINT64_MAX};
+    start();
+    struct px_tensor ti = numbers(PX_TYPE_INT64, i, 4), tj = numbers(PX_TYPE_UINT64, j, 4);
+    CHECK(strcmp(holds_for("i == 9007199254740993", &ti, &tj), "0100") == 0);
+    CHECK(strcmp(holds_for("i < 9007199254740993", &ti, &tj), "1011") == 0);
+    CHECK(strcmp(holds_for("i == j", &ti, &tj), "0100") == 0);
+    CHECK(strcmp(holds_for("i < j", &ti, &tj), "1011") == 0);
+    CHECK(strcmp(holds_for("j == 18446744073709551615", &ti, &tj), "0011") == 0);
+    CHECK(strcmp(holds_for("j >= 1e20 or i <= -9.3e18", &ti, &tj), "0000") == 0);
+    CHECK(strcmp(holds_for("i == -9223372036854775808", &ti, &tj), "0001") == 0);
+    CHECK(strcmp(holds_for("-1.5 < i < -0.5", &ti, &tj), "0010") == 0);
+}
+
+PX_TEST(an_integer_and_a_fraction_are_compared_exactly)
+{
+    static const int64_t i[] = {9007199254740993, 2, -2, 0};
+    static const double j[] = {9007199254740992.0, 2.5, -2.5, NAN};
+    start();
+    struct px_tensor ti = numbers(PX_TYPE_INT64, i, 4), tj = numbers(PX_TYPE_FP64, j, 4);
+    CHECK(strcmp(holds_for("i > j", &ti, &tj), "1010") == 0);
+    CHECK(strcmp(holds_for("j < i", &ti, &tj), "1010") == 0);
+    CHECK(strcmp(holds_for("i == j", &ti, &tj), "0000") == 0);
+    CHECK(strcmp(holds_for("i != j", &ti, &tj), "1111") == 0);
+    CHECK(strcmp(holds_for("j >= 2.5", &ti, &tj), "1100") == 0);
+}
+
+PX_TEST(a_written_number_is_rounded_to_halves)
+{
+    const uint16_t i[] = {px_float_to_half(0.1), px_float_to_half(0.6)};
+    const uint16_t j[] = {px_float_to_bfloat(0.1F), px_float_to_bfloat(0.6F)};
+    start();
+    struct px_tensor ti = numbers(PX_TYPE_FP16, i, 2), tj = numbers(PX_TYPE_BF16, j, 2);
+    CHECK(strcmp(holds_for("i == 0.1", &ti, &tj), "10") == 0);
+    CHECK(strcmp(holds_for("0.1 < i <= 0.6", &ti, &tj), "01") == 0);
+    CHECK(strcmp(holds_for("j == 0.1", &ti, &tj), "10") == 0);
+    CHECK(strcmp(holds_for("0.1 < j <= 0.6", &ti, &tj), "01") == 0);
 }
 
 PX_TEST(rows_of_another_number_are_an_error)
@@ -311,11 +391,15 @@ PX_TEST(rows_come_back_where_they_were_cut_out)
     CHECK_CONTAINS(err.message, "expected 2 rows");
 }
 
-PX_TEST_MAIN(T(conditions_hold_for_the_rows_that_they_say) T(rows_of_another_number_are_an_error)
-                 T(an_absent_tensor_makes_a_condition_false)
-                     T(means_leave_absent_inputs_out_with_their_weights)
-                         T(a_missing_value_makes_the_mean_missing)
-                             T(votes_go_to_the_earlier_of_equals)
-                                 T(concat_puts_columns_side_by_side)
-                                     T(every_type_of_number_reads_as_itself)
-                                         T(rows_come_back_where_they_were_cut_out))
+PX_TEST_MAIN(T(conditions_hold_for_the_rows_that_they_say)
+                 T(integers_beyond_what_a_double_holds_are_compared_exactly)
+                     T(an_integer_and_a_fraction_are_compared_exactly)
+                         T(a_written_number_is_rounded_to_halves)
+                             T(rows_of_another_number_are_an_error)
+                                 T(an_absent_tensor_makes_a_condition_false)
+                                     T(means_leave_absent_inputs_out_with_their_weights)
+                                         T(a_missing_value_makes_the_mean_missing)
+                                             T(votes_go_to_the_earlier_of_equals)
+                                                 T(concat_puts_columns_side_by_side)
+                                                     T(every_type_of_number_reads_as_itself)
+                                                         T(rows_come_back_where_they_were_cut_out))
