@@ -2,6 +2,10 @@
 #include "shared/thread.h"
 
 #include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { BEHIND_NICE = 10 };
 
 int px_thread_start(const char *name, void *(*run)(void *), void *argument, pthread_t *ret)
 {
@@ -13,4 +17,28 @@ int px_thread_start(const char *name, void *(*run)(void *), void *argument, pthr
     if (rc == 0)
         pthread_setname_np(*ret, name);
     return rc;
+}
+
+struct behind {
+    void (*work)(void *argument);
+    void *argument;
+};
+
+/* Linux keeps a nice value per thread; one that has been raised cannot be lowered again without privileges. */
+static void *run_behind(void *argument)
+{
+    struct behind *behind = argument;
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), BEHIND_NICE);
+    behind->work(behind->argument);
+    return NULL;
+}
+
+void px_thread_run_behind(void (*work)(void *argument), void *argument)
+{
+    struct behind behind = {work, argument};
+    pthread_t thread;
+    if (px_thread_start("px-behind", run_behind, &behind, &thread) == 0)
+        pthread_join(thread, NULL);
+    else
+        work(argument);
 }

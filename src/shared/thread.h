@@ -16,4 +16,11 @@ enum { PX_THREAD_NAME_MAX = 16 }; /* the kernel's limit, with the end of the tex
 PX_MUST_USE int px_thread_start(const char *name, void *(*run)(void *), void *argument,
                                 pthread_t *ret);
 
+/*
+ * Runs `work(argument)` on a thread of lower priority than the process's others (nice 10), and returns when it has ended: for work that
+ * takes the processor for long while others have to answer soon. It starts no threads, which would keep that priority. Without a
+ * thread it runs here.
+ */
+void px_thread_run_behind(void (*work)(void *argument), void *argument);
+
 #endif

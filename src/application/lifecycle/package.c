@@ -24,8 +24,12 @@
 #include "shared/alloc.h"
 #include "shared/file.h"
 #include "shared/hash.h"
+#include "shared/thread.h"
 
-enum { PACKAGE_MEMORY_MAX = 512 << 20 };
+enum {
+    PACKAGE_MEMORY_MAX = 512 << 20,
+    BEHIND_BYTES_MIN = 1 << 20, /* reading less is over too soon to be worth a thread */
+};
 
 static const char yaml_name[] = "model.yaml", graph_name[] = PX_GRAPH_FILE_NAME;
 
@@ -214,6 +218,30 @@ static void free_text(void *file)
     px_file_unload(file);
 }
 
+struct forest_work {
+    struct opening *o;
+    struct px_str bytes;
+    enum px_code code;
+    struct px_err *err;
+};
+
+static void do_forest_work(void *argument)
+{
+    struct forest_work *w = argument;
+    w->code = px_forest_create(w->bytes, &w->o->options, &w->o->package->forest, w->err);
+}
+
+/* While others answer requests, reading a large forest stands back for them. */
+static enum px_code create_forest(struct opening *o, struct px_str bytes, struct px_err *err)
+{
+    struct forest_work work = {.o = o, .bytes = bytes, .err = err};
+    if (o->asked_for.behind && bytes.len >= BEHIND_BYTES_MIN)
+        px_thread_run_behind(do_forest_work, &work);
+    else
+        do_forest_work(&work);
+    return work.code;
+}
+
 static enum px_code read_forest(struct opening *o, struct px_err *err)
 {
     struct px_package *p = o->package;
@@ -228,7 +256,7 @@ static enum px_code read_forest(struct opening *o, struct px_err *err)
     bool kernel_asked = px_forest_options_complete(&o->options);
     o->options.bytes_read = free_text;
     o->options.bytes_context = &file;
-    code = px_forest_create(file.bytes, &o->options, &p->forest, err);
+    code = create_forest(o, file.bytes, err);
     px_file_unload(&file);
     if (code == PX_E_INVALID && kernel_asked) /* what is wrong with the file has other codes */
         px_err_wrap(err, PX_KERNEL_VARIABLE);

@@ -83,7 +83,8 @@ struct px_package_options {
         *forest; /* `rounds` counts where model.yaml says nothing; NULL: defaults */
     const struct px_engines *engines; /* NULL: forests only */
     bool from_client;                 /* it came with a request: no engine that needs trust */
-    unsigned depth;                   /* of packages inside graphs */
+    bool behind;    /* others answer requests meanwhile: reading a forest stands back for them */
+    unsigned depth; /* of packages inside graphs */
 };
 
 /* Opens a package folder or a bare model file. Errors name the file and the place. `options` may be NULL. */

@@ -156,8 +156,9 @@ static enum px_code load(const struct px_serving *serving, struct px_model *mode
         *err = *place->refusal;
         return err->code;
     }
-    const struct px_package_options options = {.engines = serving->engines,
-                                               .from_client = place->from_client};
+    bool is_answering = atomic_load_explicit(&serving->repository, memory_order_relaxed) != NULL;
+    const struct px_package_options options = {
+        .engines = serving->engines, .from_client = place->from_client, .behind = is_answering};
     enum px_code code = px_package_open(place->path, &options, &model->package, err);
     if (code != PX_OK)
         return code;
