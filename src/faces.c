@@ -33,6 +33,7 @@ static struct px_rest_settings rest_settings(const struct px_faces_lent *lent)
     return (struct px_rest_settings){
         .serving = lent->serving,
         .live_config = lent->live_config,
+        .pressure = lent->pressure,
         .shared_memory = lent->shared_memory,
         .default_model = config->serving_default_model,
         .version_labels = config->serving_version_labels,

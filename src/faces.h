@@ -27,6 +27,7 @@ struct px_faces_lent {
     struct px_serving *serving;
     struct px_shared_memory *shared_memory; /* NULL: the server has none */
     struct px_live_config *live_config;
+    const struct px_pressure *pressure;
     bool models_may_come; /* clients may load models */
     /* As the settings of the same names (rest.h). */
     bool models_need_local_host, memory_needs_local_host;

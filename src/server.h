@@ -9,7 +9,9 @@
 
 #include "application/config/live.h"
 #include "application/control/loop_round.h"
+#include "application/pressure/pressure.h"
 #include "faces.h"
+#include "infrastructure/host/pinning.h"
 #include "infrastructure/net/server.h"
 #include "interfaces/cli/cli.h"
 #include "listening.h"
@@ -25,12 +27,13 @@ struct px_server {
     struct px_trace *trace;
     struct px_shared_memory *shared_memory;
     struct px_live_config *live;
+    struct px_pressure pressure;
+    struct px_pinning pinning;
     struct px_loop_round *round; /* of the thread of the settings */
 };
 
 /* What settings mean for the transport, and for the interfaces (server_settings.c). */
-struct px_net_config px_server_net_config(const struct px_server *server,
-                                          const struct px_config *config);
+struct px_net_config px_server_net_config(struct px_server *server, const struct px_config *config);
 struct px_faces_lent px_server_lent(const struct px_config *config,
                                     const struct px_listening *listening);
 /* Whoever can connect can load: without being told so, only a server that is reached from its own machine allows it. */

@@ -6,8 +6,11 @@
  * takes its own part over. After the round no loop reads the former texts.
  */
 #include "application/config/apply_log.h"
+#include "infrastructure/host/service.h"
 #include "server.h"
 #include "server_process.h"
+#include "server_watch.h"
+#include "shared/clock.h"
 
 struct change {
     struct px_server *server;
@@ -55,6 +58,8 @@ static void apply(void *context, const struct px_config *from, const struct px_c
 {
     struct px_server *server = context;
     const struct px_faces_lent lent = px_server_lent(to, &server->listening);
+    if (to->server_connections_max > from->server_connections_max)
+        px_watch_check_limits(to);
     struct change change = {.server = server, .net = px_server_net_config(server, to)};
     if (changes_log(from, to)) /* clients may have set it otherwise since */
         px_config_apply_log(to);
@@ -66,7 +71,11 @@ static void apply(void *context, const struct px_config *from, const struct px_c
 static void reloading(void *context, bool begins)
 {
     (void)context;
-    (void)begins;
+    if (begins)
+        px_service_notify("RELOADING=1\nMONOTONIC_USEC=%llu",
+                          (unsigned long long)(px_clock_monotonic_ns() / 1000));
+    else
+        px_service_notify("READY=1");
 }
 
 struct px_live_hooks px_server_live_hooks(struct px_server *server)

@@ -16,13 +16,14 @@
  */
 #include "server_life.h"
 
+#include "infrastructure/host/service.h"
+#include "server_watch.h"
+#include "shared/clock.h"
 #include "shared/log.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-
-enum { REFRESH_S = 10 };
 
 static sigset_t stopping_signals(void)
 {
@@ -65,27 +66,43 @@ static void reload(struct px_server *server)
         px_live_config_reload(server->live);
 }
 
-static void look_after(struct px_server *server)
+static void look_after(struct px_server *server, struct px_watch *watch)
 {
-    const struct timespec refresh = {.tv_sec = REFRESH_S};
     const sigset_t signals = all_signals();
+    const struct timespec tick = {(time_t)(watch->tick_ns / PX_NS_PER_S),
+                                  (long)(watch->tick_ns % PX_NS_PER_S)};
     for (;;) {
-        int number = wait_signal(&signals, &refresh);
+        int number = wait_signal(&signals, &tick);
         if (number == SIGTERM || number == SIGINT)
             return;
         if (number == SIGHUP)
             reload(server);
         else
-            px_listening_refresh(&server->listening, false);
+            px_watch_look(watch);
     }
 }
 
-static void drain(struct px_server *server)
+/* Until a signal comes or the time is over; the loops serve, so the watchdog is fed. */
+static void wait_while_watched(struct px_watch *watch, uint64_t until_ns)
+{
+    const sigset_t signals = stopping_signals();
+    for (;;) {
+        uint64_t now_ns = px_clock_monotonic_ns();
+        uint64_t left_ns = now_ns < until_ns ? until_ns - now_ns : 0;
+        uint64_t wait_ns = left_ns < watch->tick_ns ? left_ns : watch->tick_ns;
+        const struct timespec timeout = {(time_t)(wait_ns / PX_NS_PER_S),
+                                         (long)(wait_ns % PX_NS_PER_S)};
+        if (wait_signal(&signals, &timeout) || left_ns == 0)
+            return;
+        px_watch_look(watch);
+    }
+}
+
+static void drain(struct px_server *server, struct px_watch *watch)
 {
     const struct px_config *config = px_live_config_current(server->live);
-    const struct timespec delay = {config->server_drain_delay_ms / 1000,
-                                   config->server_drain_delay_ms % 1000 * 1000000};
-    const sigset_t signals = stopping_signals();
+    uint64_t until_ns =
+        px_clock_monotonic_ns() + (uint64_t)config->server_drain_delay_ms * PX_NS_PER_MS;
     struct px_faces *faces = &server->faces;
     px_log(PX_LOG_INFO, "server.draining", PX_LOG_I("delay_ms", config->server_drain_delay_ms),
            PX_LOG_T("hint", "signal again to skip the delay"));
@@ -93,7 +110,8 @@ static void drain(struct px_server *server)
     px_grpc_announce_health(faces->grpc);
     px_net_announce_stop(server->net);
     px_rest_close_streams(faces->rest); /* its clients hear of it, and may go elsewhere */
-    (void)wait_signal(&signals, &delay);
+    wait_while_watched(watch, until_ns);
+    const sigset_t signals = stopping_signals();
     pthread_sigmask(SIG_UNBLOCK, &signals, NULL); /* from here on a signal ends the process */
     px_grpc_close_streams(faces->grpc);
     if (px_net_stop(server->net, (unsigned)config->server_drain_timeout_ms))
@@ -103,9 +121,17 @@ static void drain(struct px_server *server)
                PX_LOG_I("drain_timeout_ms", config->server_drain_timeout_ms));
 }
 
-void px_server_life_run(struct px_server *server)
+enum px_code px_server_life_run(struct px_server *server, struct px_err *err)
 {
-    look_after(server);
+    struct px_watch watch;
+    enum px_code code = px_watch_init(&watch, server, err);
+    if (code != PX_OK)
+        return code;
+    px_service_notify("READY=1\nSTATUS=serving on %s", server->listening.urls[0]);
+    look_after(server, &watch);
+    px_service_notify("STOPPING=1\nSTATUS=draining");
     px_live_config_stop(server->live); /* the settings change no more */
-    drain(server);
+    drain(server, &watch);
+    px_watch_deinit(&watch);
+    return PX_OK;
 }

@@ -9,6 +9,6 @@
 void px_server_life_begin(void);
 
 /* Looks after the server until a signal ends it, and drains it. */
-void px_server_life_run(struct px_server *server);
+PX_MUST_USE enum px_code px_server_life_run(struct px_server *server, struct px_err *err);
 
 #endif

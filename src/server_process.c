@@ -8,6 +8,7 @@
 #include "infrastructure/ipc/posix_memory.h"
 #include "server.h"
 #include "server_life.h"
+#include "server_watch.h"
 
 #include "shared/log.h"
 
@@ -58,6 +59,8 @@ static enum px_code open_faces(struct px_server *server, struct px_err *err)
     server->lent.serving = server->serving;
     server->lent.shared_memory = server->shared_memory;
     server->lent.live_config = server->live;
+    server->lent.pressure = &server->pressure;
+    px_serving_set_pressure(server->serving, &server->pressure);
     return code == PX_OK ? px_faces_init(&server->faces, &server->lent, err) : code;
 }
 
@@ -77,7 +80,12 @@ static enum px_code open_net(struct px_server *server, struct px_err *err)
 
 static enum px_code open_server(struct px_server *server, struct px_err *err)
 {
-    enum px_code code = px_listening_init(&server->listening, server->config, err);
+    const struct px_config *config = server->config;
+    px_watch_check_limits(config);
+    enum px_code code =
+        px_pinning_init(&server->pinning, config->server_pin, config->server_numa, err);
+    if (code == PX_OK)
+        code = px_listening_init(&server->listening, config, err);
     if (code == PX_OK)
         code = open_faces(server, err);
     if (code == PX_OK)
@@ -117,6 +125,7 @@ static void close_server(struct px_server *server)
         px_rest_forget_loops(server->faces.rest);
     px_net_destroy(server->net);
     px_serving_set_trace(server->serving, NULL);
+    px_serving_set_pressure(server->serving, NULL);
     px_trace_destroy(server->trace); /* after the loops; what they recorded is written */
     px_faces_deinit(&server->faces);
     px_loop_round_destroy(server->round);
@@ -133,7 +142,7 @@ enum px_code px_server_process_run(const struct px_serve_job *job, struct px_err
     if (code == PX_OK)
         code = start_server(&server, err);
     if (code == PX_OK)
-        px_server_life_run(&server);
+        code = px_server_life_run(&server, err);
     close_server(&server);
     return code;
 }

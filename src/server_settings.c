@@ -4,12 +4,21 @@
 #include "server_process.h"
 
 #include "shared/file.h"
+#include "shared/log.h"
 
 #include <libgen.h>
 #include <limits.h>
 
-struct px_net_config px_server_net_config(const struct px_server *server,
-                                          const struct px_config *config)
+/* On the loop's thread. The cores were there when the server started, so a refusal is a surprise and no reason to stop. */
+static void bind_loop(void *context, unsigned loop)
+{
+    const struct px_server *server = context;
+    struct px_err err;
+    if (px_pinning_apply(&server->pinning, loop, &err) != PX_OK)
+        px_log_err(PX_LOG_ERROR, "loop.not_bound", &err);
+}
+
+struct px_net_config px_server_net_config(struct px_server *server, const struct px_config *config)
 {
     return (struct px_net_config){
         .endpoints = server->listening.endpoints,
@@ -25,6 +34,8 @@ struct px_net_config px_server_net_config(const struct px_server *server,
         .body_timeout_ms = (unsigned)config->server_body_timeout_ms,
         .idle_timeout_ms = (unsigned)config->server_idle_timeout_ms,
         .write_timeout_ms = (unsigned)config->server_write_timeout_ms,
+        .begins = bind_loop,
+        .context = server,
     };
 }
 
@@ -86,11 +97,14 @@ static enum px_code check_trace_file(struct px_str setting, struct px_err *err)
 enum px_code px_server_process_check(const struct px_config *config, struct px_err *err)
 {
     struct px_listening listening;
+    struct px_pinning pinning;
     enum px_code code = px_listening_init(&listening, config, err);
     if (code == PX_OK)
         code = px_listening_check(&listening, err);
     if (code == PX_OK)
         code = check_trace_file(config->trace_file, err);
+    if (code == PX_OK)
+        code = px_pinning_init(&pinning, config->server_pin, config->server_numa, err);
     if (code == PX_OK) {
         const struct px_faces_lent lent = px_server_lent(config, &listening);
         code = px_faces_check(&lent, err);

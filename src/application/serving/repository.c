@@ -6,6 +6,7 @@
  * makes it the one writer; the lister reads the snapshot under the mutex under which the loader swaps it, because the
  * loops' way of telling that they use it no longer is not open to it.
  */
+#include "application/pressure/pressure.h"
 #include "application/serving/repository_impl.h"
 
 #include "application/lifecycle/model_name.h"
@@ -192,6 +193,8 @@ static enum px_code check_change(struct px_serving *serving,
     enum px_code code = px_serving_check_control(serving, "explicit model load / unload", err);
     if (code == PX_OK)
         code = px_model_name_check(request->name, err);
+    if (code == PX_OK && request->action == PX_REPOSITORY_LOAD)
+        code = px_pressure_check_memory(serving->pressure, "loading a model", err);
     if (code != PX_OK)
         return code;
     if (request->n_files > 0 && request->config.len == 0) {

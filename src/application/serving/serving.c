@@ -117,6 +117,11 @@ void px_serving_set_rows_max(struct px_serving *serving, size_t rows_max)
     atomic_store_explicit(&serving->limits.request_rows_max, rows_max, memory_order_relaxed);
 }
 
+void px_serving_set_pressure(struct px_serving *serving, const struct px_pressure *pressure)
+{
+    serving->pressure = pressure;
+}
+
 void px_serving_set_trace(struct px_serving *serving, struct px_trace *trace)
 {
     serving->trace = trace;

@@ -25,6 +25,7 @@
 #include <stdatomic.h>
 
 struct px_package;
+struct px_pressure;
 
 struct px_serving_limits {
     _Atomic size_t request_rows_max; /* rows of one request; px_serving_set_rows_max changes it */
@@ -99,6 +100,9 @@ struct px_trace *px_serving_trace(struct px_serving *serving); /* NULL when none
 
 /* Another serving.request_rows_max, for requests from now on. Threads: any. */
 void px_serving_set_rows_max(struct px_serving *serving, size_t rows_max);
+
+/* Lends the gauges of memory: while it is critical, clients' loads are refused. NULL, as at first: nothing is. */
+void px_serving_set_pressure(struct px_serving *serving, const struct px_pressure *pressure);
 
 /* Draining: ready turns false, calls are still answered. */
 void px_serving_drain(struct px_serving *serving);

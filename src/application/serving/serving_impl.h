@@ -48,8 +48,9 @@ struct px_repository;
 struct px_serving {
     struct px_serving_limits limits;
     unsigned n_loops;
-    const struct px_engines *engines; /* NULL: tree models only */
-    struct px_trace *trace;           /* NULL when there is none */
+    const struct px_engines *engines;   /* NULL: tree models only */
+    struct px_trace *trace;             /* NULL when there is none */
+    const struct px_pressure *pressure; /* NULL when nobody measures */
     struct px_pool *pool; /* helps any loop with a large batch; NULL when there is no sharing */
     uint64_t started_ns;
     _Atomic bool draining;

@@ -6,6 +6,7 @@
  * buckets below, so a bucket's count is right to that resolution. Counters of a model are labelled with
  * its name and version. Nothing is locked: see application/telemetry/metrics.h for what a sum means.
  */
+#include "application/pressure/pressure.h"
 #include "application/serving/model_config.h"
 #include "application/serving/repository.h"
 #include "interfaces/rest/handlers.h"
@@ -312,6 +313,20 @@ static void put_gauge(struct px_buf *out, const char *name, const char *help, do
     px_buf_byte(out, '\n');
 }
 
+static void put_pressure(struct px_buf *out, const struct px_pressure *pressure)
+{
+    put_gauge(out, "phoenix_open_files", "Open descriptors.",
+              (double)px_pressure_used(pressure, PX_PRESSURE_FILES));
+    put_gauge(out, "phoenix_open_files_max", "Descriptors that the process may have; 0: no limit.",
+              (double)px_pressure_max(pressure, PX_PRESSURE_FILES));
+    put_gauge(out, "phoenix_memory_bytes",
+              "Memory that counts against the limit that is nearest: the control group's, the "
+              "address space, or the machine's.",
+              (double)px_pressure_used(pressure, PX_PRESSURE_MEMORY));
+    put_gauge(out, "phoenix_memory_max_bytes", "That limit; 0: it is not known.",
+              (double)px_pressure_max(pressure, PX_PRESSURE_MEMORY));
+}
+
 static void put_process(const struct page *page)
 {
     struct px_rest *rest = page->rest;
@@ -330,6 +345,8 @@ static void put_process(const struct page *page)
     put_head(out, "phoenix_heap_allocations_total", "counter",
              "Heap allocations; predictions add none once the server is warm.");
     put_plain(out, "phoenix_heap_allocations_total", px_alloc_count());
+    if (rest->settings.pressure)
+        put_pressure(out, rest->settings.pressure);
     put_gauge(out, "process_resident_memory_bytes", "Resident memory.",
               (double)px_process_resident_bytes());
     put_gauge(out, "process_start_time_seconds", "Start of the server, Unix time.",
