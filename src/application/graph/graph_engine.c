@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Opening and closing: the graph is read with a resolver that opens the model of each step, so that a graph whose models do not fit together
- * never becomes an engine. Steps that name the same model share it.
+ * never becomes an engine. Whether steps that name the same model share it is the sources' business.
  */
 #include "application/graph/graph_run.h"
 
@@ -29,14 +29,7 @@ static enum px_code open_model(struct px_graph_engine *e, const struct px_graph 
 {
     struct px_str path = graph->steps[at].what;
     struct px_graph_part *part = &e->parts[at];
-    for (size_t i = 0; i < graph->n_steps && !part->model.engine; i++) {
-        if (e->parts[i].model.engine && px_str_eq(graph->steps[i].what, path)) {
-            part->model = e->parts[i].model;
-            part->shared = true;
-        }
-    }
-    enum px_code code =
-        part->model.engine ? PX_OK : e->sources.open(e->sources.context, path, &part->model, err);
+    enum px_code code = e->sources.open(e->sources.context, path, &part->model, err);
     if (code == PX_OK)
         code = check_engine(part->model.engine, path, err);
     if (code != PX_OK)
@@ -126,7 +119,7 @@ static void destroy(struct px_engine *engine)
         px_graph_run_destroy(g);
     }
     for (size_t i = 0; i < PX_GRAPH_STEPS_MAX; i++) {
-        if (e->parts[i].model.engine && !e->parts[i].shared)
+        if (e->parts[i].model.engine)
             e->sources.close(e->sources.context, &e->parts[i].model);
     }
     if (e->holds_timers)

@@ -28,7 +28,10 @@ struct px_graph_model {
     void *owner; /* of the sources */
 };
 
-/* Where models and files of a graph come from. The context outlives the engine. */
+/*
+ * Where models and files of a graph come from. The context outlives the engine. Each step opens its model and closes it; the same one
+ * may be given to several.
+ */
 struct px_graph_sources {
     enum px_code (*open)(void *context, struct px_str path, struct px_graph_model *ret,
                          struct px_err *err);

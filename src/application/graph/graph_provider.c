@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Paths come from a file that a stranger may have written: they stay inside the graph's folder, also after links are followed, so that a graph
- * cannot make the server read the machine's files. Graphs inside graphs are bounded by the depth of the request.
+ * cannot make the server read the machine's files. Graphs inside graphs are bounded by
+ * the depth of the request and by their tree.
  */
 #include "application/graph/graph_provider.h"
 
 #include "application/graph/graph_engine.h"
+#include "application/graph/graph_tree.h"
 #include "application/lifecycle/tensor_engine.h"
 #include "shared/file.h"
+
+#include <stdlib.h>
 
 enum { FILE_MAX = 256 << 20 }; /* a vocabulary, not a model */
 
@@ -38,29 +42,28 @@ static enum px_code open_model(void *context, struct px_str name, struct px_grap
                                struct px_err *err)
 {
     const struct sources *sources = context;
-    struct px_package *package = NULL;
+    struct px_graph_tree_model *model = NULL;
     const char *path;
-    if (sources->options.depth > PX_ENGINE_DEPTH_MAX) {
-        px_err_set(err, PX_E_TOO_LARGE, "graphs are nested too deeply");
-        return px_err_hint(err, "at most %d deep are possible; does a graph name itself?",
-                           PX_ENGINE_DEPTH_MAX);
-    }
+    if (sources->options.depth > PX_ENGINE_DEPTH_MAX)
+        return px_err_set(err, PX_E_TOO_LARGE, "graphs are nested more than %d deep",
+                          PX_ENGINE_DEPTH_MAX);
     enum px_code code = locate(sources, name, &path, err);
     if (code == PX_OK)
-        code = px_package_open(path, &sources->options, &package, err);
-    if (code == PX_OK)
-        code = px_package_tensor_engine(package, &ret->engine, err);
+        code = px_graph_tree_open(sources->options.outer, path, &sources->options, &model, err);
     if (code != PX_OK)
-        px_package_close(package);
+        return code;
+    code = px_package_tensor_engine(px_graph_tree_package(model), &ret->engine, err);
+    if (code != PX_OK)
+        px_graph_tree_close(model);
     else
-        ret->owner = package;
+        ret->owner = model;
     return code;
 }
 
 static void close_model(void *context, struct px_graph_model *model)
 {
     (void)context;
-    px_package_close(model->owner);
+    px_graph_tree_close(model->owner);
 }
 
 static enum px_code read_file(void *context, struct px_str name, struct px_str *ret,
@@ -95,29 +98,59 @@ static enum px_code check_settings(const struct px_yaml *settings, struct px_err
     return mapping ? px_yaml_only(settings, known, PX_ARRAY_LEN(known), err) : PX_OK;
 }
 
-static enum px_code open_graph(const struct px_engine_request *request, struct px_engine **ret,
-                               struct px_err *err)
+static enum px_code make_sources(const struct px_engine_request *request,
+                                 struct px_graph_opening *opening, struct sources **ret,
+                                 struct px_err *err)
 {
-    struct px_file file = {0};
     struct sources *sources = px_arena_zalloc(request->arena, 1, sizeof *sources);
-    enum px_code code = check_settings(request->settings, err);
-    if (code != PX_OK)
-        return code;
-    if (!request->path.ptr)
-        return px_err_set(err, PX_E_INVALID, "model: a graph needs its file, as graph.yaml");
     if (!sources || !(sources->folder = px_arena_str(request->arena, request->folder)).ptr)
         return px_arena_check(request->arena, "the graph", err);
     sources->arena = request->arena;
     sources->options = (struct px_package_options){.engines = request->engines,
                                                    .from_client = request->from_client,
-                                                   .depth = request->depth + 1};
-    const struct px_graph_sources callbacks = {open_model, close_model, read_file, sources};
-    code = px_file_load(&file, request->path.ptr, PX_GRAPH_YAML_MAX, err);
+                                                   .depth = request->depth + 1,
+                                                   .outer = opening};
+    *ret = sources;
+    return PX_OK;
+}
+
+static enum px_code read_graph(const struct px_engine_request *request,
+                               struct px_graph_opening *opening, struct px_engine **ret,
+                               struct px_err *err)
+{
+    struct px_file file = {0};
+    struct sources *sources;
+    enum px_code code = make_sources(request, opening, &sources, err);
+    if (code == PX_OK)
+        code = px_file_load(&file, request->path.ptr, PX_GRAPH_YAML_MAX, err);
     if (code != PX_OK)
         return code;
+    const struct px_graph_sources callbacks = {open_model, close_model, read_file, sources};
     code = px_graph_engine_create(file.bytes, &callbacks, request->arena, ret, err);
     px_file_unload(&file);
+    sources->options.outer = NULL; /* it ends with this call, the sources with the engine */
     return code;
+}
+
+static enum px_code open_graph(const struct px_engine_request *request, struct px_engine **ret,
+                               struct px_err *err)
+{
+    struct px_graph_opening opening;
+    char path[PATH_MAX];
+    enum px_code code = check_settings(request->settings, err);
+    if (code != PX_OK)
+        return code;
+    if (!request->path.ptr)
+        return px_err_set(err, PX_E_INVALID, "model: a graph needs its file, as graph.yaml");
+    if (!realpath(request->path.ptr, path))
+        return px_file_fail_absent(request->path.ptr, err);
+    code = px_graph_tree_begin(&opening, request->outer, path, err);
+    if (!opening.tree)
+        return code;
+    if (code == PX_OK)
+        code = read_graph(request, &opening, ret, err);
+    size_t n_steps = code == PX_OK ? px_graph_of_engine(*ret)->n_steps : 0;
+    return px_graph_tree_end(&opening, code, n_steps, err);
 }
 
 static void describe(struct px_engine_state *ret)

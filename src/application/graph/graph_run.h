@@ -32,7 +32,6 @@
 /* What a step is made of. */
 struct px_graph_part {
     struct px_graph_model model;
-    bool shared; /* the same model as an earlier step's, which closes it */
     struct px_processor *processor;
     size_t *input_places; /* of a processor: which of its inputs each link is */
     size_t *output_places;

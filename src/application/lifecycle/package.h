@@ -85,6 +85,7 @@ struct px_package_options {
     bool from_client;                 /* it came with a request: no engine that needs trust */
     bool behind;    /* others answer requests meanwhile: reading a forest stands back for them */
     unsigned depth; /* of packages inside graphs */
+    struct px_graph_opening *outer; /* the graph that names it, while that is opened */
 };
 
 /* Opens a package folder or a bare model file. Errors name the file and the place. `options` may be NULL. */

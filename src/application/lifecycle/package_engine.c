@@ -100,6 +100,7 @@ static enum px_code open_with_provider(struct px_package *p, const struct px_pac
         .engines = source->options->engines,
         .from_client = source->options->from_client,
         .depth = source->options->depth,
+        .outer = source->options->outer,
         .arena = &p->arena,
     };
     if (request.from_client && source->provider->needs_trust) {

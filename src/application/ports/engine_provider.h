@@ -19,6 +19,7 @@
 #include "shared/yaml.h"
 
 struct px_engines;
+struct px_graph_opening; /* graph/graph_tree.h */
 
 /* What is to be opened. Texts and settings live as long as `arena`, which outlives the engine. */
 struct px_engine_request {
@@ -31,6 +32,7 @@ struct px_engine_request {
     const struct px_engines *engines; /* for engines made of others */
     bool from_client;                 /* the model came with a request; see needs_trust */
     unsigned depth;                   /* of such nesting; PX_ENGINE_DEPTH_MAX bounds it */
+    struct px_graph_opening *outer;   /* the graph that names it; mostly NULL */
     struct px_arena *arena;           /* for what lives as long as the engine */
 };
 

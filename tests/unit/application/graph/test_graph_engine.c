@@ -546,7 +546,7 @@ PX_TEST(only_what_is_asked_for_runs)
     close_graph();
 }
 
-PX_TEST(a_model_of_two_steps_is_opened_once)
+PX_TEST(two_steps_may_be_given_the_same_model)
 {
     static const float x[] = {1};
     struct graph_model *a = graph_model_add(&set, "a", 1, GRAPH_NOW);
@@ -554,7 +554,7 @@ PX_TEST(a_model_of_two_steps_is_opened_once)
                              "steps: [{name: one, model: a, inputs: x}, {name: two, model: a, "
                              "inputs: x},\n"
                              "        {name: sum, combine: sum, inputs: [one, two]}]\n"));
-    CHECK_INT(a->n_opened, 1);
+    CHECK_INT(a->n_opened, 2);
     start_run(x, 1);
     CHECK_OK(waited_run_wait(&wait));
     CHECK_DOUBLE(score(0), 2);
@@ -703,7 +703,7 @@ PX_TEST_MAIN(
                                 a_failing_voice_is_left_out_of_the_mean)
                                 T(an_exit_of_every_row_starts_nothing_more) T(
                                     only_what_is_asked_for_runs)
-                                    T(a_model_of_two_steps_is_opened_once) T(
+                                    T(two_steps_may_be_given_the_same_model) T(
                                         models_are_closed_when_the_graph_does_not_open)
                                         T(a_condition_that_fails_on_its_values_has_a_fallback_as_well)
                                             T(without_memory_runs_fail_and_nothing_else) T(

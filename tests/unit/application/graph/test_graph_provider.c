@@ -2,6 +2,8 @@
 /* Graphs as packages: the examples, and files that are not what they should be. */
 #include "application/graph/graph_engine.h"
 #include "application/graph/graph_provider.h"
+#include "application/graph/graph_run.h"
+#include "application/graph/graph_tree.h"
 #include "application/lifecycle/tensor_engine.h"
 #include "harness.h"
 #include "shared/file.h"
@@ -226,14 +228,104 @@ PX_TEST(paths_do_not_leave_the_folder)
     remove_folder();
 }
 
-PX_TEST(a_graph_that_names_itself_is_too_deep)
+#define HEAD                                                                                       \
+    "phoenix_graph: 1\ninputs: [{name: payment, type: FP32, shape: [-1, 3]}]\n"                    \
+    "outputs: [{name: score, from: m}]\nsteps:\n"
+
+PX_TEST(a_graph_inside_itself_is_a_circle)
 {
     make_folder();
-    check_refused("phoenix_graph: 1\ninputs: [{name: payment, type: FP32, shape: [-1, 3]}]\n"
-                  "outputs: [{name: score, from: m}]\nsteps:\n"
-                  "  - {name: m, model: graph.yaml, inputs: payment}\n",
-                  PX_E_TOO_LARGE, "step 'm'");
-    CHECK_CONTAINS(err.hint, "does a graph name itself?");
+    check_refused(HEAD "  - {name: m, model: graph.yaml, inputs: payment}\n", PX_E_INVALID,
+                  "/graph.yaml: graphs in a circle: graph.yaml -> graph.yaml");
+    CHECK_CONTAINS(err.hint, "a step of itself");
+    write_file("outer.yaml", HEAD "  - {name: m, model: ./graph.yaml, inputs: payment}\n");
+    check_refused(HEAD "  - {name: m, model: outer.yaml, inputs: payment}\n", PX_E_INVALID,
+                  "/graph.yaml: graphs in a circle: graph.yaml -> outer.yaml -> graph.yaml");
+    remove_folder();
+}
+
+static const struct px_engine *engine_of_step(const struct px_engine *engine, size_t step)
+{
+    return ((const struct px_graph_engine *)(const void *)engine)->parts[step].model.engine;
+}
+
+PX_TEST(a_file_is_opened_once_however_its_path_is_spelt)
+{
+    float inner[ROWS], outer[ROWS];
+    make_folder();
+    make_rows();
+    score_model(in_folder("m.json"), inner);
+    CHECK(symlink("m.json", in_folder("link")) == 0);
+    write_file("outer.yaml", GRAPH_OF(".//m.json"));
+    write_file("graph.yaml",
+               "phoenix_graph: 1\ninputs: [{name: payment, type: FP32, shape: [-1, 3]}]\n"
+               "outputs: [{name: score, from: all}]\nsteps:\n"
+               "  - {name: a, model: m.json, inputs: payment, outputs: {score: predictions}}\n"
+               "  - {name: b, model: ./link, inputs: payment, outputs: {score: predictions}}\n"
+               "  - {name: c, model: outer.yaml, inputs: payment}\n"
+               "  - {name: d, model: ./outer.yaml, inputs: payment}\n"
+               "  - {name: all, combine: mean, inputs: [a, b, c, d]}\n");
+    struct px_package *package = open_package(in_folder("graph.yaml"));
+    const struct px_engine *m = engine_of_step(package->engine, 0);
+    const struct px_engine *c = engine_of_step(package->engine, 2);
+    CHECK(engine_of_step(package->engine, 1) == m);
+    CHECK(engine_of_step(package->engine, 3) == c);
+    CHECK(engine_of_step(c, 0) == m);
+    score(package->engine, "score", 0, ROWS, outer);
+    CHECK(memcmp(inner, outer, sizeof inner) == 0);
+    px_package_close(package);
+    remove_folder();
+}
+
+enum { LEVELS = 6, STEPS = 8 };
+
+/* Graph `level` names the next one eight times, each time spelt in another way; the last has the model. */
+static void write_level(unsigned level)
+{
+    char name[16];
+    struct px_buf yaml = px_buf(1 << 16);
+    px_buf_text(&yaml, "phoenix_graph: 1\ninputs: [{name: payment, type: FP32, shape: [-1, 3]}]\n"
+                       "outputs: [{name: predictions, from: all}]\nsteps:\n"
+                       "  - {name: all, combine: mean, inputs: [");
+    for (unsigned i = 0; i < STEPS; i++)
+        px_buf_printf(&yaml, "%ss%u.predictions", i ? ", " : "", i);
+    px_buf_text(&yaml, "]}\n");
+    for (unsigned i = 0; i < STEPS; i++) {
+        px_buf_printf(&yaml, "  - {name: s%u, inputs: payment, model: ", i);
+        for (unsigned k = 0; k < i; k++)
+            px_buf_text(&yaml, "./");
+        if (level + 1 < LEVELS)
+            px_buf_printf(&yaml, "l%u.yaml}\n", level + 1);
+        else
+            px_buf_text(&yaml, "m.json}\n");
+    }
+    snprintf(name, sizeof name, "l%u.yaml", level);
+    px_buf_byte(&yaml, '\0');
+    write_file(name, yaml.ptr);
+    px_buf_deinit(&yaml);
+}
+
+PX_TEST(graphs_that_multiply_are_refused_before_they_do)
+{
+    struct px_package *package = NULL;
+    float inner[ROWS], outer[ROWS];
+    make_folder();
+    make_rows();
+    score_model(in_folder("m.json"), inner);
+    for (unsigned level = 0; level < LEVELS; level++)
+        write_level(level);
+    CHECK_INT(px_package_open(in_folder("l0.yaml"), &options, &package, &err), PX_E_TOO_LARGE);
+    CHECK_CONTAINS(err.message,
+                   "/l0.yaml: graph l2.yaml: the graphs inside it come to more than 4096 steps");
+    package = open_package(in_folder("l3.yaml"));
+    score(package->engine, "predictions", 0, ROWS, outer);
+    CHECK(memcmp(inner, outer, sizeof inner) == 0);
+    px_package_close(package);
+    for (unsigned level = 0; level < LEVELS; level++) {
+        char name[16];
+        snprintf(name, sizeof name, "l%u.yaml", level);
+        unlink(in_folder(name));
+    }
     remove_folder();
 }
 
@@ -349,9 +441,11 @@ PX_TEST(a_step_may_name_the_folder_of_a_graph)
 PX_TEST_MAIN(T(the_cascade_scores_as_its_models_do_row_by_row)
                  T(stacking_feeds_the_scores_to_the_meta_model)
                      T(texts_go_through_their_pipeline_as_in_python)
-                         T(paths_do_not_leave_the_folder) T(a_graph_that_names_itself_is_too_deep)
-                             T(a_graph_is_a_package_and_a_step_of_another)
-                                 T(a_folder_with_nothing_but_a_graph_is_a_package)
-                                     T(a_graph_is_called_what_it_calls_itself)
-                                         T(a_graph_yaml_is_a_graph_whatever_it_begins_with)
-                                             T(a_step_may_name_the_folder_of_a_graph))
+                         T(paths_do_not_leave_the_folder) T(a_graph_inside_itself_is_a_circle)
+                             T(a_file_is_opened_once_however_its_path_is_spelt)
+                                 T(graphs_that_multiply_are_refused_before_they_do)
+                                     T(a_graph_is_a_package_and_a_step_of_another)
+                                         T(a_folder_with_nothing_but_a_graph_is_a_package)
+                                             T(a_graph_is_called_what_it_calls_itself)
+                                                 T(a_graph_yaml_is_a_graph_whatever_it_begins_with)
+                                                     T(a_step_may_name_the_folder_of_a_graph))
