@@ -20,6 +20,8 @@
 #include <string.h>
 
 static const size_t loaded_batches = 2;
+/* Then it must also be in time if computing takes so much longer than predicted, as it often does. */
+static const uint64_t risky_part = 4;
 /* An item is not kept waiting for company in the last part of its time: timers are late, predictions wrong. */
 static const uint64_t spare_part = 8;
 
@@ -43,13 +45,17 @@ static uint64_t ends_ns(const struct walk *walk, size_t n_rows)
     return px_batch_later_ns(walk->now_ns, px_batch_cost_ns(walk->cost, n_rows));
 }
 
-/* Could it be in time if it were computed next? */
+/* Could it be in time if it were computed next? While many wait, one that just could is not worth the risk. */
 static bool is_hopeless(const struct walk *walk, const struct px_batch_item *item)
 {
     size_t full = px_batch_rows_full(walk->queue), size = px_batch_rows_left(item);
-    if (walk->queue->n_rows / full >= loaded_batches && size < full)
+    bool loaded = walk->queue->n_rows / full >= loaded_batches;
+    if (loaded && size < full)
         size = full;
-    return item->deadline_ns && ends_ns(walk, size) > item->deadline_ns;
+    uint64_t takes_ns = px_batch_cost_ns(walk->cost, size);
+    if (loaded)
+        takes_ns += takes_ns / risky_part;
+    return item->deadline_ns && px_batch_later_ns(walk->now_ns, takes_ns) > item->deadline_ns;
 }
 
 /* Rows of the item that go into what is left of the batch; 0: it does not fit. */
@@ -109,8 +115,10 @@ static size_t consider(struct walk *walk, struct px_batch_item *item)
         walk->why = PX_BATCH_DEADLINE;
         return 0;
     }
-    if (batch->n_parts && item->deadline_ns && end_ns > item->deadline_ns)
+    if (item->deadline_ns && end_ns > item->deadline_ns) {
+        walk->hopeless = walk->hopeless ? walk->hopeless : item;
         return 0;
+    }
     take(walk, item, n_rows);
     return n_rows;
 }
