@@ -37,8 +37,9 @@ fuzz: ## Run every fuzz target for SECONDS_EACH seconds
 	@tools/setup build test
 	@tools/fuzz $(or $(SECONDS_EACH),60)
 
-soak: build ## Serve good and bad requests for SOAK_SECONDS; memory and descriptors must not grow
+soak: build ## Serve good and bad requests for SOAK_SECONDS; memory and descriptors must not grow; simulate overload first
 	@tools/setup test
+	@tools/simulate 60
 	@.venv/bin/python tools/soak --seconds $(or $(SOAK_SECONDS),300)
 
 bench: build ## Benchmarks side by side with their peers; results in benchmarks/results

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Plays scenarios: simulate [--scenarios N] [--seconds S] [--first SEED] [--overloads N] [--seed SEED [--overload]]
+ *
+ * --seed plays one, and prints every step. Exit status 1 at the first scenario in which something went wrong, with how to play it again.
+ */
+#include "simulation.h"
+
+#include "shared/alloc.h"
+#include "shared/clock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What is done in time under overload, against what the instances can do when there are no deadlines. */
+static const double goodput_min = 0.95;
+
+struct options {
+    uint64_t n_scenarios, n_overloads, first, seed;
+    double seconds;
+    bool one, overload;
+};
+
+static bool parse(int argc, char **argv, struct options *ret)
+{
+    *ret = (struct options){.n_scenarios = 4000, .n_overloads = 8, .first = 1};
+    for (int i = 1; i < argc; i++) {
+        const char *value = i + 1 < argc ? argv[i + 1] : "";
+        if (strcmp(argv[i], "--overload") == 0) {
+            ret->overload = true;
+            continue;
+        }
+        char *end;
+        double number = strtod(value, &end);
+        if (end == value || *end || number < 0)
+            return false;
+        if (strcmp(argv[i], "--scenarios") == 0)
+            ret->n_scenarios = (uint64_t)number;
+        else if (strcmp(argv[i], "--seconds") == 0)
+            ret->seconds = number;
+        else if (strcmp(argv[i], "--first") == 0)
+            ret->first = (uint64_t)number;
+        else if (strcmp(argv[i], "--overloads") == 0)
+            ret->n_overloads = (uint64_t)number;
+        else if (strcmp(argv[i], "--seed") == 0)
+            ret->seed = (uint64_t)number, ret->one = true;
+        else
+            return false;
+        i++;
+    }
+    return true;
+}
+
+static bool play(struct world *world, const struct scenario *scenario)
+{
+    world_run(world, scenario);
+    if (!world->problem[0])
+        return true;
+    printf("seed %" PRIu64 ": %s\nplay it again: simulate --seed %" PRIu64 "%s\n", scenario->seed,
+           world->problem, scenario->seed, scenario->kind == OVERLOAD ? " --overload" : "");
+    return false;
+}
+
+/* The share of what can be done that is done in time; below 0: something went wrong. */
+static double goodput(struct world *world, uint64_t seed)
+{
+    struct scenario scenario = scenario_make_kind(seed, OVERLOAD);
+    if (!play(world, &scenario))
+        return -1;
+    double in_time = (double)world->tally.rows_in_time;
+    scenario.has_deadline = 0;
+    bool traces = world->traces;
+    world->traces = false;
+    bool good = play(world, &scenario);
+    world->traces = traces;
+    uint64_t most = world->tally.rows_in_time;
+    return good ? in_time / (double)most : -1;
+}
+
+static bool play_overload(struct world *world, uint64_t seed, double *sum)
+{
+    double share = goodput(world, seed);
+    if (share >= 0 && share < goodput_min)
+        printf("seed %" PRIu64 ": %.1f %% of the peak was done in time\nplay it again: simulate "
+               "--seed %" PRIu64 " --overload\n",
+               seed, 100 * share, seed);
+    *sum += share;
+    return share >= goodput_min;
+}
+
+static void describe(const struct scenario *s)
+{
+    const struct px_batch_policy *policy = &s->policy;
+    double batch_ns = s->fixed_ns + s->one_ns * (double)policy->rows_max;
+    printf(
+        "%u instances, batches of %zu rows in %.3f ms (%.3f + %.3f n, noise %.2f), %zu requests of "
+        "1 to %zu rows every %.3f ms, deadlines up to %.3f ms\n",
+        s->n_instances, policy->rows_max, batch_ns / 1e6, s->fixed_ns / 1e6, s->one_ns / 1e6,
+        s->noise, s->n_requests, s->rows_most, s->gap_ns / 1e6,
+        s->has_deadline > 0 ? (double)s->deadline_ns / 1e6 : 0);
+    printf("queue of %zu items in %u levels, delay %.3f ms%s%s%s\n", policy->items_max,
+           policy->n_levels, (double)policy->delay_ns / 1e6, policy->tunes_delay ? ", tuned" : "",
+           policy->splits ? ", splits" : "", policy->turns_around ? ", turns around" : "");
+}
+
+static int play_one(struct world *world, const struct options *options)
+{
+    double share = 0;
+    world->traces = true;
+    struct scenario scenario = options->overload ? scenario_make_kind(options->seed, OVERLOAD)
+                                                 : scenario_make(options->seed);
+    describe(&scenario);
+    if (options->overload) {
+        bool good = play_overload(world, options->seed, &share);
+        printf("%.1f %% of the peak\n", 100 * share);
+        return good ? 0 : 1;
+    }
+    return play(world, &scenario) ? 0 : 1;
+}
+
+struct totals {
+    uint64_t n_scenarios, n_requests;
+    struct tally tally;
+};
+
+static void add(struct totals *totals, const struct world *world)
+{
+    totals->n_scenarios++;
+    totals->n_requests += world->n_arrived;
+    for (size_t i = 0; i <= FAILED; i++)
+        totals->tally.n[i] += world->tally.n[i];
+    for (size_t i = 0; i <= PX_BATCH_HOPELESS; i++)
+        totals->tally.refusals[i] += world->tally.refusals[i];
+    for (size_t i = 0; i <= PX_BATCH_DRAIN; i++)
+        totals->tally.reasons[i] += world->tally.reasons[i];
+}
+
+/* A simulation in which something never happened has not tested it. */
+static bool report(const struct totals *totals)
+{
+    static const char *const outcomes[] = {"",     "answered", "late",  "cancelled",
+                                           "shed", "refused",  "failed"};
+    bool all = true;
+    printf("%" PRIu64 " scenarios, %" PRIu64 " requests:", totals->n_scenarios, totals->n_requests);
+    for (size_t i = ANSWERED; i <= FAILED; i++) {
+        printf(" %zu %s", totals->tally.n[i], outcomes[i]);
+        all = all && totals->tally.n[i];
+    }
+    printf("\nrefusals:");
+    for (size_t i = PX_BATCH_QUEUE_FULL; i <= PX_BATCH_HOPELESS; i++) {
+        printf(" %zu %s", totals->tally.refusals[i],
+               px_batch_refusal_name((enum px_batch_refusal)i));
+        all = all && totals->tally.refusals[i];
+    }
+    printf("\nbatches:");
+    for (size_t i = PX_BATCH_IDLE; i <= PX_BATCH_DRAIN; i++) {
+        printf(" %zu %s", totals->tally.reasons[i], px_batch_reason_name((enum px_batch_reason)i));
+        all = all && totals->tally.reasons[i];
+    }
+    printf("\n%s", all ? "" : "something of these never happened\n");
+    return all;
+}
+
+static int play_all(struct world *world, const struct options *options)
+{
+    struct totals totals = {0};
+    double sum = 0;
+    uint64_t n_overloads = 0, began_ns = px_clock_monotonic_ns();
+    uint64_t until_ns = began_ns + (uint64_t)(options->seconds * 1e9);
+    uint64_t per_overload =
+        options->n_overloads ? options->n_scenarios / options->n_overloads : UINT64_MAX;
+    for (uint64_t i = 0;
+         options->seconds > 0 ? px_clock_monotonic_ns() < until_ns : i < options->n_scenarios;
+         i++) {
+        struct scenario scenario = scenario_make(options->first + i);
+        if (!play(world, &scenario))
+            return 1;
+        add(&totals, world);
+        if (i % per_overload != per_overload - 1)
+            continue;
+        if (!play_overload(world, options->first + i, &sum))
+            return 1;
+        n_overloads++;
+    }
+    double took_s = (double)(px_clock_monotonic_ns() - began_ns) / 1e9;
+    bool all = report(&totals);
+    if (n_overloads)
+        printf("%" PRIu64 " overloads: %.1f %% of the peak done in time\n", n_overloads,
+               100 * sum / (double)n_overloads);
+    printf("%.2f s\n", took_s);
+    return all ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    if (!parse(argc, argv, &options)) {
+        fprintf(stderr, "usage: simulate [--scenarios N] [--seconds S] [--first SEED] "
+                        "[--overloads N] [--seed SEED [--overload]]\n");
+        return 2;
+    }
+    struct world *world = px_xalloc(1, sizeof *world);
+    int status = options.one ? play_one(world, &options) : play_all(world, &options);
+    px_free(world);
+    return status;
+}
