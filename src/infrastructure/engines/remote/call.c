@@ -199,7 +199,7 @@ static enum px_code attempt(struct px_remote *self, struct px_remote_call *call,
 static void fly(struct px_remote *self, struct px_remote_call *call, uint64_t now_ns)
 {
     pthread_mutex_lock(&self->lock);
-    struct target target = {.endpoint = pick(self, call, now_ns)};
+    struct target target = {.endpoint = pick(self, call, now_ns), .fresh = call->fresh};
     pthread_mutex_unlock(&self->lock);
     call->n_attempts++;
     enum px_code code = attempt(self, call, &target, now_ns);
@@ -398,6 +398,7 @@ void px_remote_call_on_end(struct px_remote *self, struct px_remote_transfer *tr
     if (call->n_transfers > 0) /* the other one may still answer */
         return;
     if (verdict.may_retry && now_ns < call->deadline_ns && may_retry(self, call, now_ns)) {
+        call->fresh = verdict.dropped;
         retry(self, call, now_ns);
         return;
     }

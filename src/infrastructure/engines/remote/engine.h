@@ -43,6 +43,7 @@ struct px_remote_call {
     unsigned n_transfers;
     unsigned n_attempts; /* begun, without hedges */
     bool hedged;
+    bool fresh;     /* the next attempt needs a new connection */
     uint64_t tried; /* endpoints, as bits */
     uint64_t began_ns, deadline_ns;
     uint64_t retry_at_ns, hedge_at_ns; /* 0: none */

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libcurl sends a request again by itself when a connection that it used before ends without a byte of a reply. The peer may have computed the
+ * request all the same, and nobody would know of the second one: no budget, no counter, no sequence. So a body is handed over by on_read,
+ * once, and on_seek refuses to begin it again: libcurl then ends the exchange, and call.c decides. What libcurl may still
+ * begin anew is an exchange of whose body nothing was taken, and one without a body: nothing was computed.
+ */
 #include "infrastructure/engines/remote/transfer.h"
 
 #include "infrastructure/engines/remote/codec.h"
@@ -9,6 +15,23 @@
 #include <unistd.h>
 
 /* ---- what libcurl calls ---- */
+
+static size_t on_read(char *to, size_t size, size_t n, void *context)
+{
+    struct px_remote_transfer *self = context;
+    size_t left = self->request.len - self->n_sent;
+    size_t taken = left < size * n ? left : size * n;
+    memcpy(to, self->request.ptr + self->n_sent, taken);
+    self->n_sent += taken;
+    return taken;
+}
+
+static int on_seek(void *context, curl_off_t offset, int origin)
+{
+    const struct px_remote_transfer *self = context;
+    bool there = origin == SEEK_SET && offset >= 0 && (size_t)offset == self->n_sent;
+    return there ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
+}
 
 static size_t on_body(char *bytes, size_t size, size_t n, void *context)
 {
@@ -204,7 +227,8 @@ static void set_transport(struct px_remote_transfer *self,
     set(easy, CURLOPT_USERAGENT, "phoenix/" PX_VERSION);
     long version = http_version(self, exchange->fresh);
     set(easy, CURLOPT_HTTP_VERSION, version);
-    set(easy, CURLOPT_FRESH_CONNECT, version == CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE ? 1L : 0L);
+    bool fresh = exchange->fresh || version == CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE;
+    set(easy, CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
     set(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)s->connect_timeout_ms);
     set(easy, CURLOPT_TIMEOUT_MS, (long)(exchange->limit_ns / PX_NS_PER_MS));
     set(easy, CURLOPT_TCP_KEEPALIVE, 1L);
@@ -212,7 +236,10 @@ static void set_transport(struct px_remote_transfer *self,
     if (exchange->body.ptr) {
         set(easy, CURLOPT_POST, 1L);
         set(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)exchange->body.len);
-        set(easy, CURLOPT_POSTFIELDS, exchange->body.ptr);
+        set(easy, CURLOPT_READFUNCTION, on_read);
+        set(easy, CURLOPT_READDATA, (void *)self);
+        set(easy, CURLOPT_SEEKFUNCTION, on_seek);
+        set(easy, CURLOPT_SEEKDATA, (void *)self);
     }
     if (s->ca)
         set(easy, CURLOPT_CAINFO, s->ca);
@@ -232,6 +259,8 @@ enum px_code px_remote_transfer_prepare(struct px_remote_transfer *self,
     self->curl->list_free(self->headers);
     self->headers = NULL;
     self->peer = peer;
+    self->request = exchange->body;
+    self->n_sent = 0;
     px_buf_clear(&self->body);
     self->status = 0;
     self->grpc_status = -1;
@@ -283,7 +312,7 @@ static struct px_remote_verdict judge_buffer(struct px_remote_transfer *self, st
 static struct px_remote_verdict judge_transport(struct px_remote_transfer *self, CURLcode result,
                                                 struct px_err *err)
 {
-    if (self->refused) {
+    if (self->refused && self->n_sent == 0) {
         px_err_set(err, PX_E_UNAVAILABLE, "%.*s: the connection was closed",
                    PX_STR_ARG(self->peer->url->text));
         return (struct px_remote_verdict){.code = PX_E_UNAVAILABLE, .stale = true};
@@ -291,6 +320,13 @@ static struct px_remote_verdict judge_transport(struct px_remote_transfer *self,
     if (self->body.failed)
         return judge_buffer(self, err);
     bool early = self->status == 0;
+    if (result == CURLE_SEND_FAIL_REWIND || self->refused) {
+        px_err_set(err, PX_E_UNAVAILABLE, "%.*s: the connection was closed without a reply",
+                   PX_STR_ARG(self->peer->url->text));
+        struct px_remote_verdict verdict = failed(PX_E_UNAVAILABLE, early);
+        verdict.dropped = true;
+        return verdict;
+    }
     switch ((int)result) {
     case CURLE_COULDNT_CONNECT:
     case CURLE_COULDNT_RESOLVE_HOST:

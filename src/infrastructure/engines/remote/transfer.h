@@ -36,6 +36,8 @@ struct px_remote_transfer {
     struct px_remote_peer *peer;
     CURL *easy;
     struct curl_slist *headers;
+    struct px_str request; /* the body; of it n_sent bytes were given to libcurl */
+    size_t n_sent;
 
     /* what came */
     struct px_buf body;
@@ -70,7 +72,8 @@ struct px_remote_verdict {
     enum px_code code;
     bool may_retry;   /* no reply had begun, or the peer says that another may do it */
     bool peer_failed; /* for the balancer: the peer's fault */
-    bool stale;       /* make it again, with a new connection */
+    bool stale;       /* nothing of it was sent: make it again, with a new connection */
+    bool dropped;     /* an idle connection took it and ended: a further attempt needs a new one */
 };
 
 /* NULL without memory. */

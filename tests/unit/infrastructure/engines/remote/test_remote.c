@@ -24,11 +24,13 @@ static void open_peers(struct remote_fixture *f, struct http_peer *a, struct htt
     CHECK_OK(remote_fixture_open(f, settings));
 }
 
-/* Runs x + y once; the error goes to `err`, sums are checked. */
-static enum px_code add_once(struct px_engine *engine, uint64_t timeout_ns, struct px_err *err)
+/* Runs x + y, as a step of a sequence when it has an id; the error goes to `err`, sums are checked. */
+static enum px_code run_once(struct px_engine *engine, uint64_t sequence, uint64_t timeout_ns,
+                             struct px_err *err)
 {
     struct contract_run *r = px_xalloc(1, sizeof *r);
     contract_prepare(&add_case, r, 3, 1);
+    r->wait.run.sequence.id = sequence;
     if (timeout_ns)
         r->wait.run.deadline_ns = px_clock_monotonic_ns() + timeout_ns;
     px_engine_start(engine, &r->wait.run);
@@ -40,6 +42,16 @@ static enum px_code add_once(struct px_engine *engine, uint64_t timeout_ns, stru
     waited_run_deinit(&r->wait);
     px_free(r);
     return code;
+}
+
+static enum px_code add_once(struct px_engine *engine, uint64_t timeout_ns, struct px_err *err)
+{
+    return run_once(engine, 0, timeout_ns, err);
+}
+
+static enum px_code step_once(struct px_engine *engine, uint64_t sequence, struct px_err *err)
+{
+    return run_once(engine, sequence, 0, err);
 }
 
 /* ---- behaviours of a peer ---- */
@@ -131,6 +143,18 @@ static bool slow_once(struct http_peer *peer, int fd, struct http_peer_request *
     return http_peer_infer_add(peer, fd, request);
 }
 
+/* Answers the first request; the others are read, counted and left without a word, and their connection ends. */
+static bool hang_up_later(struct http_peer *peer, int fd, struct http_peer_request *request)
+{
+    return atomic_load(&peer->n_infer) == 1 && http_peer_infer_add(peer, fd, request);
+}
+
+/* The same, but the third request is answered again. */
+static bool hang_up_once(struct http_peer *peer, int fd, struct http_peer_request *request)
+{
+    return atomic_load(&peer->n_infer) != 2 && http_peer_infer_add(peer, fd, request);
+}
+
 /* Closes the connection after each answer, without a word in it. */
 static bool close_after(struct http_peer *peer, int fd, struct http_peer_request *request)
 {
@@ -169,6 +193,65 @@ PX_TEST(a_connection_that_the_peer_closes_is_opened_again)
     open_peers(&f, peer, NULL, "");
     for (int i = 0; i < 10; i++)
         CHECK_INT(add_once(f.engine, 0, &err), PX_OK);
+    remote_fixture_close(&f);
+    http_peer_stop(peer);
+}
+
+PX_TEST(a_run_that_a_kept_connection_swallows_is_sent_again_by_our_rules_alone)
+{
+    static const struct {
+        const char *retries;
+        unsigned n_sent;
+        double refused;
+    } cases[] = {
+        {", retries: {max: 0}", 2, 0},
+        {", retries: {max: 2}", 4, 0},
+        {", retries: {max: 2, budget_percent: 0, minimum_per_s: 0}", 2, 1},
+    };
+    for (size_t i = 0; i < PX_ARRAY_LEN(cases); i++) {
+        struct remote_fixture f;
+        struct px_err err;
+        struct http_peer *peer = http_peer_start(true);
+        atomic_store(&peer->infer, hang_up_later);
+        open_peers(&f, peer, NULL, cases[i].retries);
+        CHECK_INT(add_once(f.engine, 0, &err), PX_OK);
+        CHECK_INT(add_once(f.engine, 0, &err), PX_E_UNAVAILABLE);
+        CHECK_INT(atomic_load(&peer->n_infer), cases[i].n_sent);
+        CHECK(remote_fixture_fact(&f, "retries") == cases[i].n_sent - 2);
+        CHECK(remote_fixture_fact(&f, "retries_refused") == cases[i].refused);
+        CHECK_CONTAINS(err.message, "http://127.0.0.1:");
+        remote_fixture_close(&f);
+        http_peer_stop(peer);
+    }
+}
+
+PX_TEST(a_connection_that_ends_under_a_run_costs_one_retry)
+{
+    struct remote_fixture f;
+    struct px_err err;
+    struct http_peer *peer = http_peer_start(true);
+    atomic_store(&peer->infer, hang_up_once);
+    open_peers(&f, peer, NULL, "");
+    CHECK_INT(add_once(f.engine, 0, &err), PX_OK);
+    CHECK_INT(add_once(f.engine, 0, &err), PX_OK);
+    CHECK_INT(atomic_load(&peer->n_infer), 3);
+    CHECK(remote_fixture_fact(&f, "retries") == 1);
+    remote_fixture_close(&f);
+    http_peer_stop(peer);
+}
+
+PX_TEST(a_step_of_a_sequence_is_never_sent_twice)
+{
+    struct remote_fixture f;
+    struct px_err err;
+    struct http_peer *peer = http_peer_start(true);
+    atomic_store(&peer->infer, hang_up_later);
+    open_peers(&f, peer, NULL, ", retries: {max: 5}");
+    CHECK_INT(step_once(f.engine, 7, &err), PX_OK);
+    CHECK_INT(step_once(f.engine, 7, &err), PX_E_UNAVAILABLE);
+    CHECK_CONTAINS(err.message, "closed without a reply");
+    CHECK_INT(atomic_load(&peer->n_infer), 2);
+    CHECK(remote_fixture_fact(&f, "retries") == 0);
     remote_fixture_close(&f);
     http_peer_stop(peer);
 }
@@ -599,16 +682,21 @@ PX_TEST(bad_settings_name_the_key)
 PX_TEST_MAIN(
     T(connections_are_kept) T(a_connection_that_the_peer_closes_is_opened_again) T(
         what_cannot_have_been_computed_is_tried_elsewhere)
-        T(a_server_that_went_away_is_left_out_after_some_failures) T(
-            retries_end_and_the_last_reason_is_told) T(a_single_server_is_asked_again_after_a_while)
-            T(without_budget_there_are_no_retries)
-                T(what_the_peer_says_is_passed_on_and_not_tried_again) T(hostile_replies_are_errors)
-                    T(broken_replies_are_errors) T(deadlines_end_what_stalls_or_drips)
-                        T(a_cancelled_run_ends_and_its_connection_is_closed) T(
-                            a_hedge_answers_for_one_that_hangs)
-                            T(more_requests_than_connections_wait_and_more_than_allowed_are_refused)
-                                T(health_checks_see_a_peer_go_and_come)
-                                    T(a_peer_that_is_down_at_load_needs_a_declared_model)
-                                        T(loading_says_what_is_wrong)
-                                            T(memory_that_is_short_while_loading_is_an_error)
-                                                T(bad_settings_name_the_key))
+        T(a_run_that_a_kept_connection_swallows_is_sent_again_by_our_rules_alone) T(
+            a_connection_that_ends_under_a_run_costs_one_retry)
+            T(a_step_of_a_sequence_is_never_sent_twice) T(
+                a_server_that_went_away_is_left_out_after_some_failures)
+                T(retries_end_and_the_last_reason_is_told) T(
+                    a_single_server_is_asked_again_after_a_while)
+                    T(without_budget_there_are_no_retries) T(
+                        what_the_peer_says_is_passed_on_and_not_tried_again)
+                        T(hostile_replies_are_errors) T(broken_replies_are_errors) T(
+                            deadlines_end_what_stalls_or_drips)
+                            T(a_cancelled_run_ends_and_its_connection_is_closed) T(
+                                a_hedge_answers_for_one_that_hangs)
+                                T(more_requests_than_connections_wait_and_more_than_allowed_are_refused)
+                                    T(health_checks_see_a_peer_go_and_come)
+                                        T(a_peer_that_is_down_at_load_needs_a_declared_model)
+                                            T(loading_says_what_is_wrong)
+                                                T(memory_that_is_short_while_loading_is_an_error)
+                                                    T(bad_settings_name_the_key))
