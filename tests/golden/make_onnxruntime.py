@@ -151,10 +151,43 @@ def wrong(folder):
          [tensor("x", T.DOUBLE, ["n", 3])], [tensor("y", T.DOUBLE, ["n", 3])])
 
 
+def dropouts(folder):
+    """A dropout as exporters write it: the mode of training as a weight, as a constant, and off."""
+    for name, trains, as_node in (("dropout_weight", True, False), ("dropout_constant", True, True), ("dropout_off", False, True)):
+        mode = np.array(trains)
+        node = h.make_node("Constant", [], ["mode"], value=numpy_helper.from_array(mode))
+        save(folder, name, [*([node] if as_node else []), h.make_node("Dropout", ["x", "half", "mode"], ["y"])],
+             [tensor("x", T.FLOAT, ["n", 3])], [tensor("y", T.FLOAT, ["n", 3])],
+             [("half", np.float32(0.5)), *([] if as_node else [("mode", mode)])])
+
+
+def pytorch(folder):
+    """Operators of PyTorch itself, as operator_export_type=ONNX_ATEN_FALLBACK and ONNX_FALLTHROUGH leave them."""
+    x, y = [tensor("x", T.FLOAT, ["n", 3])], [tensor("y", T.FLOAT, ["n", 3])]
+    save(folder, "fell_back", [h.make_node("ATen", ["x"], ["y"], domain="org.pytorch.aten", operator="erfinv")], x, y,
+         opsets=(("", 13), ("org.pytorch.aten", 1)))
+    save(folder, "fell_through", [h.make_node("aten::erfinv", ["x"], ["y"])], x, y)
+    save(folder, "unknown", [h.make_node("Nonesuch", ["x"], ["y"])], x, y)
+
+
+def scalars(folder):
+    """sum = a + b of scalars; y is x as it is, of any rank."""
+    save(folder, "scalars", [h.make_node("Add", ["a", "b"], ["sum"]), h.make_node("Identity", ["x"], ["y"])],
+         [tensor("a", T.FLOAT, []), tensor("b", T.FLOAT, []), tensor("x", T.FLOAT, None)],
+         [tensor("sum", T.FLOAT, []), tensor("y", T.FLOAT, None)])
+
+
+def no_inputs(folder):
+    """A table of constants, which takes nothing."""
+    save(folder, "no_inputs", [h.make_node("Identity", ["weights"], ["y"])], [], [tensor("y", T.FLOAT, [3])],
+         [("weights", np.array([1, 2, 3], np.float32))])
+
+
 def main():
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent / "onnxruntime")
     folder.mkdir(parents=True, exist_ok=True)
-    for make in (add, affine, fixed, types, pieces, liar, reshaped, loop, outside, escaping, optional, listed, wrong):
+    for make in (add, affine, fixed, types, pieces, liar, reshaped, loop, outside, escaping, optional, listed, wrong,
+                 dropouts, pytorch, scalars, no_inputs):
         make(folder)
     zipmap(folder, "zipmap_texts", T.STRING, ["spam", "ham", "other"])
     zipmap(folder, "zipmap_numbers", T.INT64, [10, 20, 30])

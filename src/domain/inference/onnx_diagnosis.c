@@ -12,12 +12,33 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { DOMAINS_MAX = 64, TEXT_MAX = 400, EXTERNAL_LOCATION = 1, ELEMENT_DOUBLE = 11 };
+enum {
+    DOMAINS_MAX = 64,
+    NAMES_MAX = 256,
+    TEXT_MAX = 400,
+    EXTERNAL_LOCATION = 1,
+    ELEMENT_BOOL = 9,
+    ELEMENT_DOUBLE = 11,
+};
 
 /* A kind of operator that no library has unless it was made for it. */
 struct foreign {
     struct px_str domain, kind;
     size_t n; /* nodes */
+};
+
+/* Names of values. Those beyond the limit are forgotten: a warning less. */
+struct names {
+    struct px_str list[NAMES_MAX];
+    size_t n;
+};
+
+/* First dimensions that are fixed, of the inputs or of the outputs. */
+struct fixed {
+    struct px_str name; /* of the first */
+    uint64_t length;    /* its */
+    size_t n;           /* tensors with that length, and */
+    size_t n_matrices;  /* those of them that have further dimensions */
 };
 
 struct reading {
@@ -28,10 +49,11 @@ struct reading {
     size_t n_foreign;
     struct px_str brought[DOMAINS_MAX]; /* domains of functions in the file */
     size_t n_brought;
-    size_t n_nodes, n_outputs, n_inputs, n_of_one; /* inputs; those whose first dimension is 1 */
-    struct px_str a_double, a_mapping,
-        an_input;         /* names: an input of FP64, an output of mappings */
-    struct px_str trains; /* an operator that behaves as in training */
+    size_t n_nodes, n_outputs, n_inputs;
+    struct fixed fixed_inputs, fixed_outputs;
+    struct px_str a_double, a_mapping; /* names: an input of FP64, an output of mappings */
+    struct px_str trains;              /* an operator that behaves as in training */
+    struct names truths, switches;     /* constants that are true; the training_mode of dropouts */
     bool has_opset;
 };
 
@@ -71,6 +93,21 @@ void px_onnx_report_outside(struct px_onnx_diagnosis *diagnosis, struct px_str f
            "weights are to be read from '%.*s', outside the model's folder", PX_STR_ARG(file));
 }
 
+static void add_name(struct names *names, struct px_str name)
+{
+    if (names->n < NAMES_MAX && name.len)
+        names->list[names->n++] = name;
+}
+
+static bool has_name(const struct names *names, struct px_str name)
+{
+    for (size_t i = 0; i < names->n; i++) {
+        if (px_str_eq(names->list[i], name))
+            return true;
+    }
+    return false;
+}
+
 /* ---- weights ---- */
 
 static void note_external(struct reading *r, struct px_str file)
@@ -102,14 +139,30 @@ static enum px_code read_entry(struct reading *r, struct px_str bytes, struct px
     return px_protobuf_check(&p, "StringStringEntryProto", r->err);
 }
 
-static enum px_code read_tensor(struct reading *r, struct px_str bytes)
+struct tensor {
+    struct px_str name;
+    bool is_true; /* one element, of BOOL, that is true */
+};
+
+static enum px_code read_tensor(struct reading *r, struct px_str bytes, struct tensor *ret)
 {
     struct px_protobuf p = px_protobuf(bytes);
     struct px_protobuf_field field;
     struct px_str location = {0};
-    bool external = false;
+    uint64_t element = 0;
+    bool external = false, is_one = false;
     enum px_code code = PX_OK;
+    *ret = (struct tensor){0};
     while (code == PX_OK && px_protobuf_next(&p, &field)) {
+        if (field.number == 2 && field.wire == PX_PROTOBUF_VARINT)
+            element = field.value;
+        if (field.number == 8 && field.wire == PX_PROTOBUF_BYTES)
+            ret->name = field.bytes;
+        /* int32_data, packed or not, and raw_data */
+        if ((field.number == 5 || field.number == 9) && field.wire == PX_PROTOBUF_BYTES)
+            is_one = field.bytes.len == 1 && field.bytes.ptr[0] == 1;
+        else if (field.number == 5)
+            is_one = field.value == 1;
         if (field.number == 13 && field.wire == PX_PROTOBUF_BYTES)
             code = read_entry(r, field.bytes, &location);
         if (field.number == 14 && field.wire == PX_PROTOBUF_VARINT)
@@ -117,6 +170,7 @@ static enum px_code read_tensor(struct reading *r, struct px_str bytes)
     }
     if (external && location.len)
         note_external(r, location);
+    ret->is_true = is_one && element == ELEMENT_BOOL;
     return code == PX_OK ? px_protobuf_check(&p, "TensorProto", r->err) : code;
 }
 
@@ -125,10 +179,11 @@ static enum px_code read_sparse(struct reading *r, struct px_str bytes)
 {
     struct px_protobuf p = px_protobuf(bytes);
     struct px_protobuf_field field;
+    struct tensor ignored;
     enum px_code code = PX_OK;
     while (code == PX_OK && px_protobuf_next(&p, &field)) {
         if (field.wire == PX_PROTOBUF_BYTES && (field.number == 1 || field.number == 2))
-            code = read_tensor(r, field.bytes);
+            code = read_tensor(r, field.bytes, &ignored);
     }
     return code == PX_OK ? px_protobuf_check(&p, "SparseTensorProto", r->err) : code;
 }
@@ -144,13 +199,20 @@ static bool is_known_domain(struct px_str domain)
             return true;
     }
     /* ONNX Runtime's own. */
-    return px_str_starts(domain, "com.microsoft") || px_str_starts(domain, "com.ms.internal") ||
-           px_str_is(domain, "org.pytorch.aten");
+    return px_str_starts(domain, "com.microsoft") || px_str_starts(domain, "com.ms.internal");
+}
+
+/* One of PyTorch's own operators, which its exporter leaves in the file when it is told to fall through or back. */
+static bool is_pytorch(struct px_str domain, struct px_str kind)
+{
+    return px_str_is(domain, "org.pytorch.aten") || px_str_is(domain, "aten") ||
+           px_str_is(domain, "prim") || px_str_starts(kind, "aten::") ||
+           px_str_starts(kind, "prim::");
 }
 
 static void note_operator(struct reading *r, struct px_str domain, struct px_str kind)
 {
-    if (is_known_domain(domain))
+    if (is_known_domain(domain) && !is_pytorch(domain, kind))
         return;
     for (size_t i = 0; i < r->n_foreign; i++) {
         if (px_str_eq(r->foreign[i].domain, domain)) {
@@ -162,22 +224,28 @@ static void note_operator(struct reading *r, struct px_str domain, struct px_str
         r->foreign[r->n_foreign++] = (struct foreign){domain, kind, 1};
 }
 
-/* Returns the attribute's integer; graphs and tensors in it are read. */
+struct attribute {
+    struct px_str name;
+    int64_t value;
+    struct tensor tensor;
+};
+
+/* Graphs and tensors in it are read. */
 static enum px_code read_attribute(struct reading *r, struct px_str bytes, unsigned depth,
-                                   struct px_str *ret_name, int64_t *ret_value)
+                                   struct attribute *ret)
 {
     struct px_protobuf p = px_protobuf(bytes);
     struct px_protobuf_field field;
     enum px_code code = PX_OK;
-    *ret_value = 0;
+    *ret = (struct attribute){0};
     while (code == PX_OK && px_protobuf_next(&p, &field)) {
         bool nested = field.wire == PX_PROTOBUF_BYTES;
         if (nested && field.number == 1)
-            *ret_name = field.bytes;
+            ret->name = field.bytes;
         else if (field.number == 3 && field.wire == PX_PROTOBUF_VARINT)
-            *ret_value = px_protobuf_i64(&field);
+            ret->value = px_protobuf_i64(&field);
         else if (nested && (field.number == 5 || field.number == 10))
-            code = read_tensor(r, field.bytes);
+            code = read_tensor(r, field.bytes, &ret->tensor);
         else if (nested && (field.number == 6 || field.number == 11))
             code = read_graph(r, field.bytes, depth + 1);
         else if (nested && (field.number == 22 || field.number == 23))
@@ -186,30 +254,51 @@ static enum px_code read_attribute(struct reading *r, struct px_str bytes, unsig
     return code == PX_OK ? px_protobuf_check(&p, "AttributeProto", r->err) : code;
 }
 
+/* A node, as far as it matters here. */
+struct node {
+    struct px_str kind, domain, output, training_mode; /* the first output; the third input */
+    size_t n_inputs;
+    bool trains, is_true; /* by its attributes: in training; a constant */
+};
+
+static void note_node(struct reading *r, const struct node *node)
+{
+    note_operator(r, node->domain, node->kind);
+    if (node->trains && r->trains.len == 0)
+        r->trains = node->kind;
+    if (node->is_true && px_str_is(node->kind, "Constant"))
+        add_name(&r->truths, node->output);
+    if (px_str_is(node->kind, "Dropout"))
+        add_name(&r->switches, node->training_mode);
+}
+
 static enum px_code read_node(struct reading *r, struct px_str bytes, unsigned depth)
 {
     struct px_protobuf p = px_protobuf(bytes);
     struct px_protobuf_field field;
-    struct px_str kind = {0}, domain = {0}, name = {0};
-    bool trains = false;
+    struct attribute attribute;
+    struct node node = {0};
     enum px_code code = PX_OK;
     if (++r->n_nodes > PX_ONNX_NODES_MAX)
         return px_err_set(r->err, PX_E_TOO_LARGE, "more than %d nodes", PX_ONNX_NODES_MAX);
     while (code == PX_OK && px_protobuf_next(&p, &field)) {
-        int64_t value = 0;
         if (field.wire != PX_PROTOBUF_BYTES)
             continue;
-        if (field.number == 4)
-            kind = field.bytes;
+        if (field.number == 1 && ++node.n_inputs == 3)
+            node.training_mode = field.bytes;
+        else if (field.number == 2 && node.output.len == 0)
+            node.output = field.bytes;
+        else if (field.number == 4)
+            node.kind = field.bytes;
         else if (field.number == 7)
-            domain = field.bytes;
-        else if (field.number == 5)
-            code = read_attribute(r, field.bytes, depth, &name, &value);
-        trains |= field.number == 5 && value == 1 && px_str_is(name, "training_mode");
+            node.domain = field.bytes;
+        if (field.number != 5)
+            continue;
+        code = read_attribute(r, field.bytes, depth, &attribute);
+        node.trains |= attribute.value == 1 && px_str_is(attribute.name, "training_mode");
+        node.is_true |= attribute.tensor.is_true;
     }
-    note_operator(r, domain, kind);
-    if (trains && r->trains.len == 0)
-        r->trains = kind;
+    note_node(r, &node);
     return code == PX_OK ? px_protobuf_check(&p, "NodeProto", r->err) : code;
 }
 
@@ -217,9 +306,11 @@ static enum px_code read_node(struct reading *r, struct px_str bytes, unsigned d
 
 struct value {
     struct px_str name;
-    uint64_t element;  /* of a tensor; 0: it is none */
-    bool mapping;      /* a mapping, or a list of them */
-    bool has_dim, one; /* a first dimension; it is 1 */
+    uint64_t element; /* of a tensor; 0: it is none */
+    bool mapping;     /* a mapping, or a list of them */
+    bool has_shape;   /* the shape may be that of a scalar */
+    size_t n_dims;
+    uint64_t first; /* dimension; 0: it may be anything */
 };
 
 /* The length of a dimension; 0 when it has a name or none. */
@@ -245,8 +336,11 @@ static void read_tensor_type(struct px_str bytes, struct value *ret)
         if (field.number != 2 || field.wire != PX_PROTOBUF_BYTES)
             continue;
         struct px_protobuf shape = px_protobuf(field.bytes);
-        ret->has_dim = px_protobuf_next(&shape, &dim) && dim.wire == PX_PROTOBUF_BYTES;
-        ret->one = ret->has_dim && read_dimension(dim.bytes) == 1;
+        ret->has_shape = true;
+        while (px_protobuf_next(&shape, &dim)) {
+            if (ret->n_dims++ == 0 && dim.wire == PX_PROTOBUF_BYTES)
+                ret->first = read_dimension(dim.bytes);
+        }
     }
 }
 
@@ -283,13 +377,25 @@ static struct value read_value(struct px_str bytes)
     return value;
 }
 
+static void note_shape(struct reading *r, const struct value *value, struct fixed *fixed)
+{
+    struct px_onnx_diagnosis *out = r->out;
+    bool is_scalar = value->element && value->has_shape && value->n_dims == 0;
+    if (is_scalar && out->n_scalars < PX_ONNX_SCALARS_MAX)
+        out->scalars[out->n_scalars++] = value->name;
+    if (value->first == 0)
+        return;
+    if (fixed->n == 0)
+        *fixed = (struct fixed){.name = value->name, .length = value->first};
+    fixed->n += value->first == fixed->length;
+    fixed->n_matrices += value->first == fixed->length && value->n_dims > 1;
+}
+
 static void note_input(struct reading *r, struct px_str bytes)
 {
     struct value value = read_value(bytes);
     r->n_inputs++;
-    r->n_of_one += value.one;
-    if (value.one && r->an_input.len == 0)
-        r->an_input = value.name;
+    note_shape(r, &value, &r->fixed_inputs);
     if (value.element == ELEMENT_DOUBLE && r->a_double.len == 0)
         r->a_double = value.name;
 }
@@ -298,6 +404,7 @@ static void note_output(struct reading *r, struct px_str bytes)
 {
     struct value value = read_value(bytes);
     r->n_outputs++;
+    note_shape(r, &value, &r->fixed_outputs);
     if (value.mapping && r->a_mapping.len == 0)
         r->a_mapping = value.name;
 }
@@ -308,6 +415,7 @@ static enum px_code read_graph(struct reading *r, struct px_str bytes, unsigned 
 {
     struct px_protobuf p = px_protobuf(bytes);
     struct px_protobuf_field field;
+    struct tensor tensor = {0};
     enum px_code code = PX_OK;
     if (depth > PX_ONNX_DEPTH_MAX)
         return px_err_set(r->err, PX_E_TOO_LARGE, "graphs are nested more than %d deep",
@@ -318,13 +426,15 @@ static enum px_code read_graph(struct reading *r, struct px_str bytes, unsigned 
         if (field.number == 1)
             code = read_node(r, field.bytes, depth);
         else if (field.number == 5)
-            code = read_tensor(r, field.bytes);
+            code = read_tensor(r, field.bytes, &tensor);
         else if (field.number == 15)
             code = read_sparse(r, field.bytes);
         else if (field.number == 11 && depth == 0)
             note_input(r, field.bytes);
         else if (field.number == 12 && depth == 0)
             note_output(r, field.bytes);
+        if (field.number == 5 && tensor.is_true)
+            add_name(&r->truths, tensor.name);
     }
     return code == PX_OK ? px_protobuf_check(&p, "GraphProto", r->err) : code;
 }
@@ -353,8 +463,7 @@ static enum px_code read_function(struct reading *r, struct px_str bytes)
 {
     struct px_protobuf p = px_protobuf(bytes);
     struct px_protobuf_field field;
-    struct px_str name;
-    int64_t value;
+    struct attribute ignored;
     enum px_code code = PX_OK;
     while (code == PX_OK && px_protobuf_next(&p, &field)) {
         if (field.wire != PX_PROTOBUF_BYTES)
@@ -362,7 +471,7 @@ static enum px_code read_function(struct reading *r, struct px_str bytes)
         if (field.number == 7)
             code = read_node(r, field.bytes, 1);
         if (field.number == 11)
-            code = read_attribute(r, field.bytes, 1, &name, &value);
+            code = read_attribute(r, field.bytes, 1, &ignored);
         if (field.number == 10 && r->n_brought < DOMAINS_MAX)
             r->brought[r->n_brought++] = field.bytes;
     }
@@ -431,17 +540,33 @@ static bool is_brought(const struct reading *r, struct px_str domain)
     return false;
 }
 
+static void judge_foreign(struct reading *r, const struct foreign *f)
+{
+    if (is_brought(r, f->domain))
+        return;
+    if (is_pytorch(f->domain, f->kind))
+        report(r, true,
+               "leave operator_export_type at ONNX, with opset_version=17 or newer; what ONNX has "
+               "no operator for can be served as TorchScript: torch.jit.script(model).save(path)",
+               "the operator '%.*s' is PyTorch's own, which the exporter fell back to (%zu such "
+               "nodes)",
+               PX_STR_ARG(f->kind), f->n);
+    else
+        report(r, true,
+               "export it with standard operators, or with the custom ones as functions in "
+               "the file",
+               "the operator '%.*s' is of the domain '%.*s', which ONNX Runtime does not have "
+               "(%zu such nodes)",
+               PX_STR_ARG(f->kind), PX_STR_ARG(f->domain), f->n);
+}
+
 static void judge_operators(struct reading *r)
 {
-    for (size_t i = 0; i < r->n_foreign; i++) {
-        const struct foreign *f = &r->foreign[i];
-        if (!is_brought(r, f->domain))
-            report(r, true,
-                   "export it with standard operators, or with the custom ones as functions in "
-                   "the file",
-                   "the operator '%.*s' is of the domain '%.*s', which ONNX Runtime does not have "
-                   "(%zu such nodes)",
-                   PX_STR_ARG(f->kind), PX_STR_ARG(f->domain), f->n);
+    for (size_t i = 0; i < r->n_foreign; i++)
+        judge_foreign(r, &r->foreign[i]);
+    for (size_t i = 0; i < r->switches.n && r->trains.len == 0; i++) {
+        if (has_name(&r->truths, r->switches.list[i]))
+            r->trains = px_str("Dropout");
     }
     if (r->trains.len)
         report(r, false, "call model.eval() before the export",
@@ -449,15 +574,30 @@ static void judge_operators(struct reading *r)
                PX_STR_ARG(r->trains));
 }
 
+#define DYNAMIC_AXES "torch.onnx.export(..., dynamic_axes={'x': {0: 'batch'}, 'y': {0: 'batch'}})"
+
+/* A first dimension that is fixed counts rows where it is 1 of all inputs, or the same of all inputs and outputs, which are matrices. */
+static void judge_rows(struct reading *r)
+{
+    const struct fixed *in = &r->fixed_inputs, *out = &r->fixed_outputs;
+    if (r->n_inputs == 0 || in->n != r->n_inputs)
+        return;
+    if (in->length == 1)
+        report(r, false, DYNAMIC_AXES,
+               "the first dimension of the input '%.*s' is fixed to 1: a request can hold one row",
+               PX_STR_ARG(in->name));
+    else if (in->n_matrices == r->n_inputs && out->n == r->n_outputs && out->length == in->length)
+        report(r, false, DYNAMIC_AXES,
+               "the first dimension of the input '%.*s' is fixed to %" PRIu64
+               ": a request has to hold exactly %" PRIu64 " rows",
+               PX_STR_ARG(in->name), in->length, in->length);
+}
+
 static void judge_shapes(struct reading *r)
 {
     if (r->n_outputs == 0)
         report(r, true, "name the outputs when exporting", "the graph has no outputs");
-    if (r->n_inputs && r->n_of_one == r->n_inputs)
-        report(r, false,
-               "torch.onnx.export(..., dynamic_axes={'x': {0: 'batch'}, 'y': {0: 'batch'}})",
-               "the first dimension of the input '%.*s' is fixed to 1: a request can hold one row",
-               PX_STR_ARG(r->an_input));
+    judge_rows(r);
     if (r->a_mapping.len)
         report(r, false, "to_onnx(model, ..., options={'zipmap': False}) gives a plain matrix",
                "the output '%.*s' is a list of mappings, which costs time; it is served as scores "

@@ -17,7 +17,8 @@
 enum {
     PX_ONNX_FINDINGS_MAX = 32,
     PX_ONNX_EXTERNAL_MAX = 256, /* files of weights that are looked for */
-    PX_ONNX_DEPTH_MAX = 16,     /* of graphs in nodes of graphs */
+    PX_ONNX_SCALARS_MAX = 256,
+    PX_ONNX_DEPTH_MAX = 16, /* of graphs in nodes of graphs */
     PX_ONNX_NODES_MAX = 1 << 22,
 };
 
@@ -40,6 +41,9 @@ struct px_onnx_diagnosis {
         external[PX_ONNX_EXTERNAL_MAX]; /* paths beside the model that hold weights, each once */
     size_t n_external;
     bool more_external; /* there are more than that */
+    struct px_str
+        scalars[PX_ONNX_SCALARS_MAX]; /* inputs and outputs whose shape is said to be [] */
+    size_t n_scalars;
 };
 
 /*

@@ -3,6 +3,7 @@
 #include "interfaces/grpc/config_sequence.h"
 #include "interfaces/grpc/handlers.h"
 #include "interfaces/grpc/message.h"
+#include "interfaces/grpc/parameters.h"
 #include "interfaces/grpc/status.h"
 #include "interfaces/inference/properties.h"
 
@@ -64,15 +65,32 @@ enum metadata_field {
     METADATA_PROPERTIES,
 };
 
+/*
+ * Any number of dimensions is told as [-1], as over REST, and the parameter says that it is not one of any length. A scalar's shape is no
+ * field at all, so there it says that the shape is known.
+ */
+static void put_unknown_rank(struct px_buf *buf, uint32_t number, bool unknown)
+{
+    enum { KEY = 1, VALUE };
+    size_t entry = px_protobuf_begin(buf, number);
+    px_protobuf_put_text(buf, KEY, "unknown_rank");
+    size_t value = px_protobuf_begin(buf, VALUE);
+    px_protobuf_put_bool(buf, PX_GRPC_PARAMETER_BOOL, unknown);
+    px_protobuf_end(buf, value);
+    px_protobuf_end(buf, entry);
+}
+
 static void put_tensor(struct px_buf *buf, uint32_t number, const struct px_model_tensor *tensor)
 {
-    enum { NAME = 1, DATATYPE, SHAPE };
+    enum { NAME = 1, DATATYPE, SHAPE, PARAMETERS };
     int64_t shape[PX_TENSOR_DIMS_MAX];
     size_t n_dims = px_model_tensor_shape(tensor, shape);
     size_t message = px_protobuf_begin(buf, number);
     px_protobuf_put_bytes(buf, NAME, tensor->name);
     px_protobuf_put_text(buf, DATATYPE, px_datatype_name(tensor->type));
     px_protobuf_put_packed(buf, SHAPE, shape, n_dims);
+    if (tensor->any_rank || n_dims == 0)
+        put_unknown_rank(buf, PARAMETERS, tensor->any_rank);
     px_protobuf_end(buf, message);
 }
 

@@ -107,6 +107,44 @@ enum px_code px_ort_confine(const char *path, bool from_client, struct px_err *e
     return code;
 }
 
+static void put_before(struct px_err *err, const char *message, const char *hint)
+{
+    enum px_code code = err->code;
+    char said[PX_ERR_MESSAGE_MAX];
+    snprintf(said, sizeof said, "%s", err->message);
+    px_err_set(err, code, "%s (ONNX Runtime says: %s)", message, said);
+    px_err_hint(err, "%s", hint);
+}
+
+/* What is wrong with operators by their names alone only the library knows; its words are known. */
+static void explain_words(struct px_err *err)
+{
+    static const struct {
+        const char *words, *message, *hint;
+    } known[] = {
+        {"No Op registered for", "it has an operator that this ONNX Runtime does not know",
+         "export it again with opset_version=17 and standard operators, or install a newer ONNX "
+         "Runtime"},
+        {"is not a registered function/op",
+         "it has an operator that this ONNX Runtime does not know",
+         "export it again with opset_version=17 and standard operators, or install a newer ONNX "
+         "Runtime"},
+        {"Could not find an implementation for",
+         "it has an operator that this ONNX Runtime does not compute for these types",
+         "export it with float32 (model.float() in PyTorch) and int64, or install a newer ONNX "
+         "Runtime"},
+        {"is not currently registered or supported",
+         "it has tensors of a type that ONNX Runtime does not compute with",
+         "export it with float32; a complex number goes as two of them (torch.view_as_real)"},
+    };
+    for (size_t i = 0; i < PX_ARRAY_LEN(known); i++) {
+        if (strstr(err->message, known[i].words)) {
+            put_before(err, known[i].message, known[i].hint);
+            return;
+        }
+    }
+}
+
 void px_ort_explain(const char *path, struct px_err *err)
 {
     struct px_arena arena = px_arena(MEMORY_MAX);
@@ -118,13 +156,10 @@ void px_ort_explain(const char *path, struct px_err *err)
         if (d->findings[i].error)
             first = &d->findings[i];
     }
-    if (first) {
-        enum px_code code = err->code;
-        char said[PX_ERR_MESSAGE_MAX];
-        snprintf(said, sizeof said, "%s", err->message);
-        px_err_set(err, code, "%s (ONNX Runtime says: %s)", first->message.ptr, said);
-        px_err_hint(err, "%s", first->hint.ptr);
-    }
+    if (first)
+        put_before(err, first->message.ptr, first->hint.ptr);
+    else
+        explain_words(err);
     unmap(bytes);
     px_arena_deinit(&arena);
 }
@@ -143,6 +178,21 @@ size_t px_ort_warn(const char *path, struct px_arena *arena, struct px_str *ret,
         snprintf(text, sizeof text, "%s: %s", d->findings[i].message.ptr, d->findings[i].hint.ptr);
         ret[n] = px_arena_str(arena, px_str(text));
         n += ret[n].ptr != NULL;
+    }
+    unmap(bytes);
+    px_arena_deinit(&mine);
+    return n;
+}
+
+size_t px_ort_scalars(const char *path, struct px_arena *arena, struct px_str *ret, size_t max)
+{
+    struct px_arena mine = px_arena(MEMORY_MAX);
+    struct px_onnx_diagnosis *d = px_arena_alloc(&mine, 1, sizeof *d);
+    struct px_str bytes = map_file(path);
+    size_t n = 0;
+    if (d && bytes.ptr && px_onnx_diagnose(bytes, &limits, &mine, d, NULL) == PX_OK) {
+        for (; n < d->n_scalars && n < max; n++)
+            ret[n] = px_arena_str(arena, d->scalars[n]);
     }
     unmap(bytes);
     px_arena_deinit(&mine);

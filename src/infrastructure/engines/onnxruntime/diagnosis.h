@@ -22,4 +22,10 @@ void px_ort_explain(const char *path, struct px_err *err);
 /* Warnings about a model that was opened, "what: how to do it better", at most `max`; returns their number. Texts are in `arena`. */
 size_t px_ort_warn(const char *path, struct px_arena *arena, struct px_str *ret, size_t max);
 
+/*
+ * Which inputs and outputs does the file say to be scalars? The library tells of them as of tensors whose shape it does not know. At most
+ * `max` names, in `arena`; returns their number.
+ */
+size_t px_ort_scalars(const char *path, struct px_arena *arena, struct px_str *ret, size_t max);
+
 #endif

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a graph says of its inputs and outputs. The library answers a count of 0 dimensions both for a scalar and for a shape
- * that is not known, so 0 is taken as not known: a scalar fits that.
+ * that is not known, so 0 is taken as not known; then the file is asked which of them are scalars.
  */
+#include "infrastructure/engines/onnxruntime/diagnosis.h"
 #include "infrastructure/engines/onnxruntime/session.h"
+
+#include "shared/unconst.h"
 
 static const struct {
     enum px_datatype type;
@@ -359,6 +362,37 @@ static enum px_code read_outputs(struct px_ort_session *s, const struct px_str *
     return code;
 }
 
+/* ---- scalars ---- */
+
+static bool has_any_rank(const struct px_tensor_specs *specs)
+{
+    for (size_t i = 0; i < specs->n; i++) {
+        if (specs->list[i].any_rank)
+            return true;
+    }
+    return false;
+}
+
+static void settle_scalar(const struct px_tensor_specs *specs, struct px_str name)
+{
+    const struct px_tensor_spec *found = px_tensor_specs_find(specs, name);
+    struct px_tensor_spec *spec = px_unconst(found);
+    if (spec && spec->any_rank)
+        spec->any_rank = false;
+}
+
+static void settle_scalars(struct px_ort_session *s, const char *path, struct px_arena *arena)
+{
+    struct px_str names[PX_ONNX_SCALARS_MAX];
+    if (!has_any_rank(&s->base.takes) && !has_any_rank(&s->base.gives))
+        return;
+    size_t n = px_ort_scalars(path, arena, names, PX_ARRAY_LEN(names));
+    for (size_t i = 0; i < n; i++) {
+        settle_scalar(&s->base.takes, names[i]);
+        settle_scalar(&s->base.gives, names[i]);
+    }
+}
+
 /* ---- what model.yaml declares ---- */
 
 static bool narrows(const struct px_tensor_spec *declared, const struct px_tensor_spec *real)
@@ -438,6 +472,8 @@ enum px_code px_ort_read_specs(struct px_ort_session *session,
     enum px_code code = read_inputs(session, request->arena, &symbols, err);
     if (code == PX_OK)
         code = read_outputs(session, symbols, request->arena, err);
+    if (code == PX_OK)
+        settle_scalars(session, request->path.ptr, request->arena);
     if (code == PX_OK)
         code = check_declared("input", &request->inputs, &session->base.takes, err);
     if (code == PX_OK)

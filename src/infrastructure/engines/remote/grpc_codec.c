@@ -52,6 +52,14 @@ static void put_number(struct px_buf *to, const char *name, int64_t number)
     end_parameter(to, entry, value);
 }
 
+/* Servers older than uint64_param know int64_param alone: what fits that goes as that. */
+static void put_id(struct px_buf *to, const char *name, uint64_t id)
+{
+    size_t value, entry = begin_parameter(to, name, &value);
+    px_protobuf_put_u64(to, id <= INT64_MAX ? 2 : 5, id);
+    end_parameter(to, entry, value);
+}
+
 static void put_truth(struct px_buf *to, const char *name, bool truth)
 {
     size_t value, entry = begin_parameter(to, name, &value);
@@ -66,7 +74,7 @@ static void put_sequence(struct px_buf *to, const struct px_sequence_step *step)
         px_protobuf_put_bytes(to, 3, step->text_id);
         end_parameter(to, entry, value);
     } else if (step->id) {
-        put_number(to, "sequence_id", (int64_t)step->id);
+        put_id(to, "sequence_id", step->id);
     } else {
         return;
     }
@@ -163,7 +171,28 @@ struct described {
     int64_t shape[PX_TENSOR_DIMS_MAX];
     size_t n_dims;
     bool has_contents;
+    bool told_rank, unknown_rank; /* by the parameter unknown_rank */
 };
+
+/* Reads unknown_rank from an entry of a map of parameters, when it is that. */
+static void read_unknown_rank(struct px_str entry, struct described *ret)
+{
+    struct px_protobuf reader = px_protobuf(entry), choice = px_protobuf((struct px_str){NULL, 0});
+    struct px_protobuf_field field;
+    struct px_str key = {NULL, 0};
+    while (px_protobuf_next(&reader, &field)) {
+        if (field.wire == PX_PROTOBUF_BYTES && field.number == 1)
+            key = field.bytes;
+        if (field.wire == PX_PROTOBUF_BYTES && field.number == 2)
+            choice = px_protobuf(field.bytes);
+    }
+    if (!px_str_is(key, "unknown_rank"))
+        return;
+    while (px_protobuf_next(&choice, &field)) {
+        ret->told_rank = field.number == 1 && field.wire == PX_PROTOBUF_VARINT;
+        ret->unknown_rank = ret->told_rank && field.value != 0;
+    }
+}
 
 static enum px_code read_described(struct px_str message, struct described *ret, struct px_err *err)
 {
@@ -181,6 +210,8 @@ static enum px_code read_described(struct px_str message, struct described *ret,
                               "'%.*s': the shape has more than %d dimensions, "
                               "or is none",
                               PX_STR_ARG(ret->name), (int)PX_TENSOR_DIMS_MAX);
+        } else if (field.number == 4 && bytes) {
+            read_unknown_rank(field.bytes, ret);
         } else if (field.number == 5 && bytes) {
             ret->contents = field.bytes;
             ret->has_contents = true;
@@ -276,6 +307,7 @@ enum px_code px_remote_grpc_read(struct px_str message, const struct px_remote_a
 
 /* ---- metadata, readiness, errors ---- */
 
+/* An empty shape may be a scalar's, and may be that of a server that does not know: then the server will judge what it gets. */
 static enum px_code read_spec(struct px_str message, struct px_arena *arena,
                               struct px_tensor_spec *ret, struct px_err *err)
 {
@@ -286,7 +318,8 @@ static enum px_code read_spec(struct px_str message, struct px_arena *arena,
     if (code != PX_OK)
         return code;
     ret->name = px_arena_str(arena, described.name);
-    ret->n_dims = described.n_dims;
+    ret->n_dims = described.unknown_rank ? 0 : described.n_dims;
+    ret->any_rank = described.told_rank ? described.unknown_rank : ret->n_dims == 0;
     for (size_t i = 0; i < ret->n_dims; i++)
         ret->shape[i] = described.shape[i] < 0 ? PX_DIM_ANY : described.shape[i];
     return px_arena_check(arena, "the model's metadata", err);

@@ -285,16 +285,37 @@ enum px_code px_remote_http_read(struct px_str reply, size_t json_len,
 
 /* ---- metadata ---- */
 
+/* Phoenix's own: unknown_rank. */
+static bool read_unknown_rank(struct px_json *json)
+{
+    struct px_str key;
+    bool unknown = false;
+    if (px_json_peek(json) != PX_JSON_OBJECT) {
+        px_json_skip(json);
+        return false;
+    }
+    px_json_enter_object(json);
+    while (px_json_next_key(json, &key)) {
+        if (px_str_is(key, "unknown_rank") && px_json_peek(json) == PX_JSON_BOOL)
+            unknown = px_json_bool(json);
+        else
+            px_json_skip(json);
+    }
+    return unknown;
+}
+
 static void read_spec(struct px_json *json, struct px_arena *arena, struct px_tensor_spec *spec)
 {
     struct px_str key;
-    bool has_shape = false;
+    bool has_shape = false, unknown_rank = false;
     px_json_enter_object(json);
     while (px_json_next_key(json, &key)) {
         if (px_str_is(key, "name")) {
             spec->name = px_arena_str(arena, px_json_str(json));
         } else if (px_str_is(key, "datatype")) {
             read_type(json, &spec->type);
+        } else if (px_str_is(key, "parameters")) {
+            unknown_rank = read_unknown_rank(json);
         } else if (px_str_is(key, "shape") && px_json_peek(json) == PX_JSON_ARRAY) {
             has_shape = true;
             px_json_enter_array(json);
@@ -310,7 +331,9 @@ static void read_spec(struct px_json *json, struct px_arena *arena, struct px_te
             px_json_skip(json);
         }
     }
-    spec->any_rank = !has_shape;
+    spec->any_rank = !has_shape || unknown_rank;
+    if (spec->any_rank)
+        spec->n_dims = 0;
     if (!px_json_failed(json) && (spec->type == PX_TYPE_NONE || spec->name.len == 0))
         px_json_fail(json, "a tensor has a name and a datatype");
 }

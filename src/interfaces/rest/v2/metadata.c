@@ -12,6 +12,17 @@
 #include "interfaces/rest/reply.h"
 #include "interfaces/rest/v2/v2.h"
 
+/* The protocol has no shape for "any number of dimensions": it is told as [-1], and this says which of the two is meant. */
+static void put_unknown_rank(struct px_json_writer *w, const struct px_model_tensor *tensor)
+{
+    if (!tensor->any_rank)
+        return;
+    px_json_key(w, "parameters");
+    px_json_begin_object(w);
+    px_json_member_bool(w, "unknown_rank", true);
+    px_json_end_object(w);
+}
+
 static void put_tensors(struct px_json_writer *w, const char *key,
                         const struct px_model_tensor *tensors, size_t n)
 {
@@ -28,6 +39,7 @@ static void put_tensors(struct px_json_writer *w, const char *key,
         for (size_t d = 0; d < n_dims; d++)
             px_json_put_i64(w, shape[d]);
         px_json_end_array(w);
+        put_unknown_rank(w, &tensors[i]);
         px_json_end_object(w);
     }
     px_json_end_array(w);

@@ -60,6 +60,36 @@ PX_TEST(mappings_and_doubles_are_unwise)
     check_only("doubles.onnx", false, "'x' is FP64", "FloatTensorType");
 }
 
+PX_TEST(what_an_export_forgot_is_found)
+{
+    check_only("dropout_weight.onnx", false, "'Dropout' behaves as in training", "model.eval()");
+    check_only("dropout_constant.onnx", false, "'Dropout' behaves as in training", "model.eval()");
+    check_only("fixed.onnx", false, "fixed to 2: a request has to hold exactly 2 rows",
+               "dynamic_axes");
+    check_only("fell_back.onnx", true, "'ATen' is PyTorch's own", "operator_export_type");
+    check_only("fell_through.onnx", true, "'aten::erfinv' is PyTorch's own",
+               "operator_export_type");
+}
+
+PX_TEST(a_dropout_that_is_off_is_right)
+{
+    struct fixture f;
+    diagnose(&f, "dropout_off.onnx");
+    CHECK_INT(f.diagnosis.n_findings, 0);
+    end(&f);
+}
+
+PX_TEST(scalars_are_told_from_shapes_that_are_not_known)
+{
+    struct fixture f;
+    diagnose(&f, "scalars.onnx");
+    CHECK_INT(f.diagnosis.n_findings, 0);
+    CHECK_INT(f.diagnosis.n_scalars, 3);
+    CHECK_STR(f.diagnosis.scalars[0], "a");
+    CHECK_STR(f.diagnosis.scalars[2], "sum");
+    end(&f);
+}
+
 static bool has(const struct fixture *f, bool error, const char *message)
 {
     for (size_t i = 0; i < f->diagnosis.n_findings; i++) {
@@ -239,6 +269,9 @@ PX_TEST(weights_hide_in_no_corner_of_the_file)
 PX_TEST_MAIN(
     T(a_good_model_has_nothing)
     T(mappings_and_doubles_are_unwise)
+    T(what_an_export_forgot_is_found)
+    T(a_dropout_that_is_off_is_right)
+    T(scalars_are_told_from_shapes_that_are_not_known)
     T(versions_and_operators_that_no_library_has_are_errors)
     T(weights_outside_are_listed_and_may_be_missing)
     T(weights_hide_in_no_corner_of_the_file)

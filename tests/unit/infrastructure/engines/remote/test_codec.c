@@ -196,6 +196,73 @@ PX_TEST(a_reply_by_grpc_is_read_as_servers_send_it)
     CHECK_INT(px_remote_grpc_message(px_str_n("\1\0\0\0\0", 5), &message, NULL), PX_E_INVALID);
 }
 
+PX_TEST(shapes_that_a_server_does_not_know_are_not_held_against_tensors)
+{
+    static const char http[] =
+        "{\"inputs\":[{\"name\":\"s\",\"datatype\":\"FP32\",\"shape\":[]},"
+        "{\"name\":\"v\",\"datatype\":\"FP32\",\"shape\":[-1],\"parameters\":{\"unknown_rank\":"
+        "false}},"
+        "{\"name\":\"u\",\"datatype\":\"FP32\",\"parameters\":{\"a\":[1],\"unknown_rank\":true},"
+        "\"shape\":[-1]},"
+        "{\"name\":\"n\",\"datatype\":\"FP32\",\"parameters\":null}],\"outputs\":[]}";
+    static const bool any_rank[] = {false, false, true, true};
+    struct px_arena arena = px_arena(1 << 20);
+    struct px_remote_metadata metadata;
+    CHECK_OK(px_remote_http_read_metadata(px_str(http), &arena, &metadata, NULL));
+    CHECK_INT(metadata.inputs.n, 4);
+    for (size_t i = 0; i < 4; i++) {
+        CHECK_INT(metadata.inputs.list[i].any_rank, any_rank[i]);
+        CHECK_INT(metadata.inputs.list[i].n_dims, i == 1);
+    }
+    /* over gRPC: TensorMetadata of s without a shape, v with [-1], u with [-1] and the parameter, and k that has
+     * none, which the parameter says to be known */
+    static const char grpc[] = "\x22\x09\x0a\x01s\x12\x04"
+                               "FP32"
+                               "\x22\x15\x0a\x01v\x12\x04"
+                               "FP32"
+                               "\x1a\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"
+                               "\x22\x29\x0a\x01u\x12\x04"
+                               "FP32"
+                               "\x1a\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"
+                               "\x22\x12\x0a\x0cunknown_rank\x12\x02\x08\x01"
+                               "\x22\x1d\x0a\x01k\x12\x04"
+                               "FP32"
+                               "\x22\x12\x0a\x0cunknown_rank\x12\x02\x08\x00";
+    CHECK_OK(
+        px_remote_grpc_read_metadata(px_str_n(grpc, sizeof grpc - 1), &arena, &metadata, NULL));
+    CHECK_INT(metadata.inputs.n, 4);
+    CHECK(!metadata.inputs.list[3].any_rank && metadata.inputs.list[3].n_dims == 0);
+    CHECK(metadata.inputs.list[0].any_rank && metadata.inputs.list[2].any_rank);
+    CHECK(!metadata.inputs.list[1].any_rank && metadata.inputs.list[1].n_dims == 1);
+    px_arena_deinit(&arena);
+}
+
+PX_TEST(ids_beyond_int64_go_as_uint64)
+{
+    static const struct {
+        uint64_t id;
+        const char *grpc;
+        size_t len;
+        const char *json;
+    } cases[] = {
+        {7, "\x12\x02\x10\x07", 4, "\"sequence_id\":7,"},
+        {UINT64_MAX, "\x12\x0b\x28\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 13,
+         "\"sequence_id\":18446744073709551615,"},
+    };
+    for (size_t i = 0; i < PX_ARRAY_LEN(cases); i++) {
+        struct px_run run = {.sequence = {.id = cases[i].id}};
+        struct px_remote_ask ask = {.model = PX_STR("m"), .run = &run};
+        struct px_buf to = px_buf(4096), json = px_buf(4096);
+        size_t json_len;
+        CHECK_OK(px_remote_grpc_write(&ask, &to, NULL));
+        CHECK(memmem(to.ptr, to.len, cases[i].grpc, cases[i].len) != NULL);
+        CHECK_OK(px_remote_http_write(&ask, false, &json, &json_len, NULL));
+        CHECK_CONTAINS(px_buf_cstr(&json), cases[i].json);
+        px_buf_deinit(&to);
+        px_buf_deinit(&json);
+    }
+}
+
 PX_TEST(texts_of_errors_are_decoded_bounded_and_printable)
 {
     char text[24];
@@ -224,4 +291,6 @@ PX_TEST(paths_are_encoded)
 PX_TEST_MAIN(T(a_request_by_grpc_is_that_of_other_clients)
                  T(a_request_by_http_is_that_of_other_clients) T(every_type_has_its_json)
                      T(every_type_is_read_from_json) T(a_reply_by_grpc_is_read_as_servers_send_it)
-                         T(texts_of_errors_are_decoded_bounded_and_printable) T(paths_are_encoded))
+                         T(texts_of_errors_are_decoded_bounded_and_printable) T(paths_are_encoded)
+                             T(shapes_that_a_server_does_not_know_are_not_held_against_tensors)
+                                 T(ids_beyond_int64_go_as_uint64))
