@@ -5,6 +5,7 @@ import json
 import pathlib
 import shutil
 import subprocess
+import time
 import urllib.request
 
 from command import PHOENIX, fail, succeed
@@ -94,3 +95,60 @@ def test_a_graph_that_does_not_fit_is_refused_with_the_line(tmp_path):
     assert "step 'quick' has no output 'prediction'" in message and "predictions" in message
     path.write_text(text.replace("shape: [-1, 3]", "shape: [-1, 4]"))
     assert "is FP32 [-1,3], but 'payment' is FP32 [-1,4]" in fail("check", path)
+
+
+INNER = """phoenix_graph: 1
+inputs: [{name: x, type: FP32, shape: [-1]}]
+outputs: [{name: label, from: decide.output}]
+steps:
+  - {name: decide, processor: bands, with: {thresholds: [0.5], labels: [APPROVE, BLOCK]}, inputs: x, fallback: {output: "REVIEW"}}
+"""
+
+OUTER = """phoenix_graph: 1
+inputs: [{name: x, type: FP32, shape: [-1]}]
+outputs: [{name: label, from: inner.label}, {name: score, from: rare.output}]
+steps:
+  - {name: inner, model: inner.yaml, inputs: x}
+  - {name: rare, processor: clip, with: {min: 0}, inputs: x, when: x > 100, otherwise: {output: -1}}
+"""
+
+
+def nested(folder):
+    (folder / "inner.yaml").write_text(INNER)
+    (folder / "graph.yaml").write_text("name: nested\n" + OUTER)
+    return folder / "graph.yaml"
+
+
+def test_predict_says_which_rows_a_fallback_answered(tmp_path):
+    done = subprocess.run([PHOENIX, "predict", nested(tmp_path), "-"], input="0.25\n", capture_output=True, text=True, timeout=60, check=True)
+    assert json.loads(done.stdout) == {"line": 1, "prediction": {"label": "APPROVE", "score": -1.0}}
+    assert done.stderr == ""
+    done = subprocess.run([PHOENIX, "predict", nested(tmp_path), "-"], input="0.75\nNaN\n", capture_output=True, text=True, timeout=60, check=True)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["degraded"] for row in rows] == ["inner/decide"] * 2 and rows[1]["prediction"]["label"] == "REVIEW"
+    assert "2 degraded: a step failed and its fallback stood in" in done.stderr
+
+
+def traced_steps(folder, value):
+    """Name and note of each step of one traced request."""
+    path, file = nested(folder), folder / "trace.json"
+    (folder / "phoenix.yaml").write_text(f"trace:\n  file: {file}\n")
+    with Server(path, "--config", folder / "phoenix.yaml") as server:
+        for url, body in ((f"{server.url}/v2/trace/setting", {"trace_level": ["TIMESTAMPS"], "trace_rate": "1"}),
+                          (f"{server.url}/v1/models/nested:predict", {"instances": [value]})):
+            with urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode()), timeout=60) as reply:
+                assert reply.status == 200
+        deadline = time.monotonic() + 30
+        while len(file.read_text()) < 10 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        records = json.loads(file.read_text())
+    steps = [record for record in records if "parent_id" in record]
+    assert all(record["parent_id"] == records[0]["id"] for record in steps)
+    return {record["model_name"]: record.get("note") for record in steps}
+
+
+def test_a_trace_says_what_became_of_each_step(tmp_path):
+    assert traced_steps(tmp_path, 0.25) == {"inner": None, "inner/decide": None, "rare": "skipped"}
+    assert traced_steps(tmp_path, 200.0) == {"inner": None, "inner/decide": None, "rare": None}
+    notes = traced_steps(tmp_path, float("nan"))
+    assert notes["inner/decide"].startswith("fallback: ") and "NaN" in notes["inner/decide"]

@@ -63,3 +63,12 @@ def test_http_and_predict_agree_to_the_bit(model, rows):
         together = server.predict("m", rows)
     assert [json.dumps(a["prediction"]) for a in answers] == [json.dumps(p) for p in together]
     assert [json.dumps(p) for p in together[:20]] == [json.dumps(p) for p in alone]
+
+
+def test_a_model_that_keeps_state_says_why_rows_are_refused(tmp_path):
+    (tmp_path / "graph.yaml").write_text("phoenix_graph: 1\ninputs: [{name: x, type: FP32, shape: [-1, 1]}]\noutputs: [{name: y, from: s.output}]\n"
+                                         "steps: [{name: s, processor: clip, with: {min: 0}, inputs: x}]\n")
+    (tmp_path / "model.yaml").write_text("phoenix: 1\nname: ticks\nmodel: graph.yaml\nengine: graph\nsequence: {idle_timeout_ms: 1000}\n")
+    status, answers, said = predict(tmp_path, [[1.0]])
+    assert status != 0 and not answers
+    assert "model 'ticks' keeps state between the requests of a sequence" in said and "sequence_id" in said

@@ -36,6 +36,7 @@ struct px_batch_options {
 struct px_batch_progress {
     uint64_t bytes_read;
     uint64_t rows_scored, rows_bad;
+    uint64_t rows_degraded; /* of the scored: a step of an ensemble failed and was replaced */
 };
 
 struct px_batch_io {

@@ -53,6 +53,8 @@ static void put_line(struct work *w, const struct line *line, const struct px_ru
         px_json_rows_put(rows, &json);
     else
         px_json_put_columns(&json, run->outputs, run->n_outputs);
+    if (run->degraded.len)
+        px_json_member_str(&json, "degraded", run->degraded);
     px_json_end_object(&json);
     px_buf_byte(&w->output, '\n');
 }
@@ -70,6 +72,7 @@ static enum px_code put_answers(struct work *w, const struct line *lines, size_t
     for (size_t i = 0; i < n; i++)
         put_line(w, &lines[i], run, has_rows ? &rows : NULL);
     w->done->rows_scored += n;
+    w->done->rows_degraded += run->degraded.len ? n : 0;
     return px_buf_check(&w->output, "the output", err);
 }
 
@@ -238,15 +241,30 @@ static enum px_code read_lines(struct work *w, struct px_err *err)
     }
 }
 
+static enum px_code check_package(const struct px_package *package,
+                                  const struct px_batch_options *options, struct px_err *err)
+{
+    if (options->margin)
+        return px_err_set(err, PX_E_UNSUPPORTED, "engine '%s' has no margins",
+                          px_engine_name(package->engine));
+    if (!px_engine_has(package->engine, PX_ENGINE_SEQUENCES))
+        return PX_OK;
+    px_err_set(err, PX_E_UNSUPPORTED,
+               "model '%.*s' keeps state between the requests of a sequence, and a row of a file "
+               "belongs to none",
+               PX_STR_ARG(package->name));
+    return px_err_hint(err, "serve it and send each step with its sequence_id");
+}
+
 enum px_code px_batch_predict_tensors(const struct px_package *package,
                                       const struct px_batch_options *options,
                                       const struct px_batch_io *io, struct px_batch_progress *ret,
                                       struct px_err *err)
 {
     *ret = (struct px_batch_progress){0};
-    if (options->margin)
-        return px_err_set(err, PX_E_UNSUPPORTED, "engine '%s' has no margins",
-                          px_engine_name(package->engine));
+    enum px_code code = check_package(package, options, err);
+    if (code != PX_OK)
+        return code;
     struct work w = {
         .engine = package->engine,
         .options = options,
@@ -257,7 +275,7 @@ enum px_code px_batch_predict_tensors(const struct px_package *package,
         .output = px_buf(RUN_MEMORY_MAX),
         .arena = px_arena(RUN_MEMORY_MAX),
     };
-    enum px_code code = read_lines(&w, err);
+    code = read_lines(&w, err);
     px_buf_deinit(&w.input);
     px_buf_deinit(&w.array);
     px_buf_deinit(&w.output);

@@ -337,6 +337,7 @@ static void prepare(struct px_graph_run *g, unsigned step, struct px_graph_fligh
     flight->run.done = landed;
     flight->run.owner = flight;
     flight->run.sequence = g->run->sequence;
+    px_graph_trace_flight(g, step, flight);
     s->landed = (struct px_graph_event){.kind = PX_EVENT_LANDED, .step = step};
     s->late = (struct px_graph_event){.kind = PX_EVENT_LATE, .step = step};
     set_deadline(g, &g->engine->graph->steps[step], s, &flight->run);

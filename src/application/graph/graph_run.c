@@ -164,6 +164,7 @@ static void land(struct px_graph_run *g, unsigned step)
     g->running &= ~(UINT64_C(1) << step);
     if (g->ending)
         return;
+    px_graph_note_inner(g, step);
     if (run->code == PX_OK) { /* however late it is */
         px_graph_step_computed(g, step);
         return;

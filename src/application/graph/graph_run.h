@@ -199,6 +199,12 @@ PX_MUST_USE enum px_code px_graph_send_off(struct px_graph_run *g, unsigned step
 bool px_graph_call_back(struct px_graph_run *g, unsigned step);
 void px_graph_clear_flight(struct px_graph_run *g, unsigned step);
 
+/* graph_trace.c */
+/* Of a flight that is about to start: asks a graph for its steps, when the run is asked for them. */
+void px_graph_trace_flight(struct px_graph_run *g, unsigned step, struct px_graph_flight *flight);
+/* Of one that has landed: adds them to the run's, as "step/inner". */
+void px_graph_note_inner(struct px_graph_run *g, unsigned step);
+
 /* graph_result.c */
 /* Decides exits, and ends the run when everything that was asked for is there. */
 void px_graph_conclude(struct px_graph_run *g);

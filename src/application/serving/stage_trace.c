@@ -56,7 +56,11 @@ static void put_steps(struct px_trace_record *record, const struct px_run_trace 
 {
     for (size_t i = 0; trace && i < trace->n_steps; i++) {
         const struct px_run_step *step = &trace->steps[i];
-        px_trace_put_step(record, step->name, step->start_ns, step->end_ns);
+        struct px_trace_step *put = px_trace_put_step(record, step->name, step->note);
+        if (!put)
+            return;
+        put->start_ns = step->start_ns;
+        put->end_ns = step->end_ns;
     }
 }
 

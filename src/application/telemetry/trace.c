@@ -361,15 +361,17 @@ void px_trace_put_tensor(struct px_trace_text *text, const struct px_trace_tenso
     text->type = m->type;
 }
 
-void px_trace_put_step(struct px_trace_record *record, struct px_str name, uint64_t start_ns,
-                       uint64_t end_ns)
+struct px_trace_step *px_trace_put_step(struct px_trace_record *record, struct px_str name,
+                                        struct px_str note)
 {
     if (record->n_steps == PX_TRACE_STEPS_MAX)
-        return;
+        return NULL;
     struct px_trace_step *step = &record->steps[record->n_steps++];
+    note.len = px_str_utf8_prefix(
+        px_str_n(note.ptr, note.len < PX_TRACE_NOTE_MAX ? note.len : PX_TRACE_NOTE_MAX));
     snprintf(step->name, sizeof step->name, "%.*s", PX_STR_ARG(name));
-    step->start_ns = start_ns;
-    step->end_ns = end_ns;
+    snprintf(step->note, sizeof step->note, "%.*s", PX_STR_ARG(note));
+    return step;
 }
 
 void px_trace_commit(struct px_trace *trace, unsigned loop)

@@ -26,8 +26,9 @@ enum {
     PX_TRACE_MODELS_MAX = 256, /* that have settings of their own */
     PX_TRACE_NAME_MAX = 128,
     PX_TRACE_TENSOR_MAX = 4096, /* bytes of a tensor's values as text; more are left out */
-    PX_TRACE_STEPS_MAX = 32,    /* of one request */
-    PX_TRACE_STEP_NAME_MAX = 64,
+    PX_TRACE_STEPS_MAX = 64,    /* of one request */
+    PX_TRACE_STEP_NAME_MAX = 128,
+    PX_TRACE_NOTE_MAX = 160, /* bytes of what is said of a step; more are left out */
 };
 
 struct px_trace_settings {
@@ -117,7 +118,8 @@ struct px_trace_text {
 
 /* One step of a request whose model is made of steps: a trace of its own, with the request's as its parent. */
 struct px_trace_step {
-    char name[PX_TRACE_STEP_NAME_MAX + 1];
+    char name[PX_TRACE_STEP_NAME_MAX + 1]; /* "outer/inner" of a graph inside a graph */
+    char note[PX_TRACE_NOTE_MAX + 1];      /* "skipped", "fallback: why"; empty: nothing to say */
     uint64_t start_ns, end_ns;
 };
 
@@ -152,9 +154,9 @@ struct px_trace_record *px_trace_begin(struct px_trace *trace, unsigned loop, st
 void px_trace_put_tensor(struct px_trace_text *text, const struct px_trace_tensor *tensor);
 /* The same of a tensor of any type and shape; texts in JSON's quotes. */
 void px_trace_put_values(struct px_trace_text *text, const struct px_tensor *tensor);
-/* Notes a step; what does not fit is left out. */
-void px_trace_put_step(struct px_trace_record *record, struct px_str name, uint64_t start_ns,
-                       uint64_t end_ns);
+/* The next step, with its texts set and its times open; NULL when no more fit. */
+struct px_trace_step *px_trace_put_step(struct px_trace_record *record, struct px_str name,
+                                        struct px_str note);
 void px_trace_commit(struct px_trace *trace, unsigned loop);
 
 #endif

@@ -4,7 +4,7 @@
  *
  *   {"id":1,"model_name":"m","model_version":1},
  *   {"id":1,"timestamps":[{"name":"REQUEST_START","ns":...}, ...]},
- *   {"id":2,"model_name":"step","model_version":1,"parent_id":1},        the steps of a model that has some
+ *   {"id":2,"model_name":"step","model_version":1,"parent_id":1,"note":"fallback: why"},        the steps of a model that has some
  *   {"id":1,"activity":"TENSOR_QUEUE_INPUT","tensor":{"name":"input","data":"1,2","shape":"1,2","dtype":"FP32"}}
  *
  * Files. FILE holds what is traced with a log_frequency of 0, FILE.0, FILE.1, ... the rest; a change of the setting changes
@@ -87,6 +87,8 @@ static void put_step(struct px_json_writer *w, const struct px_trace_record *rec
     px_json_member_text(w, "model_name", step->name);
     px_json_member_u64(w, "model_version", 1);
     px_json_member_u64(w, "parent_id", record->id);
+    if (step->note[0])
+        px_json_member_text(w, "note", step->note);
     px_json_end_object(w);
     px_json_begin_object(w);
     px_json_member_u64(w, "id", record->first_step_id + i);

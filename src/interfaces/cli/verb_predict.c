@@ -222,12 +222,15 @@ static void print_summary(const struct session *s)
 {
     const struct px_batch_progress *done = &s->done;
     double seconds = seconds_since(s->started_ns);
-    if (!done->rows_bad && !isatty(STDERR_FILENO))
+    if (!done->rows_bad && !done->rows_degraded && !isatty(STDERR_FILENO))
         return;
     fprintf(s->cli->err, "%" PRIu64 " rows scored in %.1f s (%.0f rows/s)", done->rows_scored,
             seconds, seconds > 0 ? (double)done->rows_scored / seconds : 0.0);
     if (done->rows_bad)
         fprintf(s->cli->err, ", %" PRIu64 " bad rows skipped", done->rows_bad);
+    if (done->rows_degraded)
+        fprintf(s->cli->err, ", %" PRIu64 " degraded: a step failed and its fallback stood in",
+                done->rows_degraded);
     fputc('\n', s->cli->err);
 }
 
@@ -334,7 +337,11 @@ const struct px_verb px_verb_predict = {
         "A model of tensors (another ONNX graph, a plug-in, a remote model, an ensemble) takes "
         "JSON lines: a "
         "row each, as in \"instances\" of /v1/models/M:predict, and answers "
-        "{\"line\":1,\"prediction\":...}.\n"
+        "{\"line\":1,\"prediction\":...}, with \"degraded\":\"STEP\" where a step of an ensemble "
+        "failed "
+        "and its fallback stood in. A model that keeps state (\"sequence\" in model.yaml) is "
+        "refused: "
+        "rows of a file belong to no sequence.\n"
         "\n"
         "The output has one column 'score', or 'score_<class>' for each class. An empty "
         "field, NA, NaN, "
