@@ -7,6 +7,7 @@
 #ifndef PX_APPLICATION_LIFECYCLE_MODEL_YAML_H
 #define PX_APPLICATION_LIFECYCLE_MODEL_YAML_H
 
+#include "application/lifecycle/model_cache.h"
 #include "application/sequences/sequence_settings.h"
 #include "domain/inference/signature.h"
 #include "shared/yaml.h"
@@ -20,6 +21,7 @@ struct px_model_yaml {
     size_t n_labels;
     struct px_feature *features; /* NULL when absent */
     size_t n_features;
+    struct px_model_cache cache;
 
     /* of models of tensors */
     const struct px_yaml

@@ -477,6 +477,18 @@ static enum px_code open_model(struct opening *o, struct px_err *err)
     return code;
 }
 
+/* What a step of a sequence gives depends on the steps before it. */
+static enum px_code set_cache(struct opening *o, struct px_err *err)
+{
+    struct px_package *p = o->package;
+    p->cache = o->yaml.cache;
+    if (!p->cache.is_on || !p->engine || !px_engine_has(p->engine, PX_ENGINE_SEQUENCES))
+        return PX_OK;
+    px_err_set(err, PX_E_CONFLICT,
+               "%s: 'cache' is for models that keep no state, and this one does", o->yaml_path.ptr);
+    return px_err_hint(err, "remove 'cache' or 'sequence'");
+}
+
 enum px_code px_package_open(const char *path, const struct px_package_options *options,
                              struct px_package **ret, struct px_err *err)
 {
@@ -488,6 +500,8 @@ enum px_code px_package_open(const char *path, const struct px_package_options *
     enum px_code code = open_head(&o, path, err);
     if (code == PX_OK)
         code = open_model(&o, err);
+    if (code == PX_OK)
+        code = set_cache(&o, err);
     if (code != PX_OK) {
         px_package_close(o.package);
         return code;

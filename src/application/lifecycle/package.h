@@ -19,6 +19,7 @@
  *     golden: golden.csv              # raw rows and the scores they must get
  *     golden_scores: expected_        # what the names of their score columns begin with, if not nothing
  *     reference: reference.csv        # sample of the training rows, raw
+ *     cache: {ttl: 60s}               # keep answers for equal requests (model_cache.h)
  *     training: {...}                 # how it was made; free form, kept as it is
  *
  * A folder without model.yaml whose file is called graph.yaml is a package as well: a graph says itself what its tensors are
@@ -45,6 +46,7 @@
 #ifndef PX_APPLICATION_LIFECYCLE_PACKAGE_H
 #define PX_APPLICATION_LIFECYCLE_PACKAGE_H
 
+#include "application/lifecycle/model_cache.h"
 #include "application/lifecycle/model_name.h"
 #include "application/ports/engine_provider.h"
 #include "domain/forest/forest.h"
@@ -75,7 +77,8 @@ struct px_package {
     struct px_engine
         *rows_engine;     /* of a forest, see tensor_engine.h; NULL until somebody asks for it */
     const char *provider; /* its provider's name */
-    size_t warm_up;       /* runs that make the engine ready */
+    struct px_model_cache cache;
+    size_t warm_up; /* runs that make the engine ready */
 };
 
 struct px_package_options {

@@ -7,11 +7,11 @@
  *   2. the interface decodes the rows into px_call_rows(call, n) with the model's signature, and calls
  *      px_call_submit: deadline -> admit -> batch; the call is parked in the loop's wave.
  *   3. px_serving_wave (end of the loop's wake-up) scores every parked call, model by model, in as few engine
- *      calls as the batch limit allows: engine -> observe, and calls `done`.
+ *      calls as the batch limit allows: engine -> observe, and calls `done`. A call that the cache answers is only completed there.
  * A model of tensors (PX_ENGINE_TENSORS) computes elsewhere:
  *   2. the interface fills `run->inputs`, `run->outputs` (names; none means all of them) and `run->sequence`, and defers its
  *      exchange; px_call_submit checks the run and starts it.
- *   3. `done` is called in a later wake-up of the loop, never within px_call_submit. The outputs are in `run->outputs` until it
+ *   3. `done` is called in the wave or in a later wake-up of the loop, never within px_call_submit. The outputs are in `run->outputs` until it
  *      returns. Until then the arena is the engine's.
  * A call that is cancelled, or whose deadline has passed, costs no engine work: submit refuses it, and the wave
  * answers it with PX_E_CANCELLED or PX_E_DEADLINE instead of scoring it.
@@ -34,6 +34,14 @@
 struct px_model;
 struct px_serving;
 
+/* What the cache did for a call, of a model that has one. */
+enum px_call_cache {
+    PX_CALL_UNCACHED = 0,
+    PX_CALL_CACHE_MISS, /* it was computed */
+    PX_CALL_CACHE_HIT,  /* an equal request was answered before */
+    PX_CALL_CACHE_JOINED, /* an equal request was being computed, and this one waited for its answer */
+};
+
 struct px_call {
     /* asked, by the interface */
     struct px_str model_name;
@@ -55,7 +63,9 @@ struct px_call {
     struct px_matrix rows;   /* after decoding */
     uint64_t n_unseen;       /* categories that the model never saw; counted by who decodes */
     struct px_matrix scores; /* when done with PX_OK; dense */
-    size_t batch_rows;       /* rows of the engine call that scored this one */
+    size_t
+        batch_rows; /* rows of the engine call that scored this one; 0 when it was not computed */
+    enum px_call_cache cache;
     enum px_code code;
     struct px_err err;
 
@@ -67,6 +77,8 @@ struct px_call {
     struct px_call *next, *previous;
     bool is_running; /* its run was started, and `done` is still to come */
     uint64_t run_ended_ns;
+    bool has_answer;               /* no further stage of the submit is wanted */
+    struct px_cached_call *cached; /* NULL: it does not take part in the cache */
     struct px_serving *serving;
     struct px_loop_task task;
 };

@@ -149,6 +149,20 @@ static enum px_code load_tensors(const struct px_serving *serving, struct px_mod
     return code;
 }
 
+/* A server without room for a cache serves the model without one. */
+static enum px_code open_cache(const struct px_serving *serving, struct px_model *model,
+                               struct px_err *err)
+{
+    const struct px_model_cache *wanted = &model->package->cache;
+    if (!wanted->is_on || !serving->cache)
+        return PX_OK;
+    const struct px_cache_space_settings settings = {
+        .ttl_ns = wanted->ttl_ns,
+        .waits = px_engine_has(model->engine, PX_ENGINE_TENSORS),
+    };
+    return px_cache_open(serving->cache, &settings, &model->cache, err);
+}
+
 static enum px_code load(const struct px_serving *serving, struct px_model *model,
                          const struct px_model_place *place, struct px_err *err)
 {
@@ -170,7 +184,7 @@ static enum px_code load(const struct px_serving *serving, struct px_model *mode
                                       : load_forest(serving, model, err);
     if (code == PX_OK)
         keep_sample(model);
-    return code;
+    return code == PX_OK ? open_cache(serving, model, err) : code;
 }
 
 void px_model_release(struct px_model *model)
@@ -180,11 +194,13 @@ void px_model_release(struct px_model *model)
         px_free(model->lanes[i].scores.data);
         px_free(model->lanes[i].scratch);
     }
+    px_cache_close(model->cache);
     px_free(model->lanes);
     px_free(model->metrics);
     if (!model->package || model->engine != model->package->engine)
         px_engine_destroy(model->engine); /* else the package does */
     px_package_close(model->package);
+    model->cache = NULL;
     model->lanes = NULL;
     model->n_lanes = 0;
     model->metrics = NULL;

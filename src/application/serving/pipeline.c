@@ -7,16 +7,17 @@
  * The interface can decode rows only when it knows the model, so the pipeline has two entries:
  *
  *   open    route                         identify and per-tenant limits go before it
- *   submit  deadline -> admit -> batch    features by entity key (enrich) and cache go between them
+ *   submit  deadline -> admit -> cache -> batch    features by entity key (enrich) go before the cache
  *   wave    engine -> observe -> done     post-processing and fallback (finish) go before observe
  *
- * A model of tensors takes another way from submit on: deadline -> admit -> start, and, when its run has ended,
+ * A model of tensors takes another way from submit on: deadline -> admit -> cache -> start, and, when its run has ended,
  * observe -> done (stage_run.c).
  *
  * Invariants
  *   1. A call that was parked is completed by the next wave of its loop, with a score or an error; one whose run was started is
  *      completed on its loop once that has ended.
- *   2. No stage waits, takes a lock or allocates from the heap; memory is the call's arena or the lane's slabs.
+ *   2. No stage waits, takes a lock or allocates from the heap; memory is the call's arena or the lane's slabs. The cache, of models
+ *      that have one, takes a lock for moments, and allocates for what it keeps.
  *   3. Every failed call is counted once, by its code, where it failed.
  */
 #include "application/serving/serving_impl.h"
@@ -26,9 +27,10 @@
 #include <math.h>
 
 static px_stage_fn *const open_stages[] = {px_stage_route};
-static px_stage_fn *const submit_stages[] = {px_stage_deadline, px_stage_admit, px_stage_batch};
+static px_stage_fn *const submit_stages[] = {px_stage_deadline, px_stage_admit, px_stage_cache,
+                                             px_stage_batch};
 static px_stage_fn *const run_stages_of_tensors[] = {px_stage_deadline, px_stage_admit_run,
-                                                     px_stage_start};
+                                                     px_stage_cache, px_stage_start};
 
 static enum px_code run_stages(struct px_serving *serving, struct px_call *call,
                                px_stage_fn *const *stages, size_t n)
@@ -36,9 +38,12 @@ static enum px_code run_stages(struct px_serving *serving, struct px_call *call,
     for (size_t i = 0; i < n; i++) {
         call->code = stages[i](serving, call);
         if (call->code != PX_OK) {
+            px_call_end_lead(call, call->code);
             px_observe_failure(serving, call);
             return call->code;
         }
+        if (call->has_answer)
+            return PX_OK;
     }
     return PX_OK;
 }
@@ -159,6 +164,7 @@ void px_serving_wave(struct px_serving *serving, unsigned loop)
     while (own->busy) {
         struct px_lane *lane = own->busy;
         own->busy = lane->next;
+        lane->is_busy = false;
         px_lane_score(serving, loop, lane);
     }
     own->wave_bytes = 0;

@@ -21,6 +21,14 @@ enum px_code px_serving_create(unsigned n_loops, const struct px_serving_limits 
         px_serving_destroy(serving);
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for %u event loops", n_loops);
     }
+    if (limits->cache_bytes_max > 0) {
+        const struct px_cache_settings settings = {.bytes_max = limits->cache_bytes_max};
+        enum px_code code = px_cache_create(&settings, &serving->cache, err);
+        if (code != PX_OK) {
+            px_serving_destroy(serving);
+            return code;
+        }
+    }
     if (limits->batch_threads > 1) {
         enum px_code code = px_pool_create(limits->batch_threads, &serving->pool, err);
         if (code != PX_OK) {
@@ -48,7 +56,8 @@ void px_serving_destroy(struct px_serving *serving)
     for (size_t i = 0; snapshot && i < snapshot->set.n_models; i++)
         px_model_unload(snapshot->models[i]);
     px_snapshot_free(snapshot);
-    px_pool_destroy(serving->pool); /* after the engines that use it */
+    px_pool_destroy(serving->pool);   /* after the engines that use it */
+    px_cache_destroy(serving->cache); /* after the models, which have spaces in it */
     free_arguments(serving);
     px_free(serving->loops);
     px_free(serving);

@@ -24,6 +24,7 @@
 
 #include <stdatomic.h>
 
+struct px_cache_space;
 struct px_package;
 struct px_pressure;
 
@@ -33,6 +34,7 @@ struct px_serving_limits {
     size_t wave_bytes_max;           /* rows that one loop may hold decoded at a time */
     /* That may share one large batch, the loop's included; 0 and 1: no sharing. */
     unsigned batch_threads;
+    size_t cache_bytes_max; /* answers kept for all models; 0: no cache */
     uint64_t
         stop_ns; /* how long a server that stops waits for runs of models of tensors; 0: PX_STOP_NS */
 };
@@ -55,6 +57,7 @@ struct px_model {
     struct px_str sample_json; /* an example instance {"age":58,...} with the real feature names */
     double score_min, score_max;      /* range of the score histogram */
     struct px_model_metrics *metrics; /* [n_loops]; NULL when FAILED */
+    struct px_cache_space *cache;     /* NULL: its answers are not kept */
     /* private */
     struct px_lane *lanes; /* [n_lanes], one per loop: what it has parked for this model */
     unsigned n_lanes;

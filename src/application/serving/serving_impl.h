@@ -3,6 +3,7 @@
 #ifndef PX_APPLICATION_SERVING_SERVING_IMPL_H
 #define PX_APPLICATION_SERVING_SERVING_IMPL_H
 
+#include "application/cache/cache.h"
 #include "application/parallel/pool.h"
 #include "application/serving/serving.h"
 #include "shared/vec.h"
@@ -16,7 +17,9 @@ enum { PX_LANE_BYTES_MAX = 32 << 20 };
 
 struct px_lane {
     struct px_call *first, *last; /* parked calls, oldest first */
-    struct px_lane *next;         /* in the loop's list of lanes with parked calls */
+    struct px_call *answered;     /* that the cache has answered, or that failed there; any order */
+    struct px_lane *next;         /* in the loop's list of lanes with parked or answered calls */
+    bool is_busy;                 /* it is in that list */
     struct px_model *model;
     size_t rows_max;               /* of one batch */
     struct px_matrix rows, scores; /* slabs of rows_max rows */
@@ -51,7 +54,8 @@ struct px_serving {
     const struct px_engines *engines;   /* NULL: tree models only */
     struct px_trace *trace;             /* NULL when there is none */
     const struct px_pressure *pressure; /* NULL when nobody measures */
-    struct px_pool *pool; /* helps any loop with a large batch; NULL when there is no sharing */
+    struct px_pool *pool;   /* helps any loop with a large batch; NULL when there is no sharing */
+    struct px_cache *cache; /* NULL when there is none */
     uint64_t started_ns;
     _Atomic bool draining;
     _Atomic(struct px_snapshot *) snapshot;
@@ -93,9 +97,32 @@ PX_MUST_USE bool px_call_has_ended(struct px_call *call, uint64_t now_ns);
 
 px_stage_fn px_stage_batch; /* parks the call in its lane */
 
+/* The lane has something for the wave. */
+void px_lane_is_busy(struct px_serving_loop *loop, struct px_lane *lane);
+/* Room for the scores of a call of rows. */
+PX_MUST_USE bool px_call_reserve_scores(struct px_call *call);
+
 /* Of models of tensors (stage_run.c). */
 px_stage_fn px_stage_admit_run; /* the run fits the model and the limits */
 px_stage_fn px_stage_start;
+/* Counts the call among those that run: it is completed by a task of its loop. */
+void px_call_enter_running(struct px_serving *serving, struct px_call *call);
+/* That task: the run has its code. */
+void px_call_complete(struct px_loop_task *task);
+/* Sends the task to the loop, from any thread. */
+void px_call_post(struct px_call *call);
+
+/*
+ * The cache (stage_cache.c): is there an answer, or one that is on its way? A call that gets one is completed in the wave, or, of
+ * tensors and when it waited, by a task.
+ */
+px_stage_fn px_stage_cache;
+/* The call was computed with that code, or will not be: whoever waits for it hears of it. */
+void px_call_end_lead(struct px_call *call, enum px_code code);
+/* Is the call waiting for another's answer? Then it is completed, cancelled, by a task. */
+PX_MUST_USE bool px_call_stop_waiting(struct px_call *call);
+/* The loops have stopped, and no task completes the call any more. */
+void px_call_forget_cache(struct px_call *call);
 
 /* Scores all calls of a lane (stage_engine.c) and completes them (observe, done). */
 void px_lane_score(struct px_serving *serving, unsigned loop, struct px_lane *lane);
@@ -120,6 +147,9 @@ void px_observe_batch(const struct px_model *model, unsigned loop, size_t n_rows
                       const struct px_batch_times *times);
 /* Counts a run that went well, which is a batch of its own. */
 void px_observe_run(struct px_call *call);
+/* Counts a call that the cache answered, and what one that it could not answer has spent there. */
+void px_observe_cached(const struct px_call *call, uint64_t now_ns);
+void px_observe_cache_miss(const struct px_call *call, uint64_t now_ns);
 void px_observe_failure(struct px_serving *serving, const struct px_call *call);
 
 /* Traces (stage_trace.c): is this call sampled; and, around `done`, what is written about it. */

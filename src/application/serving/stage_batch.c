@@ -7,7 +7,7 @@
  */
 #include "application/serving/serving_impl.h"
 
-static bool reserve_scores(struct px_call *call)
+bool px_call_reserve_scores(struct px_call *call)
 {
     const struct px_engine *engine = call->model->engine;
     size_t n_cols = call->score_flags & PX_SCORE_MARGIN ? engine->n_margins : engine->n_outputs;
@@ -23,20 +23,27 @@ static bool reserve_scores(struct px_call *call)
     return data != NULL;
 }
 
+void px_lane_is_busy(struct px_serving_loop *loop, struct px_lane *lane)
+{
+    if (lane->is_busy)
+        return;
+    lane->is_busy = true;
+    lane->next = loop->busy;
+    loop->busy = lane;
+}
+
 enum px_code px_stage_batch(struct px_serving *serving, struct px_call *call)
 {
     struct px_serving_loop *loop = &serving->loops[call->loop];
     struct px_lane *lane = &call->model->lanes[call->loop];
-    if (!reserve_scores(call))
+    if (!px_call_reserve_scores(call))
         return px_arena_check(call->arena, "the answer", &call->err);
     call->next = NULL;
-    if (lane->first) {
+    if (lane->first)
         lane->last->next = call;
-    } else {
+    else
         lane->first = call;
-        lane->next = loop->busy;
-        loop->busy = lane;
-    }
     lane->last = call;
+    px_lane_is_busy(loop, lane);
     return PX_OK;
 }

@@ -139,7 +139,8 @@ static void finish(struct px_serving *serving, struct px_call *call,
     unsigned loop = call->loop;
     struct px_trace_record *record = NULL;
     if (PX_UNLIKELY(call->traced))
-        record = px_trace_begin_call(serving, call, times);
+        record = call->run ? px_trace_begin_run(serving, call)
+                           : px_trace_begin_call(serving, call, times);
     call->done(call);
     if (record)
         px_trace_end_call(serving, loop, record);
@@ -150,6 +151,8 @@ static void complete(struct px_serving *serving, const struct call_list *list,
 {
     for (struct px_call *call = list->first; call;) {
         struct px_call *next = call->next; /* `done` may give the call's memory back */
+        if (PX_UNLIKELY(call->cached != NULL))
+            px_call_end_lead(call, call->code);
         if (call->code == PX_OK)
             px_observe_call(call, times);
         else
@@ -159,10 +162,35 @@ static void complete(struct px_serving *serving, const struct call_list *list,
     }
 }
 
+/* Those that the cache has answered; of tensors it lends the outputs, until `done` has returned. */
+static void complete_answered(struct px_serving *serving, struct px_call *first)
+{
+    uint64_t now_ns = px_clock_monotonic_ns();
+    const struct px_batch_times times = {now_ns, now_ns, now_ns, now_ns};
+    for (struct px_call *call = first; call;) {
+        struct px_call *next = call->next;
+        struct px_run lent = {0};
+        if (call->code == PX_OK && !px_call_has_ended(call, now_ns)) {
+            px_observe_cached(call, now_ns);
+        } else {
+            px_call_end_lead(call, call->code);
+            px_observe_failure(serving, call);
+        }
+        if (call->run)
+            lent = (struct px_run){.release = call->run->release, .held = call->run->held};
+        finish(serving, call, &times);
+        px_run_release(&lent);
+        call = next;
+    }
+}
+
 void px_lane_score(struct px_serving *serving, unsigned loop, struct px_lane *lane)
 {
     struct call_list waiting = {.first = lane->first, .last = lane->last};
-    lane->first = lane->last = NULL;
+    struct px_call *answered = lane->answered;
+    lane->first = lane->last = lane->answered = NULL;
+    if (PX_UNLIKELY(answered != NULL))
+        complete_answered(serving, answered);
     while (waiting.first) {
         struct px_batch_times times = {.started_ns = px_clock_monotonic_ns()};
         struct call_list ended = {0};

@@ -109,6 +109,25 @@ void px_observe_run(struct px_call *call)
         px_observe_batch(model, call->loop, n_rows, &times);
 }
 
+void px_observe_cached(const struct px_call *call, uint64_t now_ns)
+{
+    struct px_model_metrics *m = &call->model->metrics[call->loop];
+    bool is_hit = call->cache == PX_CALL_CACHE_HIT;
+    px_metric_add(&m->requests, 1);
+    px_metric_add(is_hit ? &m->cache_hits : &m->cache_joined, 1);
+    px_metric_add(&m->cache_hit_ns, now_ns - call->queued_ns);
+    px_metric_add(&m->success_ns, now_ns - call->received_ns);
+    px_histogram_add(&m->latency_ns, now_ns - call->received_ns);
+    atomic_store_explicit(&m->last_ns, now_ns, memory_order_relaxed);
+}
+
+void px_observe_cache_miss(const struct px_call *call, uint64_t now_ns)
+{
+    struct px_model_metrics *m = &call->model->metrics[call->loop];
+    px_metric_add(&m->cache_misses, 1);
+    px_metric_add(&m->cache_miss_ns, now_ns - call->queued_ns);
+}
+
 void px_observe_failure(struct px_serving *serving, const struct px_call *call)
 {
     PX_ASSERT(call->code > PX_OK && (unsigned)call->code < PX_METRIC_CODES);

@@ -2,7 +2,7 @@
 /*
  * Runs: calls of models of tensors, which compute on threads of their engine.
  *
- *   loop     admit -> start ............................ observe -> done -> release
+ *   loop     admit -> cache -> start ........................... observe -> done -> release
  *   engine            run ... finish -> post to the loop
  *
  * Invariants
@@ -108,7 +108,7 @@ static void take_result(struct px_call *call)
 }
 
 /* On the loop. `done` may give the call's memory back: what is needed after it is taken before. */
-static void complete(struct px_loop_task *task)
+void px_call_complete(struct px_loop_task *task)
 {
     struct px_call *call = (void *)((char *)task - offsetof(struct px_call, task));
     struct px_serving *serving = call->serving;
@@ -117,10 +117,13 @@ static void complete(struct px_loop_task *task)
     struct px_trace_record *record = NULL;
     leave(&serving->loops[loop], call);
     take_result(call);
-    if (call->code == PX_OK)
-        px_observe_run(call);
-    else
+    px_call_end_lead(call, call->run->code);
+    if (call->code != PX_OK)
         px_observe_failure(serving, call);
+    else if (call->cache == PX_CALL_CACHE_JOINED)
+        px_observe_cached(call, call->run_ended_ns);
+    else
+        px_observe_run(call);
     if (PX_UNLIKELY(call->traced))
         record = px_trace_begin_run(serving, call);
     struct px_run held = {.release = call->run->release, .held = call->run->held};
@@ -133,26 +136,27 @@ static void complete(struct px_loop_task *task)
         px_grave_lane_empty(lane);
 }
 
-/* On any thread. */
-static void end_run(struct px_run *run)
+void px_call_post(struct px_call *call)
 {
-    struct px_call *call = run->owner;
     struct px_repository *r = px_repository_of(call->serving);
-    call->run_ended_ns = px_clock_monotonic_ns();
     if (px_loops_post(&r->loops, call->loop, &call->task))
         return;
     sem_post(&r->orphaned);
 }
 
+/* On any thread. */
+static void end_run(struct px_run *run)
+{
+    struct px_call *call = run->owner;
+    call->run_ended_ns = px_clock_monotonic_ns();
+    px_call_post(call);
+}
+
 /* ---- starting ---- */
 
-enum px_code px_stage_start(struct px_serving *serving, struct px_call *call)
+void px_call_enter_running(struct px_serving *serving, struct px_call *call)
 {
     struct px_run *run = call->run;
-    if (!px_repository_of(serving))
-        return px_err_set(&call->err, PX_E_UNAVAILABLE, "the server is still starting");
-    call->serving = serving;
-    call->task.run = complete;
     run->deadline_ns = call->deadline_ns;
     run->urgency = call->urgency;
     run->done = end_run;
@@ -160,13 +164,23 @@ enum px_code px_stage_start(struct px_serving *serving, struct px_call *call)
     if (PX_UNLIKELY(call->traced))
         px_trace_prepare_run(call);
     enter(&serving->loops[call->loop], call);
-    px_engine_start(call->model->engine, run);
+}
+
+enum px_code px_stage_start(struct px_serving *serving, struct px_call *call)
+{
+    if (!px_repository_of(serving))
+        return px_err_set(&call->err, PX_E_UNAVAILABLE, "the server is still starting");
+    call->serving = serving;
+    call->task.run = px_call_complete;
+    px_call_enter_running(serving, call);
+    px_engine_start(call->model->engine, call->run);
     return PX_OK;
 }
 
 void px_call_cancel_run(struct px_call *call)
 {
-    px_engine_cancel(call->model->engine, call->run);
+    if (!px_call_stop_waiting(call))
+        px_engine_cancel(call->model->engine, call->run);
 }
 
 /* ---- the end ---- */
@@ -184,8 +198,10 @@ static size_t cancel_all(struct px_serving *serving)
 static void release_all(struct px_serving *serving)
 {
     for (unsigned i = 0; i < serving->n_loops; i++) {
-        for (struct px_call *call = serving->loops[i].running; call; call = call->next)
+        for (struct px_call *call = serving->loops[i].running; call; call = call->next) {
+            px_call_forget_cache(call);
             px_run_release(call->run);
+        }
         serving->loops[i].running = NULL; /* their memory is the transport's to free */
     }
 }

@@ -70,6 +70,8 @@ static void sum_batches(const struct px_model *model, struct px_model_statistics
 static void sum_model(const struct px_model *model, struct px_model_statistics *s)
 {
     uint64_t requests = SUM(model, requests);
+    uint64_t cached = SUM(model, cache_hits) + SUM(model, cache_joined);
+    uint64_t computed = requests > cached ? requests - cached : 0; /* loops go on meanwhile */
     *s = (struct px_model_statistics){
         .name = model->name,
         .version = model->version,
@@ -78,10 +80,12 @@ static void sum_model(const struct px_model *model, struct px_model_statistics *
         .execution_count = SUM(model, batches),
         .success = {requests, SUM(model, success_ns)},
         .fail = {SUM(model, failures), SUM(model, fail_ns)},
-        .queue = {requests, SUM(model, queue_ns)},
-        .compute_input = {requests, SUM(model, input_ns)},
-        .compute_infer = {requests, SUM(model, infer_ns)},
-        .compute_output = {requests, SUM(model, output_ns)},
+        .queue = {computed, SUM(model, queue_ns)},
+        .compute_input = {computed, SUM(model, input_ns)},
+        .compute_infer = {computed, SUM(model, infer_ns)},
+        .compute_output = {computed, SUM(model, output_ns)},
+        .cache_hit = {cached, SUM(model, cache_hit_ns)},
+        .cache_miss = {SUM(model, cache_misses), SUM(model, cache_miss_ns)},
         .memory_bytes = memory_bytes(model),
     };
     sum_batches(model, s);

@@ -29,6 +29,7 @@ struct px_model_statistics {
     uint64_t inference_count;   /* rows */
     uint64_t execution_count;   /* engine calls */
     struct px_duration_sum success, fail, queue, compute_input, compute_infer, compute_output;
+    struct px_duration_sum cache_hit, cache_miss; /* hits: also those that waited for another */
     uint64_t memory_bytes; /* of the model and the memory reserved for its batches */
     struct px_batch_statistics batches[PX_BATCH_CELLS]; /* ascending, only sizes that happened */
     size_t n_batches;

@@ -44,6 +44,8 @@ struct px_model_metrics {
      */
     _Atomic uint64_t success_ns, fail_ns; /* from read to answered */
     _Atomic uint64_t queue_ns, input_ns, infer_ns, output_ns;
+    _Atomic uint64_t cache_hit_ns,
+        cache_miss_ns; /* from submit to the answer, or to its being known that there is none */
     _Atomic uint64_t last_ns; /* monotonic, the end of the last scored batch */
     struct px_batch_cell batches_of[PX_BATCH_CELLS];
 };

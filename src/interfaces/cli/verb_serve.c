@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* phoenix serve: loads models and answers requests until it is told to stop. */
+#include "application/cache/cache.h"
 #include "application/config/apply_log.h"
 #include "application/parallel/pool.h"
 #include "application/serving/serving.h"
@@ -68,12 +69,15 @@ static enum px_code find_sources(struct px_cli *cli, struct px_config_sources *s
 static enum px_code load_models(struct px_cli *cli, const struct px_config *config,
                                 struct px_serving **ret, struct px_err *err)
 {
+    size_t cache_bytes = (size_t)config->cache_bytes_max;
     const struct px_serving_limits limits = {
         .request_rows_max = (size_t)config->serving_request_rows_max,
         .batch_rows_max = (size_t)config->serving_batch_rows_max,
         .wave_bytes_max = (size_t)config->serving_request_memory_max,
         .batch_threads = config->serving_batch_threads ? (unsigned)config->serving_batch_threads
                                                        : px_cores(PX_POOL_THREADS_MAX),
+        .cache_bytes_max =
+            cache_bytes && cache_bytes < PX_CACHE_BYTES_MIN ? PX_CACHE_BYTES_MIN : cache_bytes,
     };
     enum px_code code = px_serving_create((unsigned)config->server_threads, &limits, ret, err);
     if (code == PX_OK)

@@ -82,6 +82,8 @@ enum px_code px_grpc_put_infer_response(struct px_grpc_infer *inference, bool is
                       infer->call.n_unseen);
     if (px_infer_degraded(infer).len)
         put_text_parameter(buf, PARAMETERS, "degraded", px_infer_degraded(infer));
+    if (px_infer_cache(infer))
+        put_text_parameter(buf, PARAMETERS, "cache", px_str(px_infer_cache(infer)));
     if (is_of_stream)
         put_parameter(buf, PARAMETERS, "triton_final_response", PX_GRPC_PARAMETER_BOOL, true);
     for (size_t i = 0; i < infer->n_outputs; i++)

@@ -30,10 +30,9 @@ static void put_duration(struct px_buf *buf, uint32_t number, const struct px_du
 
 static void put_inference_stats(struct px_buf *buf, const struct px_model_statistics *model)
 {
-    static const struct px_duration_sum none; /* there is no cache */
     const struct px_duration_sum *const sums[] = {
-        &model->success,       &model->fail,           &model->queue, &model->compute_input,
-        &model->compute_infer, &model->compute_output, &none,         &none,
+        &model->success,       &model->fail,           &model->queue,     &model->compute_input,
+        &model->compute_infer, &model->compute_output, &model->cache_hit, &model->cache_miss,
     };
     size_t stats = px_protobuf_begin(buf, INFERENCE_STATS);
     for (uint32_t i = 0; i < PX_ARRAY_LEN(sums); i++)

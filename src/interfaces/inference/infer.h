@@ -96,6 +96,15 @@ static inline struct px_str px_infer_degraded(const struct px_infer *infer)
     return infer->call.run ? infer->call.run->degraded : (struct px_str){0};
 }
 
+/* Of an answered one: what the cache did, "hit", "miss" or "joined"; NULL of a model that has none. */
+static inline const char *px_infer_cache(const struct px_infer *infer)
+{
+    static const char *const texts[] = {[PX_CALL_CACHE_MISS] = "miss",
+                                        [PX_CALL_CACHE_HIT] = "hit",
+                                        [PX_CALL_CACHE_JOINED] = "joined"};
+    return infer->call.cache ? texts[infer->call.cache] : NULL;
+}
+
 PX_MUST_USE enum px_code px_infer_open(struct px_infer *infer,
                                        const struct px_infer_request *request);
 /* Counts call.err and hands it to `fail`. */

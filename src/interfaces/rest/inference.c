@@ -63,12 +63,22 @@ static void add_degraded(struct px_http_exchange *exchange, struct px_str steps)
     px_reply_add_header(exchange, header);
 }
 
+static void add_cache(struct px_http_exchange *exchange, enum px_call_cache cache)
+{
+    static const char *const headers[] = {[PX_CALL_CACHE_MISS] = "Phoenix-Cache: miss\r\n",
+                                          [PX_CALL_CACHE_HIT] = "Phoenix-Cache: hit\r\n",
+                                          [PX_CALL_CACHE_JOINED] = "Phoenix-Cache: joined\r\n"};
+    px_reply_add_header(exchange, headers[cache]);
+}
+
 void px_rest_infer_reply(struct px_infer *infer, const char *content_type)
 {
     struct px_http_exchange *exchange = px_rest_exchange(infer);
     struct px_str degraded = px_infer_degraded(infer);
     if (PX_UNLIKELY(degraded.len > 0))
         add_degraded(exchange, degraded);
+    if (PX_UNLIKELY(infer->call.cache != PX_CALL_UNCACHED))
+        add_cache(exchange, infer->call.cache);
     if (px_buf_check(exchange->body, "the response", &infer->call.err) == PX_OK)
         px_reply_whole(exchange, 200, content_type);
     else

@@ -6,6 +6,7 @@
  * buckets below, so a bucket's count is right to that resolution. Counters of a model are labelled with
  * its name and version. Nothing is locked: see application/telemetry/metrics.h for what a sum means.
  */
+#include "application/cache/cache.h"
 #include "application/pressure/pressure.h"
 #include "application/serving/model_config.h"
 #include "application/serving/repository.h"
@@ -25,6 +26,11 @@ struct page {
     struct px_rest *rest;
     const struct px_model_set *set;
     struct px_buf *out;
+};
+
+struct cache_row {
+    const char *name, *type, *help;
+    size_t offset; /* in px_cache_counts */
 };
 
 /* ---- lines ---- */
@@ -248,6 +254,43 @@ static void put_model_plans(const struct page *page)
     }
 }
 
+/* One count of every model that has a cache. */
+static void put_cache_count(const struct page *page, const struct cache_row *row)
+{
+    put_head(page->out, row->name, row->type, row->help);
+    for (size_t i = 0; i < page->set->n_models; i++) {
+        const struct px_model *model = page->set->models[i];
+        if (!model->cache)
+            continue;
+        put_model_name(page->out, row->name, "", model);
+        px_buf_byte(page->out, '}');
+        const char *counts = (const char *)px_cache_counts(model->cache);
+        put_value(page->out, px_metric_get((const void *)(counts + row->offset)));
+    }
+}
+
+static void put_cache(const struct page *page)
+{
+    static const struct cache_row rows[] = {
+        {"phoenix_cache_entries", "gauge", "Answers that are kept.",
+         offsetof(struct px_cache_counts, entries)},
+        {"phoenix_cache_bytes", "gauge", "Memory of kept answers and their requests.",
+         offsetof(struct px_cache_counts, bytes)},
+        {"phoenix_cache_evictions_total", "counter", "Answers that went to make room.",
+         offsetof(struct px_cache_counts, evictions)},
+        {"phoenix_cache_expired_total", "counter", "Answers that were asked for after their time.",
+         offsetof(struct px_cache_counts, expired)},
+        {"phoenix_cache_unkept_total", "counter",
+         "Answers that were not kept: too large, degraded, or no memory.",
+         offsetof(struct px_cache_counts, unkept)},
+        {"phoenix_cache_collisions_total", "counter",
+         "Requests with the hash of another one; they are computed.",
+         offsetof(struct px_cache_counts, collisions)},
+    };
+    for (size_t i = 0; i < PX_ARRAY_LEN(rows); i++)
+        put_cache_count(page, &rows[i]);
+}
+
 /* ---- the process ---- */
 
 static void put_server_counters(const struct page *page)
@@ -374,6 +417,7 @@ void px_handle_metrics(struct px_rest_request *request)
     put_model_errors(&page);
     put_model_states(&page);
     put_model_plans(&page);
+    put_cache(&page);
     put_server_counters(&page);
     put_repository(&page);
     put_loop_busy(&page);

@@ -75,7 +75,8 @@ static void put_output(struct px_json_writer *w, const struct px_infer *infer,
 static void put_remarks(struct px_json_writer *w, const struct px_infer *infer)
 {
     struct px_str degraded = px_infer_degraded(infer);
-    if (!infer->call.n_unseen && !degraded.len)
+    const char *cache = px_infer_cache(infer);
+    if (!infer->call.n_unseen && !degraded.len && !cache)
         return;
     px_json_key(w, "parameters");
     px_json_begin_object(w);
@@ -83,6 +84,8 @@ static void put_remarks(struct px_json_writer *w, const struct px_infer *infer)
         px_json_member_u64(w, "unseen_categories", infer->call.n_unseen);
     if (degraded.len)
         px_json_member_str(w, "degraded", degraded);
+    if (cache)
+        px_json_member_text(w, "cache", cache);
     px_json_end_object(w);
 }
 

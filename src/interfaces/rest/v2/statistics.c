@@ -15,7 +15,6 @@ static void put_sum(struct px_json_writer *w, const char *name, struct px_durati
 
 static void put_requests(struct px_json_writer *w, const struct px_model_statistics *s)
 {
-    const struct px_duration_sum none = {0}; /* there is no cache */
     px_json_key(w, "inference_stats");
     px_json_begin_object(w);
     put_sum(w, "success", s->success);
@@ -24,8 +23,8 @@ static void put_requests(struct px_json_writer *w, const struct px_model_statist
     put_sum(w, "compute_input", s->compute_input);
     put_sum(w, "compute_infer", s->compute_infer);
     put_sum(w, "compute_output", s->compute_output);
-    put_sum(w, "cache_hit", none);
-    put_sum(w, "cache_miss", none);
+    put_sum(w, "cache_hit", s->cache_hit);
+    put_sum(w, "cache_miss", s->cache_miss);
     px_json_end_object(w);
     px_json_key(w, "response_stats"); /* of models with several responses to a request */
     px_json_begin_object(w);
