@@ -261,10 +261,10 @@ PX_TEST(stats)
     CHECK_CONTAINS(f.body, "\"http_requests\":4,\"loop_wakeups\":1,\"errors\":{\"NOT_FOUND\":1}");
     CHECK_CONTAINS(f.body,
                    "{\"loop\":1,\"http_requests\":4,\"wakeups\":1,\"busy_us\":{\"count\":1,");
-    CHECK_CONTAINS(
-        f.body,
-        "\"requests\":1,\"rows\":2,\"batches\":1,\"failures\":1,"
-        "\"missing_values\":1,\"unseen_categories\":0,\"errors\":{\"INVALID\":1},\"latency_us\":{");
+    CHECK_CONTAINS(f.body,
+                   "\"requests\":1,\"rows\":2,\"batches\":1,\"failures\":1,"
+                   "\"missing_values\":1,\"unseen_categories\":0,\"cache_hits\":0,\"cache_joined\":"
+                   "0,\"cache_misses\":0,\"errors\":{\"INVALID\":1},\"latency_us\":{");
     CHECK_CONTAINS(f.body, "\"batch_bins\":[{\"max\":1,\"count\":0},{\"max\":2,\"count\":1}");
     CHECK_CONTAINS(f.body, "{\"max\":null,\"count\":0}]");
     CHECK_CONTAINS(f.body, "{\"min\":0.25,\"max\":0.3");
