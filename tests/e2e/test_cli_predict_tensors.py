@@ -3,6 +3,7 @@
 
 import json
 import pathlib
+import shlex
 import subprocess
 
 import pytest
@@ -65,10 +66,28 @@ def test_http_and_predict_agree_to_the_bit(model, rows):
     assert [json.dumps(p) for p in together[:20]] == [json.dumps(p) for p in alone]
 
 
+def ticks(folder):
+    (folder / "graph.yaml").write_text("phoenix_graph: 1\ninputs: [{name: x, type: FP32, shape: [-1, 1]}]\noutputs: [{name: y, from: s.output}]\n"
+                                       "steps: [{name: s, processor: clip, with: {min: 0}, inputs: x}]\n")
+    (folder / "model.yaml").write_text("phoenix: 1\nname: ticks\nmodel: graph.yaml\nengine: graph\nsequence: {idle_timeout_ms: 1500}\n")
+    return folder
+
+
 def test_a_model_that_keeps_state_says_why_rows_are_refused(tmp_path):
-    (tmp_path / "graph.yaml").write_text("phoenix_graph: 1\ninputs: [{name: x, type: FP32, shape: [-1, 1]}]\noutputs: [{name: y, from: s.output}]\n"
-                                         "steps: [{name: s, processor: clip, with: {min: 0}, inputs: x}]\n")
-    (tmp_path / "model.yaml").write_text("phoenix: 1\nname: ticks\nmodel: graph.yaml\nengine: graph\nsequence: {idle_timeout_ms: 1000}\n")
-    status, answers, said = predict(tmp_path, [[1.0]])
+    status, answers, said = predict(ticks(tmp_path), [[1.0]])
     assert status != 0 and not answers
     assert "model 'ticks' keeps state between the requests of a sequence" in said and "sequence_id" in said
+
+
+def test_the_example_of_a_model_that_keeps_state_can_be_pasted(tmp_path):
+    with Server(ticks(tmp_path)) as server:
+        line = next(line for line in server.banner.splitlines() if line.startswith("  curl "))
+        for _ in range(2):
+            done = subprocess.run(shlex.split(line), capture_output=True, text=True, timeout=60, check=True)
+            assert json.loads(done.stdout)["outputs"][0]["data"] == [0.0]
+
+
+def test_check_says_what_a_model_that_keeps_state_keeps(tmp_path):
+    text = subprocess.run([PHOENIX, "check", ticks(tmp_path)], capture_output=True, text=True, timeout=60, check=True).stdout
+    assert "sequences     at most 256 at a time, 0 bytes of state each, forgotten after 1.5 s without a step\n" in text
+    assert "processor clip" in text and "{" not in text

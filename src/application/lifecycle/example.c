@@ -105,6 +105,17 @@ static void put_tensor(struct px_json_writer *w, const struct px_tensor_spec *sp
     px_json_end_object(w);
 }
 
+/* A whole sequence in one step: nothing stays, and the request may be sent again. */
+static void put_sequence(struct px_json_writer *w)
+{
+    px_json_key(w, "parameters");
+    px_json_begin_object(w);
+    px_json_member_u64(w, "sequence_id", 1);
+    px_json_member_bool(w, "sequence_start", true);
+    px_json_member_bool(w, "sequence_end", true);
+    px_json_end_object(w);
+}
+
 void px_example_put_json(const struct px_engine *engine, struct px_buf *json)
 {
     struct px_json_writer w = px_json_writer(json);
@@ -116,5 +127,7 @@ void px_example_put_json(const struct px_engine *engine, struct px_buf *json)
             put_tensor(&w, &engine->takes.list[i]);
     }
     px_json_end_array(&w);
+    if (px_engine_has(engine, PX_ENGINE_SEQUENCES))
+        put_sequence(&w);
     px_json_end_object(&w);
 }

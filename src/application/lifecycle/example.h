@@ -11,7 +11,10 @@ PX_MUST_USE enum px_code px_example_inputs(const struct px_engine *engine, struc
                                            struct px_tensor **ret, size_t *ret_n,
                                            struct px_err *err);
 
-/* As the JSON of an Open Inference request: {"inputs":[{"name":...,"shape":...,"datatype":...,"data":...}]}. */
+/*
+ * As the JSON of an Open Inference request: {"inputs":[{"name":...,"shape":...,"datatype":...,"data":...}]}; of a model that keeps state a
+ * sequence of one step.
+ */
 void px_example_put_json(const struct px_engine *engine, struct px_buf *json);
 
 #endif

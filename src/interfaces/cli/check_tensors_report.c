@@ -6,9 +6,11 @@
 #include "interfaces/cli/check_tensors_report.h"
 
 #include "application/graph/graph_engine.h"
+#include "application/sequences/sequence_engine.h"
 #include "domain/inference/tensor_json.h"
 #include "interfaces/cli/check_report.h"
 #include "interfaces/cli/visible.h"
+#include "shared/clock.h"
 #include "shared/json.h"
 
 enum { JSON_MAX = 4 << 20, TENSORS_SHOWN = 40, MEMORY_MAX = 4 << 20, LABEL_WIDTH = 13 };
@@ -75,10 +77,35 @@ static void print_facts(FILE *out, const struct px_package *p)
     px_json_end_object(&w);
     px_json_init(&json, px_buf_view(&text), &arena, 0);
     px_json_enter_object(&json);
-    while (px_json_next_key(&json, &key))
-        print_fact(out, key, &json);
+    while (px_json_next_key(&json, &key)) {
+        if (px_str_is(key, "sequences")) /* how many there are, of a model that is not served */
+            px_json_skip(&json);
+        else
+            print_fact(out, key, &json);
+    }
     px_arena_deinit(&arena);
     px_buf_deinit(&text);
+}
+
+/* What a model that keeps state keeps. */
+static void print_sequences(FILE *out, const struct px_engine *engine)
+{
+    const struct px_sequence_settings *settings = px_sequence_engine_settings(engine);
+    struct px_sequence_counts counts;
+    if (!settings || !px_sequence_engine_counts(engine, &counts))
+        return;
+    print_label(out, px_str("sequences"));
+    fprintf(out,
+            "at most %zu at a time, %zu bytes of state each, forgotten after %g s without a step\n",
+            settings->rules.sequences_max, counts.state_bytes,
+            (double)settings->rules.idle_timeout_ns / (double)PX_NS_PER_S);
+}
+
+/* The graph of an engine, also of one that keeps sequences. */
+static const struct px_graph *find_graph(const struct px_engine *engine)
+{
+    const struct px_engine *inner = px_sequence_engine_inner(engine);
+    return px_graph_of_engine(inner ? inner : engine);
 }
 
 /* Names in a drawing come from files of strangers, so it is printed line by line. */
@@ -122,7 +149,8 @@ void px_check_tensors_text(FILE *out, const struct px_package *package,
     fprintf(out, "%s\n", package->provider);
     print_specs(out, "inputs", &package->engine->takes);
     print_specs(out, "outputs", &package->engine->gives);
-    const struct px_graph *graph = px_graph_of_engine(package->engine);
+    print_sequences(out, package->engine);
+    const struct px_graph *graph = find_graph(package->engine);
     if (graph)
         print_drawing(out, graph);
     else

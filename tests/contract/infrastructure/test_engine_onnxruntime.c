@@ -35,8 +35,8 @@ static struct px_engine *make_many(void)
 }
 
 static const struct tensor_engine_case cases[] = {
-    {"onnxruntime", make_one, "x", "y", "sum"},
-    {"onnxruntime with threads", make_many, "x", "y", "sum"},
+    {.name = "onnxruntime", .make = make_one, .x = "x", .y = "y", .sum = "sum"},
+    {.name = "onnxruntime with threads", .make = make_many, .x = "x", .y = "y", .sum = "sum"},
 };
 
 PX_TEST(onnxruntime_keeps_the_contract)

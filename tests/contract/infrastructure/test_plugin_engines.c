@@ -49,19 +49,22 @@ static struct px_engine *make_python(void)
 
 PX_TEST(a_library_keeps_the_contract)
 {
-    static const struct tensor_engine_case mine = {"plugin", make_in_process, "in0", "in1", "out0"};
+    static const struct tensor_engine_case mine = {
+        .name = "plugin", .make = make_in_process, .x = "in0", .y = "in1", .sum = "out0"};
     tensor_engine_contract(&mine);
 }
 
 PX_TEST(an_isolated_library_keeps_the_contract)
 {
-    static const struct tensor_engine_case mine = {"isolated", make_isolated, "in0", "in1", "out0"};
+    static const struct tensor_engine_case mine = {
+        .name = "isolated", .make = make_isolated, .x = "in0", .y = "in1", .sum = "out0"};
     tensor_engine_contract(&mine);
 }
 
 PX_TEST(a_python_model_keeps_the_contract)
 {
-    static const struct tensor_engine_case mine = {"python", make_python, "in0", "in1", "out0"};
+    static const struct tensor_engine_case mine = {
+        .name = "python", .make = make_python, .x = "in0", .y = "in1", .sum = "out0"};
     if (access("/usr/lib/python3/dist-packages/numpy", R_OK) != 0)
         printf("skipped: /usr/bin/python3 has no numpy\n");
     else

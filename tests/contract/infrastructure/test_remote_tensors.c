@@ -37,7 +37,8 @@ static struct px_engine *make_hedged(void)
 
 static void run_suite(bool binary, struct px_engine *(*maker)(void))
 {
-    const struct tensor_engine_case c = {"remote", maker, "x", "y", "sum"};
+    const struct tensor_engine_case c = {
+        .name = "remote", .make = maker, .x = "x", .y = "y", .sum = "sum"};
     for (size_t i = 0; i < 2; i++)
         peers[i] = http_peer_start(binary);
     tensor_engine_contract(&c);
@@ -64,7 +65,8 @@ PX_TEST(hedged_with_few_connections)
 
 static void run_grpc_suite(unsigned requests_max, struct px_engine *(*maker)(void))
 {
-    const struct tensor_engine_case c = {"remote", maker, "x", "y", "sum"};
+    const struct tensor_engine_case c = {
+        .name = "remote", .make = maker, .x = "x", .y = "y", .sum = "sum"};
     for (size_t i = 0; i < 2; i++)
         grpc_peers[i] = grpc_peer_start(requests_max);
     tensor_engine_contract(&c);

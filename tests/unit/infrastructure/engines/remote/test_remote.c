@@ -6,7 +6,8 @@
 
 #include "shared/clock.h"
 
-static const struct tensor_engine_case add_case = {"remote", NULL, "x", "y", "sum"};
+static const struct tensor_engine_case add_case = {
+    .name = "remote", .make = NULL, .x = "x", .y = "y", .sum = "sum"};
 
 static void open_peers(struct remote_fixture *f, struct http_peer *a, struct http_peer *b,
                        const char *more)
@@ -37,7 +38,7 @@ static enum px_code run_once(struct px_engine *engine, uint64_t sequence, uint64
     enum px_code code = waited_run_wait(&r->wait);
     CHECK_INT(atomic_load(&r->wait.n_done), 1);
     if (code == PX_OK)
-        contract_check_sum(r, 3);
+        contract_check_sum(&add_case, r, 3);
     *err = r->wait.run.err;
     waited_run_deinit(&r->wait);
     px_free(r);
