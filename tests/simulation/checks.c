@@ -277,17 +277,20 @@ static bool reason_holds(const struct world *world, const struct px_batch *batch
     return false;
 }
 
-/* Nobody is computed who will be late by the cost line, unless there was nothing better to do. */
+/* Nobody is computed together with others who will be late by the cost line, unless there is nobody whom that could harm. */
 static void check_hopes(struct world *world, const struct px_batch *batch)
 {
     double size = (double)size_of(batch);
-    if (!px_cost_line_knows(&world->cost, size) || batch->n_parts == 1)
+    bool has_patient = false;
+    if (!px_cost_line_knows(&world->cost, size))
         return;
+    for (size_t i = 0; i < world->n_waiting; i++)
+        has_patient = has_patient || waiting(world, i)->item.deadline_ns == 0;
     uint64_t end_ns = world->now_ns + (uint64_t)px_cost_line_predict(&world->cost, size);
     for (size_t i = 0; i < batch->n_parts; i++) {
         struct px_batch_item *item = batch->parts[i].item;
-        check_that(world, !item->deadline_ns || end_ns <= item->deadline_ns,
-                   "computed together though it will be late", world_request(item));
+        check_that(world, !has_patient || !item->deadline_ns || end_ns <= item->deadline_ns,
+                   "computed though it will be late, and others would not", world_request(item));
     }
 }
 

@@ -137,6 +137,8 @@ static void draw_overload(struct px_rng *rng, struct scenario *s)
     s->deadline_ns = (uint64_t)(batch_ns * (5 + 15 * px_rng_unit(rng)));
     s->policy.standing_ns = s->deadline_ns / 4;
     s->gap_ns = ((double)s->rows_most + 1) / 2 / capacity(s) / load;
+    if (chance(rng, 0.3))
+        s->slow_until_ns = (uint64_t)(s->gap_ns * (double)s->n_requests / 6);
 }
 
 struct scenario scenario_make_kind(uint64_t seed, enum scenario_kind kind)

@@ -102,6 +102,8 @@ static void describe(const struct scenario *s)
     printf("queue of %zu items in %u levels, delay %.3f ms%s%s%s\n", policy->items_max,
            policy->n_levels, (double)policy->delay_ns / 1e6, policy->tunes_delay ? ", tuned" : "",
            policy->splits ? ", splits" : "", policy->turns_around ? ", turns around" : "");
+    if (s->slow_until_ns)
+        printf("ten times as slow until %.3f ms\n", (double)s->slow_until_ns / 1e6);
 }
 
 static int play_one(struct world *world, const struct options *options)

@@ -48,6 +48,7 @@ struct scenario {
     /* what computing takes */
     double fixed_ns, one_ns, noise; /* noise: deviation of a factor around 1 */
     double fails, hangs;            /* share of the computations */
+    uint64_t slow_until_ns;         /* until then computing takes ten times as long */
     /* what arrives */
     size_t n_requests;
     double gap_ns;    /* mean */

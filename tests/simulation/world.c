@@ -188,6 +188,8 @@ static double takes_ns(struct world *world, size_t n_rows)
     double factor = 1 + s->noise * px_rng_normal(&world->luck);
     if (px_rng_unit(&world->luck) < s->hangs)
         factor = 100;
+    if (world->now_ns < s->slow_until_ns)
+        factor *= 10;
     return ns * (factor > 0.2 ? factor : 0.2);
 }
 

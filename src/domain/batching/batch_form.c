@@ -12,6 +12,10 @@
  * right: who has little time left is computed in a small batch. Under overload it would be ruin: items are then always close to their
  * deadlines, batches get small, throughput falls, and items get closer still. Once more than `loaded_batches` full batches wait, an item
  * must be in time in a full batch, or it is passed over (as Nexus drops early, Shen 2019).
+ *
+ * Hope. When nobody can be in time by the cost line, a batch is made as if there were no deadlines: the instance has nothing better to
+ * do, and the line may be wrong. After a time in which computing took 50 times as long, batches of one would teach it for long that the
+ * large ones are slow still, and nobody would be in time; a large one puts it right at once.
  */
 #include "domain/batching/batch_queue_private.h"
 
@@ -31,10 +35,10 @@ struct walk {
     struct px_batch *batch;
     uint64_t now_ns;
     size_t n_parts_max;
-    size_t size;         /* rows, those of items without rows too */
-    uint64_t ends_by_ns; /* the soonest deadline of its items */
-    struct px_batch_item
-        *hopeless;            /* the first that cannot be in time, but has not been late yet */
+    size_t size;              /* rows, those of items without rows too */
+    uint64_t ends_by_ns;      /* the soonest deadline of its items */
+    bool desperate;           /* nobody can be in time: deadlines do not matter */
+    size_t n_hopeless;        /* items that would be late */
     size_t n_passed;          /* items of another shape */
     size_t n_preferred;       /* parts that are the largest preferred number of rows */
     enum px_batch_reason why; /* nothing can join any more; 0: anything may */
@@ -52,7 +56,7 @@ static bool is_hopeless(const struct walk *walk, const struct px_batch_item *ite
     bool loaded = walk->queue->n_rows / full >= loaded_batches;
     if (loaded && size < full)
         size = full;
-    uint64_t takes_ns = px_batch_cost_ns(walk->cost, size);
+    uint64_t takes_ns = walk->desperate ? 0 : px_batch_cost_ns(walk->cost, size);
     if (loaded)
         takes_ns += takes_ns / risky_part;
     return item->deadline_ns && px_batch_later_ns(walk->now_ns, takes_ns) > item->deadline_ns;
@@ -102,7 +106,7 @@ static size_t consider(struct walk *walk, struct px_batch_item *item)
         return 0;
     }
     if (is_hopeless(walk, item)) {
-        walk->hopeless = walk->hopeless ? walk->hopeless : item;
+        walk->n_hopeless++;
         return 0;
     }
     size_t n_rows = rows_that_fit(walk, item);
@@ -110,20 +114,20 @@ static size_t consider(struct walk *walk, struct px_batch_item *item)
         walk->why = PX_BATCH_LARGE;
         return 0;
     }
-    uint64_t end_ns = ends_ns(walk, walk->size + n_rows);
+    uint64_t end_ns = walk->desperate ? 0 : ends_ns(walk, walk->size + n_rows);
     if (batch->n_parts && end_ns > walk->ends_by_ns) {
         walk->why = PX_BATCH_DEADLINE;
         return 0;
     }
     if (item->deadline_ns && end_ns > item->deadline_ns) {
-        walk->hopeless = walk->hopeless ? walk->hopeless : item;
+        walk->n_hopeless++;
         return 0;
     }
     take(walk, item, n_rows);
     return n_rows;
 }
 
-static void gather(struct walk *walk)
+static void gather_levels(struct walk *walk)
 {
     struct px_batch_tour tour PX_UNINITIALIZED;
     struct px_batch_item *item;
@@ -134,9 +138,17 @@ static void gather(struct walk *walk)
         while (!walk->why && (item = px_batch_tour_next(&tour)))
             px_batch_tour_served(&tour, item, consider(walk, item));
     }
-    if (walk->batch->n_parts == 0 && walk->hopeless) {
-        take(walk, walk->hopeless, rows_that_fit(walk, walk->hopeless));
-        walk->why = PX_BATCH_DEADLINE;
+}
+
+static void gather(struct walk *walk)
+{
+    gather_levels(walk);
+    if (walk->batch->n_parts == 0 && walk->n_hopeless > 0) {
+        walk->desperate = true;
+        walk->n_passed = 0;
+        walk->why = 0;
+        gather_levels(walk);
+        walk->why = walk->why ? walk->why : PX_BATCH_DEADLINE;
     }
     if (!walk->why && walk->n_passed > 0)
         walk->why = PX_BATCH_SHAPE;

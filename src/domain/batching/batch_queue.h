@@ -25,8 +25,8 @@
  *   Only such an item is split; another that does not fit any more waits for the next batch.
  * - An item whose deadline (its own, or its level's timeout) has passed is never put into a batch: it is taken out as late, or, where the
  *   level says `demotes`, it loses its timeout and is served after all others of its level. Late is when late_ns <= now_ns.
- * - An item that by the cost line would not be in time is passed over as long as another can be: it is tried when an instance has nothing
- *   better to do (so that a line that is wrong is put right), else it ends as late. A batch does not grow so far that it makes one of
+ * - An item that by the cost line would not be in time is passed over as long as another can be: when nobody
+ *   can, a batch is made as if there were no deadlines (the instance has nothing better to do, and a line that is wrong is put right). A batch does not grow so far that it makes one of
  *   its items late.
  * - When the queue is full, an item that is more critical than one which waits pushes the newest least critical one out.
  *

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "domain/batching/cost_line.h"
 
-/* The weight of an observation halves with every 69 that follow. */
+/* The weight of an observation halves with every 69 that follow, with every 7 that are far below the line. */
 static const double fading = 0.99;
+static const double fading_fast = 0.9;
 
 enum { OUTLIER_TIMES = 4, NEAR_TIMES = 2 };
 
@@ -39,14 +40,22 @@ static double without_outliers(const struct px_cost_line *line, double size, dou
     return is_outlier ? most_ns : took_ns;
 }
 
+/* Much may slow a computation down, but nothing makes it faster than it can be: one that was says that the line is of another time. */
+static double fading_for(const struct px_cost_line *line, double size, double took_ns)
+{
+    bool is_far_below = NEAR_TIMES * took_ns < px_cost_line_predict(line, size);
+    return is_far_below && px_cost_line_knows(line, size) ? fading_fast : fading;
+}
+
 void px_cost_line_learn(struct px_cost_line *line, double size, double took_ns)
 {
+    double keeps = fading_for(line, size, took_ns);
     took_ns = without_outliers(line, size, took_ns);
-    line->w = line->w * fading + 1;
-    line->x = line->x * fading + size;
-    line->y = line->y * fading + took_ns;
-    line->xx = line->xx * fading + size * size;
-    line->xy = line->xy * fading + size * took_ns;
+    line->w = line->w * keeps + 1;
+    line->x = line->x * keeps + size;
+    line->y = line->y * keeps + took_ns;
+    line->xx = line->xx * keeps + size * size;
+    line->xy = line->xy * keeps + size * took_ns;
     line->size_max = size > line->size_max * fading ? size : line->size_max * fading;
     line->n++;
     fit(line);

@@ -5,7 +5,8 @@
  * `size` is whatever the work grows with (rows, bytes); `a` is what one computation costs however small it is, so a + b * n against
  * n * (a + b) is what a batch of n saves. The line is a least-squares fit that forgets: the last 100 observations
  * or so count. One that is far above the line (a preempted thread, a cold cache) is counted as OUTLIER_TIMES the line only, so that
- * it bends the line little, while a lasting change moves it within some observations.
+ * it bends the line little, while a lasting change moves it within some observations; one that is far below makes the line forget
+ * faster, since nothing makes a computation faster than it can be.
  *
  * As in Clipper and BentoML, which fit the same line to choose batch sizes. Pure values: no clock, no threads, no memory.
  */

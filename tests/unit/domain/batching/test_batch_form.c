@@ -213,8 +213,17 @@ PX_TEST(what_cannot_be_in_time_takes_the_place_of_what_can)
     CHECK_FORMS(f, 6 * MS, PX_BATCH_FULL, 1, 1);
     CHECK(f->parts[0].item == fine);
     /* Nothing better to do: it is tried, for the line may be wrong. */
-    CHECK_FORMS(f, 6 * MS, PX_BATCH_DEADLINE, 1, 1);
+    CHECK_FORMS(f, 6 * MS, PX_BATCH_FULL, 1, 1);
     CHECK(f->parts[0].item == hopeless);
+}
+
+PX_TEST(a_line_that_is_wrong_makes_batches_small_for_ever)
+{
+    struct fixture *f = fixture_new((struct px_batch_policy){.rows_max = 8, .delay_ns = 9 * MS});
+    for (int i = 0; i < 5; i++)
+        fixture_add(f, 0, (struct px_batch_item){.n_rows = 1, .deadline_ns = 10 * MS});
+    fixture_cost(f, 500 * MS, 0, 8);
+    CHECK_FORMS(f, 0, PX_BATCH_DEADLINE, 5, 5);
 }
 
 PX_TEST(waiting_goes_on_when_it_costs_more_than_it_saves)
@@ -298,18 +307,22 @@ PX_TEST(a_reason_has_no_name)
 }
 
 PX_TEST_MAIN(
-    T(an_empty_queue_makes_somebody_ask_again) T(a_lone_item_waits_though_there_is_no_delay) T(
-        a_batch_gets_more_rows_than_it_may_have) T(a_full_batch_waits_for_its_delay)
-        T(more_items_are_put_together_than_the_caller_has_room_for) T(
-            items_of_an_engine_that_does_not_batch_are_put_together)
-            T(the_delay_is_not_counted_from_the_oldest_item) T(a_preferred_size_waits_for_the_delay)
-                T(sizes_that_step_over_the_largest_preferred_one_wait) T(
-                    what_has_waited_for_its_delay_is_cut_to_a_preferred_size) T(shapes_are_mixed)
-                    T(looking_for_the_same_shape_never_ends) T(
-                        a_large_item_is_overtaken_by_small_ones)
-                        T(an_oversized_item_is_not_split_exactly) T(an_item_without_rows_gets_rows)
-                            T(an_item_is_kept_for_company_until_it_is_late)
-                                T(a_timeout_ends_while_its_item_waits_for_company)
+    T(a_line_that_is_wrong_makes_batches_small_for_ever)
+
+        T(an_empty_queue_makes_somebody_ask_again) T(a_lone_item_waits_though_there_is_no_delay) T(
+            a_batch_gets_more_rows_than_it_may_have) T(a_full_batch_waits_for_its_delay)
+            T(more_items_are_put_together_than_the_caller_has_room_for) T(
+                items_of_an_engine_that_does_not_batch_are_put_together)
+                T(the_delay_is_not_counted_from_the_oldest_item) T(
+                    a_preferred_size_waits_for_the_delay)
+                    T(sizes_that_step_over_the_largest_preferred_one_wait) T(
+                        what_has_waited_for_its_delay_is_cut_to_a_preferred_size)
+                        T(shapes_are_mixed) T(looking_for_the_same_shape_never_ends) T(
+                            a_large_item_is_overtaken_by_small_ones)
+                            T(an_oversized_item_is_not_split_exactly) T(
+                                an_item_without_rows_gets_rows)
+                                T(an_item_is_kept_for_company_until_it_is_late) T(
+                                    a_timeout_ends_while_its_item_waits_for_company)
                                     T(a_batch_grows_until_one_of_its_items_is_late) T(
                                         an_item_joins_a_batch_that_ends_after_its_deadline)
                                         T(what_cannot_be_in_time_takes_the_place_of_what_can) T(

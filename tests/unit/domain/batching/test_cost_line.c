@@ -74,8 +74,18 @@ PX_TEST(parts_are_never_negative)
     CHECK_DOUBLE(line.one_ns, 0);
 }
 
-PX_TEST_MAIN(T(nothing_is_predicted_before_anything_was_seen) T(
-    the_fixed_cost_and_the_cost_of_one_are_told_apart) T(one_size_alone_is_taken_to_be_proportional)
-                 T(a_size_far_above_what_was_seen_is_not_known)
-                     T(one_slow_computation_bends_the_line_little_and_a_lasting_change_moves_it)
-                         T(parts_are_never_negative))
+PX_TEST(a_line_from_a_slow_time_is_believed_for_long)
+{
+    struct px_cost_line line = {0};
+    learn(&line, 400, 50000, 2500);
+    learn(&line, 60, 1000, 50);
+    CHECK(px_cost_line_predict(&line, 4) < 3 * 1200);
+}
+
+PX_TEST_MAIN(
+    T(a_line_from_a_slow_time_is_believed_for_long) T(nothing_is_predicted_before_anything_was_seen)
+        T(the_fixed_cost_and_the_cost_of_one_are_told_apart)
+            T(one_size_alone_is_taken_to_be_proportional)
+                T(a_size_far_above_what_was_seen_is_not_known)
+                    T(one_slow_computation_bends_the_line_little_and_a_lasting_change_moves_it)
+                        T(parts_are_never_negative))
