@@ -30,7 +30,7 @@
 #ifndef PX_DOMAIN_OVERLOAD_LIMITER_H
 #define PX_DOMAIN_OVERLOAD_LIMITER_H
 
-#include "domain/batching/urgency.h"
+#include "domain/batching/batching.h"
 
 #include <stdbool.h>
 #include <stddef.h>
