@@ -7,6 +7,7 @@
 #include "infrastructure/training/xgboost.h"
 #include "interfaces/cli/cli.h"
 #include "server_process.h"
+#include "server_upgrade.h"
 
 int main(int argc, char **argv)
 {
@@ -14,7 +15,9 @@ int main(int argc, char **argv)
         .open_trainer = px_xgboost_trainer_create,
         .open_parquet = px_duckdb_open_parquet,
         .check_config = px_server_process_check,
+        .serve_begins = px_server_process_begin,
         .serve = px_server_process_run,
+        .serve_failed = px_upgrade_fail,
         .open_load = px_load_client_create,
         .engines = px_engines_of_program(),
     };

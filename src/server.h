@@ -23,6 +23,7 @@ struct px_server {
     struct px_listening listening;
     struct px_faces faces;
     struct px_faces_lent lent;
+    struct px_inherited inherited; /* listening sockets that were there before */
     struct px_net *net;
     struct px_trace *trace;
     struct px_shared_memory *shared_memory;

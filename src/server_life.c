@@ -10,13 +10,15 @@
  *           have a moment for a last one.
  *           A model that does not end its runs is not waited for for ever: the process then ends without it.
  * A second signal ends DRAINING at once, a third ends the process. SIGHUP reads the configuration and the certificates
- * again.
+ * again. SIGUSR2 starts another process that takes over (server_upgrade.c); this one then goes straight to STOPPING, and is ready
+ * until then, since whoever asks is answered by the two of them.
  *
  * Signals are blocked in every thread and taken with sigwait by this one, so no code runs in a signal handler.
  */
 #include "server_life.h"
 
 #include "infrastructure/host/service.h"
+#include "server_upgrade.h"
 #include "server_watch.h"
 #include "shared/clock.h"
 #include "shared/log.h"
@@ -24,6 +26,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+
+enum { UPGRADE_TICK_MS = 20 }; /* between two looks at what a new process says */
 
 static sigset_t stopping_signals(void)
 {
@@ -38,7 +42,17 @@ static sigset_t all_signals(void)
 {
     sigset_t signals = stopping_signals();
     sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGUSR2);
     return signals;
+}
+
+void px_server_life_await(void)
+{
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGHUP);
+    sigaddset(&blocked, SIGUSR2);
+    pthread_sigmask(SIG_BLOCK, &blocked, NULL);
 }
 
 void px_server_life_begin(void)
@@ -66,19 +80,30 @@ static void reload(struct px_server *server)
         px_live_config_reload(server->live);
 }
 
-static void look_after(struct px_server *server, struct px_watch *watch)
+static struct timespec tick_of(const struct px_watch *watch, const struct px_upgrade *upgrade)
+{
+    uint64_t tick_ns = watch->tick_ns;
+    if (upgrade->phase != PX_UPGRADE_NONE && tick_ns > UPGRADE_TICK_MS * PX_NS_PER_MS)
+        tick_ns = UPGRADE_TICK_MS * PX_NS_PER_MS;
+    return (struct timespec){(time_t)(tick_ns / PX_NS_PER_S), (long)(tick_ns % PX_NS_PER_S)};
+}
+
+/* Until a signal ends the server, or (true) another process serves. */
+static bool look_after(struct px_server *server, struct px_watch *watch, struct px_upgrade *upgrade)
 {
     const sigset_t signals = all_signals();
-    const struct timespec tick = {(time_t)(watch->tick_ns / PX_NS_PER_S),
-                                  (long)(watch->tick_ns % PX_NS_PER_S)};
     for (;;) {
+        const struct timespec tick = tick_of(watch, upgrade);
         int number = wait_signal(&signals, &tick);
         if (number == SIGTERM || number == SIGINT)
-            return;
+            return false;
         if (number == SIGHUP)
             reload(server);
-        else
-            px_watch_look(watch);
+        else if (number == SIGUSR2)
+            px_upgrade_start(upgrade);
+        if (px_upgrade_look(upgrade))
+            return true;
+        px_watch_look(watch);
     }
 }
 
@@ -121,17 +146,34 @@ static void drain(struct px_server *server, struct px_watch *watch)
                PX_LOG_I("drain_timeout_ms", config->server_drain_timeout_ms));
 }
 
+static void serve(struct px_server *server, struct px_watch *watch, struct px_upgrade *upgrade)
+{
+    px_upgrade_finish();
+    px_service_notify("READY=1\nSTATUS=serving on %s", server->listening.urls[0]);
+    bool is_replaced = look_after(server, watch, upgrade);
+    px_live_config_stop(server->live); /* the settings change no more */
+    if (is_replaced) {
+        px_upgrade_leave(upgrade, px_live_config_current(server->live));
+        return;
+    }
+    if (upgrade->phase != PX_UPGRADE_NONE)
+        px_upgrade_cancel(upgrade, "the server stops");
+    px_service_notify("STOPPING=1\nSTATUS=draining");
+    drain(server, watch);
+}
+
 enum px_code px_server_life_run(struct px_server *server, struct px_err *err)
 {
-    struct px_watch watch;
+    struct px_watch watch = {0};
+    struct px_upgrade upgrade = {0};
     enum px_code code = px_watch_init(&watch, server, err);
-    if (code != PX_OK)
-        return code;
-    px_service_notify("READY=1\nSTATUS=serving on %s", server->listening.urls[0]);
-    look_after(server, &watch);
-    px_service_notify("STOPPING=1\nSTATUS=draining");
-    px_live_config_stop(server->live); /* the settings change no more */
-    drain(server, &watch);
+    if (code == PX_OK)
+        code = px_upgrade_init(&upgrade, server, err);
+    if (code == PX_OK)
+        serve(server, &watch, &upgrade);
+    else
+        (void)px_net_stop(server->net, 0); /* nothing runs on loops any more */
+    px_upgrade_deinit(&upgrade);
     px_watch_deinit(&watch);
-    return PX_OK;
+    return code;
 }

@@ -5,6 +5,9 @@
 
 #include "server.h"
 
+/* Before the models are loaded: signals that would end a process that does not take them yet wait until it does. */
+void px_server_life_await(void);
+
 /* Blocks the signals that px_server_life_run takes, before any thread is started. */
 void px_server_life_begin(void);
 

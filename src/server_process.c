@@ -8,6 +8,7 @@
 #include "infrastructure/ipc/posix_memory.h"
 #include "server.h"
 #include "server_life.h"
+#include "server_upgrade.h"
 #include "server_watch.h"
 
 #include "shared/log.h"
@@ -64,11 +65,23 @@ static enum px_code open_faces(struct px_server *server, struct px_err *err)
     return code == PX_OK ? px_faces_init(&server->faces, &server->lent, err) : code;
 }
 
+/* Sockets of addresses that the settings no longer name. */
+static void drop_unused(struct px_inherited *inherited)
+{
+    if (inherited->n)
+        px_log(PX_LOG_WARN, "server.sockets_unused", PX_LOG_U("sockets", inherited->n),
+               PX_LOG_T("reason", "handed over for addresses that the settings do not name"));
+    px_inherited_close(inherited);
+}
+
 static enum px_code open_net(struct px_server *server, struct px_err *err)
 {
     const struct px_http_handler handler = px_gateway_handler(&server->faces.gateway);
     const struct px_net_config config = px_server_net_config(server, server->config);
-    enum px_code code = px_net_create(&config, &handler, &server->net, err);
+    enum px_code code = px_upgrade_take_sockets(&server->inherited, err);
+    if (code == PX_OK)
+        code = px_net_create(&config, &handler, &server->net, err);
+    drop_unused(&server->inherited);
     if (code != PX_OK)
         return code;
     px_faces_use_loops(&server->faces, px_net_loops(server->net));
@@ -97,8 +110,11 @@ static enum px_code open_server(struct px_server *server, struct px_err *err)
 static enum px_code start_server(struct px_server *server, struct px_err *err)
 {
     bool may_control = px_server_may_control(server->config, &server->listening);
+    enum px_code code = px_upgrade_agree(server->serving, err);
+    if (code != PX_OK)
+        return code;
     tell_where(server);
-    enum px_code code = px_serving_manage(server->serving, &server->faces.loops, may_control, err);
+    code = px_serving_manage(server->serving, &server->faces.loops, may_control, err);
     return code == PX_OK ? px_net_start(server->net, err) : code;
 }
 
@@ -132,6 +148,12 @@ static void close_server(struct px_server *server)
     px_live_config_destroy(server->live);
     px_listening_deinit(&server->listening);
     px_shared_memory_destroy(server->shared_memory);
+}
+
+void px_server_process_begin(void)
+{
+    px_server_life_await();
+    px_upgrade_begin();
 }
 
 enum px_code px_server_process_run(const struct px_serve_job *job, struct px_err *err)

@@ -8,6 +8,9 @@
 /* Could it be served with these settings? Reads certificates and opens nothing. See px_cli_services.check. */
 enum px_code px_server_process_check(const struct px_config *config, struct px_err *err);
 
+/* Before the models are loaded. See px_cli_services.serve_begins. */
+void px_server_process_begin(void);
+
 /* Serves until SIGTERM or SIGINT, drains, returns. See px_cli_services.serve. */
 enum px_code px_server_process_run(const struct px_serve_job *job, struct px_err *err);
 

@@ -22,6 +22,7 @@ struct px_net_config px_server_net_config(struct px_server *server, const struct
 {
     return (struct px_net_config){
         .endpoints = server->listening.endpoints,
+        .inherited = &server->inherited,
         .tls = server->listening.tls,
         .coders = server->faces.coders,
         .n_loops = (unsigned)server->config->server_threads,

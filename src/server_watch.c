@@ -114,6 +114,9 @@ static void look_at_loops(struct px_watch *watch)
 void px_watch_look(struct px_watch *watch)
 {
     uint64_t now_ns = px_clock_monotonic_ns();
+    if (now_ns < watch->look_at_ns)
+        return;
+    watch->look_at_ns = now_ns + watch->tick_ns;
     measure(&watch->server->pressure);
     look_at_loops(watch);
     if (now_ns < watch->refresh_at_ns)

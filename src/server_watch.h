@@ -14,7 +14,7 @@ struct px_watch {
     struct px_pulse *pulse;
     uint64_t tick_ns;     /* between two looks */
     uint64_t watchdog_ns; /* 0: nobody waits for it */
-    uint64_t refresh_at_ns;
+    uint64_t look_at_ns, refresh_at_ns;
     bool has_told; /* of a loop that hangs */
 };
 
@@ -27,7 +27,7 @@ void px_watch_check_limits(const struct px_config *config);
 /* Once the loops are there. */
 PX_MUST_USE enum px_code px_watch_init(struct px_watch *watch, struct px_server *server,
                                        struct px_err *err);
-/* Every tick_ns. */
+/* Looks, when tick_ns have passed since the look before. */
 void px_watch_look(struct px_watch *watch);
 void px_watch_deinit(struct px_watch *watch); /* when the loops have ended; zeroed is fine */
 

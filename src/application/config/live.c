@@ -101,7 +101,9 @@ static void refuse_fixed(struct px_live_request *request)
         return;
     request->code =
         px_err_set(&request->err, PX_E_CONFLICT, "needs a restart: %s; nothing was changed", names);
-    px_err_hint(&request->err, "undo the change, or start the server again");
+    px_err_hint(&request->err,
+                "start the server again, or send it SIGUSR2: a new process then takes over "
+                "without losing a request");
 }
 
 static void log_changes(const struct px_live_request *request)

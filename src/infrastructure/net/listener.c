@@ -7,6 +7,8 @@
  * Therefore the first socket of an address is bound without it, which fails when anybody listens
  * there; the option is set after the bind, and the other loops' sockets join.
  *
+ * Inherited sockets are used first, every one of them: a connection waits in the queue of one socket only.
+ *
  * A Unix socket has nothing of that kind: the loops watch one socket, and who is first accepts. The file of a server that
  * died is in the way of the next one; it is removed when nobody answers there.
  */
@@ -14,6 +16,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -92,16 +95,56 @@ static void close_from(struct px_listeners *set, size_t n)
         close(set->items[--set->n].fd);
 }
 
+/* One more socket for a loop that has inherited none: of the same port where the first one allows that, else the first itself. */
+static int open_beside(const struct addrinfo *address, int first)
+{
+    int fd = open_bound(address, false);
+    if (fd >= 0 && listen(fd, BACKLOG) == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return fcntl(first, F_DUPFD_CLOEXEC, 0);
+}
+
+/* Gives every inherited socket to a loop, or else what waits in its queue would be lost. 0 when there are none, -1 with errno. */
+static int inherit_address(const struct addrinfo *address, struct px_tls *tls,
+                           const struct px_listener_sets *into, uint16_t *port)
+{
+    int fd, first = -1;
+    size_t n = 0;
+    while (into->inherited && (fd = px_inherited_take(into->inherited, address->ai_addr)) >= 0) {
+        struct px_listeners *set = &into->sets[n % into->n];
+        if (set->n == PX_LISTENERS_MAX || !read_port(fd, port)) {
+            close(fd);
+            continue;
+        }
+        set_port(address->ai_addr, *port); /* the others of any port are those of this one */
+        add(set, fd, tls);
+        first = n++ ? first : fd;
+    }
+    for (size_t i = n; n && i < into->n; i++) {
+        fd = open_beside(address, first);
+        if (fd < 0)
+            return -1;
+        add(&into->sets[i], fd, tls);
+    }
+    return n > 0;
+}
+
 /* Opens the socket of one address in every set. False with errno when one fails. */
 static bool open_address(const struct addrinfo *address, struct px_tls *tls,
-                         struct px_listeners *sets, size_t n_sets, uint16_t *port)
+                         const struct px_listener_sets *into, uint16_t *port)
 {
-    for (size_t i = 0; i < n_sets; i++) {
+    set_port(address->ai_addr, *port);
+    int inherited = inherit_address(address, tls, into, port);
+    if (inherited)
+        return inherited > 0;
+    for (size_t i = 0; i < into->n; i++) {
         set_port(address->ai_addr, *port);
         int fd = open_bound(address, i == 0);
         if (fd < 0)
             return false;
-        add(&sets[i], fd, tls);
+        add(&into->sets[i], fd, tls);
         if (!read_port(fd, port) || listen(fd, BACKLOG) != 0)
             return false;
     }
@@ -126,15 +169,17 @@ static enum px_code refuse_address(const char *host, uint16_t port, int error, s
 }
 
 static enum px_code open_all(const struct addrinfo *addresses, const struct px_endpoint *endpoint,
-                             struct px_tls *tls, struct px_listeners *sets, size_t n_sets,
-                             uint16_t *port, struct px_err *err)
+                             const struct px_listener_sets *into, uint16_t *port,
+                             struct px_err *err)
 {
+    struct px_tls *tls = endpoint->tls ? into->tls : NULL;
+    struct px_listeners *sets = into->sets;
     int error = EADDRNOTAVAIL;
     size_t before = sets[0].n;
     for (const struct addrinfo *a = addresses; a; a = a->ai_next) {
         if (sets[0].n == PX_LISTENERS_MAX)
             break;
-        if (open_address(a, tls, sets, n_sets, port))
+        if (open_address(a, tls, into, port))
             continue;
         error = errno;
         /* A machine without IPv6 may still resolve a name to an IPv6 address. */
@@ -144,13 +189,12 @@ static enum px_code open_all(const struct addrinfo *addresses, const struct px_e
     return sets[0].n > before ? PX_OK : refuse_address(endpoint->host, *port, error, err);
 }
 
-static enum px_code add_tcp(const struct px_endpoint *endpoint, struct px_tls *tls,
-                            struct px_listeners *sets, size_t n_sets, uint16_t *port,
-                            struct px_err *err)
+static enum px_code add_tcp(const struct px_endpoint *endpoint, const struct px_listener_sets *into,
+                            uint16_t *port, struct px_err *err)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     struct addrinfo *addresses = NULL;
-    size_t before = sets[0].n;
+    size_t before = into->sets[0].n;
     int rc = getaddrinfo(endpoint->host, "0", &hints, &addresses);
     if (rc != 0) {
         px_err_set(err, PX_E_IO, "listen on %s: %s", endpoint->host,
@@ -160,9 +204,9 @@ static enum px_code add_tcp(const struct px_endpoint *endpoint, struct px_tls *t
     enum px_code code = PX_E_IO;
     for (int i = 0; i < PORT_ATTEMPTS && code != PX_OK; i++) {
         *port = endpoint->port;
-        code = open_all(addresses, endpoint, tls, sets, n_sets, port, err);
-        for (size_t k = 0; code != PX_OK && k < n_sets; k++)
-            close_from(&sets[k], before);
+        code = open_all(addresses, endpoint, into, port, err);
+        for (size_t k = 0; code != PX_OK && k < into->n; k++)
+            close_from(&into->sets[k], before);
         if (endpoint->port != 0)
             break;
     }
@@ -210,16 +254,25 @@ static int open_unix(const char *path)
     return -1;
 }
 
-static enum px_code add_unix(const struct px_endpoint *endpoint, struct px_listeners *sets,
-                             size_t n_sets, struct px_err *err)
+/* An inherited one, all others of the path being the same socket under other numbers, or a new one. -1 with errno. */
+static int take_unix(const char *path, struct px_inherited *inherited)
 {
-    int fd = open_unix(endpoint->path);
-    for (size_t i = 0; fd >= 0 && i < n_sets; i++) {
-        int own = i == 0 ? fd : dup(fd); /* so that each set closes its own */
+    int fd = inherited ? px_inherited_take_path(inherited, path) : -1;
+    for (int same; fd >= 0 && (same = px_inherited_take_path(inherited, path)) >= 0;)
+        close(same);
+    return fd >= 0 ? fd : open_unix(path);
+}
+
+static enum px_code add_unix(const struct px_endpoint *endpoint,
+                             const struct px_listener_sets *into, struct px_err *err)
+{
+    int fd = take_unix(endpoint->path, into->inherited);
+    for (size_t i = 0; fd >= 0 && i < into->n; i++) {
+        int own = i == 0 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, 0); /* so that each set closes its own */
         if (own < 0)
             break;
-        add(&sets[i], own, NULL);
-        if (i + 1 == n_sets)
+        add(&into->sets[i], own, NULL);
+        if (i + 1 == into->n)
             return PX_OK;
     }
     px_err_set(err, PX_E_IO, "listen on unix:%s: %s", endpoint->path, strerror(errno));
@@ -229,16 +282,14 @@ static enum px_code add_unix(const struct px_endpoint *endpoint, struct px_liste
     return PX_E_IO;
 }
 
-enum px_code px_listeners_add(const struct px_endpoint *endpoint, struct px_tls *tls,
-                              struct px_listeners *sets, size_t n_sets, uint16_t *port,
+enum px_code px_listeners_add(const struct px_endpoint *endpoint,
+                              const struct px_listener_sets *into, uint16_t *port,
                               struct px_err *err)
 {
-    if (sets[0].n == PX_LISTENERS_MAX)
+    if (into->sets[0].n == PX_LISTENERS_MAX)
         return px_err_set(err, PX_E_INVALID, "expected at most %d addresses to listen on",
                           PX_LISTENERS_MAX);
-    if (endpoint->path)
-        return add_unix(endpoint, sets, n_sets, err);
-    return add_tcp(endpoint, endpoint->tls ? tls : NULL, sets, n_sets, port, err);
+    return endpoint->path ? add_unix(endpoint, into, err) : add_tcp(endpoint, into, port, err);
 }
 
 void px_listeners_close(struct px_listeners *set)

@@ -58,11 +58,18 @@ static enum px_code init_workers(struct px_net *net, const struct px_net_config 
 static enum px_code open_listeners(struct px_net *net, const struct px_net_config *config,
                                    struct px_listeners *listeners, struct px_err *err)
 {
+    const struct px_listener_sets into = {listeners, config->n_loops, config->tls,
+                                          config->inherited};
     enum px_code code = PX_OK;
     net->endpoints = config->endpoints;
-    for (size_t i = 0; code == PX_OK && i < net->endpoints.n; i++)
-        code = px_listeners_add(&net->endpoints.items[i], config->tls, listeners, config->n_loops,
-                                &net->ports[i], err);
+    for (int any = 0; any < 2; any++) { /* who takes any port takes none that another asks for */
+        for (size_t i = 0; code == PX_OK && i < net->endpoints.n; i++) {
+            const struct px_endpoint *endpoint = &net->endpoints.items[i];
+            bool takes_any = !endpoint->path && endpoint->port == 0;
+            if (takes_any == any)
+                code = px_listeners_add(endpoint, &into, &net->ports[i], err);
+        }
+    }
     return code;
 }
 
@@ -109,6 +116,17 @@ uint16_t px_net_port(const struct px_net *net, size_t endpoint)
 {
     PX_ASSERT(endpoint < net->endpoints.n);
     return net->ports[endpoint];
+}
+
+size_t px_net_listeners(const struct px_net *net, int *fds, size_t max)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < net->n_threads; i++) {
+        const struct px_listeners *set = &net->threads[i].worker.listeners;
+        for (size_t k = 0; k < set->n && n < max; k++)
+            fds[n++] = set->items[k].fd;
+    }
+    return n;
 }
 
 static bool post(void *context, unsigned loop, struct px_loop_task *task)

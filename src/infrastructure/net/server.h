@@ -11,6 +11,7 @@
 #include "application/ports/http.h"
 #include "application/ports/loops.h"
 #include "infrastructure/net/endpoint.h"
+#include "infrastructure/net/inherited.h"
 #include "infrastructure/net/tls/tls.h"
 
 enum {
@@ -19,8 +20,9 @@ enum {
 };
 
 struct px_net_config {
-    struct px_endpoints endpoints; /* strings are borrowed until px_net_destroy */
-    struct px_tls *tls;            /* for endpoints that ask for it; borrowed likewise */
+    struct px_endpoints endpoints;  /* strings are borrowed until px_net_destroy */
+    struct px_inherited *inherited; /* listening sockets that are there already; NULL: none */
+    struct px_tls *tls;             /* for endpoints that ask for it; borrowed likewise */
     /* [n_loops], for content codings; borrowed likewise, used on their loops. NULL: none is known. */
     struct px_coder *const *coders;
     unsigned n_loops;
@@ -47,6 +49,9 @@ PX_MUST_USE enum px_code px_net_create(const struct px_net_config *config,
                                        struct px_err *err);
 /* Of the n-th endpoint; 0 for a Unix socket. */
 uint16_t px_net_port(const struct px_net *net, size_t endpoint);
+
+/* The descriptors of all listeners, borrowed, at most `max`; before px_net_stop. */
+size_t px_net_listeners(const struct px_net *net, int *fds, size_t max);
 
 /*
  * The loops, for tasks of other threads; valid until px_net_destroy. What is posted before px_net_start runs once the loops do;

@@ -44,6 +44,10 @@ struct px_cli_services {
                                  struct px_err *err);
     /* Do the settings agree with each other, and with the files that they name? The same for every verb that reads them. */
     enum px_code (*check_config)(const struct px_config *config, struct px_err *err);
+    /* A process that is to serve begins: before it reads or loads anything. NULL: nothing is to be done. */
+    void (*serve_begins)(void);
+    /* It ends with this error; whoever waits for it is told. NULL: nobody does. */
+    void (*serve_failed)(const struct px_err *err);
     /*
      * Serves until SIGTERM or SIGINT and drains. `announce` is called once when connections are
      * accepted, with the URLs ("http://127.0.0.1:8080", "unix:/PATH"). Returns when everything has ended.

@@ -222,6 +222,8 @@ static int run(struct px_cli *cli)
     struct px_config_sources sources;
     struct px_serving *serving = NULL;
     struct px_arena arena = px_arena(PX_CONFIG_MEMORY_MAX);
+    if (cli->services->serve_begins)
+        cli->services->serve_begins();
     enum px_code code = find_sources(cli, &sources, &arena, &err);
     if (code == PX_OK)
         code = px_config_read(&sources, &config, &arena, &err);
@@ -238,6 +240,8 @@ static int run(struct px_cli *cli)
         const struct px_serve_job job = {&sources, &config, serving, announce, &announcement};
         code = cli->services->serve(&job, &err);
     }
+    if (code != PX_OK && cli->services->serve_failed)
+        cli->services->serve_failed(&err);
     px_serving_destroy(serving);
     px_arena_deinit(&arena);
     return code == PX_OK ? PX_EXIT_OK : px_cli_fail(cli, &err);
