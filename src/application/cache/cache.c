@@ -430,6 +430,18 @@ enum px_cache_verdict px_cache_ask(struct px_cache_space *space,
     return use_found(wait, found, state, request);
 }
 
+struct px_cache_entry *px_cache_look(struct px_cache_space *space,
+                                     const struct px_cache_request *request, uint64_t now_ns)
+{
+    const struct px_answer_key key = key_of(space, request);
+    enum px_answer_state state = PX_ANSWER_GONE;
+    struct px_cache_entry *found = find_or_enter(space, &key, now_ns, NULL, &state);
+    if (!found || (state == PX_ANSWER_KEPT && is_equal(found, request)))
+        return found;
+    px_cache_release(found);
+    return NULL;
+}
+
 /* ---- ending ---- */
 
 static size_t answer_size(const struct px_cache_answer *answer)

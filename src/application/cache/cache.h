@@ -106,6 +106,13 @@ enum px_cache_verdict px_cache_ask(struct px_cache_space *space,
                                    const struct px_cache_request *request,
                                    struct px_cache_wait *wait, uint64_t now_ns);
 
+/*
+ * For who cannot compute: the kept answer, as a reference to be released, or NULL. With 0 as `now_ns` also one whose time has passed, as
+ * long as nobody has asked for it since.
+ */
+struct px_cache_entry *px_cache_look(struct px_cache_space *space,
+                                     const struct px_cache_request *request, uint64_t now_ns);
+
 /* The answer of a hit; valid until the entry is released. */
 const struct px_cache_answer *px_cache_answer(const struct px_cache_entry *entry);
 void px_cache_release(struct px_cache_entry *entry);

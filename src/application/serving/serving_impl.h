@@ -117,6 +117,11 @@ void px_call_post(struct px_call *call);
  * tensors and when it waited, by a task.
  */
 px_stage_fn px_stage_cache;
+/*
+ * For a call that cannot be computed, before px_stage_cache or when it does not wait: true when there is a kept answer, `stale` also one whose time has
+ * passed. The call then is completed in the wave.
+ */
+PX_MUST_USE bool px_call_take_kept(struct px_serving *serving, struct px_call *call, bool stale);
 /* The call was computed with that code, or will not be: whoever waits for it hears of it. */
 void px_call_end_lead(struct px_call *call, enum px_code code);
 /* Is the call waiting for another's answer? Then it is completed, cancelled, by a task. */

@@ -309,6 +309,27 @@ static bool is_cacheable(struct px_serving *serving, const struct px_call *call)
             (run->sequence.id == 0 && run->sequence.text_id.len == 0 && px_repository_of(serving)));
 }
 
+static bool describe(const struct px_call *call, struct px_cache_request *ret)
+{
+    return is_of_rows(call) ? describe_rows(call, ret) : describe_run(call, ret);
+}
+
+bool px_call_take_kept(struct px_serving *serving, struct px_call *call, bool stale)
+{
+    struct px_cache_request request;
+    if (!is_cacheable(serving, call) || !describe(call, &request))
+        return false;
+    struct px_cache_entry *kept =
+        px_cache_look(call->model->cache, &request, stale ? 0 : call->queued_ns);
+    if (!kept)
+        return false;
+    call->code = PX_OK;
+    call->cache = PX_CALL_CACHE_HIT;
+    take_answer(call, kept);
+    park_answered(serving, call);
+    return true;
+}
+
 enum px_code px_stage_cache(struct px_serving *serving, struct px_call *call)
 {
     struct px_cache_request request;
@@ -316,7 +337,7 @@ enum px_code px_stage_cache(struct px_serving *serving, struct px_call *call)
         return PX_OK;
     bool has_rows = is_of_rows(call);
     struct px_cached_call *cached = px_arena_zalloc(call->arena, 1, sizeof *cached);
-    if (!cached || !(has_rows ? describe_rows : describe_run)(call, &request))
+    if (!cached || !describe(call, &request))
         return px_arena_check(call->arena, "the request", &call->err);
     cached->call = call;
     cached->wait.group = has_rows ? call->loop + 1 : 0;

@@ -138,6 +138,24 @@ PX_TEST(an_answer_expires)
     tear_down();
 }
 
+PX_TEST(who_cannot_compute_may_look_for_what_is_kept_even_if_its_time_has_passed)
+{
+    const struct px_str piece = PX_STR("abc"), other = PX_STR("xyz");
+    const struct px_cache_request request = {&piece, 1}, unknown = {&other, 1};
+    set_up_with((struct px_cache_settings){.bytes_max = 1 << 20, .hash = same_hash}, 100);
+    CHECK_INT(ask_at(0, "abc", 1), PX_CACHE_LEAD);
+    CHECK(!px_cache_look(space, &request, 1)); /* it is only awaited */
+    give(0, "answer");
+    for (uint64_t now_ns = 0; now_ns <= 50; now_ns += 50) {
+        waits[1].entry = px_cache_look(space, &request, now_ns);
+        CHECK(waits[1].entry != NULL);
+        check_answer(1, "answer");
+    }
+    CHECK(!px_cache_look(space, &unknown, 50));
+    CHECK(!px_cache_look(space, &request, 101));
+    tear_down();
+}
+
 PX_TEST(the_bytes_are_bounded_and_the_least_recently_used_go)
 {
     char text[32], values[1001];
@@ -471,10 +489,11 @@ PX_TEST(many_threads_ask_the_same_and_each_is_answered_once)
 PX_TEST_MAIN(
     T(the_second_of_two_equal_requests_is_a_hit_that_allocates_nothing)
         T(another_request_with_the_same_hash_does_not_get_the_answer) T(an_answer_expires)
-            T(the_bytes_are_bounded_and_the_least_recently_used_go)
-                T(an_answer_that_is_too_large_is_not_kept_but_handed_to_who_waits)
-                    T(a_degraded_answer_is_handed_to_who_waits_and_not_kept)
-                        T(answers_go_with_their_version_but_not_under_a_reader)
+            T(who_cannot_compute_may_look_for_what_is_kept_even_if_its_time_has_passed)
+                T(the_bytes_are_bounded_and_the_least_recently_used_go)
+                    T(an_answer_that_is_too_large_is_not_kept_but_handed_to_who_waits)
+                        T(a_degraded_answer_is_handed_to_who_waits_and_not_kept) T(
+                            answers_go_with_their_version_but_not_under_a_reader)
                             T(equal_requests_wait_for_the_one_that_computes) T(
                                 when_the_leader_fails_one_of_the_others_leads)
                                 T(a_leader_whose_client_left_says_nothing_about_the_model) T(

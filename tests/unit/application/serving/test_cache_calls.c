@@ -495,6 +495,21 @@ PX_TEST(a_server_that_stops_ends_those_who_wait)
         CHECK_INT(calls[i].n_done, 0);
 }
 
+PX_TEST(a_kept_answer_stands_in_where_nothing_can_be_computed)
+{
+    set_up();
+    struct px_call *call = begin_run(1, 0, 0);
+    call->run->arena = call->arena;
+    CHECK(!px_call_take_kept(serving, call, true));
+    ask(0, 0, 0);
+    wait_done(0, 0);
+    call->queued_ns = call->received_ns;
+    CHECK(px_call_take_kept(serving, call, true));
+    px_serving_wave(serving, 0);
+    check(1, PX_CALL_CACHE_HIT, 2);
+    tear_down();
+}
+
 PX_TEST(a_version_that_comes_does_not_know_the_answers_of_the_one_that_went)
 {
     set_up();
@@ -544,8 +559,8 @@ PX_TEST(a_setting_that_is_wrong_says_what_is_expected)
 }
 
 PX_TEST_MAIN(
-    T(equal_rows_are_scored_once) T(margins_and_scores_of_the_same_rows_differ) T(
-        rows_do_not_wait_for_another_loop)
+    T(a_kept_answer_stands_in_where_nothing_can_be_computed) T(equal_rows_are_scored_once) T(
+        margins_and_scores_of_the_same_rows_differ) T(rows_do_not_wait_for_another_loop)
         T(rows_that_waited_are_scored_when_the_first_was_cancelled) T(
             rows_that_failed_are_neither_kept_nor_handed_out) T(a_hit_allocates_nothing)
             T(without_memory_rows_are_answered_all_the_same) T(
