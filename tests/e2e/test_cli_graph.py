@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import subprocess
 import time
+import urllib.error
 import urllib.request
 
 from command import PHOENIX, fail, succeed
@@ -152,3 +153,23 @@ def test_a_trace_says_what_became_of_each_step(tmp_path):
     assert traced_steps(tmp_path, 200.0) == {"inner": None, "inner/decide": None, "rare": None}
     notes = traced_steps(tmp_path, float("nan"))
     assert notes["inner/decide"].startswith("fallback: ") and "NaN" in notes["inner/decide"]
+
+
+def test_a_graph_that_needs_too_much_memory_names_the_setting(tmp_path):
+    steps = [f"  - {{name: s{i}, processor: clip, with: {{min: {i}}}, inputs: {f's{i - 1}' if i else 'x'}}}\n" for i in range(8)]
+    (tmp_path / "graph.yaml").write_text("phoenix_graph: 1\nname: chain\ninputs: [{name: x, type: FP32, shape: [-1]}]\n"
+                                         "outputs: [{name: y, from: s7}]\nsteps:\n" + "".join(steps))
+    (tmp_path / "phoenix.yaml").write_text("serving:\n  request_memory_max: 65536\n")
+    n, text = 500, ""
+    with Server(tmp_path / "graph.yaml", "--config", tmp_path / "phoenix.yaml") as server:
+        while not text and n < 20000:
+            body = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [n], "data": [9] * n}]}
+            request = urllib.request.Request(f"{server.url}/v2/models/chain/infer", json.dumps(body).encode())
+            try:
+                with urllib.request.urlopen(request, timeout=60) as reply:
+                    assert json.load(reply)["outputs"][0]["data"] == [9] * n
+            except urllib.error.HTTPError as refusal:
+                assert refusal.code == 413
+                text = refusal.read().decode()
+            n += 250
+    assert "step 's" in text and "serving.request_memory_max" in text

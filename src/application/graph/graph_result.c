@@ -74,9 +74,11 @@ static enum px_code decide_exit(struct px_graph_run *g, size_t exit, struct px_e
 static void end_with_failure(struct px_graph_run *g, uint64_t failed)
 {
     unsigned step = (unsigned)__builtin_ctzll(failed);
+    unsigned blame = g->steps[step].blame;
     struct px_err err = *g->steps[step].failure;
-    px_err_wrap(&err, "step '%.*s'",
-                PX_STR_ARG(g->engine->graph->steps[g->steps[step].blame].name));
+    px_err_wrap(&err, "step '%.*s'", PX_STR_ARG(g->engine->graph->steps[blame].name));
+    if (g->steps[blame].flight && g->steps[blame].flight->arena.failed)
+        g->run->arena->failed = true; /* whoever gave it knows how to give more */
     px_graph_end(g, err.code, &err);
 }
 

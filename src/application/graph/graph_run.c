@@ -118,6 +118,7 @@ static void reset_state(struct px_graph_run *g, struct px_run *run)
     g->wanted = g->settled = g->absent = g->failed = g->running = 0;
     g->ending = false;
     g->code = PX_OK;
+    g->spare_failure.code = PX_OK;
     g->next_exit = g->n_exit_rows = g->n_exited = 0;
     g->exit_of_row = NULL;
     g->exits_used = 0;

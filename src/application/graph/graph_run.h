@@ -125,9 +125,10 @@ struct px_graph_run {
     unsigned n_runs;        /* of this state */
     bool measures;          /* all steps of this run are measured */
     bool ending;
-    enum px_code code;    /* of the run, when it is ending */
-    size_t next_exit;     /* exits before it have been decided */
-    uint8_t *exit_of_row; /* 0: none; else the number of the exit from 1 */
+    enum px_code code;           /* of the run, when it is ending */
+    struct px_err spare_failure; /* of a step, when the run's arena has no room for it */
+    size_t next_exit;            /* exits before it have been decided */
+    uint8_t *exit_of_row;        /* 0: none; else the number of the exit from 1 */
     size_t n_exit_rows, n_exited;
     uint64_t exits_used;             /* those that took a row */
     int exit_of_all;                 /* -1, or the exit that took everything at once */

@@ -11,7 +11,6 @@
 #include "application/graph/graph_run.h"
 
 #include "shared/clock.h"
-#include "shared/unconst.h"
 
 static uint64_t bit(unsigned step)
 {
@@ -145,15 +144,15 @@ static void skip(struct px_graph_run *g, unsigned step)
     settle(g, step, false);
 }
 
+/* In the run's arena; when that is full, the first of such failures is kept beside it: it says what was too large. */
 static struct px_err *keep_failure(struct px_graph_run *g, const struct px_err *err)
 {
-    static const struct px_err no_memory = {.code = PX_E_NO_MEMORY,
-                                            .message = "no memory for a step of a graph"};
     struct px_err *copy = px_arena_alloc(g->run->arena, 1, sizeof *copy);
-    if (!copy)
-        return px_unconst(&no_memory);
-    *copy = *err;
-    return copy;
+    if (copy)
+        *copy = *err;
+    else if (g->spare_failure.code == PX_OK)
+        g->spare_failure = *err;
+    return copy ? copy : &g->spare_failure;
 }
 
 /* Nobody waits for an answer that comes after the run's own deadline. */

@@ -100,9 +100,12 @@ static void leave(struct px_serving_loop *loop, struct px_call *call)
 static void take_result(struct px_call *call)
 {
     call->code = call->run->code;
-    if (call->code != PX_OK)
+    if (call->code != PX_OK) {
         call->err = call->run->err;
-    else if (call->cancelled)
+        if (call->code == PX_E_TOO_LARGE && !call->err.hint[0] && call->arena->failed)
+            px_err_hint(&call->err,
+                        "send fewer rows per request, or raise serving.request_memory_max");
+    } else if (call->cancelled)
         call->code = px_err_set(&call->err, PX_E_CANCELLED, "cancelled while it was computed");
     call->batch_rows = px_engine_run_rows(call->model->engine, call->run);
 }

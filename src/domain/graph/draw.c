@@ -269,7 +269,7 @@ static void put_node(struct drawing *d, size_t node, size_t width, struct px_buf
         put_name(d, graph->takes.list[node].name, out);
         px_buf_text(out, graph->takes.list[node].optional ? "optional input " : "input ");
         put_spec(out, &graph->takes.list[node]);
-        px_buf_byte(out, '\n');
+        px_buf_text(out, graph->inputs_read >> node & 1 ? "\n" : ", which nothing reads\n");
         return;
     }
     node -= graph->takes.n;

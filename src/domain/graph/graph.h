@@ -138,7 +138,8 @@ struct px_graph {
     struct px_graph_output *outputs; /* in the order of `gives` */
     struct px_graph_exit *exits;
     size_t n_exits;
-    bool row_wise; /* every step that could tell says so, and no condition is of the whole */
+    uint64_t inputs_read; /* those of `takes` that something refers to */
+    bool row_wise;        /* every step that could tell says so, and no condition is of the whole */
 };
 
 /* What a resolver says of a model or processor; texts and lists live as long as the graph. */

@@ -47,6 +47,7 @@ static enum px_code link_reference(struct px_graph_reading *r, struct px_graph_r
     for (size_t i = 0; i < r->graph->takes.n; i++) {
         if (px_str_eq(r->graph->takes.list[i].name, reference->text)) {
             reference->source = (struct px_graph_source){PX_GRAPH_INPUT, (unsigned)i};
+            r->graph->inputs_read |= UINT64_C(1) << i;
             return PX_OK;
         }
     }

@@ -309,17 +309,16 @@ static enum px_code read_specials(const struct px_processor_source *source, stru
                                              .n_before = bos != PX_TEXT_ID_NONE,
                                              .after = {(uint32_t)eos},
                                              .n_after = eos != PX_TEXT_ID_NONE};
-    b->base.pad_id = pad == PX_TEXT_ID_NONE ? 0 : (uint32_t)pad;
     b->unk_id = unk;
     if (unk == PX_TEXT_ID_NONE && file->unk_token.len)
         b->unk_id = px_text_vocabulary_find(&file->vocabulary, file->unk_token);
-    return PX_OK;
+    return px_text_tokenizer_pad_id(file, pad, &b->base.pad_id, err);
 }
 
 static enum px_code read_settings(const struct px_processor_source *source, struct bpe *b,
                                   struct px_err *err)
 {
-    struct px_text_tokenizer_file file = {.model = PX_TEXT_MODEL_NONE};
+    struct px_text_tokenizer_file file = {.model = PX_TEXT_MODEL_NONE, .pad_id = PX_TEXT_ID_NONE};
     struct byte_letters letters;
     struct px_str text;
     bool adds = true;

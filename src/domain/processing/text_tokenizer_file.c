@@ -406,12 +406,51 @@ static void read_post_processor(struct px_json *json, struct px_text_tokenizer_f
     }
 }
 
+/* Only which token fills rows: how long they are is the step's business. */
+static void read_padding(struct px_json *json, struct px_text_tokenizer_file *file)
+{
+    struct px_str key;
+    if (px_json_peek(json) != PX_JSON_OBJECT) {
+        px_json_skip(json);
+        return;
+    }
+    px_json_enter_object(json);
+    while (px_json_next_key(json, &key)) {
+        if (!px_str_is(key, "pad_id")) {
+            px_json_skip(json);
+            continue;
+        }
+        uint64_t id = px_json_u64(json);
+        if (id > UINT32_MAX)
+            px_json_fail(json, "pad_id of padding is beyond 32 bits");
+        file->pad_id = (int64_t)(id & UINT32_MAX);
+    }
+}
+
+enum px_code px_text_tokenizer_pad_id(const struct px_text_tokenizer_file *file, int64_t own,
+                                      uint32_t *ret, struct px_err *err)
+{
+    int64_t theirs = file->pad_id;
+    if (own != PX_TEXT_ID_NONE && theirs != PX_TEXT_ID_NONE && own != theirs) {
+        px_err_set(err, PX_E_CONFLICT,
+                   "pad_token is token %lld of the vocabulary, but padding in tokenizer.json has "
+                   "pad_id %lld",
+                   (long long)own, (long long)theirs);
+        return px_err_hint(err, "leave out pad_token, or correct the file");
+    }
+    if (own == PX_TEXT_ID_NONE)
+        own = theirs;
+    *ret = own == PX_TEXT_ID_NONE ? 0 : (uint32_t)own;
+    return PX_OK;
+}
+
 enum px_code px_text_tokenizer_read(struct px_text_tokenizer_file *file, struct px_str text,
                                     struct px_arena *arena, struct px_err *err)
 {
     struct px_json json;
     struct px_str key;
-    *file = (struct px_text_tokenizer_file){.word_chars_max = 100, .continuing = {NULL, 0}};
+    *file = (struct px_text_tokenizer_file){
+        .word_chars_max = 100, .continuing = {NULL, 0}, .pad_id = PX_TEXT_ID_NONE};
     px_json_init(&json, text, arena, 0);
     px_json_enter_object(&json);
     while (px_json_next_key(&json, &key)) {
@@ -425,6 +464,8 @@ enum px_code px_text_tokenizer_read(struct px_text_tokenizer_file *file, struct 
             read_post_processor(&json, file);
         else if (px_str_is(key, "added_tokens"))
             read_added_tokens(&json, file, arena);
+        else if (px_str_is(key, "padding"))
+            read_padding(&json, file);
         else
             px_json_skip(&json);
     }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Hugging Face's `tokenizer.json`: what the tokenizers here need of it. What would change the numbers and is not known
- * (another model, normalizer, pre-tokenizer ...) is refused by name; `decoder`, `truncation` and `padding` do not: lengths are
- * set by the step of the graph. Texts are borrowed from the file or live in the arena.
+ * (another model, normalizer, pre-tokenizer ...) is refused by name; `decoder` and `truncation` do not, nor `padding` but for its
+ * `pad_id`: lengths are set by the step of the graph. Texts are borrowed from the file or live in the arena.
  */
 #ifndef PX_DOMAIN_PROCESSING_TEXT_TOKENIZER_FILE_H
 #define PX_DOMAIN_PROCESSING_TEXT_TOKENIZER_FILE_H
@@ -41,12 +41,20 @@ struct px_text_tokenizer_file {
     size_t n_specials;
     bool has_frame;
     struct px_text_frame frame;
+    int64_t pad_id; /* PX_TEXT_ID_NONE: the file does not say */
 };
 
 /* PX_E_INVALID with line and column, PX_E_TOO_LARGE, PX_E_NO_MEMORY. */
 PX_MUST_USE enum px_code px_text_tokenizer_read(struct px_text_tokenizer_file *file,
                                                 struct px_str text, struct px_arena *arena,
                                                 struct px_err *err);
+
+/*
+ * The number that fills rows: the file's, or that of the step's pad_token (`own`, PX_TEXT_ID_NONE: it has none), else 0. PX_E_CONFLICT
+ * when both say one and they differ.
+ */
+PX_MUST_USE enum px_code px_text_tokenizer_pad_id(const struct px_text_tokenizer_file *file,
+                                                  int64_t own, uint32_t *ret, struct px_err *err);
 
 /* An object of tokens and numbers (`vocab`). Failures are the reader's. */
 void px_text_vocabulary_read_json(struct px_json *json, struct px_text_vocabulary *vocabulary,

@@ -49,6 +49,13 @@ enum px_code px_text_vocabulary_put(struct px_text_vocabulary *vocabulary, struc
     return PX_OK;
 }
 
+static enum px_code fail_twice(int64_t id, int64_t earlier, struct px_str token, struct px_err *err)
+{
+    px_err_set(err, PX_E_INVALID, "line %lld: token '%.*s' is there already, in line %lld",
+               (long long)id + 1, PX_STR_ARG(token), (long long)earlier + 1);
+    return px_err_hint(err, "rename the one whose number the model does not mean, as [unused0]");
+}
+
 enum px_code px_text_vocabulary_read(struct px_text_vocabulary *vocabulary, struct px_str file,
                                      struct px_arena *arena, struct px_err *err)
 {
@@ -61,6 +68,9 @@ enum px_code px_text_vocabulary_read(struct px_text_vocabulary *vocabulary, stru
         struct px_str line = px_str_cut(&rest, '\n');
         if (line.len && line.ptr[line.len - 1] == '\r')
             line.len--;
+        int64_t earlier = px_text_vocabulary_find(vocabulary, line);
+        if (earlier != PX_TEXT_ID_NONE)
+            return fail_twice(id, earlier, line, err);
         code = px_text_vocabulary_put(vocabulary, line, id, err);
         if (code != PX_OK)
             return px_err_wrap(err, "line %lld", (long long)id + 1);

@@ -79,8 +79,8 @@ static inline int64_t px_text_vocabulary_find(const struct px_text_vocabulary *v
 }
 
 /*
- * A file of one token a line; the number of a token is that of its line, from 0, and the last of equal ones counts. CR LF is
- * a line's end too. PX_E_INVALID for a file without tokens.
+ * A file of one token a line; the number of a token is that of its line, from 0; empty lines count. CR LF is a line's end
+ * too. PX_E_INVALID for a file without tokens, or with one twice: only one of its numbers could be given.
  */
 PX_MUST_USE enum px_code px_text_vocabulary_read(struct px_text_vocabulary *vocabulary,
                                                  struct px_str file, struct px_arena *arena,

@@ -192,10 +192,26 @@ static enum px_code read_tokenizer(struct px_str text, struct px_text_tokenizer_
     return PX_OK;
 }
 
+/* The file's number goes before the usual name, not before one that the step says. */
+static enum px_code read_pad(const struct px_processor_source *source,
+                             const struct px_text_tokenizer_file *file, struct px_str name,
+                             uint32_t *ret, struct px_err *err)
+{
+    int64_t own = PX_TEXT_ID_NONE;
+    bool is_said = source->settings && px_yaml_get(source->settings, "pad_token");
+    if (is_said || file->pad_id == PX_TEXT_ID_NONE) {
+        enum px_code code = px_text_token_id(&file->vocabulary, name, "pad_token", ret, err);
+        if (code != PX_OK)
+            return code;
+        own = *ret;
+    }
+    return px_text_tokenizer_pad_id(file, own, ret, err);
+}
+
 static enum px_code read_settings(const struct px_processor_source *source, struct wordpiece *w,
                                   struct px_err *err)
 {
-    struct px_text_tokenizer_file file = {.model = PX_TEXT_MODEL_NONE};
+    struct px_text_tokenizer_file file = {.model = PX_TEXT_MODEL_NONE, .pad_id = PX_TEXT_ID_NONE};
     struct names names = {PX_STR("[UNK]"), PX_STR("[SEP]"), PX_STR("[PAD]"), PX_STR("[CLS]"),
                           PX_STR("[MASK]")};
     struct px_str text;
@@ -211,7 +227,7 @@ static enum px_code read_settings(const struct px_processor_source *source, stru
     if (code == PX_OK)
         code = px_text_token_id(&file.vocabulary, file.unk_token, "unk_token", &w->unk_id, err);
     if (code == PX_OK)
-        code = px_text_token_id(&file.vocabulary, names.pad, "pad_token", &w->base.pad_id, err);
+        code = read_pad(source, &file, names.pad, &w->base.pad_id, err);
     if (code == PX_OK)
         code = split_vocabulary(w, &file.vocabulary, file.continuing, source->arena, err);
     if (code != PX_OK)

@@ -369,6 +369,22 @@ PX_TEST(the_drawing_shows_lanes_conditions_and_ways_down)
     px_buf_deinit(&text);
 }
 
+PX_TEST(an_input_that_nothing_reads_is_said)
+{
+    struct px_buf text = px_buf(1 << 16);
+    CHECK_OK(read_graph(
+        "phoenix_graph: 1\n"
+        "inputs: [{name: a, type: FP32, shape: [-1]}, {name: b, type: FP32, shape: [-1]}]\n"
+        "outputs: [{name: o, from: s.output}]\n"
+        "steps: [{name: s, combine: first, inputs: [a]}]\n"));
+    px_graph_draw(graph, &text);
+    px_buf_byte(&text, '\0');
+    CHECK_CONTAINS(text.ptr, "input FP32 [-1], which nothing reads\n");
+    CHECK(!strstr(text.ptr, "a  input FP32 [-1], which"));
+    px_buf_deinit(&text);
+    px_arena_deinit(&arena);
+}
+
 PX_TEST(the_json_is_json)
 {
     struct px_buf text = px_buf(1 << 16);
@@ -400,4 +416,5 @@ PX_TEST_MAIN(
                                         T(a_graph_that_cannot_be_read_has_no_name)
                                             T(without_memory_reading_fails_and_nothing_else)
                                                 T(the_drawing_shows_lanes_conditions_and_ways_down)
-                                                    T(the_json_is_json))
+                                                    T(an_input_that_nothing_reads_is_said)
+                                                        T(the_json_is_json))

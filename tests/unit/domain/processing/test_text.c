@@ -13,12 +13,23 @@ static const char merges_txt[] = "#version: 0.2\nh e\nl l\nhe ll\n";
 static const char fitted_json[] =
     "{\"vocabulary\":[\"hello\",\"world\"],\"idf\":[1.5,2],\"stop_words\":[\"the\"],\"norm\":null}";
 
+static const char twice_txt[] = "[PAD]\n[UNK]\n\n\nhello\nworld\nhello\n";
+static const char tokenizer_json[] =
+    "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"h\":0,\"e\":1,\"<s>\":2,\"<pad>\":7},\"merges\":[]},"
+    "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":true},"
+    "\"truncation\":null,\"padding\":{\"strategy\":\"BatchLongest\",\"pad_id\":7,\"pad_token\":\"<"
+    "pad>\"}}";
+
 static enum px_code read_file(void *context, struct px_str name, struct px_str *ret,
                               struct px_err *err)
 {
     (void)context;
     if (px_str_is(name, "vocab.txt"))
         *ret = px_str(vocabulary_txt);
+    else if (px_str_is(name, "twice.txt"))
+        *ret = px_str(twice_txt);
+    else if (px_str_is(name, "tokenizer.json"))
+        *ret = px_str(tokenizer_json);
     else if (px_str_is(name, "vocab.json"))
         *ret = px_str(vocabulary_json);
     else if (px_str_is(name, "merges.txt"))
@@ -208,8 +219,64 @@ PX_TEST(a_missing_file_is_named)
     px_arena_deinit(&arena);
 }
 
+PX_TEST(a_token_that_is_there_twice_is_named_with_both_lines)
+{
+    struct px_arena arena = px_arena(8 << 20);
+    struct px_processor *processor;
+    struct px_err err;
+    CHECK_INT(create("tokenize_wordpiece", "{vocabulary: twice.txt}", &texts_spec, &arena,
+                     &processor, &err),
+              PX_E_INVALID);
+    CHECK_CONTAINS(err.message, "line 7: token 'hello' is there already, in line 5");
+    px_arena_deinit(&arena);
+}
+
+/* Rows of two and one token; the place behind the shorter one has the file's number. */
+static void check_padded(const char *settings)
+{
+    struct px_arena arena = px_arena(8 << 20), scratch = px_arena(8 << 20);
+    struct px_tensor outputs[PX_PROCESSOR_OUTPUTS_MAX], texts;
+    struct px_buf buf = px_buf(1 << 10);
+    struct px_processor *processor;
+    struct px_err err;
+    int64_t ids[4];
+    put_text(&buf, "he");
+    put_text(&buf, "e");
+    texts = (struct px_tensor){.name = px_str("input"),
+                               .type = PX_TYPE_BYTES,
+                               .shape = {2},
+                               .n_dims = 1,
+                               .bytes = px_buf_view(&buf)};
+    CHECK_OK(create("tokenize_bpe", settings, &texts_spec, &arena, &processor, &err));
+    CHECK_OK(processor->apply(processor, &texts, outputs, &scratch, &err));
+    CHECK_INT(outputs[0].bytes.len, sizeof ids);
+    memcpy(ids, outputs[0].bytes.ptr, sizeof ids);
+    CHECK(ids[0] == 0 && ids[1] == 1 && ids[2] == 1 && ids[3] == 7);
+    px_buf_deinit(&buf);
+    px_arena_deinit(&scratch);
+    px_arena_deinit(&arena);
+}
+
+PX_TEST(rows_are_filled_with_the_number_that_the_tokenizer_says)
+{
+    struct px_arena arena = px_arena(8 << 20);
+    struct px_processor *processor;
+    struct px_err err;
+    check_padded("{tokenizer: tokenizer.json}");
+    check_padded("{tokenizer: tokenizer.json, pad_token: <pad>}");
+    CHECK_INT(create("tokenize_bpe", "{tokenizer: tokenizer.json, pad_token: <s>}", &texts_spec,
+                     &arena, &processor, &err),
+              PX_E_CONFLICT);
+    CHECK_CONTAINS(
+        err.message,
+        "pad_token is token 2 of the vocabulary, but padding in tokenizer.json has pad_id 7");
+    px_arena_deinit(&arena);
+}
+
 PX_TEST_MAIN(T(every_allocation_may_fail) T(an_arena_that_is_full_is_an_error_that_says_so)
                  T(inputs_that_are_no_texts_are_refused)
                      T(a_column_of_texts_is_taken_and_keeps_its_rows)
                          T(a_text_over_the_limit_is_refused_with_its_number) T(no_texts_are_no_rows)
-                             T(a_missing_file_is_named))
+                             T(a_missing_file_is_named)
+                                 T(a_token_that_is_there_twice_is_named_with_both_lines)
+                                     T(rows_are_filled_with_the_number_that_the_tokenizer_says))
