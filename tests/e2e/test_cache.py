@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The response cache on the real server: over REST and gRPC, forests and tensors, what is told, and what ends an answer."""
 
+import http.server
 import json
 import re
 import threading
 import time
+import urllib.error
 import urllib.request
 
 import numpy as np
@@ -215,3 +217,66 @@ def test_a_model_that_keeps_state_cannot_be_cached(tmp_path):
     (folder / "model.yaml").write_text("phoenix: 1\nmodel: model.onnx\nengine: {name: onnxruntime, batches: true}\n"
                                        f"cache: {{ttl: 1s}}\nsequence:\n  states: [{states}]\n")
     assert "keep no state" in fail("check", folder)
+
+
+class SlowPeer(http.server.BaseHTTPRequestHandler):
+    """A server of Open Inference whose model answers when it is let."""
+
+    release, calls = threading.Event(), []
+    protocol_version = "HTTP/1.1"
+
+    def answer(self, body):
+        data = json.dumps(body).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def do_GET(self):
+        tensor = {"datatype": "FP32", "shape": [-1, 2]}
+        self.answer({"name": "slow", "versions": ["1"], "platform": "test", "inputs": [{"name": "x", **tensor}],
+                     "outputs": [{"name": "y", **tensor}]})
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.calls.append(self.path)
+        self.release.wait(30)
+        self.answer({"model_name": "slow", "model_version": "1",
+                     "outputs": [{"name": "y", "datatype": "FP32", "shape": [1, 2], "data": [3.0, 4.0]}]})
+
+    def log_message(self, *_):
+        pass
+
+
+def test_many_wait_for_one_and_each_keeps_its_own_deadline(tmp_path):
+    peer = http.server.ThreadingHTTPServer(("127.0.0.1", 0), SlowPeer)
+    threading.Thread(target=peer.serve_forever, daemon=True).start()
+    folder = tmp_path / "slow"
+    folder.mkdir()
+    (folder / "model.yaml").write_text("phoenix: 1\nname: slow\nwarm_up: 0\ncache: true\nengine: {name: remote, model: slow, "
+                                       f"urls: 'http://127.0.0.1:{peer.server_port}'}}\n")
+    body = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}]}
+    replies = []
+    with Server(folder) as server:
+        def ask():
+            replies.append(post(server, "/v2/models/slow/infer", body))
+
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        while not SlowPeer.calls:
+            time.sleep(0.01)
+        with pytest.raises(urllib.error.HTTPError) as late:
+            post(server, "/v2/models/slow/infer", {**body, "parameters": {"timeout": 50000}})
+        assert late.value.code == 504
+        SlowPeer.release.set()
+        for thread in threads:
+            thread.join()
+        assert len(SlowPeer.calls) == 1
+        assert sorted(header for _, header in replies)[-1] == "miss"
+        assert [header for _, header in replies].count("miss") == 1
+        assert all(reply["outputs"][0]["data"] == [3, 4] for reply, _ in replies)
+        joined = metric(server, "phoenix_cache_joined_total", "slow")
+        assert joined == [header for _, header in replies].count("joined") > 0
+    peer.shutdown()
