@@ -374,5 +374,10 @@ void px_config_write_markdown(struct px_buf *out)
                 "| `PHOENIX_KERNEL` | The kernel that scores every model, instead of the plan made "
                 "at load; see [running](../operations/running.md). |\n"
                 "| `PHOENIX_XGBOOST_LIBRARY` | The file of libxgboost that `phoenix train` "
-                "loads. |\n");
+                "loads. |\n"
+                "| `NOTIFY_SOCKET`, `WATCHDOG_USEC`, `WATCHDOG_PID`, `LISTEN_FDS`, `LISTEN_PID` | "
+                "Set by systemd; see [systemd](../operations/systemd.md) and "
+                "[socket activation](../operations/upgrading.md#socket-activation). |\n"
+                "| `PHOENIX_HANDOVER` | Set for a process that takes over from this one; see "
+                "[upgrading](../operations/upgrading.md). |\n");
 }

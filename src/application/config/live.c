@@ -37,11 +37,14 @@ struct px_live_config {
 
 /* ---- what a request is answered with ---- */
 
+/* A failure is the request's. */
 static struct px_str value_text(struct px_live_request *request, const struct px_config *config,
                                 size_t key)
 {
     struct px_buf text = px_buf(VALUE_BYTES_MAX);
     px_config_write_value(config, key, &text);
+    if (request->code == PX_OK)
+        request->code = px_buf_check(&text, "the settings", &request->err);
     struct px_str copy = px_arena_str(&request->arena, px_buf_view(&text));
     px_buf_deinit(&text);
     return copy;
@@ -59,7 +62,8 @@ static void show(struct px_live_config *live, struct px_live_request *request)
             .origin = (enum px_config_origin)live->now->origins[i],
         };
     request->n_settings = request->settings ? n : 0;
-    request->code = px_arena_check(&request->arena, "the settings", &request->err);
+    if (request->code == PX_OK)
+        request->code = px_arena_check(&request->arena, "the settings", &request->err);
 }
 
 static void list_changes(const struct px_live_config *live, struct px_live_request *request,
@@ -77,7 +81,8 @@ static void list_changes(const struct px_live_config *live, struct px_live_reque
             .to = value_text(request, to, i),
         };
     }
-    request->code = px_arena_check(&request->arena, "the changes", &request->err);
+    if (request->code == PX_OK)
+        request->code = px_arena_check(&request->arena, "the changes", &request->err);
 }
 
 /* ---- reloading ---- */

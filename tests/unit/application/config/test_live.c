@@ -3,6 +3,7 @@
 #include "manual_loops.h"
 
 #include "application/config/live.h"
+#include "shared/alloc.h"
 
 #include <unistd.h>
 
@@ -18,6 +19,7 @@ static struct {
     unsigned n_applied, n_reloading;
     int64_t rows_max;
     enum px_code verdict; /* of prepare */
+    uint64_t fail_at;     /* the allocation of a reload that fails */
 } seen;
 
 /* What the last request was answered with. */
@@ -55,6 +57,7 @@ static void reloading(void *context, bool begins)
 {
     (void)context;
     seen.n_reloading += begins;
+    px_alloc_fail_at(begins ? seen.fail_at : 0);
 }
 
 static void write_file(const char *yaml)
@@ -197,6 +200,21 @@ PX_TEST(without_a_file_a_reload_says_so)
     end();
 }
 
+PX_TEST(a_reload_survives_any_failed_allocation)
+{
+    begin("serving: {request_rows_max: 10}\n");
+    write_file("serving: {request_rows_max: 20, default_model: risk}\nlog: {level: warn}\n");
+    for (seen.fail_at = 1; ask(PX_LIVE_RELOAD) != PX_OK; seen.fail_at++) {
+        CHECK_INT(answer.code, PX_E_NO_MEMORY);
+        CHECK_INT(seen.n_applied, 0);
+    }
+    CHECK(seen.fail_at > 3);
+    CHECK_INT(answer.n_changes, 3);
+    CHECK_INT(seen.n_applied, 1);
+    CHECK_INT(seen.rows_max, 20);
+    end();
+}
+
 PX_TEST(every_setting_is_shown_with_its_origin)
 {
     begin("server: {port: 9000}\n");
@@ -223,4 +241,5 @@ PX_TEST_MAIN(T(a_live_setting_is_taken_over_and_the_difference_told)
                          T(what_cannot_be_prepared_is_not_applied)
                              T(without_a_file_a_reload_says_so)
                                  T(every_setting_is_shown_with_its_origin)
-                                     T(requests_that_wait_at_the_end_are_freed))
+                                     T(a_reload_survives_any_failed_allocation)
+                                         T(requests_that_wait_at_the_end_are_freed))
