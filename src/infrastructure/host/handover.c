@@ -166,10 +166,10 @@ static enum px_code start_program(struct px_successor *successor, int child_fd, 
         (!list_arguments(&cmdline, &arguments) || !list_environment(handover, &environment)))
         code = px_err_set(err, PX_E_NO_MEMORY, "no memory for another process");
     int rc = code == PX_OK ? spawn(successor, child_fd, arguments.items, environment.items) : 0;
-    if (rc != 0)
+    if (rc != 0) {
         successor->pid = 0; /* posix_spawn may leave anything there */
-    if (rc != 0)
         code = px_err_set(err, PX_E_IO, "start %s: %s", program, strerror(rc));
+    }
     px_vec_free(&arguments);
     px_vec_free(&environment);
     px_buf_deinit(&cmdline);
