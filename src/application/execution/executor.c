@@ -1,473 +1,292 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One mutex guards the queue and what each thread computes; it is held for moments, never while an engine computes or
- * a run finishes.
- *
- *   start    loop     -> queue, wakes a thread; wakes the watch when this deadline is before the next one that it knows
- *                     or, when the run is short and its turn is now, computes and finishes it
- *   work     thread   takes the oldest run, computes, finishes it
- *   watch    thread   sleeps until the earliest deadline; then stops what is late, and ends what waits and is not wanted
- *   cancel   loop     stops a run that is computed, or asks the watch to end one that waits
- *
- * Invariants
- * 1. Whoever takes a run out of the queue, or out of its thread's slot, under the mutex finishes it, once.
- * 2. A run in a slot has not finished while the mutex is held, so the blocking engine's `cancel` never sees a run
- *    that is gone.
- * 3. `stopped` of a slot is why the run ends, once; it outlives whatever the engine answers.
- * 4. Runs are finished by threads of the executor, or within their start: who cancels is never called back from the cancel.
- * 5. There are as many slots as instances. Whoever computes holds one, a thread or a caller, so no more runs compute at a time.
- *
- * Deadlines are found by walking the queue. The watch does so at most once in WATCH_PAUSE_NS, and a run that starts after
- * another mostly has the later deadline, so that almost no start wakes the watch. Rejected: a heap of deadlines (every start
- * pays for the few that are late), ending late runs when their turn comes (they hold places in the queue and memory meanwhile).
- *
  * Waking a thread takes 10 to 50 us, more than a small network computes. So a run that is predicted to take no longer than SHORT_NS is
- * computed by its caller, if the engine waits for nobody (PX_ENGINE_COMPUTES), no other run waits, and a slot is free. The prediction
- * is a line over the bytes of the inputs, learned from every run. A caller that was held up LONG_TIMES as long as that
- * does not compute again for PENALTY_RUNS runs. Rejected: threads that spin before they sleep (a core for every model that is loaded).
+ * computed by its caller, if the engine waits for nobody (PX_ENGINE_COMPUTES), no other run waits, nothing asks to wait for company, and
+ * a slot is free. The prediction is a line over the bytes of the inputs, learned from every run. A caller that was held up for long
+ * does not compute again for some runs. Rejected: threads that spin before they sleep (a core for every model that is loaded).
+ *
+ * An entry is made before the mutex is taken, because hashing its shape takes as long as all the rest of a start.
  */
-#include "application/execution/executor.h"
+#include "application/execution/executor_impl.h"
 
-#include "domain/batching/cost_line.h"
 #include "shared/alloc.h"
 #include "shared/clock.h"
-#include "shared/thread.h"
 
-#include <pthread.h>
+#include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-enum { WATCH_PAUSE_NS = 1000000, SHORT_NS = 30000, LONG_TIMES = 10, PENALTY_RUNS = 1000 };
+enum { SHORT_NS = 30000 };
 
-static const uint64_t never = UINT64_MAX;
+/* ---- starting ---- */
 
-struct executor;
-
-/* A run that is being computed. */
-struct slot {
-    struct px_run *run;   /* NULL: none */
-    enum px_code stopped; /* PX_E_CANCELLED or PX_E_DEADLINE once it was told to end */
-};
-
-struct executor {
-    struct px_engine base; /* first: the port's view of this object */
-    struct px_engine_ops ops;
-    struct px_engine *blocking;
-    size_t queue_max;
-    char thread_name[PX_THREAD_NAME_MAX];
-
-    pthread_mutex_t mutex; /* of everything below */
-    pthread_cond_t queued; /* there may be a run, or the end */
-    pthread_cond_t watch;  /* there may be something to end */
-    struct px_run *first, *last;
-    uint64_t watch_at_ns;   /* when the watch looks again */
-    uint64_t watch_from_ns; /* not before */
-    bool stopping;
-    struct px_executor_counts counts;
-    struct px_cost_line cost; /* of a run, over the bytes of its inputs */
-    uint64_t short_from;      /* no run is computed by its caller before so many were computed */
-    struct slot *slots;       /* [n_instances] */
-    unsigned n_instances;
-
-    pthread_t watcher;
-    bool has_watcher;
-    unsigned n_threads; /* that were started */
-    pthread_t *threads; /* [n_instances] */
-};
-
-static void lock(struct executor *self)
+static void set_item(const struct px_executor *self, struct px_run *run, struct px_entry *ret)
 {
-    pthread_mutex_lock(&self->mutex);
+    const struct px_batching *batching = &self->batching;
+    size_t rows_max = batching->policy.rows_max;
+    *ret = (struct px_entry){.run = run, .n_rows = px_engine_run_rows(self->blocking, run)};
+    ret->item.n_rows = ret->n_rows;
+    if (!batching->limits_rows && ret->n_rows > rows_max)
+        ret->item.n_rows = rows_max;
+    ret->item.urgency = run->urgency;
+    ret->item.deadline_ns = run->deadline_ns;
+    run->started_ns = 0;
+    run->batch_rows = 0;
+    run->joined_batch = false;
 }
 
-static void unlock(struct executor *self)
+static bool may_be_short(const struct px_executor *self)
 {
-    pthread_mutex_unlock(&self->mutex);
+    const struct px_batching *batching = &self->batching;
+    bool waits_for_company = batching->policy.delay_ns > 0 && !batching->policy.tunes_delay;
+    return px_engine_has(self->blocking, PX_ENGINE_COMPUTES) && !batching->preserves_order &&
+           !waits_for_company;
 }
 
-/* ---- ending runs ---- */
-
-static bool is_cancelled(const struct px_run *run)
+static bool is_short_now(const struct px_executor *self, const struct px_entry *entry)
 {
-    return atomic_load_explicit(&run->cancelled, memory_order_relaxed);
+    double bytes = (double)px_run_input_bytes(entry->run);
+    return self->queue.n_items == 0 && self->counts.running < self->n_instances &&
+           entry->item.n_rows <= self->batching.policy.rows_max &&
+           self->counts.computed >= self->short_from &&
+           px_cost_line_knows(&self->bytes_cost, bytes) &&
+           px_cost_line_predict(&self->bytes_cost, bytes) <= SHORT_NS;
 }
 
-static enum px_code say_why(struct px_run *run, enum px_code why, const char *where)
+/* The watch has to know the deadline of a run that is computed here too: an engine can be wrong about how long it takes. */
+static bool try_to_compute_here(struct px_executor *self, struct px_run *run)
 {
-    return px_err_set(
-        &run->err, why,
-        why == PX_E_DEADLINE ? "the deadline passed %s" : "the request was cancelled %s", where);
-}
-
-/* Does nobody wait for this run any more? PX_OK when somebody does. */
-static enum px_code why_unwanted(const struct px_run *run, uint64_t now_ns)
-{
-    if (is_cancelled(run))
-        return PX_E_CANCELLED;
-    return run->deadline_ns && now_ns >= run->deadline_ns ? PX_E_DEADLINE : PX_OK;
-}
-
-static void count_end(struct executor *self, enum px_code why)
-{
-    self->counts.cancelled += why == PX_E_CANCELLED;
-    self->counts.late += why == PX_E_DEADLINE;
-}
-
-static void append(struct px_run **first, struct px_run **last, struct px_run *run)
-{
-    run->next = NULL;
-    if (*last)
-        (*last)->next = run;
-    else
-        *first = run;
-    *last = run;
-}
-
-/* ---- working ---- */
-
-static struct px_run *take_oldest(struct executor *self)
-{
-    struct px_run *run = self->first;
-    self->first = run->next;
-    if (!self->first)
-        self->last = NULL;
-    run->next = NULL;
-    self->counts.queued--;
-    return run;
-}
-
-/* Engines of others may forget to say why. */
-static enum px_code check_error(const struct executor *self, struct px_run *run, enum px_code code)
-{
-    if (code == PX_OK || run->err.code == code)
-        return code;
-    return px_err_set(&run->err, code, "engine '%s' failed and did not say why", self->ops.name);
-}
-
-static bool has_free_slot(const struct executor *self)
-{
-    return self->counts.running < self->n_instances;
-}
-
-static struct slot *slot_of(struct executor *self, const struct px_run *run)
-{
-    for (unsigned i = 0; i < self->n_instances; i++) {
-        if (self->slots[i].run == run)
-            return &self->slots[i];
+    struct px_entry entry;
+    struct px_entries ended = {0};
+    set_item(self, run, &entry);
+    px_executor_lock(self);
+    bool here = is_short_now(self, &entry);
+    if (here) {
+        run->entry = &entry;
+        self->counts.accepted++;
+        if (run->deadline_ns)
+            px_executor_wake_watch(self, run->deadline_ns);
+        px_executor_compute_here(self, &entry, &ended);
     }
-    return NULL;
+    px_executor_unlock(self);
+    px_entries_finish(&ended);
+    return here;
 }
 
-/* Computes in a free slot, with the mutex given up meanwhile; returns how the run ends. */
-static enum px_code compute(struct executor *self, struct px_run *run)
+static void refuse(struct px_executor *self, struct px_run *run, enum px_batch_refusal why)
 {
-    struct slot *slot = slot_of(self, NULL);
-    PX_ASSERT(slot);
-    *slot = (struct slot){.run = run};
-    self->counts.running++;
-    unlock(self);
-    uint64_t from_ns = px_clock_monotonic_ns();
-    enum px_code code = px_engine_run(self->blocking, run, &run->err);
-    uint64_t took_ns = px_clock_monotonic_ns() - from_ns;
-    lock(self);
-    slot->run = NULL;
-    self->counts.running--;
-    self->counts.computed++;
-    if (slot->stopped)
-        return say_why(run, slot->stopped, "while the model was computing");
-    if (code == PX_OK)
-        px_cost_line_learn(&self->cost, (double)px_run_input_bytes(run), (double)took_ns);
-    return check_error(self, run, code);
-}
-
-static bool has_work(const struct executor *self)
-{
-    return self->first && has_free_slot(self);
-}
-
-static void *work(void *argument)
-{
-    struct executor *self = argument;
-    lock(self);
-    for (;;) {
-        while (!has_work(self) && !self->stopping)
-            pthread_cond_wait(&self->queued, &self->mutex);
-        if (!has_work(self))
-            break;
-        struct px_run *run = take_oldest(self);
-        enum px_code code = why_unwanted(run, px_clock_monotonic_ns());
-        count_end(self, code);
-        code = code ? say_why(run, code, "while the request waited for the model")
-                    : compute(self, run);
-        unlock(self);
-        px_run_finish(run, code);
-        lock(self);
+    const struct px_batch_policy *policy = &self->batching.policy;
+    struct px_err *err = &run->err;
+    if (why == PX_BATCH_TOO_LARGE) {
+        px_err_set(err, PX_E_TOO_LARGE, "expected at most %zu rows in one request, got %zu",
+                   policy->rows_max, px_engine_run_rows(self->blocking, run));
+        px_err_hint(err, "split the request, or set 'split: true' under 'batching' in model.yaml");
+    } else if (why == PX_BATCH_HOPELESS) {
+        px_err_set(
+            err, PX_E_OVERLOADED,
+            "the requests that wait for this model take until after the deadline of this one");
+        px_err_hint(err, "give it more time, or send fewer at a time");
+    } else {
+        px_err_set(err, PX_E_OVERLOADED,
+                   "%zu requests wait for this model already, with %u at a time being computed",
+                   policy->items_max, self->n_instances);
+        px_err_hint(err, "send fewer at a time, or raise 'instances' or 'queue_max' in model.yaml");
     }
-    unlock(self);
-    return NULL;
+    px_run_finish(run, err->code);
 }
 
-/* ---- short runs, computed by who starts them ---- */
-
-static bool is_short(const struct executor *self, const struct px_run *run)
+static void push_out(struct px_executor *self, struct px_batch_item *item, struct px_entries *ended)
 {
-    double bytes = (double)px_run_input_bytes(run);
-    return px_engine_has(self->blocking, PX_ENGINE_COMPUTES) &&
-           self->counts.computed >= self->short_from && px_cost_line_knows(&self->cost, bytes) &&
-           px_cost_line_predict(&self->cost, bytes) <= SHORT_NS;
+    struct px_entry *entry = px_entry_of(item);
+    if (entry->why)
+        return;
+    px_err_set(&entry->run->err, PX_E_OVERLOADED,
+               "the queue of this model is full, and more critical requests came");
+    px_err_hint(&entry->run->err, "send fewer at a time, or raise 'queue_max' in model.yaml");
+    px_entry_give_up(self, entry, ended);
 }
 
-/* A run that has begun to wait while this one was computed found no free slot, and woke nobody who could use it. */
-static enum px_code compute_here(struct executor *self, struct px_run *run)
+static enum px_batch_refusal accept(struct px_executor *self, struct px_entry *entry,
+                                    struct px_entries *ended)
 {
-    uint64_t from_ns = px_clock_monotonic_ns();
-    enum px_code code = compute(self, run);
-    if (px_clock_monotonic_ns() - from_ns > (uint64_t)LONG_TIMES * SHORT_NS)
-        self->short_from = self->counts.computed + PENALTY_RUNS;
-    if (self->first)
+    struct px_batch_item *shed = NULL;
+    if (entry->item.shape == 0 || self->alone_why)
+        entry->item.shape = ++self->n_alone;
+    enum px_batch_refusal refusal = px_batch_queue_add(
+        &self->queue, &entry->item, px_clock_monotonic_ns(), &self->cost, self->n_instances, &shed);
+    if (shed)
+        push_out(self, shed, ended);
+    if (refusal != PX_BATCH_ACCEPTED) {
+        self->counts.refused++;
+        return refusal;
+    }
+    self->counts.accepted++;
+    entry->run->entry = entry;
+    px_entry_keep_order(self, entry);
+    px_executor_wake_watch(self, px_batch_queue_next_late_ns(&self->queue));
+    if (self->counts.running < self->n_instances)
         pthread_cond_signal(&self->queued);
-    return code;
+    return PX_BATCH_ACCEPTED;
 }
 
-/* ---- watching ---- */
-
-static uint64_t earlier(uint64_t at_ns, const struct px_run *run)
+void px_executor_start(struct px_engine *engine, struct px_run *run)
 {
-    return run->deadline_ns && run->deadline_ns < at_ns ? run->deadline_ns : at_ns;
-}
-
-static void stop_slot(struct executor *self, struct slot *slot, enum px_code why)
-{
-    slot->stopped = why;
-    count_end(self, why);
-    px_engine_cancel(self->blocking, slot->run);
-}
-
-/* Stops what is late; returns the earliest deadline of the others. */
-static uint64_t watch_slots(struct executor *self, uint64_t now_ns)
-{
-    uint64_t next_ns = never;
-    for (unsigned i = 0; i < self->n_instances; i++) {
-        struct slot *slot = &self->slots[i];
-        if (!slot->run || slot->stopped)
-            continue;
-        if (slot->run->deadline_ns && now_ns >= slot->run->deadline_ns)
-            stop_slot(self, slot, PX_E_DEADLINE);
-        else
-            next_ns = earlier(next_ns, slot->run);
-    }
-    return next_ns;
-}
-
-/* Takes what is not wanted out of the queue into the list `*ended`; returns the earliest deadline of the others. */
-static uint64_t watch_queue(struct executor *self, uint64_t now_ns, struct px_run **ended)
-{
-    struct px_run *run = self->first, *last_ended = NULL;
-    uint64_t next_ns = never;
-    self->first = self->last = NULL;
-    while (run) {
-        struct px_run *next = run->next;
-        enum px_code why = why_unwanted(run, now_ns);
-        if (why) {
-            say_why(run, why, "while the request waited for the model");
-            count_end(self, why);
-            self->counts.queued--;
-            append(ended, &last_ended, run);
-        } else {
-            next_ns = earlier(next_ns, run);
-            append(&self->first, &self->last, run);
-        }
-        run = next;
-    }
-    return next_ns;
-}
-
-/* Ends what is to be ended now; the mutex is given up while runs finish. */
-static void end_unwanted(struct executor *self)
-{
-    uint64_t now_ns = px_clock_monotonic_ns();
-    struct px_run *ended = NULL;
-    uint64_t a = watch_slots(self, now_ns), b = watch_queue(self, now_ns, &ended);
-    uint64_t next_ns = a < b ? a : b;
-    self->watch_from_ns = now_ns + WATCH_PAUSE_NS;
-    self->watch_at_ns = next_ns < self->watch_from_ns ? self->watch_from_ns : next_ns;
-    if (!ended)
+    struct px_executor *self = (struct px_executor *)engine;
+    struct px_entries ended = {0};
+    if (may_be_short(self) && try_to_compute_here(self, run))
         return;
-    unlock(self);
-    while (ended) {
-        struct px_run *next = ended->next;
-        px_run_finish(ended, ended->err.code);
-        ended = next;
-    }
-    lock(self);
-}
-
-static void sleep_until(struct executor *self, uint64_t at_ns)
-{
-    if (at_ns == never) {
-        pthread_cond_wait(&self->watch, &self->mutex);
+    struct px_entry *entry = px_arena_alloc(run->arena, 1, sizeof *entry);
+    if (!entry) {
+        px_run_finish(run, px_arena_check(run->arena, "the request", &run->err));
         return;
     }
-    struct timespec at = {.tv_sec = (time_t)(at_ns / PX_NS_PER_S),
-                          .tv_nsec = (long)(at_ns % PX_NS_PER_S)};
-    pthread_cond_timedwait(&self->watch, &self->mutex, &at);
+    set_item(self, run, entry);
+    entry->item.shape = px_joint_run_shape(self->blocking, run);
+    px_executor_lock(self);
+    enum px_batch_refusal refusal = accept(self, entry, &ended);
+    px_executor_unlock(self);
+    if (refusal != PX_BATCH_ACCEPTED)
+        refuse(self, run, refusal);
+    px_entries_finish(&ended);
 }
 
-static void *watch(void *argument)
+/* The watch finishes what ends here. */
+static void cancel(struct px_engine *engine, struct px_run *run)
 {
-    struct executor *self = argument;
-    lock(self);
-    while (!self->stopping) {
-        if (px_clock_monotonic_ns() >= self->watch_at_ns)
-            end_unwanted(self);
-        else
-            sleep_until(self, self->watch_at_ns);
+    struct px_executor *self = (struct px_executor *)engine;
+    px_executor_lock(self);
+    if (run->entry)
+        px_entry_unwant(self, run->entry, PX_E_CANCELLED, &self->ended);
+    if (self->ended.first)
+        pthread_cond_signal(&self->watch);
+    px_executor_unlock(self);
+}
+
+/* ---- batching ---- */
+
+static const char *find_alone_why(const struct px_engine *blocking,
+                                  const struct px_batching *batching)
+{
+    if (px_engine_has(blocking, PX_ENGINE_SEQUENCES))
+        return "it keeps state between the requests of a sequence";
+    if (!px_engine_has(blocking, PX_ENGINE_BATCHES))
+        return "the first dimension of its tensors does not count rows that are independent";
+    if (batching->is_off)
+        return "model.yaml says so";
+    return batching->policy.rows_max == 1 ? "max_rows is 1" : NULL;
+}
+
+/* Joins nothing: rows are counted, but there is no number of them that is too many. */
+static void set_alone(struct px_batch_policy *policy)
+{
+    policy->rows_max = PX_BATCH_ROWS_MAX;
+    policy->n_preferred = 0;
+    policy->delay_ns = 0;
+    policy->splits = false;
+}
+
+static void free_slots(struct px_slot *slots, unsigned n)
+{
+    for (unsigned i = 0; slots && i < n; i++) {
+        px_joint_run_deinit(&slots[i].joint);
+        px_free(slots[i].parts);
+        px_free(slots[i].sources);
+        px_free(slots[i].pieces);
+        px_free(slots[i].codes);
     }
-    unlock(self);
+    px_free(slots);
+}
+
+static struct px_slot *make_slots(unsigned n, size_t n_parts)
+{
+    struct px_slot *slots = px_alloc(n, sizeof *slots);
+    bool ok = slots != NULL;
+    for (unsigned i = 0; ok && i < n; i++) {
+        struct px_slot *slot = &slots[i];
+        px_joint_run_init(&slot->joint);
+        slot->parts = px_alloc(n_parts, sizeof *slot->parts);
+        slot->sources = px_alloc(n_parts, sizeof *slot->sources);
+        slot->pieces = px_alloc(n_parts, sizeof(struct px_split_piece *));
+        slot->codes = px_alloc(n_parts, sizeof *slot->codes);
+        ok = slot->parts && slot->sources && slot->pieces && slot->codes;
+    }
+    if (ok)
+        return slots;
+    free_slots(slots, n);
     return NULL;
 }
 
-/* Has the watch look at that time, or as soon as it may. */
-static void wake_watch(struct executor *self, uint64_t at_ns)
+/* Slots and queue for these rules; what the executor had before is given back. */
+static enum px_code apply(struct px_executor *self, const struct px_batching *batching,
+                          struct px_err *err)
 {
-    if (at_ns < self->watch_from_ns)
-        at_ns = self->watch_from_ns;
-    if (at_ns >= self->watch_at_ns)
-        return;
-    self->watch_at_ns = at_ns;
-    pthread_cond_signal(&self->watch);
+    const char *alone_why = find_alone_why(self->blocking, batching);
+    size_t n_parts = alone_why ? 1 : batching->policy.rows_max;
+    struct px_slot *slots = make_slots(self->n_instances, n_parts);
+    if (!slots)
+        return px_err_set(err, PX_E_NO_MEMORY, "no memory for batches of %zu requests", n_parts);
+    size_t items_max = self->batching.policy.items_max;
+    free_slots(self->slots, self->n_instances);
+    self->slots = slots;
+    self->n_parts_max = n_parts;
+    self->batching = *batching;
+    self->batching.policy.items_max = items_max;
+    self->alone_why = alone_why;
+    if (alone_why && !(batching->limits_rows && !batching->is_off))
+        set_alone(&self->batching.policy);
+    px_batch_queue_init(&self->queue, &self->batching.policy);
+    return PX_OK;
+}
+
+enum px_code px_executor_set_batching(struct px_engine *engine, const struct px_batching *batching,
+                                      struct px_err *err)
+{
+    struct px_executor *self = px_executor_of(engine);
+    if (!self)
+        return px_err_set(err, PX_E_UNSUPPORTED, "engine '%s' has no queue of its own",
+                          px_engine_name(engine));
+    px_executor_lock(self);
+    bool is_busy = self->queue.n_items > 0 || self->counts.running > 0;
+    enum px_code code = is_busy ? px_err_set(err, PX_E_CONFLICT, "the model is computing")
+                                : apply(self, batching, err);
+    px_executor_unlock(self);
+    return code;
 }
 
 /* ---- the port ---- */
 
-static struct executor *executor_of(struct px_engine *engine)
+static void stop_threads(struct px_executor *self)
 {
-    return (struct executor *)engine;
-}
-
-static void accept(struct executor *self, struct px_run *run)
-{
-    self->counts.accepted++;
-    self->counts.queued++;
-    append(&self->first, &self->last, run);
-    if (run->deadline_ns)
-        wake_watch(self, run->deadline_ns);
-    pthread_cond_signal(&self->queued);
-}
-
-static void refuse(struct executor *self, struct px_run *run)
-{
-    px_err_set(&run->err, PX_E_OVERLOADED,
-               "%zu requests wait for this model already, with %u at a time being computed",
-               self->queue_max, self->n_instances);
-    px_err_hint(&run->err,
-                "send fewer at a time, or raise 'instances' or 'queue_max' in model.yaml");
-    px_run_finish(run, PX_E_OVERLOADED);
-}
-
-/* The watch has to know the deadline of a run that is computed here too: an engine can be wrong about how long it takes. */
-static void start_now(struct executor *self, struct px_run *run)
-{
-    self->counts.accepted++;
-    if (run->deadline_ns)
-        wake_watch(self, run->deadline_ns);
-    enum px_code code = compute_here(self, run);
-    unlock(self);
-    px_run_finish(run, code);
-}
-
-static void start(struct px_engine *engine, struct px_run *run)
-{
-    struct executor *self = executor_of(engine);
-    lock(self);
-    if (!self->first && has_free_slot(self) && is_short(self, run)) {
-        start_now(self, run);
-        return;
-    }
-    bool has_room = self->counts.queued < self->queue_max;
-    if (has_room)
-        accept(self, run);
-    else
-        self->counts.refused++;
-    unlock(self);
-    if (!has_room)
-        refuse(self, run);
-}
-
-/* A run that is in no slot waits, or is ending: the watch finds it, or nothing. */
-static void cancel(struct px_engine *engine, struct px_run *run)
-{
-    struct executor *self = executor_of(engine);
-    lock(self);
-    struct slot *slot = slot_of(self, run);
-    if (!slot)
-        wake_watch(self, 0);
-    else if (!slot->stopped)
-        stop_slot(self, slot, PX_E_CANCELLED);
-    unlock(self);
-}
-
-bool px_executor_counts(const struct px_engine *engine, struct px_executor_counts *ret)
-{
-    *ret = (struct px_executor_counts){0};
-    if (engine->ops->start != start)
-        return false;
-    union {
-        const struct px_engine *engine;
-        struct executor *executor; /* only its mutex changes */
-    } view = {.engine = engine};
-    lock(view.executor);
-    *ret = view.executor->counts;
-    unlock(view.executor);
-    return true;
-}
-
-static void describe(const struct px_engine *engine, struct px_json_writer *json)
-{
-    const struct executor *self = (const struct executor *)engine;
-    struct px_executor_counts counts;
-    px_executor_counts(engine, &counts);
-    px_json_member_u64(json, "instances", self->n_instances);
-    px_json_member_u64(json, "queue_max", self->queue_max);
-    px_json_member_u64(json, "queued", counts.queued);
-    px_json_member_u64(json, "running", counts.running);
-    if (self->blocking->ops->describe)
-        self->blocking->ops->describe(self->blocking, json);
-}
-
-static void stop_threads(struct executor *self)
-{
-    lock(self);
-    PX_ASSERT(!self->first);
+    px_executor_lock(self);
+    PX_ASSERT(self->queue.n_items == 0);
     self->stopping = true;
     pthread_cond_broadcast(&self->queued);
     pthread_cond_broadcast(&self->watch);
-    unlock(self);
+    px_executor_unlock(self);
     for (unsigned i = 0; i < self->n_threads; i++)
         pthread_join(self->threads[i], NULL);
     if (self->has_watcher)
         pthread_join(self->watcher, NULL);
 }
 
-static void free_executor(struct executor *self)
+static void free_executor(struct px_executor *self)
 {
     stop_threads(self);
     pthread_cond_destroy(&self->queued);
     pthread_cond_destroy(&self->watch);
     pthread_mutex_destroy(&self->mutex);
-    px_free(self->slots);
+    free_slots(self->slots, self->n_instances);
     px_free(self->threads);
     px_free(self);
 }
 
 static bool is_idle(struct px_engine *engine)
 {
-    return px_engine_is_idle(executor_of(engine)->blocking);
+    return px_engine_is_idle(((struct px_executor *)engine)->blocking);
 }
 
 static void destroy(struct px_engine *engine)
 {
-    struct executor *self = executor_of(engine);
+    struct px_executor *self = (struct px_executor *)engine;
     struct px_engine *blocking = self->blocking;
     free_executor(self);
     px_engine_destroy(blocking);
@@ -475,29 +294,30 @@ static void destroy(struct px_engine *engine)
 
 /* ---- making ---- */
 
-static void init_conditions(struct executor *self)
+static void init_conditions(struct px_executor *self)
 {
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&self->mutex, NULL);
-    pthread_cond_init(&self->queued, NULL);
+    pthread_cond_init(&self->queued, &monotonic);
     pthread_cond_init(&self->watch, &monotonic);
     pthread_condattr_destroy(&monotonic);
 }
 
-static int start_workers(struct executor *self)
+static int start_workers(struct px_executor *self)
 {
-    int failure = px_thread_start("px-watch", watch, self, &self->watcher);
+    int failure = px_thread_start("px-watch", px_executor_watch, self, &self->watcher);
     self->has_watcher = !failure;
     while (!failure && self->n_threads < self->n_instances) {
-        failure = px_thread_start(self->thread_name, work, self, &self->threads[self->n_threads]);
+        failure = px_thread_start(self->thread_name, px_executor_work, self,
+                                  &self->threads[self->n_threads]);
         self->n_threads += !failure;
     }
     return failure;
 }
 
-static enum px_code start_threads(struct executor *self, struct px_err *err)
+static enum px_code start_threads(struct px_executor *self, struct px_err *err)
 {
     int failure = start_workers(self);
     if (!failure)
@@ -518,7 +338,7 @@ static enum px_code check_options(const struct px_executor_options *options, str
     return PX_OK;
 }
 
-static void set_up(struct executor *self, struct px_engine *blocking,
+static void set_up(struct px_executor *self, struct px_engine *blocking,
                    const struct px_executor_options *options)
 {
     const char *name = options->name ? options->name : blocking->ops->name;
@@ -526,9 +346,9 @@ static void set_up(struct executor *self, struct px_engine *blocking,
         .abi = PX_ENGINE_ABI,
         .caps = blocking->ops->caps | PX_ENGINE_ASYNC,
         .name = blocking->ops->name,
-        .start = start,
+        .start = px_executor_start,
         .cancel = cancel,
-        .describe = describe,
+        .describe = px_executor_describe,
         .is_idle = is_idle,
         .destroy = destroy,
     };
@@ -536,8 +356,9 @@ static void set_up(struct executor *self, struct px_engine *blocking,
     self->base = *blocking;
     self->base.ops = &self->ops;
     self->blocking = blocking;
-    self->queue_max = options->queue_max ? options->queue_max : PX_EXECUTOR_QUEUE_DEFAULT;
-    self->watch_at_ns = never;
+    self->batching.policy.items_max =
+        options->queue_max ? options->queue_max : PX_EXECUTOR_QUEUE_DEFAULT;
+    self->watch_at_ns = PX_EXECUTOR_NEVER;
     snprintf(self->thread_name, sizeof self->thread_name, "px-%s", name);
     init_conditions(self);
 }
@@ -547,24 +368,21 @@ enum px_code px_executor_engine_create(struct px_engine *blocking,
                                        struct px_engine **ret, struct px_err *err)
 {
     PX_ASSERT(px_engine_has(blocking, PX_ENGINE_TENSORS) && blocking->ops->run);
-    unsigned n_threads = options->n_threads ? options->n_threads : 1;
+    struct px_batching usual;
     enum px_code code = check_options(options, err);
     if (code != PX_OK)
         return code;
-    struct executor *self = px_alloc(1, sizeof *self);
-    struct slot *slots = px_alloc(n_threads, sizeof *slots);
-    pthread_t *threads = px_alloc(n_threads, sizeof *threads);
-    if (!self || !slots || !threads) {
-        px_free(self);
-        px_free(slots);
-        px_free(threads);
-        return px_err_set(err, PX_E_NO_MEMORY, "no memory for an executor of %u threads",
-                          n_threads);
-    }
-    self->slots = slots;
-    self->threads = threads;
+    struct px_executor *self = px_alloc(1, sizeof *self);
+    if (!self)
+        return px_err_set(err, PX_E_NO_MEMORY, "no memory for an executor");
     set_up(self, blocking, options);
-    code = start_threads(self, err);
+    px_batching_init(&usual);
+    code = apply(self, options->batching ? options->batching : &usual, err);
+    self->threads = px_alloc(self->n_instances, sizeof *self->threads);
+    if (code == PX_OK && !self->threads)
+        code = px_err_set(err, PX_E_NO_MEMORY, "no memory for %u threads", self->n_instances);
+    if (code == PX_OK)
+        code = start_threads(self, err);
     if (code == PX_OK)
         *ret = &self->base;
     else

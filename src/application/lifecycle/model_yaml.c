@@ -205,7 +205,7 @@ static enum px_code read_root(const struct px_yaml *root, struct px_arena *arena
         PX_STR("features"),  PX_STR("golden"),    PX_STR("golden_scores"), PX_STR("reference"),
         PX_STR("training"),  PX_STR("engine"),    PX_STR("inputs"),        PX_STR("outputs"),
         PX_STR("instances"), PX_STR("queue_max"), PX_STR("warm_up"),       PX_STR("sequence"),
-        PX_STR("cache")};
+        PX_STR("cache"),     PX_STR("batching")};
     if (root->type != PX_YAML_MAPPING)
         return px_err_set(err, PX_E_INVALID, "line %u: expected keys such as 'model:'", root->line);
     enum px_code code = px_yaml_only(root, known, PX_ARRAY_LEN(known), err);

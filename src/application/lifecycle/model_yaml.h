@@ -7,6 +7,7 @@
 #ifndef PX_APPLICATION_LIFECYCLE_MODEL_YAML_H
 #define PX_APPLICATION_LIFECYCLE_MODEL_YAML_H
 
+#include "application/execution/batching.h"
 #include "application/lifecycle/model_cache.h"
 #include "application/sequences/sequence_settings.h"
 #include "domain/inference/signature.h"
@@ -31,6 +32,7 @@ struct px_model_yaml {
     unsigned instances, queue_max;          /* 0 when absent */
     long warm_up;                           /* runs; -1 when absent */
     struct px_sequence_settings *sequence;  /* NULL when absent */
+    struct px_batching *batching;           /* NULL when absent */
     const char *tensors_only; /* the first key that only models of tensors have, or NULL */
 };
 

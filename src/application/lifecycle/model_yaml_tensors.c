@@ -241,15 +241,24 @@ static enum px_code read_sequence(const struct px_yaml *node, struct px_arena *a
                          : px_arena_check(arena, "model.yaml", err);
 }
 
+static enum px_code read_batching(const struct px_yaml *node, struct px_arena *arena,
+                                  struct px_model_yaml *ret, struct px_err *err)
+{
+    ret->batching = px_arena_alloc(arena, 1, sizeof *ret->batching);
+    return ret->batching ? px_batching_read(node, ret->batching, err)
+                         : px_arena_check(arena, "model.yaml", err);
+}
+
 enum px_code px_model_yaml_read_tensors(const struct px_yaml *root, struct px_arena *arena,
                                         struct px_model_yaml *ret, struct px_err *err)
 {
-    static const char *const keys[] = {"inputs",    "outputs", "instances",
-                                       "queue_max", "warm_up", "sequence"};
+    static const char *const keys[] = {"inputs",  "outputs",  "instances", "queue_max",
+                                       "warm_up", "sequence", "batching"};
     const struct px_yaml *engine = px_yaml_get(root, "engine");
     const struct px_yaml *inputs = px_yaml_get(root, "inputs");
     const struct px_yaml *outputs = px_yaml_get(root, "outputs");
     const struct px_yaml *sequence = px_yaml_get(root, "sequence");
+    const struct px_yaml *batching = px_yaml_get(root, "batching");
     enum px_code code = engine ? read_engine(engine, arena, ret, err) : PX_OK;
     if (code == PX_OK && inputs)
         code = read_specs(inputs, arena, &ret->inputs, err);
@@ -257,6 +266,8 @@ enum px_code px_model_yaml_read_tensors(const struct px_yaml *root, struct px_ar
         code = read_specs(outputs, arena, &ret->outputs, err);
     if (code == PX_OK && sequence)
         code = read_sequence(sequence, arena, ret, err);
+    if (code == PX_OK && batching)
+        code = read_batching(batching, arena, ret, err);
     for (size_t i = 0; i < PX_ARRAY_LEN(keys) && !ret->tensors_only; i++) {
         if (px_yaml_get(root, keys[i]))
             ret->tensors_only = keys[i];

@@ -122,17 +122,42 @@ static enum px_code open_with_provider(struct px_package *p, const struct px_pac
     return code == PX_OK ? check_declared(&yaml->outputs, &p->engine->gives, "output", err) : code;
 }
 
+/* Batches of an engine that has none would be settings without an effect; the rest of the queue is every engine's. */
+static enum px_code check_batching(const struct px_engine *engine,
+                                   const struct px_batching *batching, struct px_err *err)
+{
+    bool asks = batching && (batching->limits_rows || batching->policy.n_preferred > 0 ||
+                             batching->policy.delay_ns > 0);
+    if (!asks || px_engine_has(engine, PX_ENGINE_BATCHES))
+        return PX_OK;
+    px_err_set(
+        err, PX_E_CONFLICT,
+        "batching: engine '%s' has not said that the first dimension of this model's tensors "
+        "counts rows that do not know of each other",
+        px_engine_name(engine));
+    return px_err_hint(err,
+                       "promise it, where it is so: engine: {name: onnxruntime, batches: true}");
+}
+
 /* An engine that blocks gets threads of its own. */
 static enum px_code make_asynchronous(struct px_package *p, const struct px_model_yaml *yaml,
                                       struct px_err *err)
 {
-    const struct px_executor_options options = {
-        .n_threads = yaml->instances, .queue_max = yaml->queue_max, .name = p->name.ptr};
-    if (!px_engine_has(p->engine, PX_ENGINE_ASYNC))
+    const struct px_executor_options options = {.n_threads = yaml->instances,
+                                                .queue_max = yaml->queue_max,
+                                                .name = p->name.ptr,
+                                                .batching = yaml->batching};
+    bool has_executor = !px_engine_has(p->engine, PX_ENGINE_ASYNC);
+    if (has_executor && check_batching(p->engine, yaml->batching, err) != PX_OK)
+        return PX_E_CONFLICT;
+    if (has_executor)
         return px_executor_engine_create(p->engine, &options, &p->engine, err);
-    if (yaml->instances || yaml->queue_max) {
+    if (yaml->instances || yaml->queue_max || yaml->batching) {
         px_err_set(err, PX_E_INVALID, "'%s': engine '%s' does not wait for its own threads",
-                   yaml->instances ? "instances" : "queue_max", p->provider);
+                   yaml->instances   ? "instances"
+                   : yaml->queue_max ? "queue_max"
+                                     : "batching",
+                   p->provider);
         return px_err_hint(err, "remove it; such an engine has settings of its own under 'engine'");
     }
     return PX_OK;

@@ -44,6 +44,8 @@ struct px_run {
     enum px_code code;
     struct px_err err;
     uint64_t started_ns; /* monotonic, when the computation began; before it the run waited */
+    size_t batch_rows;   /* of all that was computed together with it; 0: the engine does not say */
+    bool joined_batch;   /* its batch is counted with another of its runs */
     /*
      * Steps of an ensemble that failed and were answered by their fallback, "deep,rules", in the run's arena; empty: none.
      * Whoever shows the answer says so.
@@ -52,6 +54,7 @@ struct px_run {
 
     /* the engine's */
     void *state; /* from start to done */
+    void *entry; /* of the executor that has it; NULL before and after */
     /* Frees what the outputs point to; may be NULL. It reads nothing of the run but `held`: the rest may be gone. */
     void (*release)(struct px_run *run);
     void *held; /* what `release` frees */

@@ -77,6 +77,7 @@ struct px_call {
     struct px_call *next, *previous;
     bool is_running; /* its run was started, and `done` is still to come */
     uint64_t run_ended_ns;
+    size_t n_run_rows;             /* of its run */
     bool has_answer;               /* no further stage of the submit is wanted */
     struct px_cached_call *cached; /* NULL: it does not take part in the cache */
     struct px_serving *serving;

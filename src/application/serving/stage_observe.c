@@ -95,18 +95,17 @@ void px_observe_run(struct px_call *call)
 {
     const struct px_model *model = call->model;
     struct px_model_metrics *m = &model->metrics[call->loop];
-    size_t n_rows = call->batch_rows;
     uint64_t started_ns = call->run->started_ns;
     if (started_ns < call->queued_ns || started_ns > call->run_ended_ns)
         started_ns = call->queued_ns; /* an engine that does not say when it began */
     const struct px_batch_times times = {started_ns, started_ns, call->run_ended_ns,
                                          call->run_ended_ns};
     px_metric_add(&m->requests, 1);
-    px_metric_add(&m->rows, n_rows);
+    px_metric_add(&m->rows, call->n_run_rows);
     px_histogram_add(&m->latency_ns, times.ended_ns - call->received_ns);
     add_durations(m, call, &times);
-    if (n_rows > 0)
-        px_observe_batch(model, call->loop, n_rows, &times);
+    if (call->batch_rows > 0 && !call->run->joined_batch)
+        px_observe_batch(model, call->loop, call->batch_rows, &times);
 }
 
 void px_observe_cached(const struct px_call *call, uint64_t now_ns)

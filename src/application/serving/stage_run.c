@@ -107,7 +107,8 @@ static void take_result(struct px_call *call)
                         "send fewer rows per request, or raise serving.request_memory_max");
     } else if (call->cancelled)
         call->code = px_err_set(&call->err, PX_E_CANCELLED, "cancelled while it was computed");
-    call->batch_rows = px_engine_run_rows(call->model->engine, call->run);
+    call->n_run_rows = px_engine_run_rows(call->model->engine, call->run);
+    call->batch_rows = call->run->batch_rows ? call->run->batch_rows : call->n_run_rows;
 }
 
 /* On the loop. `done` may give the call's memory back: what is needed after it is taken before. */
