@@ -83,6 +83,12 @@ static void put_engine(struct px_json_writer *w, const struct px_model *model)
     }
     if (model->engine->ops->describe)
         model->engine->ops->describe(model->engine, w);
+    if (!px_engine_has(model->engine, PX_ENGINE_TENSORS)) {
+        px_json_key(w, "batching");
+        px_json_begin_object(w);
+        px_put_batching_form(w, model);
+        px_json_end_object(w);
+    }
     px_json_end_object(w);
     if (!model->forest)
         return; /* what it gives need not be scores */

@@ -7,10 +7,12 @@
  * its name and version. Nothing is locked: see application/telemetry/metrics.h for what a sum means.
  */
 #include "application/cache/cache.h"
+#include "application/execution/executor.h"
 #include "application/pressure/pressure.h"
 #include "application/serving/model_config.h"
 #include "application/serving/repository.h"
 #include "interfaces/rest/handlers.h"
+#include "interfaces/rest/operations/api.h"
 #include "interfaces/rest/operations/process.h"
 #include "interfaces/rest/operations/sums.h"
 #include "interfaces/rest/reply.h"
@@ -291,6 +293,74 @@ static void put_cache(const struct page *page)
         put_cache_count(page, &rows[i]);
 }
 
+/* ---- queues ---- */
+
+static void put_batch_reasons(const struct page *page)
+{
+    static const char name[] = "phoenix_batches_formed_total";
+    put_head(page->out, name, "counter",
+             "Batches of models with a queue, by the reason that they were formed for.");
+    for (size_t i = 0; i < page->set->n_models; i++) {
+        struct px_executor_counts counts;
+        if (!px_model_counts(page->set->models[i], &counts))
+            continue;
+        for (int reason = 1; reason < PX_EXECUTOR_REASONS; reason++) {
+            put_model_name(page->out, name, "", page->set->models[i]);
+            px_buf_printf(page->out, ",reason=\"%s\"}",
+                          px_batch_reason_name((enum px_batch_reason)reason));
+            put_value(page->out, counts.batches[reason]);
+        }
+    }
+}
+
+/* One number of each queue; `offset` is of a uint64_t of its counts. */
+static void put_queue_counter(const struct page *page, const char *name, const char *help,
+                              size_t offset)
+{
+    put_head(page->out, name, "counter", help);
+    for (size_t i = 0; i < page->set->n_models; i++) {
+        struct px_executor_counts counts;
+        uint64_t value;
+        if (!px_model_counts(page->set->models[i], &counts))
+            continue;
+        memcpy(&value, (const char *)&counts + offset, sizeof value);
+        put_model_name(page->out, name, "", page->set->models[i]);
+        px_buf_byte(page->out, '}');
+        put_value(page->out, value);
+    }
+}
+
+static void put_queues(const struct page *page)
+{
+    static const char name[] = "phoenix_queue_requests";
+    put_batch_reasons(page);
+    put_queue_counter(
+        page, "phoenix_batch_retried_requests_total",
+        "Requests that were computed again by themselves, because the batch that they "
+        "were in failed.",
+        offsetof(struct px_executor_counts, retried));
+    put_queue_counter(page, "phoenix_queue_refused_total",
+                      "Requests that found no place in the queue of their model.",
+                      offsetof(struct px_executor_counts, refused));
+    put_queue_counter(
+        page, "phoenix_queue_shed_total",
+        "Requests that more critical ones, or the timeout of their level, took out of "
+        "the queue.",
+        offsetof(struct px_executor_counts, shed));
+    put_queue_counter(page, "phoenix_queue_late_total",
+                      "Requests whose deadline passed while they waited or were computed.",
+                      offsetof(struct px_executor_counts, late));
+    put_head(page->out, name, "gauge", "Requests that wait for their model.");
+    for (size_t i = 0; i < page->set->n_models; i++) {
+        struct px_executor_counts counts;
+        if (!px_model_counts(page->set->models[i], &counts))
+            continue;
+        put_model_name(page->out, name, "", page->set->models[i]);
+        px_buf_byte(page->out, '}');
+        put_value(page->out, counts.queued);
+    }
+}
+
 /* ---- the process ---- */
 
 static void put_server_counters(const struct page *page)
@@ -418,6 +488,7 @@ void px_handle_metrics(struct px_rest_request *request)
     put_model_states(&page);
     put_model_plans(&page);
     put_cache(&page);
+    put_queues(&page);
     put_server_counters(&page);
     put_repository(&page);
     put_loop_busy(&page);
