@@ -131,6 +131,14 @@ def test_without_settings_nothing_waits(server):
     assert metric(server, "phoenix_batches_total", "usual") == 20
 
 
+def test_the_settings_are_shown_as_tritons(server):
+    shown = json.loads(get(server, "/v2/models/urgent/config"))["dynamic_batching"]
+    assert shown["max_queue_delay_microseconds"] == 5_000_000 and shown["priority_levels"] == 2
+    assert shown["default_queue_policy"]["max_queue_size"] == 1000
+    assert set(shown["priority_queue_policy"]) == {"1", "2"}
+    assert "dynamic_batching" not in json.loads(get(server, "/v2/models/mlp_alone/config"))
+
+
 def test_it_says_why_there_are_no_batches(server):
     report = batches(server, "mlp_alone")
     assert report["form"] == "none" and "model.yaml" in report["why"]

@@ -231,6 +231,14 @@ struct px_str px_config_file_name(struct px_str path)
     return px_str_n(path.ptr + at, path.len - at);
 }
 
+/* What may be computed together, of a model with a queue whose rows do not know of each other. */
+static void describe_queue(const struct px_model *model, struct px_model_config *ret)
+{
+    struct px_executor_report report;
+    ret->has_queue = px_executor_report(model->engine, &report) && report.batches;
+    ret->batching = report.batching;
+}
+
 /* Batches of sequences are as large as their scheduler makes them. */
 static void describe_sequences(const struct px_model *model, struct px_model_config *ret)
 {
@@ -261,6 +269,7 @@ enum px_code px_model_config(const struct px_model *model, const struct px_servi
     enum px_code code = px_engine_has(model->engine, PX_ENGINE_TENSORS)
                             ? describe_tensors(model, limits, arena, ret, err)
                             : describe_features(model, limits, arena, ret, err);
+    describe_queue(model, ret);
     describe_sequences(model, ret);
     return code;
 }

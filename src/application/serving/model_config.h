@@ -12,6 +12,7 @@
 #ifndef PX_APPLICATION_SERVING_MODEL_CONFIG_H
 #define PX_APPLICATION_SERVING_MODEL_CONFIG_H
 
+#include "application/execution/batching.h"
 #include "application/sequences/sequence_settings.h"
 #include "application/serving/serving.h"
 
@@ -46,6 +47,8 @@ struct px_model_config {
     struct px_str instance_group; /* the name of its one group, KIND_CPU, one instance per loop */
     unsigned n_instances;
     bool has_waves; /* false of a model of tensors: each request is computed by itself */
+    bool has_queue; /* requests that wait are computed together, by the rules of `batching` */
+    struct px_batching batching;
     const struct px_sequence_settings *sequence; /* of a model that keeps state, else NULL */
     const struct px_tensor_specs *model_inputs;  /* of such a model, with its states and controls */
     /* and: every version serves (version_policy all), batches by waves (dynamic_batching without delay) */

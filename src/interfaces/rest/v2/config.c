@@ -7,6 +7,9 @@
 #include "interfaces/rest/handlers.h"
 #include "interfaces/rest/reply.h"
 #include "interfaces/rest/v2/v2.h"
+#include "shared/clock.h"
+
+#include <stdio.h>
 
 static void put_empty_array(struct px_json_writer *w, const char *name)
 {
@@ -90,6 +93,57 @@ static void put_batching(struct px_json_writer *w)
     px_json_end_object(w);
 }
 
+static void put_policy(struct px_json_writer *w, const struct px_batch_level *level)
+{
+    px_json_begin_object(w);
+    px_json_member_text(w, "timeout_action", level->demotes ? "DELAY" : "REJECT");
+    px_json_member_u64(w, "default_timeout_microseconds", level->timeout_ns / PX_NS_PER_US);
+    px_json_member_bool(w, "allow_timeout_override", true);
+    px_json_member_u64(w, "max_queue_size", level->items_max);
+    px_json_end_object(w);
+}
+
+/* Triton counts levels only where there are several; a level without a policy of its own is bounded by the whole queue. */
+static void put_levels(struct px_json_writer *w, const struct px_batch_policy *policy)
+{
+    struct px_batch_level usual =
+        policy->n_levels == 1 ? policy->levels[0] : (struct px_batch_level){0};
+    if (usual.items_max == 0)
+        usual.items_max = policy->items_max;
+    px_json_member_u64(w, "priority_levels", policy->n_levels > 1 ? policy->n_levels : 0);
+    px_json_member_u64(w, "default_priority_level",
+                       policy->n_levels > 1 ? policy->default_level : 0);
+    px_json_key(w, "default_queue_policy");
+    put_policy(w, &usual);
+    px_json_key(w, "priority_queue_policy");
+    px_json_begin_object(w);
+    for (unsigned i = 0; policy->n_levels > 1 && i < policy->n_levels; i++) {
+        char level[16];
+        struct px_batch_level own = policy->levels[i];
+        own.items_max = own.items_max ? own.items_max : policy->items_max;
+        snprintf(level, sizeof level, "%u", i + 1);
+        px_json_key(w, level);
+        put_policy(w, &own);
+    }
+    px_json_end_object(w);
+}
+
+static void put_queue_batching(struct px_json_writer *w, const struct px_batching *batching)
+{
+    const struct px_batch_policy *policy = &batching->policy;
+    px_json_key(w, "dynamic_batching");
+    px_json_begin_object(w);
+    px_json_key(w, "preferred_batch_size");
+    px_json_begin_array(w);
+    for (size_t i = 0; i < policy->n_preferred; i++)
+        px_json_put_u64(w, policy->preferred[i]);
+    px_json_end_array(w);
+    px_json_member_u64(w, "max_queue_delay_microseconds", policy->delay_ns / PX_NS_PER_US);
+    px_json_member_bool(w, "preserve_ordering", batching->preserves_order);
+    put_levels(w, policy);
+    px_json_end_object(w);
+}
+
 static void put_config(struct px_json_writer *w, const struct px_model_config *config)
 {
     px_json_begin_object(w);
@@ -113,6 +167,8 @@ static void put_config(struct px_json_writer *w, const struct px_model_config *c
     put_empty_array(w, "model_warmup");
     if (config->has_waves)
         put_batching(w);
+    if (config->has_queue)
+        put_queue_batching(w, &config->batching);
     if (config->sequence)
         px_v2_put_sequence_batching(w, config);
     px_json_end_object(w);
