@@ -135,7 +135,7 @@ def test_a_wrong_file_changes_nothing(model, file, text, status, said):
 def test_without_a_file_there_is_nothing_to_reload(model):
     with Server(model) as server:
         status, reply = reload(server)
-        assert status == 503 and "--config" in str(reply)
+        assert status == 409 and "--config" in str(reply)
         server.signal(signal.SIGHUP)
         assert server.request("/api/v1/config")[1]["file"] is None
 

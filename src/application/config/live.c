@@ -156,7 +156,7 @@ static void reload(struct px_live_config *live, struct px_live_request *request)
 {
     struct held *next = px_alloc(1, sizeof *next);
     if (!live->sources.path)
-        request->code = px_err_set(&request->err, PX_E_UNAVAILABLE,
+        request->code = px_err_set(&request->err, PX_E_CONFLICT,
                                    "the server was started without --config: there is no file to "
                                    "read again");
     else if (!next)

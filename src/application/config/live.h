@@ -40,8 +40,7 @@ struct px_live_request {
     void *owner;
 
     /* answered; texts live in the request */
-    enum px_code
-        code; /* PX_E_CONFLICT: something would need a restart; PX_E_UNAVAILABLE: there is no file */
+    enum px_code code; /* PX_E_CONFLICT: something would need a restart, or there is no file */
     struct px_err err;
     struct px_str path;               /* the file, or empty */
     struct px_live_setting *settings; /* of SHOW; [n_settings], in the order of config.def */

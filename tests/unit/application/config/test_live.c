@@ -194,7 +194,7 @@ PX_TEST(without_a_file_a_reload_says_so)
     sources.path = NULL;
     CHECK_OK(px_live_config_create(&sources, &config, &hooks, &live, &err));
     px_live_config_use_loops(live, &loops.port);
-    CHECK_INT(ask(PX_LIVE_RELOAD), PX_E_UNAVAILABLE);
+    CHECK_INT(ask(PX_LIVE_RELOAD), PX_E_CONFLICT);
     CHECK_CONTAINS(answer.err.message, "--config");
     CHECK_OK(ask(PX_LIVE_SHOW));
     end();
