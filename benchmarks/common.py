@@ -5,6 +5,7 @@ A benchmark runs Phoenix and its peer in turns (A B A B ...), at least five time
 machine and the same input, and gives the ratio of each pair of turns: its median, least and most.
 """
 import contextlib
+import ctypes
 import json
 import os
 import pathlib
@@ -21,6 +22,8 @@ import xgboost
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PHOENIX = pathlib.Path(os.environ.get("PHOENIX", ROOT / "build" / "phoenix"))
 N_FEATURES, N_TREES, DEPTH = 30, 100, 6
+
+PR_SET_CHILD_SUBREAPER = 36
 
 
 def make_model(folder):
@@ -55,6 +58,34 @@ def get(port, path):
             return int(link.recv(64).split()[1])
     except (OSError, IndexError, ValueError):
         return 0
+
+
+def build(*targets):
+    """Builds what a benchmark runs, in build/."""
+    subprocess.run([ROOT / "tools" / "build", "release", "--quiet", *targets], cwd=ROOT, check=True)
+
+
+class Terminated(BaseException):
+    """SIGTERM came: whoever has started something ends it, as after an interrupt."""
+
+
+@contextlib.contextmanager
+def ending_children():
+    """Processes that were started in the block, theirs included, do not outlive it, also when this one is asked to end."""
+
+    def terminate(*_):
+        raise Terminated
+
+    # Orphans of orphans become children of this process, so that they are found at the end.
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        for pid in descendants(os.getpid()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 class Server:

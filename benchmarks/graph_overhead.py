@@ -13,7 +13,7 @@ ROUNDS = 7
 
 
 def run(_folder, quick):
-    subprocess.run(["tools/build", "release", "--quiet", "graph_overhead"], cwd=common.ROOT, check=True)
+    common.build("graph_overhead")
     shapes = {}
     for _ in range(2 if quick else ROUNDS):
         done = subprocess.run([common.ROOT / "build" / "tests" / "graph_overhead", "0.1" if quick else "0.5"],

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a call of a plug-in costs: in the process, isolated, in Python; against a bare socket to another process."""
 import json
-import pathlib
 import statistics
 import subprocess
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+import common
+
+ROOT = common.ROOT
 BUILD = ROOT / "build"
 SIZES = (64, 1024, 65536, 1 << 20)
 PYTHON_FOLDER = ROOT / "tests/support/plugins/python"
@@ -27,6 +28,7 @@ def time_way(way, size, n_calls):
 
 
 def run(_folder, quick):
+    common.build("phoenix", "plugin_timer", "plugin_puppet")
     rounds, calls = (1, 500) if quick else (7, 20000)
     results = {}
     for size in SIZES:

@@ -22,7 +22,8 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 import common
 
-sys.path.insert(0, str(common.ROOT / "tests" / "golden"))
+common.build("phoenix", "text_tool")
+sys.path[:0] = [str(common.ROOT / "tests" / "golden"), str(common.ROOT / "tests" / "support")]
 import text_parity
 
 BATCH = 64

@@ -3,6 +3,8 @@
 
 import json
 import os
+import sys
+import zipfile
 
 import pytest
 from command import ROOT, phoenix
@@ -41,3 +43,48 @@ def test_settings_of_model_yaml_reach_the_engine(tmp_path):
     done = check(tmp_path)
     assert done.returncode == 1
     assert "'thread'" in done.stderr and "threads" in done.stderr
+
+
+def test_a_model_that_cannot_answer_is_found(tmp_path):
+    """The plug-in opens, and each of its replies lacks an output."""
+    (tmp_path / "model.py").write_text("def predict(inputs):\n    return {}\n")
+    (tmp_path / "model.yaml").write_text(
+        f"phoenix: 1\nname: silent\nengine: {{name: python, file: model.py, python: {sys.executable}}}\n"
+        "inputs: [{name: x, type: FP32, shape: [-1]}]\noutputs: [{name: y, type: FP32, shape: [-1]}]\n")
+    done = check(tmp_path)
+    assert done.returncode == 1
+    assert "would be opened, but not answer" in done.stdout
+    assert "a request of zeros fails" in done.stderr and "'y'" in done.stderr
+    report = json.loads(check(tmp_path, "--json").stdout)
+    assert not report["ok"] and not report["warm_up"]["passed"]
+
+
+def test_a_model_that_refuses_zeros_is_served(tmp_path):
+    (tmp_path / "model.onnx").write_bytes((MODELS / "reshaped.onnx").read_bytes())
+    done = check(tmp_path / "model.onnx")
+    assert done.returncode == 0, done.stderr
+    assert "would be served" in done.stdout
+
+
+def test_a_model_without_inputs_is_refused_with_the_reason():
+    done = check(MODELS / "no_inputs.onnx")
+    assert done.returncode == 1 and "the model has no inputs" in done.stderr
+
+
+def test_an_operator_that_is_not_known_has_a_remedy():
+    done = check(MODELS / "unknown.onnx")
+    assert done.returncode == 1
+    assert "does not know" in done.stderr and "Nonesuch" in done.stderr and "opset_version=17" in done.stderr
+
+
+def test_a_torchscript_file_is_known_by_what_it_is(tmp_path):
+    """model.yaml need not name the engine; what is missing is said as it is."""
+    with zipfile.ZipFile(tmp_path / "model.pt", "w") as archive:
+        archive.writestr("model/data.pkl", b"weights only")
+    yaml = tmp_path / "model.yaml"
+    yaml.write_text("phoenix: 1\nmodel: model.pt\n")
+    assert "list the inputs and outputs" in check(tmp_path).stderr
+    yaml.write_text("phoenix: 1\nmodel: model.pt\ninputs: [{name: x, type: FP32, shape: [-1]}]\n"
+                    "outputs: [{name: y, type: FP32, shape: [-1]}]\n")
+    said = check(tmp_path).stderr
+    assert "not installed" in said or "torch.jit.script" in said

@@ -39,6 +39,11 @@ def test_the_library_that_the_environment_names_is_used_and_described():
     assert onnxruntime(PHOENIX_ONNXRUNTIME=str(LIBRARY.parent))["place"] == str(LIBRARY)
 
 
+def test_the_engine_of_trees_is_listed_too():
+    engines = json.loads(phoenix("list", "--json").stdout)
+    assert engines[0]["name"] == "forest" and engines[0]["available"] and engines[0].keys() == engines[1].keys()
+
+
 def test_a_named_library_that_is_not_there_is_a_reason_not_a_crash(tmp_path):
     engine = onnxruntime(PHOENIX_ONNXRUNTIME=str(tmp_path))
     assert not engine["available"]

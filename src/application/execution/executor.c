@@ -284,6 +284,11 @@ static bool is_idle(struct px_engine *engine)
     return px_engine_is_idle(((struct px_executor *)engine)->blocking);
 }
 
+static bool is_able(struct px_engine *engine, struct px_err *err)
+{
+    return px_engine_is_able(executor_of(engine)->blocking, err);
+}
+
 static void destroy(struct px_engine *engine)
 {
     struct px_executor *self = (struct px_executor *)engine;
@@ -350,6 +355,7 @@ static void set_up(struct px_executor *self, struct px_engine *blocking,
         .cancel = cancel,
         .describe = px_executor_describe,
         .is_idle = is_idle,
+        .is_able = is_able,
         .destroy = destroy,
     };
     self->n_instances = self->counts.n_threads = options->n_threads ? options->n_threads : 1;

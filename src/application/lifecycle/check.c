@@ -4,6 +4,7 @@
 #include "application/batch/rows.h"
 #include "application/batch/scores.h"
 #include "application/lifecycle/forest_options.h"
+#include "application/lifecycle/warm_up.h"
 #include "shared/alloc.h"
 #include "shared/file.h"
 #include "shared/number.h"
@@ -248,4 +249,23 @@ enum px_code px_check_package(const struct px_package *package, const char *gold
         ret->golden_passed =
             px_check_golden(package, golden_path, &ret->golden, &ret->golden_error) == PX_OK;
     return first_failure(ret, err);
+}
+
+enum px_code px_check_answers(const struct px_package *package, struct px_check_report *report,
+                              struct px_err *err)
+{
+    bool golden;
+    if (!package->engine || package->warm_up == 0 || report->has_golden)
+        return PX_OK;
+    report->has_warm_up = true;
+    enum px_code code = px_package_warm_up(package, 1, &golden, &report->warm_up_error);
+    report->warm_up_passed = code == PX_OK;
+    report->warm_up_refused = !golden && code == PX_E_INVALID;
+    if (code != PX_OK)
+        px_err_wrap(&report->warm_up_error, "the model is opened, but a request of zeros fails");
+    if (code == PX_OK || report->warm_up_refused)
+        return PX_OK;
+    if (err)
+        *err = report->warm_up_error;
+    return code;
 }

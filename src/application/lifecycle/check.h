@@ -29,6 +29,10 @@ struct px_check_report {
     bool has_golden, golden_passed;
     struct px_golden_report golden;
     struct px_err golden_error; /* when not passed */
+    /* of a model of tensors: one run of its first golden request, or of zeros */
+    bool has_warm_up, warm_up_passed;
+    bool warm_up_refused;        /* zeros are no request of this model: that is its right */
+    struct px_err warm_up_error; /* when not passed */
 };
 
 /*
@@ -37,6 +41,13 @@ struct px_check_report {
  */
 PX_MUST_USE enum px_code px_check_package(const struct px_package *package, const char *golden_path,
                                           struct px_check_report *ret, struct px_err *err);
+
+/*
+ * Runs a model of tensors once on zeros, unless golden requests have shown that it answers, or model.yaml wants no warm-up. One that refuses
+ * zeros as no request of its own passes. For `phoenix check`: what cannot answer now is served all the same, since it may later.
+ */
+PX_MUST_USE enum px_code px_check_answers(const struct px_package *package,
+                                          struct px_check_report *report, struct px_err *err);
 
 /*
  * Compares one CSV of golden rows: the features as in production and the columns of scores.h,

@@ -118,6 +118,11 @@ static enum px_code open_with_provider(struct px_package *p, const struct px_pac
     if (code != PX_OK)
         return code;
     PX_ASSERT(p->engine->ops->abi == PX_ENGINE_ABI && px_engine_has(p->engine, PX_ENGINE_TENSORS));
+    if (p->engine->takes.n == 0) {
+        px_err_set(err, PX_E_UNSUPPORTED, "the model has no inputs: no request can be made of it");
+        return px_err_hint(err, "it gives the same every time; export it with what it depends on "
+                                "as an input");
+    }
     code = check_declared(&yaml->inputs, &p->engine->takes, "input", err);
     return code == PX_OK ? check_declared(&yaml->outputs, &p->engine->gives, "output", err) : code;
 }

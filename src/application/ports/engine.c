@@ -38,6 +38,11 @@ size_t px_engine_scratch_size(const struct px_engine *engine, size_t rows_max)
     return engine->ops->scratch_size(engine, rows_max);
 }
 
+bool px_engine_is_able(struct px_engine *engine, struct px_err *err)
+{
+    return !engine->ops->is_able || engine->ops->is_able(engine, err);
+}
+
 const char *px_engine_name(const struct px_engine *engine)
 {
     return engine->ops->name;

@@ -90,6 +90,11 @@ struct px_engine_ops {
      * must not wait asks before. Any thread. NULL: nothing outlives its run.
      */
     bool (*is_idle)(struct px_engine *engine);
+    /*
+     * Could anything answer a run now? False with the reason while every process or server that computes is down; runs may be started all
+     * the same. Any thread; never blocks. NULL: always. For the readiness of the model, which is not that of the server.
+     */
+    bool (*is_able)(struct px_engine *engine, struct px_err *err);
 
     void (*destroy)(struct px_engine *engine);
 };
@@ -136,6 +141,8 @@ void px_engine_cancel(struct px_engine *engine, struct px_run *run);
 
 bool px_engine_is_idle(
     struct px_engine *engine); /* destroy would not wait; every run has finished */
+
+bool px_engine_is_able(struct px_engine *engine, struct px_err *err); /* `err`: why not */
 
 const char *px_engine_name(const struct px_engine *engine); /* static */
 bool px_engine_has(const struct px_engine *engine, enum px_engine_caps cap);

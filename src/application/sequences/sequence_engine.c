@@ -253,6 +253,11 @@ static bool is_idle(struct px_engine *engine)
     return px_engine_is_idle(sequencer_of(engine)->inner);
 }
 
+static bool is_able(struct px_engine *engine, struct px_err *err)
+{
+    return px_engine_is_able(sequencer_of(engine)->inner, err);
+}
+
 /* The inner engine goes first: its threads may still be leaving `landed`. */
 static void destroy(struct px_engine *engine)
 {
@@ -335,6 +340,7 @@ static void set_ops(struct px_sequencer *self)
         .cancel = cancel,
         .describe = describe,
         .is_idle = is_idle,
+        .is_able = is_able,
         .destroy = destroy,
     };
     self->base.ops = &self->ops;

@@ -8,6 +8,7 @@
  */
 #include "application/execution/forest_engine.h"
 #include "application/lifecycle/check.h"
+#include "application/lifecycle/warm_up.h"
 #include "application/serving/serving_impl.h"
 
 #include "shared/alloc.h"
@@ -138,6 +139,15 @@ static enum px_code load_forest(const struct px_serving *serving, struct px_mode
     return code == PX_OK ? warm_up(model, err) : code;
 }
 
+/* A run that fails is only told: zeros may be no request. */
+static void warm_up_tensors(const struct px_package *package)
+{
+    struct px_err err = {0};
+    bool golden;
+    if (px_package_warm_up(package, package->warm_up, &golden, &err) != PX_OK)
+        px_log_err(PX_LOG_INFO, "model.cold", &err);
+}
+
 static enum px_code load_tensors(const struct px_serving *serving, struct px_model *model,
                                  struct px_err *err)
 {
@@ -145,7 +155,7 @@ static enum px_code load_tensors(const struct px_serving *serving, struct px_mod
     model->score_max = 1;
     enum px_code code = px_model_reserve(serving, model, err);
     if (code == PX_OK)
-        px_model_warm_runs(model->package);
+        warm_up_tensors(model->package);
     return code;
 }
 

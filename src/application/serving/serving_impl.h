@@ -213,9 +213,6 @@ void px_model_unload(struct px_model *model); /* NULL is fine */
  */
 void px_model_sample(const struct px_package *package, struct px_buf *json);
 
-/* Runs an engine of tensors before it serves (model_warm.c). A run that fails is logged: zeros are no request. */
-void px_model_warm_runs(const struct px_package *package);
-
 /*
  * Adds loaded models to a new snapshot and publishes it; takes them, also on failure. Only before the loops run: the
  * snapshot before is freed.

@@ -135,6 +135,23 @@ static void print_golden(FILE *out, const struct px_check_report *report)
         fputs("failed\n", out);
 }
 
+static void print_warm_up(FILE *out, const struct px_check_report *report)
+{
+    if (!report->has_warm_up)
+        return;
+    print_label(out, px_str("warm-up"));
+    if (report->warm_up_passed) {
+        fputs("passed: a request of zeros is answered\n", out);
+        return;
+    }
+    fputs(report->warm_up_refused ? "refused, which is the model's right; golden requests would "
+                                    "show that it answers: "
+                                  : "failed: ",
+          out);
+    px_print_visible(out, px_str(report->warm_up_error.message));
+    fputc('\n', out);
+}
+
 void px_check_tensors_text(FILE *out, const struct px_package *package,
                            const struct px_check_report *report, const struct px_err *failure)
 {
@@ -156,8 +173,11 @@ void px_check_tensors_text(FILE *out, const struct px_package *package,
     else
         print_facts(out, package);
     print_golden(out, report);
+    print_warm_up(out, report);
     print_label(out, px_str("verdict"));
-    if (failure)
+    if (failure && failure->code == report->warm_up_error.code && !report->warm_up_passed)
+        fputs("would be opened, but not answer\n", out);
+    else if (failure)
         fputs("would not be served\n", out);
     else
         fprintf(out, "would be served: phoenix serve %s\n", package->path.ptr);
@@ -172,6 +192,17 @@ static void put_golden(struct px_json_writer *w, const struct px_check_report *r
     px_json_member_bool(w, "passed", report->golden_passed);
     px_json_member_u64(w, "requests", report->golden.n_rows);
     px_json_member_u64(w, "different", report->golden.n_different);
+    px_json_end_object(w);
+}
+
+static void put_warm_up(struct px_json_writer *w, const struct px_check_report *report)
+{
+    px_json_key(w, "warm_up");
+    px_json_begin_object(w);
+    px_json_member_bool(w, "passed", report->warm_up_passed);
+    px_json_member_bool(w, "refused", report->warm_up_refused);
+    if (!report->warm_up_passed)
+        px_check_put_failure(w, &report->warm_up_error);
     px_json_end_object(w);
 }
 
@@ -195,6 +226,8 @@ void px_check_tensors_json(FILE *out, const struct px_package *package,
     px_json_end_object(&w);
     if (report->has_golden)
         put_golden(&w, report);
+    if (report->has_warm_up)
+        put_warm_up(&w, report);
     px_json_end_object(&w);
     fprintf(out, "%s\n", px_buf_cstr(&text));
     px_buf_deinit(&text);

@@ -33,6 +33,8 @@ static int run_check(struct px_cli *cli)
     enum px_code code = px_package_open(cli->arguments[0], &opening, &package, &err);
     if (code == PX_OK)
         code = px_check_package(package, px_cli_text(cli, "golden").ptr, &report, &err);
+    if (code == PX_OK)
+        code = px_check_answers(package, &report, &err);
     print(cli, package, &report, code == PX_OK ? NULL : &err);
     px_package_close(package);
     return code == PX_OK ? PX_EXIT_OK : px_cli_fail(cli, &err);
@@ -62,9 +64,10 @@ const struct px_verb px_verb_check = {
         "model's "
         "own thresholds, and golden rows are scored and compared.\n"
         "\n"
-        "The exit status is 0 when 'phoenix serve' would serve it, 1 when not; then the message "
-        "says "
-        "what to fix.\n"
+        "A model of tensors is run once, on zeros, unless it has golden requests or 'warm_up: 0'.\n"
+        "\n"
+        "The exit status is 0 when 'phoenix serve' would serve it and it answers, 1 when not; then "
+        "the message says what to fix.\n"
         "\n"
         "    phoenix check model.json --golden rows_with_scores.csv",
     .options = options,

@@ -19,11 +19,23 @@ static void put_json(struct px_json_writer *w, const struct px_engine_provider *
     px_json_end_object(w);
 }
 
+/* The engine of trees has no provider: it is always there. */
+static const char forest_summary[] = "tree ensembles, part of this program";
+static const char *const unsaid[] = {"version", "place", "details"};
+
 static void list_json(FILE *out, const struct px_engines *engines)
 {
     struct px_buf text = px_buf(LIST_MAX);
     struct px_json_writer w = px_json_writer(&text);
     px_json_begin_array(&w);
+    px_json_begin_object(&w);
+    px_json_member_text(&w, "name", "forest");
+    px_json_member_text(&w, "summary", forest_summary);
+    px_json_member_bool(&w, "available", true);
+    px_json_member_bool(&w, "installable", false);
+    for (size_t i = 0; i < PX_ARRAY_LEN(unsaid); i++)
+        px_json_member_text(&w, unsaid[i], "");
+    px_json_end_object(&w);
     for (size_t i = 0; engines && i < engines->n; i++)
         put_json(&w, engines->list[i]);
     px_json_end_array(&w);
@@ -51,8 +63,7 @@ static int list(struct px_cli *cli)
         list_json(cli->out, engines);
         return PX_EXIT_OK;
     }
-    fprintf(cli->out, "%-12s %s\n%-12s ready\n", "forest", "tree ensembles, part of this program",
-            "");
+    fprintf(cli->out, "%-12s %s\n%-12s ready\n", "forest", forest_summary, "");
     for (size_t i = 0; engines && i < engines->n; i++)
         print_engine(cli->out, engines->list[i]);
     return PX_EXIT_OK;

@@ -28,8 +28,10 @@ void px_grpc_handle_model_ready(struct px_grpc_call *call)
     struct px_str name, version;
     struct px_err err;
     enum px_code code = px_grpc_read_name_version(call->message, &name, &version, &err);
-    bool ready =
-        code == PX_OK && px_serving_find(call->grpc->settings.serving, name, version, &err) != NULL;
+    struct px_model *model = NULL;
+    if (code == PX_OK)
+        model = px_serving_find(call->grpc->settings.serving, name, version, &err);
+    bool ready = model && px_engine_is_able(model->engine, &err);
     /* A model that is unknown is not ready, as Triton answers; what is no request is an error. */
     if (!ready && err.code != PX_E_UNAVAILABLE && err.code != PX_E_NOT_FOUND) {
         px_grpc_fail(call, &err);

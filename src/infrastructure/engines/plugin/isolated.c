@@ -23,6 +23,20 @@ static void cancel_isolated(struct px_engine *base, struct px_run *run)
     px_children_wake(((struct engine *)base)->children);
 }
 
+/* A worker that loads again, or waits for that, may be back in a moment; the one that answers readiness does not know. */
+static bool is_able(struct px_engine *base, struct px_err *err)
+{
+    const struct engine *engine = (const struct engine *)base;
+    struct px_children_counts counts;
+    px_children_count(engine->children, &counts);
+    if (counts.up > 0)
+        return true;
+    px_err_set(err, PX_E_UNAVAILABLE, "plug-in '%.*s': no worker is up%s%s",
+               PX_STR_ARG(px_children_model(engine->children)->name),
+               counts.last_end[0] ? ": " : "", counts.last_end);
+    return false;
+}
+
 static void describe(const struct px_engine *base, struct px_json_writer *json)
 {
     const struct engine *engine = (const struct engine *)base;
@@ -61,6 +75,7 @@ static struct px_engine_ops ops_of(const char *name, uint32_t flags)
                                   .run = run_isolated,
                                   .cancel = cancel_isolated,
                                   .describe = describe,
+                                  .is_able = is_able,
                                   .destroy = destroy};
 }
 

@@ -43,7 +43,12 @@ enum px_code px_torchscript_open(const struct px_engine_request *request, px_plu
         return px_err_hint(err, "build plugins/torchscript, and put its folder into %s",
                            PX_PLUGIN_PATH_VARIABLE);
     }
-    return open(request, &settings, path, ret, err);
+    code = open(request, &settings, path, ret, err);
+    if (code != PX_OK && err &&
+        (strstr(err->message, "constants.pkl") || strstr(err->message, "code/")))
+        px_err_hint(err, "torch.save keeps weights, or a pickle, without the program: "
+                         "torch.jit.script(model.eval()).save(path) keeps both");
+    return code;
 }
 
 /* What torch.jit.save writes is a zip archive; the name tells it from other archives. */

@@ -219,23 +219,36 @@ static enum px_code read_python(const struct px_engine_request *request,
     return code;
 }
 
-enum px_code px_plugin_settings_read(const struct px_engine_request *request,
-                                     enum px_plugin_kind kind, struct px_plugin_settings *ret,
-                                     struct px_err *err)
+static enum px_code read_settings(const struct px_engine_request *request, enum px_plugin_kind kind,
+                                  struct px_plugin_settings *ret, struct px_err *err)
 {
-    *ret = (struct px_plugin_settings){0};
-    if (!request->settings && kind == PX_PLUGIN_INSTALLED)
-        return px_err_set(err, PX_E_INVALID,
-                          "a model.yaml has to list the inputs and outputs of this model");
-    if (!request->settings)
-        return px_err_set(err, PX_E_INVALID, "a plug-in needs a model.yaml that names its code");
     enum px_code code = check_keys(request, kind, err);
     if (code == PX_OK)
         code = kind == PX_PLUGIN_PYTHON ? read_python(request, ret, err)
                                         : read_library(request, ret, err);
     if (code == PX_OK)
         code = read_numbers(request, ret, err);
-    if (code == PX_OK)
-        code = read_pairs(request, ret, err);
-    return code;
+    return code == PX_OK ? read_pairs(request, ret, err) : code;
+}
+
+enum px_code px_plugin_settings_read(const struct px_engine_request *request,
+                                     enum px_plugin_kind kind, struct px_plugin_settings *ret,
+                                     struct px_err *err)
+{
+    static const struct px_yaml nothing = {.type = PX_YAML_MAPPING};
+    struct px_engine_request asked = *request;
+    *ret = (struct px_plugin_settings){0};
+    if (asked.settings)
+        return read_settings(&asked, kind, ret, err);
+    if (kind != PX_PLUGIN_INSTALLED)
+        return px_err_set(err, PX_E_INVALID, "a plug-in needs a model.yaml that names its code");
+    if (asked.inputs.n == 0 || asked.outputs.n == 0) {
+        px_err_set(err, PX_E_INVALID,
+                   "a model.yaml has to list the inputs and outputs of this model");
+        return px_err_hint(err, "inputs: [{name: x, type: FP32, shape: [-1, 4]}], and outputs "
+                                "likewise; the file does not say them");
+    }
+    /* The file alone said which engine it is for. */
+    asked.settings = &nothing;
+    return read_settings(&asked, kind, ret, err);
 }

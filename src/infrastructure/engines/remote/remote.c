@@ -129,6 +129,22 @@ static void describe_engine(const struct px_engine *engine, struct px_json_write
     px_json_end_array(json);
 }
 
+/* While all are out all are asked, as the best that can be done; that is no model that is ready. */
+static bool is_able(struct px_engine *engine, struct px_err *err)
+{
+    struct px_remote *self = of(engine);
+    uint64_t now_ns = px_clock_monotonic_ns();
+    bool able = false;
+    pthread_mutex_lock(&self->lock);
+    for (size_t i = 0; i < self->balancer.n && !able; i++)
+        able = px_balancer_is_available(&self->balancer, i, now_ns);
+    pthread_mutex_unlock(&self->lock);
+    if (!able)
+        px_err_set(err, PX_E_UNAVAILABLE, "no peer of '%.*s' is available",
+                   PX_STR_ARG(self->settings.model));
+    return able;
+}
+
 /* ---- life ---- */
 
 static void destroy_engine(struct px_engine *engine)
@@ -149,6 +165,7 @@ static const struct px_engine_ops ops = {
     .start = start_run,
     .cancel = cancel_run,
     .describe = describe_engine,
+    .is_able = is_able,
     .destroy = destroy_engine,
 };
 

@@ -64,9 +64,10 @@ static enum px_code read_number(const struct number *number, const struct px_yam
     bool good = !node->quoted && px_str_to_f64(text, &value) && value >= number->least &&
                 value <= number->most && (!number->whole || value == (double)(int64_t)value);
     if (!good)
-        return px_err_set(
-            err, PX_E_INVALID, "line %u: expected a %snumber from %g to %g, got '%.*s'", node->line,
-            number->whole ? "whole " : "", number->least, number->most, PX_STR_ARG(text));
+        return px_err_set(err, PX_E_INVALID,
+                          "line %u: expected a %snumber from %.*f to %.*f, got '%.*s'", node->line,
+                          number->whole ? "whole " : "", number->whole ? 0 : 1, number->least,
+                          number->whole ? 0 : 1, number->most, PX_STR_ARG(text));
     *ret = value;
     return PX_OK;
 }
@@ -206,6 +207,9 @@ static enum px_code check_ports(const struct px_remote_settings *s, struct px_er
             const char *a = s->urls[i].base, *b = s->urls[k].base;
             size_t scheme = strlen("https://"), n = scheme + strcspn(a + scheme, "/");
             bool same = strncmp(a, b, n) == 0 && (b[n] == '\0' || b[n] == '/');
+            if (same && s->urls[i].grpc == s->urls[k].grpc && strcmp(a, b) == 0)
+                return px_err_set(err, PX_E_INVALID, "engine.urls: '%.*s' is listed twice",
+                                  PX_STR_ARG(s->urls[i].text));
             if (same && s->urls[i].grpc != s->urls[k].grpc)
                 return px_err_set(err, PX_E_INVALID,
                                   "engine.urls: '%.*s' and '%.*s' are one port: list one of them",

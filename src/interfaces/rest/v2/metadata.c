@@ -158,7 +158,7 @@ void px_handle_v2_model_ready(struct px_rest_request *request)
     struct px_err err;
     const struct px_model *model = find_model(request, &err);
     if (model)
-        reply_ready(request, model->name, NULL);
+        reply_ready(request, model->name, px_engine_is_able(model->engine, &err) ? NULL : &err);
     else if (err.code == PX_E_UNAVAILABLE)
         reply_ready(request, request->args[0], &err);
     else

@@ -643,6 +643,8 @@ PX_TEST(bad_settings_name_the_key)
     static const char *const cases[][2] = {
         {"{name: remote, model: m}", "engine.urls"},
         {"{name: remote, urls: [], model: m}", "engine.urls"},
+        {"{name: remote, urls: [\"http://h:1\", \"http://h:1/\"], model: m}", "listed twice"},
+        {"{name: remote, urls: [http://h:1], model: m, timeout_ms: 1e9}", "to 86400000,"},
         {"{name: remote, urls: [ftp://h:1], model: m}", "expected a URL"},
         {"{name: remote, urls: [\"http://\"], model: m}", "expected a URL"},
         {"{name: remote, urls: [\"http://a b\"], model: m}", "expected a URL"},

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Warm-up of models of tensors: the first run of a model makes plans and allocates, and no client should wait for that. */
+#include "application/lifecycle/warm_up.h"
+
 #include "application/execution/await.h"
 #include "application/lifecycle/example.h"
 #include "application/lifecycle/golden.h"
-#include "application/lifecycle/package.h"
-#include "application/serving/serving_impl.h"
 
 #include "shared/file.h"
-#include "shared/log.h"
 
 enum { WARM_UP_BYTES_MAX = 512 << 20 };
 
@@ -58,21 +56,20 @@ static enum px_code run_example(struct px_engine *engine, struct px_arena *arena
     return code;
 }
 
-/* The first golden request, which is one that the model answers; else an example of zeros. */
-void px_model_warm_runs(const struct px_package *package)
+enum px_code px_package_warm_up(const struct px_package *package, size_t n, bool *ret_golden,
+                                struct px_err *err)
 {
     struct px_arena arena = px_arena(WARM_UP_BYTES_MAX);
     struct warm_up w = {.arena = px_arena(WARM_UP_BYTES_MAX)};
-    struct px_err err = {0};
-    enum px_code code = package->warm_up ? read_golden(&w, package, &err) : PX_OK;
-    for (size_t i = 0; i < package->warm_up && code == PX_OK; i++) {
+    enum px_code code = n ? read_golden(&w, package, err) : PX_OK;
+    *ret_golden = w.golden.cases != NULL;
+    for (size_t i = 0; i < n && code == PX_OK; i++) {
         px_arena_reset(&arena);
-        code = w.golden.cases ? run_golden(&w, package->engine, &arena, &err)
-                              : run_example(package->engine, &arena, &err);
+        code = w.golden.cases ? run_golden(&w, package->engine, &arena, err)
+                              : run_example(package->engine, &arena, err);
     }
-    if (code != PX_OK)
-        px_log_err(PX_LOG_INFO, "model.cold", &err);
     px_file_unload(&w.file);
     px_arena_deinit(&w.arena);
     px_arena_deinit(&arena);
+    return code;
 }
