@@ -286,7 +286,7 @@ static bool is_idle(struct px_engine *engine)
 
 static bool is_able(struct px_engine *engine, struct px_err *err)
 {
-    return px_engine_is_able(executor_of(engine)->blocking, err);
+    return px_engine_is_able(((struct px_executor *)engine)->blocking, err);
 }
 
 static void destroy(struct px_engine *engine)
