@@ -466,10 +466,13 @@ PX_TEST(a_critical_run_pushes_a_sheddable_one_out_of_a_full_queue)
 PX_TEST(a_levels_timeout_refuses_what_has_waited_for_too_long)
 {
     px_batching_init(&batching);
-    batching.policy.levels[0].timeout_ns = 5 * PX_NS_PER_MS;
+    batching.policy.n_levels = 2;
+    batching.policy.levels[1].timeout_ns =
+        5 * PX_NS_PER_MS; /* not of the run that holds the instance */
     set_up(1);
     hold();
-    start(1, 1);
+    prepare(1, 1)->urgency.priority = 2;
+    px_engine_start(engine, &waits[1].run);
     CHECK_INT(waited_run_wait(&waits[1]), PX_E_OVERLOADED); /* the gate is still closed */
     CHECK_CONTAINS(waits[1].run.err.message, "level");
     let_go();
