@@ -196,6 +196,22 @@ static enum px_code check_scalars(const struct px_model_yaml *yaml, struct px_er
     return PX_OK;
 }
 
+static enum px_code read_residency(const struct px_yaml *root, struct px_model_yaml *ret,
+                                   struct px_err *err)
+{
+    const struct px_yaml *node = px_yaml_get(root, "residency");
+    struct px_str text;
+    enum px_code code = node ? px_yaml_str(node, &text, err) : PX_OK;
+    if (code != PX_OK || !node)
+        return code;
+    ret->is_pinned = px_str_is(text, "pinned");
+    if (ret->is_pinned || px_str_is(text, "on_demand"))
+        return PX_OK;
+    px_err_set(err, PX_E_INVALID, "line %u: residency must be pinned or on_demand, got '%.*s'",
+               node->line, PX_STR_ARG(text));
+    return px_err_hint(err, "pinned keeps the model in memory whatever else is asked for");
+}
+
 static enum px_code read_root(const struct px_yaml *root, struct px_arena *arena,
                               struct px_model_yaml *ret, struct px_err *err)
 {
@@ -205,7 +221,7 @@ static enum px_code read_root(const struct px_yaml *root, struct px_arena *arena
         PX_STR("features"),  PX_STR("golden"),    PX_STR("golden_scores"), PX_STR("reference"),
         PX_STR("training"),  PX_STR("engine"),    PX_STR("inputs"),        PX_STR("outputs"),
         PX_STR("instances"), PX_STR("queue_max"), PX_STR("warm_up"),       PX_STR("sequence"),
-        PX_STR("cache"),     PX_STR("batching")};
+        PX_STR("cache"),     PX_STR("batching"),  PX_STR("residency")};
     if (root->type != PX_YAML_MAPPING)
         return px_err_set(err, PX_E_INVALID, "line %u: expected keys such as 'model:'", root->line);
     enum px_code code = px_yaml_only(root, known, PX_ARRAY_LEN(known), err);
@@ -225,6 +241,8 @@ static enum px_code read_root(const struct px_yaml *root, struct px_arena *arena
     const struct px_yaml *features = px_yaml_get(root, "features");
     if (code == PX_OK && task)
         code = read_task(task, ret, err);
+    if (code == PX_OK)
+        code = read_residency(root, ret, err);
     if (code == PX_OK && labels)
         code = read_texts(labels, arena, &ret->labels, &ret->n_labels, err);
     if (code == PX_OK && features)

@@ -31,6 +31,7 @@ struct px_model_yaml {
     struct px_tensor_specs inputs, outputs; /* empty when absent */
     unsigned instances, queue_max;          /* 0 when absent */
     long warm_up;                           /* runs; -1 when absent */
+    bool is_pinned;                         /* residency: pinned */
     struct px_sequence_settings *sequence;  /* NULL when absent */
     struct px_batching *batching;           /* NULL when absent */
     const char *tensors_only; /* the first key that only models of tensors have, or NULL */

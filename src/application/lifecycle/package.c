@@ -433,6 +433,7 @@ static enum px_code open_head(struct opening *o, const char *path, struct px_err
     enum px_code code = find_files(o, path, err);
     if (code == PX_OK && !o->package->bare)
         code = read_yaml(o, err);
+    o->package->is_pinned = o->yaml.is_pinned;
     return code == PX_OK ? set_name(o, err) : code;
 }
 
@@ -518,6 +519,16 @@ enum px_code px_package_name(const char *path, struct px_model_name *ret, struct
         *ret = px_model_name_from_text(o.package->name);
     px_package_close(o.package);
     return code;
+}
+
+bool px_package_is_pinned(const char *path)
+{
+    struct opening o = {0};
+    if (px_file_kind(path) != PX_FILE_FOLDER)
+        return false;
+    bool is_pinned = open_head(&o, path, NULL) == PX_OK && o.package->is_pinned;
+    px_package_close(o.package);
+    return is_pinned;
 }
 
 void px_package_close(struct px_package *package)

@@ -41,6 +41,7 @@
  *     queue_max: 100                  # requests that may wait for them
  *     golden: golden.json             # requests and their outputs (docs/api/package.md)
  *     warm_up: 3                      # runs before it serves
+ *     residency: pinned               # never leaves memory to make room for others
  *     sequence: {states: [{input: h_in, output: h_out}]} # a model that keeps state (sequences/sequence_settings.h)
  */
 #ifndef PX_APPLICATION_LIFECYCLE_PACKAGE_H
@@ -79,6 +80,7 @@ struct px_package {
     const char *provider; /* its provider's name */
     struct px_model_cache cache;
     size_t warm_up; /* runs that make the engine ready */
+    bool is_pinned; /* residency: pinned */
 };
 
 struct px_package_options {
@@ -100,6 +102,9 @@ void px_package_close(struct px_package *package);
 /* What the package at `path` is called, without reading its model file. */
 PX_MUST_USE enum px_code px_package_name(const char *path, struct px_model_name *ret,
                                          struct px_err *err);
+
+/* Does the package in the folder `path` say `residency: pinned`? Its model file is not read; false when it cannot be. */
+bool px_package_is_pinned(const char *path);
 
 /* Text of model.yaml for a package that is being written. `training` is YAML of a mapping's body or empty. */
 struct px_package_description {

@@ -17,6 +17,8 @@
  * answers it with PX_E_CANCELLED or PX_E_DEADLINE instead of scoring it.
  * If a step fails, the call is answered with `code` and `err`: px_call_open and px_call_submit return it,
  * and the interface answers at once; `done` is only called for calls that were parked.
+ * A model that is known but not in memory fails px_call_open with PX_E_UNAVAILABLE and `is_absent`, not counted: px_call_await_model
+ * (application/residency) waits for it, and then the call is opened anew.
  * An interface that finds bad input itself calls px_call_fail, so that it is counted.
  *
  * Ownership: the call and everything that it points to live in the exchange's arena. `model` may be used from
@@ -33,6 +35,7 @@
 
 struct px_model;
 struct px_serving;
+struct px_wanted;
 
 /* What the cache did for a call, of a model that has one. */
 enum px_call_cache {
@@ -82,6 +85,13 @@ struct px_call {
     struct px_cached_call *cached; /* NULL: it does not take part in the cache */
     struct px_serving *serving;
     struct px_loop_task task;
+
+    /* private to application/residency: it waits for its model */
+    bool is_absent; /* px_call_open found the model registered only */
+    bool awaits;
+    uint64_t wait_until_ns;
+    struct px_wanted *wanted;
+    void (*loaded)(struct px_call *call);
 };
 
 PX_MUST_USE enum px_code px_call_open(struct px_serving *serving, struct px_call *call);
@@ -115,7 +125,8 @@ PX_MUST_USE bool px_call_charge_bytes(struct px_serving *serving, struct px_call
 
 PX_MUST_USE enum px_code px_call_submit(struct px_serving *serving, struct px_call *call);
 
-void px_call_cancel_run(struct px_call *call); /* for px_call_cancel */
+void px_call_cancel_run(struct px_call *call);       /* for px_call_cancel */
+void px_residency_forget_call(struct px_call *call); /* as well */
 
 /*
  * Nobody waits for the answer any more. A parked call is still completed by its wave, with PX_E_CANCELLED, and one whose run is on
@@ -126,6 +137,8 @@ static inline void px_call_cancel(struct px_call *call)
     call->cancelled = true;
     if (call->is_running)
         px_call_cancel_run(call);
+    else if (call->awaits)
+        px_residency_forget_call(call);
 }
 
 /*

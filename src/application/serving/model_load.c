@@ -9,6 +9,7 @@
 #include "application/execution/forest_engine.h"
 #include "application/lifecycle/check.h"
 #include "application/lifecycle/warm_up.h"
+#include "application/residency/memory_use.h"
 #include "application/serving/serving_impl.h"
 
 #include "shared/alloc.h"
@@ -187,6 +188,7 @@ static enum px_code load(const struct px_serving *serving, struct px_model *mode
     if (code != PX_OK)
         return code;
     model->signature = &model->package->signature;
+    model->is_pinned = model->package->is_pinned;
     struct px_check_report report;
     code = px_check_package(model->package, NULL, &report, err); /* as `phoenix check` does */
     if (code == PX_OK)
@@ -224,9 +226,12 @@ void px_model_release(struct px_model *model)
 static bool set_names(struct px_model *model, const struct px_model_place *place)
 {
     struct px_str name = place->name;
-    model->names = px_alloc(name.len + place->version.len + 1, 1);
+    size_t n = name.len + place->version.len, path_size = strlen(place->path) + 1;
+    model->names = px_alloc(n + path_size, 1);
     if (!model->names)
         return false;
+    memcpy(model->names + n, place->path, path_size);
+    model->path = place->from_client ? NULL : model->names + n;
     memcpy(model->names, name.ptr, name.len);
     memcpy(model->names + name.len, place->version.ptr, place->version.len);
     model->name = px_str_n(model->names, name.len);
@@ -256,9 +261,14 @@ struct px_model *px_model_load(const struct px_serving *serving, const struct px
     struct px_model *model = px_alloc(1, sizeof *model);
     if (!model)
         return NULL;
+    uint64_t before = px_memory_in_use();
     model->loaded_ns = px_clock_wall_ns();
     model->stands_alone = place->stands_alone;
     bool ready = load(serving, model, place, &model->reason) == PX_OK;
+    uint64_t after = px_memory_in_use();
+    if (ready) /* others may have freed more meanwhile: then its files are the next best guess */
+        model->bytes = after > before ? after - before : px_memory_on_disk(place->path);
+    model->ready_ns = px_clock_monotonic_ns();
     bool named = set_names(model, place);
     model->state = ready ? PX_MODEL_READY : PX_MODEL_FAILED;
     if (!ready)
@@ -269,6 +279,32 @@ struct px_model *px_model_load(const struct px_serving *serving, const struct px
     }
     log_model(model);
     return model;
+}
+
+struct px_model *px_model_register(const struct px_model_place *place)
+{
+    struct px_model *model = px_alloc(1, sizeof *model);
+    if (!model || !set_names(model, place)) {
+        px_free(model);
+        return NULL;
+    }
+    model->stands_alone = place->stands_alone;
+    model->state = place->refusal ? PX_MODEL_FAILED : PX_MODEL_REGISTERED;
+    if (place->refusal)
+        model->reason = *place->refusal;
+    return model;
+}
+
+struct px_model *px_model_register_again(const struct px_model *model)
+{
+    const struct px_model_place place = {.name = model->name,
+                                         .version = model->version,
+                                         .path = model->path,
+                                         .stands_alone = model->stands_alone};
+    struct px_model *known = px_model_register(&place);
+    if (known)
+        known->bytes = model->bytes;
+    return known;
 }
 
 void px_model_unload(struct px_model *model)

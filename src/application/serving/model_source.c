@@ -22,7 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PATH_TEXT_MAX = 4096, ENTRIES_MAX = 10000 };
+enum { PATH_TEXT_MAX = 4096, ENTRIES_MAX = 100000 };
 
 typedef PX_VEC(char *) name_vec;
 

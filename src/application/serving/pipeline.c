@@ -39,7 +39,8 @@ static enum px_code run_stages(struct px_serving *serving, struct px_call *call,
         call->code = stages[i](serving, call);
         if (call->code != PX_OK) {
             px_call_end_lead(call, call->code);
-            px_observe_failure(serving, call);
+            if (!call->is_absent) /* it may wait, and then be answered */
+                px_observe_failure(serving, call);
             return call->code;
         }
         if (call->has_answer)
@@ -72,6 +73,8 @@ enum px_code px_call_submit(struct px_serving *serving, struct px_call *call)
 {
     PX_ASSERT(call->model && call->code == PX_OK);
     call->queued_ns = px_clock_monotonic_ns();
+    atomic_store_explicit(&call->model->lanes[call->loop].used_ns, call->queued_ns,
+                          memory_order_relaxed); /* see making_room.c */
     if (PX_UNLIKELY(px_engine_has(call->model->engine, PX_ENGINE_TENSORS)))
         return run_stages(serving, call, run_stages_of_tensors,
                           PX_ARRAY_LEN(run_stages_of_tensors));

@@ -28,8 +28,6 @@
 #include <errno.h>
 #include <time.h>
 
-static const uint64_t patience_ns = 2 * PX_NS_PER_S;
-
 struct px_grave_task {
     struct px_loop_task task; /* first: what the loop knows */
     struct px_grave *grave;
@@ -137,7 +135,7 @@ void px_grave_free(struct px_grave *grave)
 static bool wait_for_loops(struct px_grave *grave)
 {
     struct px_repository *r = grave->repository;
-    uint64_t until_ns = px_clock_monotonic_ns() + patience_ns;
+    uint64_t until_ns = px_clock_monotonic_ns() + r->patience_ns;
     const struct timespec until = {.tv_sec = (time_t)(until_ns / PX_NS_PER_S),
                                    .tv_nsec = (long)(until_ns % PX_NS_PER_S)};
     while (!is_free(grave) && !atomic_load_explicit(&r->stopping, memory_order_acquire)) {

@@ -12,7 +12,10 @@
 #include "application/lifecycle/model_name.h"
 #include "shared/alloc.h"
 #include "shared/base64.h"
+#include "shared/clock.h"
 #include "shared/log.h"
+
+static const uint64_t reclaim_patience_ns = 2 * PX_NS_PER_S;
 
 struct px_repository_request *px_repository_request_create(enum px_repository_action action)
 {
@@ -161,12 +164,15 @@ static void run_job(struct px_control_job *job)
 {
     struct px_repository_request *request = of_job(job);
     struct px_repository *r = px_repository_of(request->serving);
+    if (request->action == PX_REPOSITORY_INDEX) {
+        px_repository_index(r, request);
+        return;
+    }
     if (request->action == PX_REPOSITORY_LOAD)
         px_repository_load(r, request);
-    else if (request->action == PX_REPOSITORY_UNLOAD)
-        px_repository_unload(r, request);
     else
-        px_repository_index(r, request);
+        px_repository_unload(r, request);
+    px_residency_bring_next(r); /* not behind every load that clients have asked for */
 }
 
 static void drop_job(struct px_control_job *job)
@@ -280,10 +286,13 @@ enum px_code px_serving_manage(struct px_serving *serving, const struct px_loops
     r->serving = serving;
     r->loops = *loops;
     r->may_control = may_control;
+    r->patience_ns = reclaim_patience_ns;
     pthread_mutex_init(&r->mutex, NULL);
     sem_init(&r->passed, 0, 0);
     sem_init(&r->orphaned, 0, 0);
     enum px_code code = start_threads(r, err);
+    if (code == PX_OK)
+        code = px_residency_start(&serving->residency, r, err);
     if (code != PX_OK) {
         free_repository(r);
         return code;
@@ -298,7 +307,8 @@ bool px_serving_unmanage(struct px_serving *serving)
     if (!r)
         return true;
     atomic_store_explicit(&r->stopping, true, memory_order_release);
-    sem_post(&r->passed); /* who waits for loops looks at `stopping` */
+    sem_post(&r->passed);                   /* who waits for loops looks at `stopping` */
+    px_residency_stop(&serving->residency); /* before the loader that it gives jobs to */
     px_control_stop(r->loader);
     px_control_stop(r->lister);
     return px_end_all_runs(serving);

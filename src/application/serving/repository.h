@@ -35,7 +35,7 @@
 enum {
     PX_REPOSITORY_WAITING_MAX = 64,
     PX_REPOSITORY_FILES_MAX = 64,              /* in one load */
-    PX_REPOSITORY_MODELS_MAX = 10000,          /* versions that serve at a time */
+    PX_REPOSITORY_MODELS_MAX = 100000,         /* versions that are known at a time */
     PX_REPOSITORY_REQUEST_BYTES_MAX = 1 << 30, /* with its files */
     PX_REPOSITORY_WAITING_BYTES_MAX = 1 << 30, /* of all that are not answered yet */
 };

@@ -45,12 +45,27 @@ struct px_repository {
     sem_t orphaned;          /* once for each run that ended when its loop had stopped */
     size_t n_orphaned;       /* of these, waited for */
     struct px_grave *graves; /* that could not be freed yet; the loader's */
+    uint64_t patience_ns;    /* how long the loader waits for loops and runs, before it goes on */
 };
 
 /* NULL before px_serving_manage. */
 struct px_repository *px_repository_of(struct px_serving *serving);
 /* After px_serving_unmanage and the loops' end. */
 void px_repository_destroy(struct px_serving *serving);
+
+/* What the index shows as being loaded. On the loader. */
+void px_repository_set_busy(struct px_repository *r, struct px_str name,
+                            enum px_repository_action action);
+void px_repository_set_idle(struct px_repository *r);
+
+/*
+ * Makes the next snapshot; between this and px_repository_publish nothing may fail. Without a change there is no grave. Publishing takes the
+ * repository's mutex; the grave is the caller's to close. On the loader.
+ */
+PX_MUST_USE enum px_code px_repository_prepare(struct px_repository *r,
+                                               const struct px_snapshot_change *change,
+                                               struct px_grave **ret, struct px_err *err);
+void px_repository_publish(struct px_repository *r, struct px_grave *grave);
 
 /* Sends the request with its answer back to its loop; it is not the caller's any more. */
 void px_repository_answer(struct px_repository *r, struct px_repository_request *request);

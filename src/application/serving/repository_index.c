@@ -70,6 +70,8 @@ static void describe(const struct px_repository *r, const struct found *f, struc
         entry->state = "UNLOADING";
     else if (failure)
         entry->reason = text(arena, failure->message);
+    else if (f->model && f->model->state == PX_MODEL_REGISTERED)
+        entry->reason = text(arena, "registered: it is loaded when it is asked for");
     else if (f->model && !ready)
         entry->reason = text(arena, f->model->reason.message);
     else if (f->place && f->place->refusal)

@@ -13,6 +13,7 @@
  * 3. The index names no job in progress once that is answered.
  * 4. A load with a version that failed is answered with that failure, whatever else it brought.
  */
+#include "application/residency/memory_use.h"
 #include "application/serving/model_config.h"
 #include "application/serving/repository_impl.h"
 
@@ -36,7 +37,8 @@ struct loading {
     struct px_err failure; /* of the first version that failed */
 };
 
-static void set_busy(struct px_repository *r, struct px_str name, enum px_repository_action action)
+void px_repository_set_busy(struct px_repository *r, struct px_str name,
+                            enum px_repository_action action)
 {
     pthread_mutex_lock(&r->mutex);
     r->busy_len = name.len;
@@ -45,9 +47,9 @@ static void set_busy(struct px_repository *r, struct px_str name, enum px_reposi
     pthread_mutex_unlock(&r->mutex);
 }
 
-static void set_idle(struct px_repository *r)
+void px_repository_set_idle(struct px_repository *r)
 {
-    set_busy(r, (struct px_str)PX_STR(""), 0);
+    px_repository_set_busy(r, (struct px_str)PX_STR(""), 0);
 }
 
 /* ---- finding ---- */
@@ -127,7 +129,11 @@ static enum px_code build(struct loading *l, struct px_err *err)
     if (!px_vec_reserve(&l->loaded, n) || !px_vec_reserve(&l->added, n))
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for %zu models", n);
     for (size_t i = 0; i < n; i++) {
-        struct px_model *model = px_model_load(l->r->serving, &l->places.list.items[i]);
+        const struct px_model_place *place = &l->places.list.items[i];
+        enum px_code code = px_residency_make_room(l->r, px_memory_on_disk(place->path), NULL, err);
+        if (code != PX_OK)
+            return code;
+        struct px_model *model = px_model_load(l->r->serving, place);
         if (!model)
             return px_err_set(err, PX_E_NO_MEMORY, "no memory for another model");
         l->loaded.items[l->loaded.len++] = model; /* reserved */
@@ -136,7 +142,7 @@ static enum px_code build(struct loading *l, struct px_err *err)
             continue;
         }
         l->has_ready = true;
-        enum px_code code = check_config(l, model, err);
+        code = check_config(l, model, err);
         if (code != PX_OK)
             return code;
     }
@@ -220,9 +226,8 @@ static enum px_code plan(struct loading *l, struct px_err *err)
 
 /* ---- swapping ---- */
 
-/* Makes the next snapshot; between this and publish nothing may fail. Without a change there is no grave. */
-static enum px_code prepare(struct px_repository *r, const struct px_snapshot_change *change,
-                            struct px_grave **ret, struct px_err *err)
+enum px_code px_repository_prepare(struct px_repository *r, const struct px_snapshot_change *change,
+                                   struct px_grave **ret, struct px_err *err)
 {
     struct px_grave *grave = NULL;
     size_t n_models = px_serving_models(r->serving)->n_models - change->n_removed;
@@ -252,6 +257,13 @@ static void publish(struct px_repository *r, struct px_grave *grave)
         grave->snapshot = px_snapshot_swap(r->serving, grave->snapshot);
 }
 
+void px_repository_publish(struct px_repository *r, struct px_grave *grave)
+{
+    pthread_mutex_lock(&r->mutex);
+    publish(r, grave);
+    pthread_mutex_unlock(&r->mutex);
+}
+
 static void note_outcome(struct px_repository *r, const model_vec *models)
 {
     for (size_t i = 0; i < models->len; i++) {
@@ -267,7 +279,7 @@ static enum px_code swap_loaded(struct loading *l, struct px_grave **ret, struct
                                               .n_added = l->added.len,
                                               .removed = l->removed.items,
                                               .n_removed = l->removed.len};
-    enum px_code code = prepare(l->r, &change, ret, err);
+    enum px_code code = px_repository_prepare(l->r, &change, ret, err);
     if (code != PX_OK)
         return code;
     pthread_mutex_lock(&l->r->mutex);
@@ -315,7 +327,7 @@ void px_repository_load(struct px_repository *r, struct px_repository_request *r
     struct px_err *err = &request->err;
     struct px_grave *grave = NULL;
     struct loading l = {.r = r, .request = request, .places = px_model_places()};
-    set_busy(r, request->name, PX_REPOSITORY_LOAD);
+    px_repository_set_busy(r, request->name, PX_REPOSITORY_LOAD);
     enum px_code code = find_places(&l, err);
     if (code == PX_OK)
         code = build(&l, err);
@@ -332,7 +344,7 @@ void px_repository_load(struct px_repository *r, struct px_repository_request *r
     request->code = code;
     free_loading(&l);
     count_load(r, started_ns, code);
-    set_idle(r);
+    px_repository_set_idle(r);
     px_repository_answer(r, request);
     if (grave)
         px_grave_close(grave);
@@ -376,7 +388,7 @@ static enum px_code unload(struct px_repository *r, struct px_str name, struct p
     enum px_code code = collect(r, name, &models, err);
     const struct px_snapshot_change change = {.removed = models.items, .n_removed = models.len};
     if (code == PX_OK)
-        code = prepare(r, &change, ret, err);
+        code = px_repository_prepare(r, &change, ret, err);
     if (code == PX_OK) {
         swap_unloaded(r, &models, *ret);
         if (r->serving->trace)
@@ -392,9 +404,9 @@ static enum px_code unload(struct px_repository *r, struct px_str name, struct p
 void px_repository_unload(struct px_repository *r, struct px_repository_request *request)
 {
     struct px_grave *grave = NULL;
-    set_busy(r, request->name, PX_REPOSITORY_UNLOAD);
+    px_repository_set_busy(r, request->name, PX_REPOSITORY_UNLOAD);
     request->code = unload(r, request->name, &grave, &request->err);
-    set_idle(r);
+    px_repository_set_idle(r);
     px_repository_answer(r, request);
     if (grave)
         px_grave_close(grave);

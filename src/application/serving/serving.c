@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The serving core: its parts, readiness, and what the loops own. */
+#include "application/lifecycle/package.h"
+#include "application/residency/memory_use.h"
 #include "application/serving/repository_impl.h"
 #include "application/serving/serving_impl.h"
 
@@ -16,6 +18,7 @@ enum px_code px_serving_create(unsigned n_loops, const struct px_serving_limits 
     serving->limits = *limits;
     serving->n_loops = n_loops;
     serving->started_ns = px_clock_wall_ns();
+    px_residency_init(&serving->residency);
     serving->loops = px_alloc_aligned(PX_CACHE_LINE, n_loops, sizeof *serving->loops);
     if (!serving->loops || px_serving_publish(serving, NULL, 0, err) != PX_OK) {
         px_serving_destroy(serving);
@@ -59,23 +62,41 @@ void px_serving_destroy(struct px_serving *serving)
     px_pool_destroy(serving->pool);   /* after the engines that use it */
     px_cache_destroy(serving->cache); /* after the models, which have spaces in it */
     free_arguments(serving);
+    px_residency_deinit(&serving->residency);
     px_free(serving->loops);
     px_free(serving);
+}
+
+/* The others are registered: on demand all that nobody pinned or named, else those that find no room. */
+static bool is_loaded_now(const struct px_serving *serving, const struct px_model_place *place,
+                          uint64_t resident)
+{
+    const struct px_residency_settings *settings = &serving->residency.settings;
+    if (place->stands_alone || place->refusal)
+        return true;
+    bool has_room = settings->memory_max == 0 ||
+                    resident + px_memory_on_disk(place->path) <= settings->memory_max;
+    return (!settings->on_demand && has_room) || px_package_is_pinned(place->path);
 }
 
 static enum px_code load_places(struct px_serving *serving, const struct px_model_places *places,
                                 struct px_err *err)
 {
     PX_VEC(struct px_model *) models = {0};
+    uint64_t resident = px_residency_bytes(serving);
     enum px_code code = PX_OK;
     if (!px_vec_reserve(&models, places->list.len + 1))
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for %zu models", places->list.len);
     for (size_t i = 0; code == PX_OK && i < places->list.len; i++) {
-        struct px_model *model = px_model_load(serving, &places->list.items[i]);
+        const struct px_model_place *place = &places->list.items[i];
+        struct px_model *model = is_loaded_now(serving, place, resident)
+                                     ? px_model_load(serving, place)
+                                     : px_model_register(place);
         if (model)
             models.items[models.len++] = model; /* reserved */
         else
             code = px_err_set(err, PX_E_NO_MEMORY, "no memory for another model");
+        resident += model && model->state == PX_MODEL_READY ? model->bytes : 0;
     }
     if (code == PX_OK) {
         code = px_serving_publish(serving, models.items, models.len, err);
@@ -160,7 +181,7 @@ bool px_serving_is_ready(struct px_serving *serving, struct px_err *err)
         return false;
     }
     for (size_t i = 0; i < set->n_models; i++) {
-        if (set->models[i]->state == PX_MODEL_READY)
+        if (set->models[i]->state != PX_MODEL_FAILED)
             return true;
     }
     if (set->n_models == 0)

@@ -3,7 +3,7 @@
  * The serving core: the models of this process, and the machinery that answers calls.
  *
  * Concepts
- * - A model version is READY or FAILED (with a reason); a bad one never stops the others.
+ * - A model version is READY, FAILED (with a reason) or REGISTERED (not in memory); a bad one never stops the others.
  * - The set of models is an immutable snapshot behind an atomic pointer; loops read it without a lock. While the
  *   server answers it changes by application/serving/repository.h, and what a loop found in it is valid until the end
  *   of that loop's wake-up.
@@ -17,6 +17,7 @@
 #define PX_APPLICATION_SERVING_SERVING_H
 
 #include "application/ports/engine_provider.h"
+#include "application/residency/residency.h"
 #include "application/serving/call.h"
 #include "application/telemetry/metrics.h"
 #include "application/telemetry/trace.h"
@@ -40,7 +41,11 @@ struct px_serving_limits {
 };
 #define PX_STOP_NS (10 * PX_NS_PER_S)
 
-enum px_model_state { PX_MODEL_READY = 1, PX_MODEL_FAILED };
+enum px_model_state {
+    PX_MODEL_READY = 1,
+    PX_MODEL_FAILED,
+    PX_MODEL_REGISTERED /* known, and loaded when it is asked for (application/residency) */
+};
 
 /* One version of one model. Fields are fixed once it is in the snapshot. */
 struct px_model {
@@ -48,7 +53,7 @@ struct px_model {
     enum px_model_state state;
     bool stands_alone;          /* an argument of its own, not found in a folder of models */
     struct px_err reason;       /* when FAILED */
-    struct px_package *package; /* NULL when FAILED */
+    struct px_package *package; /* NULL when not READY */
     const struct px_signature *signature;
     const struct px_forest_info
         *forest; /* NULL of a model of tensors, whose signature has no features */
@@ -56,12 +61,19 @@ struct px_model {
     uint64_t loaded_ns;        /* wall clock */
     struct px_str sample_json; /* an example instance {"age":58,...} with the real feature names */
     double score_min, score_max;      /* range of the score histogram */
-    struct px_model_metrics *metrics; /* [n_loops]; NULL when FAILED */
+    struct px_model_metrics *metrics; /* [n_loops]; NULL when not READY */
     struct px_cache_space *cache;     /* NULL: its answers are not kept */
+    const char *path; /* where it can be loaded again; NULL: its files came with a request */
+    bool is_pinned;   /* never leaves memory to make room */
+    uint64_t
+        bytes; /* that it takes, measured; of one that is not READY: took last, 0 when unknown */
+    uint64_t ready_ns; /* monotonic: when it was loaded */
+    uint64_t retry_ns,
+        retry_pause_ns; /* of one that FAILED on demand: when it is tried again; 0: never */
     /* private */
     struct px_lane *lanes; /* [n_lanes], one per loop: what it has parked for this model */
     unsigned n_lanes;
-    char *names; /* what name and version point to */
+    char *names; /* what name, version and path point to */
 };
 
 struct px_model_set {
@@ -85,9 +97,13 @@ PX_MUST_USE enum px_code px_serving_add(struct px_serving *serving, const char *
 const struct px_model_set *px_serving_models(struct px_serving *serving);
 
 /* The version asked for, or the latest READY one when `version` is empty. NULL and `err`
- * (NOT_FOUND with the nearest name, UNAVAILABLE with the reason of the failed load). */
+ * (NOT_FOUND with the nearest name, UNAVAILABLE with the reason of the failed load, or because it is not in memory: then
+ * px_call_await_model helps). */
 struct px_model *px_serving_find(struct px_serving *serving, struct px_str name,
                                  struct px_str version, struct px_err *err);
+/* The same, also of one that is REGISTERED, or may be tried again: for who asks whether requests will be answered. */
+struct px_model *px_serving_find_known(struct px_serving *serving, struct px_str name,
+                                       struct px_str version, struct px_err *err);
 
 /* Scores every call parked on the loop and completes them. */
 void px_serving_wave(struct px_serving *serving, unsigned loop);
@@ -111,7 +127,7 @@ void px_serving_set_pressure(struct px_serving *serving, const struct px_pressur
 void px_serving_drain(struct px_serving *serving);
 bool px_serving_is_draining(const struct px_serving *serving);
 /*
- * Is it not draining, and is at least one model READY? Else `err` says what is missing. A failed model
+ * Is it not draining, and is at least one model READY or REGISTERED? Else `err` says what is missing. A failed model
  * does not count against the others: taking them out of rotation would make its fault theirs.
  */
 bool px_serving_is_ready(struct px_serving *serving, struct px_err *err);

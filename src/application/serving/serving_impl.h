@@ -5,6 +5,7 @@
 
 #include "application/cache/cache.h"
 #include "application/parallel/pool.h"
+#include "application/residency/residency_impl.h"
 #include "application/serving/serving.h"
 #include "shared/vec.h"
 
@@ -26,6 +27,7 @@ struct px_lane {
     void *scratch;
     size_t n_runs;                 /* of a model of tensors: on their way */
     struct px_grave_task *leaving; /* waits until there are none */
+    _Atomic uint64_t used_ns; /* monotonic, when it last had a call; this loop is the one writer */
 } __attribute__((aligned(PX_CACHE_LINE)));
 
 /* One event loop's part of the core; only its thread touches it. */
@@ -62,6 +64,7 @@ struct px_serving {
     struct px_serving_loop *loops; /* [n_loops] */
     PX_VEC(char *) arguments;      /* of px_serving_add; unchanged once the repository runs */
     _Atomic(struct px_repository *) repository; /* NULL until px_serving_manage */
+    struct px_residency residency;
 };
 
 struct px_snapshot *px_snapshot_current(struct px_serving *serving);
@@ -81,6 +84,9 @@ PX_MUST_USE enum px_code px_snapshot_build(struct px_serving *serving,
                                            struct px_snapshot **ret, struct px_err *err);
 /* Publishes it and returns the one before, which loops may still be reading. One writer at a time. */
 struct px_snapshot *px_snapshot_swap(struct px_serving *serving, struct px_snapshot *snapshot);
+
+/* Why a model that is registered only does not answer. */
+enum px_code px_refuse_absent(const struct px_model *model, struct px_err *err);
 
 /* Versions that are whole numbers sort by value and before all others. */
 int px_compare_versions(struct px_str a, struct px_str b);
@@ -198,6 +204,12 @@ PX_MUST_USE enum px_code px_model_scan(const char *argument, struct px_model_pla
  */
 struct px_model *px_model_load(const struct px_serving *serving,
                                const struct px_model_place *place);
+/*
+ * Knows one without loading it; FAILED when the place says that it cannot be used. NULL when memory is short. The second is for one
+ * that leaves memory.
+ */
+struct px_model *px_model_register(const struct px_model_place *place);
+struct px_model *px_model_register_again(const struct px_model *model);
 /* Reserves counters and lanes for a model whose engine is set. */
 PX_MUST_USE enum px_code px_model_reserve(const struct px_serving *serving, struct px_model *model,
                                           struct px_err *err);

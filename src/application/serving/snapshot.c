@@ -9,6 +9,7 @@
 #include "application/serving/serving_impl.h"
 
 #include "shared/alloc.h"
+#include "shared/clock.h"
 
 #include <stdlib.h>
 
@@ -48,8 +49,11 @@ static int compare_models(const void *a, const void *b)
 
 static enum px_code index_names(struct px_snapshot *snapshot, struct px_err *err)
 {
+    enum px_code code = px_map_reserve(&snapshot->first_of, snapshot->set.n_models, err);
+    if (code != PX_OK)
+        return code;
     for (size_t i = snapshot->set.n_models; i-- > 0;) { /* backwards: the first version stays */
-        enum px_code code = px_map_put(&snapshot->first_of, snapshot->models[i]->name, i, err);
+        code = px_map_put(&snapshot->first_of, snapshot->models[i]->name, i, err);
         if (code != PX_OK)
             return code;
     }
@@ -78,21 +82,27 @@ static bool is_removed(const struct px_snapshot_change *change, const struct px_
     return false;
 }
 
+/* The old list is sorted already: with thousands of models and one that changes, merging is what makes a swap cheap. */
 static enum px_code fill(struct px_snapshot *snapshot, const struct px_snapshot *old,
                          const struct px_snapshot_change *change, struct px_err *err)
 {
-    size_t n_old = old ? old->set.n_models : 0, n = 0;
-    snapshot->models = px_alloc(n_old + change->n_added + 1, sizeof *snapshot->models);
+    size_t n_old = old ? old->set.n_models : 0, n = 0, n_added = change->n_added;
+    snapshot->models = px_alloc(n_old + 2 * n_added + 1, sizeof *snapshot->models);
     if (!snapshot->models)
-        return px_err_set(err, PX_E_NO_MEMORY, "no memory for %zu models", n_old + change->n_added);
-    for (size_t i = 0; i < n_old; i++) {
-        if (!is_removed(change, old->models[i]))
-            snapshot->models[n++] = old->models[i];
+        return px_err_set(err, PX_E_NO_MEMORY, "no memory for %zu models", n_old + n_added);
+    struct px_model **added = snapshot->models + n_old + n_added; /* sorted behind the list */
+    if (n_added > 0)                                              /* else there may be no array */
+        memcpy(added, change->added, n_added * sizeof *added);
+    qsort(added, n_added, sizeof *added, compare_models);
+    for (size_t i = 0, a = 0; i < n_old || a < n_added;) {
+        if (i < n_old && is_removed(change, old->models[i]))
+            i++;
+        else if (a == n_added || (i < n_old && compare_models(&old->models[i], &added[a]) <= 0))
+            snapshot->models[n++] = old->models[i++];
+        else
+            snapshot->models[n++] = added[a++];
     }
-    for (size_t i = 0; i < change->n_added; i++)
-        snapshot->models[n++] = change->added[i];
     snapshot->set = (struct px_model_set){snapshot->models, n};
-    qsort(snapshot->models, n, sizeof *snapshot->models, compare_models);
     enum px_code code = refuse_twins(snapshot, err);
     return code != PX_OK ? code : index_names(snapshot, err);
 }
@@ -153,12 +163,31 @@ static enum px_code unknown_name(const struct px_model_set *set, struct px_str n
     return px_err_hint(err, "GET /api/v1/models lists the models of this server");
 }
 
+enum px_code px_refuse_absent(const struct px_model *model, struct px_err *err)
+{
+    px_err_set(err, PX_E_UNAVAILABLE, "model '%.*s' version %.*s is not in memory",
+               PX_STR_ARG(model->name), PX_STR_ARG(model->version));
+    return px_err_hint(err, "a request for a prediction loads it");
+}
+
 static struct px_model *refuse_failed(struct px_model *model, struct px_err *err)
 {
     px_err_set(err, PX_E_UNAVAILABLE, "model '%.*s' version %.*s failed to load: %.200s",
                PX_STR_ARG(model->name), PX_STR_ARG(model->version), model->reason.message);
     px_err_hint(err, "%s", model->reason.hint);
     return NULL;
+}
+
+/* Can a load that failed be tried again? */
+static bool is_due(const struct px_model *model)
+{
+    return model->retry_ns && px_clock_monotonic_ns() >= model->retry_ns;
+}
+
+/* READY, or loaded when it is wanted. */
+static bool is_answerable(const struct px_model *model)
+{
+    return model->state != PX_MODEL_FAILED || is_due(model);
 }
 
 static struct px_model *find_version(const struct px_model_set *set, size_t first,
@@ -168,7 +197,7 @@ static struct px_model *find_version(const struct px_model_set *set, size_t firs
     for (size_t i = first; i < set->n_models && px_str_eq(set->models[i]->name, name); i++) {
         struct px_model *model = set->models[i];
         if (px_str_eq(model->version, version))
-            return model->state == PX_MODEL_READY ? model : refuse_failed(model, err);
+            return is_answerable(model) ? model : refuse_failed(model, err);
     }
     px_err_set(err, PX_E_NOT_FOUND, "model '%.*s' has no version '%.*s'", PX_STR_ARG(name),
                PX_STR_ARG(version));
@@ -176,21 +205,24 @@ static struct px_model *find_version(const struct px_model_set *set, size_t firs
     return NULL;
 }
 
+/* One that failed is tried again only when no other version answers. */
 static struct px_model *find_latest(const struct px_model_set *set, size_t first,
                                     struct px_err *err)
 {
     struct px_str name = set->models[first]->name;
-    struct px_model *latest = NULL;
-    size_t i = first;
-    for (; i < set->n_models && px_str_eq(set->models[i]->name, name); i++) {
-        if (set->models[i]->state == PX_MODEL_READY)
-            latest = set->models[i];
+    struct px_model *latest = NULL, *last = set->models[first];
+    for (size_t i = first; i < set->n_models && px_str_eq(set->models[i]->name, name); i++) {
+        last = set->models[i];
+        if (last->state != PX_MODEL_FAILED)
+            latest = last;
     }
-    return latest ? latest : refuse_failed(set->models[i - 1], err);
+    if (latest)
+        return latest;
+    return is_due(last) ? last : refuse_failed(last, err);
 }
 
-struct px_model *px_serving_find(struct px_serving *serving, struct px_str name,
-                                 struct px_str version, struct px_err *err)
+struct px_model *px_serving_find_known(struct px_serving *serving, struct px_str name,
+                                       struct px_str version, struct px_err *err)
 {
     const struct px_snapshot *snapshot = px_snapshot_current(serving);
     size_t first;
@@ -200,4 +232,14 @@ struct px_model *px_serving_find(struct px_serving *serving, struct px_str name,
     }
     return version.len ? find_version(&snapshot->set, first, version, err)
                        : find_latest(&snapshot->set, first, err);
+}
+
+struct px_model *px_serving_find(struct px_serving *serving, struct px_str name,
+                                 struct px_str version, struct px_err *err)
+{
+    struct px_model *model = px_serving_find_known(serving, name, version, err);
+    if (!model || PX_LIKELY(model->state == PX_MODEL_READY))
+        return model;
+    (void)px_refuse_absent(model, err);
+    return NULL;
 }

@@ -4,6 +4,14 @@
 
 enum px_code px_stage_route(struct px_serving *serving, struct px_call *call)
 {
-    call->model = px_serving_find(serving, call->model_name, call->version, &call->err);
-    return call->model ? PX_OK : call->err.code;
+    struct px_model *model =
+        px_serving_find_known(serving, call->model_name, call->version, &call->err);
+    if (PX_UNLIKELY(!model))
+        return call->err.code;
+    if (PX_UNLIKELY(model->state != PX_MODEL_READY)) {
+        call->is_absent = true;
+        return px_refuse_absent(model, &call->err);
+    }
+    call->model = model;
+    return PX_OK;
 }

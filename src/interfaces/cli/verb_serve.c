@@ -3,9 +3,11 @@
 #include "application/cache/cache.h"
 #include "application/config/apply_log.h"
 #include "application/parallel/pool.h"
+#include "application/residency/memory_use.h"
 #include "application/serving/serving.h"
 #include "interfaces/cli/verbs.h"
 
+#include "shared/clock.h"
 #include "shared/cores.h"
 #include "shared/log.h"
 
@@ -66,6 +68,18 @@ static enum px_code find_sources(struct px_cli *cli, struct px_config_sources *s
     return PX_OK;
 }
 
+static struct px_residency_settings residency_settings(const struct px_config *config)
+{
+    if (config->serving_memory_max)
+        px_memory_prefer_mappings();
+    return (struct px_residency_settings){
+        .on_demand = px_str_is(config->serving_load_models, "demand"),
+        .memory_max = (uint64_t)config->serving_memory_max,
+        .load_wait_ns = (uint64_t)config->serving_load_wait_ms * PX_NS_PER_MS,
+        .resident_min_ns = (uint64_t)config->serving_resident_min_s * PX_NS_PER_S,
+    };
+}
+
 static enum px_code load_models(struct px_cli *cli, const struct px_config *config,
                                 struct px_serving **ret, struct px_err *err)
 {
@@ -80,8 +94,11 @@ static enum px_code load_models(struct px_cli *cli, const struct px_config *conf
             cache_bytes && cache_bytes < PX_CACHE_BYTES_MIN ? PX_CACHE_BYTES_MIN : cache_bytes,
     };
     enum px_code code = px_serving_create((unsigned)config->server_threads, &limits, ret, err);
-    if (code == PX_OK)
+    if (code == PX_OK) {
+        const struct px_residency_settings residency = residency_settings(config);
         px_serving_set_engines(*ret, cli->services->engines);
+        px_serving_set_residency(*ret, &residency);
+    }
     for (size_t i = 0; code == PX_OK && i < cli->n_arguments; i++)
         code = px_serving_add(*ret, cli->arguments[i], err);
     return code;
@@ -95,7 +112,7 @@ static enum px_code refuse_lone_failure(struct px_serving *serving, struct px_er
 {
     const struct px_model_set *set = px_serving_models(serving);
     const struct px_model *model = set->n_models == 1 ? set->models[0] : NULL;
-    if (!model || model->state == PX_MODEL_READY || !model->stands_alone)
+    if (!model || model->state != PX_MODEL_FAILED || !model->stands_alone)
         return PX_OK;
     *err = model->reason;
     return err->code;
@@ -104,6 +121,8 @@ static enum px_code refuse_lone_failure(struct px_serving *serving, struct px_er
 static void print_model(FILE *out, const struct px_model *model)
 {
     char reason[512];
+    if (model->state == PX_MODEL_REGISTERED)
+        return; /* there may be thousands */
     if (model->state == PX_MODEL_FAILED) {
         fprintf(out, "  %-20.*s %-8.*s FAILED   %s\n", PX_STR_ARG(model->name),
                 PX_STR_ARG(model->version), px_err_text(&model->reason, reason, sizeof reason));
@@ -184,8 +203,13 @@ static void print_counts(FILE *out, const struct px_model_set *set)
 static void print_summary(const struct announcement *a, const char *urls[], size_t n_urls)
 {
     const struct px_model_set *set = px_serving_models(a->serving);
+    size_t n_registered = 0;
+    for (size_t i = 0; i < set->n_models; i++)
+        n_registered += set->models[i]->state == PX_MODEL_REGISTERED;
     fputs("Phoenix " PX_VERSION " serves ", a->out);
     print_counts(a->out, set);
+    if (n_registered)
+        fprintf(a->out, " and knows %zu more that are loaded when asked for,", n_registered);
     fputs(" on ", a->out);
     for (size_t i = 0; i < n_urls; i++)
         fprintf(a->out, "%s%s", i ? ", " : "", urls[i]);

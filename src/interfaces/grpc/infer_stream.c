@@ -43,9 +43,34 @@ static void encode(struct px_infer *infer)
     px_grpc_slot_done(inference->slot);
 }
 
+static void start(struct px_grpc_infer *inference, uint64_t received_ns);
+
+/* The slot is where it was: answers leave in order. */
+static void again(struct px_infer *infer)
+{
+    start(px_grpc_infer_of(infer), infer->call.received_ns);
+}
+
+static void start(struct px_grpc_infer *inference, uint64_t received_ns)
+{
+    struct px_grpc_slot *slot = inference->slot;
+    struct px_grpc_call *call = inference->call;
+    const struct px_infer_request request = {
+        .serving = call->grpc->settings.serving,
+        .shared_memory = call->grpc->settings.shared_memory,
+        .arena = &slot->arena,
+        .loop = call->exchange->loop,
+        .received_ns = received_ns,
+        .deadline_ns = call->deadline_ns,
+        .encode = encode,
+        .fail = fail,
+        .again = again,
+    };
+    px_grpc_infer_start(inference, slot->message, &request);
+}
+
 static void take_message(struct px_grpc_stream *stream, struct px_grpc_slot *slot)
 {
-    struct px_http_exchange *exchange = stream->call.exchange;
     struct px_grpc_infer *inference = px_arena_alloc(&slot->arena, 1, sizeof *inference);
     if (!inference) {
         struct px_err err;
@@ -53,21 +78,11 @@ static void take_message(struct px_grpc_stream *stream, struct px_grpc_slot *slo
             px_grpc_slot_fail(slot, &err);
         return;
     }
-    const struct px_infer_request request = {
-        .serving = stream->call.grpc->settings.serving,
-        .shared_memory = stream->call.grpc->settings.shared_memory,
-        .arena = &slot->arena,
-        .loop = exchange->loop,
-        .received_ns = px_clock_monotonic_ns(),
-        .deadline_ns = stream->call.deadline_ns,
-        .encode = encode,
-        .fail = fail,
-    };
     inference->call = &stream->call;
     inference->slot = slot;
     slot->state = inference;
     px_grpc_slot_park(slot);
-    px_grpc_infer_start(inference, slot->message, &request);
+    start(inference, px_clock_monotonic_ns());
 }
 
 static void cancel(struct px_grpc_slot *slot)

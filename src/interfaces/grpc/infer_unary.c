@@ -30,6 +30,13 @@ static void defer(struct px_infer *infer)
     px_http_defer(px_grpc_infer_of(infer)->call->exchange);
 }
 
+static void again(struct px_infer *infer)
+{
+    struct px_grpc_call *call = px_grpc_infer_of(infer)->call;
+    call->infer = NULL;
+    px_grpc_handle_infer(call);
+}
+
 void px_grpc_handle_infer(struct px_grpc_call *call)
 {
     struct px_http_exchange *exchange = call->exchange;
@@ -50,6 +57,7 @@ void px_grpc_handle_infer(struct px_grpc_call *call)
         .encode = encode,
         .fail = fail,
         .defer = defer,
+        .again = again,
     };
     inference->call = call;
     inference->slot = NULL;

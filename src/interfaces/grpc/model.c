@@ -2,6 +2,7 @@
 /* ModelReady, ModelMetadata and ModelConfig: what a model is, from the same description as over REST. */
 #include "interfaces/grpc/config_sequence.h"
 #include "interfaces/grpc/handlers.h"
+#include "interfaces/grpc/infer.h"
 #include "interfaces/grpc/message.h"
 #include "interfaces/grpc/parameters.h"
 #include "interfaces/grpc/status.h"
@@ -9,15 +10,52 @@
 
 #include "application/serving/model_config.h"
 
-/* The model that a request of name and version asks for; NULL after the call has failed. */
+static void loaded(struct px_call *asked)
+{
+    struct px_grpc_call *call = asked->owner;
+    call->infer = NULL;
+    if (asked->code == PX_OK)
+        call->method->unary(call);
+    else
+        px_grpc_fail(call, &asked->err);
+}
+
+/* The call goes on when the model is in memory. NULL and `err` when it cannot wait for that. */
+static struct px_call *await_model(struct px_grpc_call *call, struct px_str name,
+                                   struct px_str version, struct px_err *err)
+{
+    struct px_http_exchange *exchange = call->exchange;
+    struct px_infer *infer = px_arena_zalloc(exchange->arena, 1, sizeof *infer);
+    if (px_arena_check(exchange->arena, "the request", err) != PX_OK)
+        return NULL;
+    infer->call = (struct px_call){.model_name = name,
+                                   .version = version,
+                                   .loop = exchange->loop,
+                                   .received_ns = exchange->request.received_ns,
+                                   .deadline_ns = call->deadline_ns,
+                                   .owner = call};
+    if (px_call_await_model(call->grpc->settings.serving, &infer->call, loaded) != PX_OK) {
+        *err = infer->call.err;
+        return NULL;
+    }
+    call->infer = infer; /* an abandoned call cancels it */
+    px_http_defer(exchange);
+    return &infer->call;
+}
+
+/* The model that a request of name and version asks for; NULL after the call has failed, or while it waits for the model. */
 static struct px_model *find_model(struct px_grpc_call *call, struct px_str *ret_version)
 {
     struct px_str name;
     struct px_err err;
     struct px_model *model = NULL;
-    if (px_grpc_read_name_version(call->message, &name, ret_version, &err) == PX_OK)
+    struct px_call *asked = NULL;
+    if (px_grpc_read_name_version(call->message, &name, ret_version, &err) == PX_OK) {
         model = px_serving_find(call->grpc->settings.serving, name, *ret_version, &err);
-    if (!model)
+        if (!model && err.code == PX_E_UNAVAILABLE)
+            asked = await_model(call, name, *ret_version, &err);
+    }
+    if (!model && !asked)
         px_grpc_fail(call, &err);
     return model;
 }
@@ -30,8 +68,9 @@ void px_grpc_handle_model_ready(struct px_grpc_call *call)
     enum px_code code = px_grpc_read_name_version(call->message, &name, &version, &err);
     struct px_model *model = NULL;
     if (code == PX_OK)
-        model = px_serving_find(call->grpc->settings.serving, name, version, &err);
-    bool ready = model && px_engine_is_able(model->engine, &err);
+        model = px_serving_find_known(call->grpc->settings.serving, name, version, &err);
+    bool ready =
+        model && (model->state != PX_MODEL_READY || px_engine_is_able(model->engine, &err));
     /* A model that is unknown is not ready, as Triton answers; what is no request is an error. */
     if (!ready && err.code != PX_E_UNAVAILABLE && err.code != PX_E_NOT_FOUND) {
         px_grpc_fail(call, &err);
@@ -96,14 +135,14 @@ static void put_tensor(struct px_buf *buf, uint32_t number, const struct px_mode
     px_protobuf_end(buf, message);
 }
 
-/* Without a version in the request: every version that is ready. */
+/* Without a version in the request: every version that answers. */
 static void put_versions(struct px_buf *buf, const struct px_grpc_call *call,
                          const struct px_model *model, bool only_this)
 {
     const struct px_model_set *set = px_serving_models(call->grpc->settings.serving);
     for (size_t i = 0; i < set->n_models; i++) {
         const struct px_model *other = set->models[i];
-        bool wanted = only_this ? other == model : other->state == PX_MODEL_READY;
+        bool wanted = only_this ? other == model : other->state != PX_MODEL_FAILED;
         if (wanted && px_str_eq(other->name, model->name))
             px_protobuf_put_bytes(buf, METADATA_VERSIONS, other->version);
     }

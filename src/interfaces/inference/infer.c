@@ -43,6 +43,26 @@ static enum px_code make_room_for_outputs(struct px_infer *infer)
     return code;
 }
 
+static void loaded(struct px_call *call)
+{
+    struct px_infer *infer = call->owner;
+    if (call->code == PX_OK)
+        infer->again(infer);
+    else
+        px_infer_fail(infer); /* nobody waits any more */
+}
+
+static void await_model(struct px_infer *infer)
+{
+    enum px_code code = PX_E_UNAVAILABLE;
+    if (infer->again)
+        code = px_call_await_model(infer->serving, &infer->call, loaded);
+    if (code != PX_OK)
+        px_infer_fail(infer);
+    else if (infer->defer)
+        infer->defer(infer);
+}
+
 enum px_code px_infer_open(struct px_infer *infer, const struct px_infer_request *request)
 {
     *infer = (struct px_infer){
@@ -60,11 +80,14 @@ enum px_code px_infer_open(struct px_infer *infer, const struct px_infer_request
         .encode = request->encode,
         .fail = request->fail,
         .defer = request->defer,
+        .again = request->again,
         .id = request->id,
         .outputs = infer->rows_outputs,
     };
     enum px_code code = px_call_open(request->serving, &infer->call);
-    if (code != PX_OK)
+    if (PX_UNLIKELY(infer->call.is_absent))
+        await_model(infer);
+    else if (code != PX_OK)
         infer->fail(infer);
     else if (PX_UNLIKELY(px_infer_has_run(infer)))
         code = make_room_for_outputs(infer);

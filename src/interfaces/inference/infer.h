@@ -8,7 +8,8 @@
  *
  * Every request that was opened ends in exactly one call of the dialect's: `encode` when the scores are there, at
  * once or in the wave, or `fail` with the reason in call.err. px_infer_open that is not PX_OK has called
- * `fail` already.
+ * `fail` already, or `defer`: the model is known but not in memory, and once it is, `again` is called in a later wake-up of the loop.
+ * The request is as it came then; the dialect forgets what it has made of it.
  *
  * Ownership: the dialect gives the memory, usually in the request's arena as part of an object of its own that
  * `owner` leads to; it must live until encode or fail. Threads: the loop named in the request.
@@ -60,6 +61,7 @@ struct px_infer {
     void (*encode)(struct px_infer *infer);
     void (*fail)(struct px_infer *infer);
     void (*defer)(struct px_infer *infer);
+    void (*again)(struct px_infer *infer);
     struct px_str id; /* the client's name for the request, for the dialects that echo it */
     struct px_infer_output *outputs; /* in the order of the reply */
     size_t n_outputs;
@@ -82,6 +84,8 @@ struct px_infer_request {
     void (*encode)(struct px_infer *infer);
     void (*fail)(struct px_infer *infer);
     void (*defer)(struct px_infer *infer); /* the answer comes after the wave; NULL where any may */
+    /* The model was not in memory and is now: start anew, from px_infer_open. NULL: such a request fails. */
+    void (*again)(struct px_infer *infer);
 };
 
 /* Is it answered by a run of a model of tensors? */

@@ -70,6 +70,9 @@ static inline const struct px_rest_settings *px_rest_live(const struct px_rest *
     return atomic_load_explicit(&rest->live, memory_order_acquire);
 }
 
+/* Handles a deferred exchange as if it had come now; its request is as it came. */
+void px_rest_dispatch_again(struct px_rest *rest, struct px_http_exchange *exchange);
+
 /* Counts an error that concerns no model, and answers with it. */
 void px_rest_fail(struct px_rest_request *request, const struct px_err *err);
 

@@ -15,6 +15,11 @@ static void defer(struct px_infer *infer)
     px_http_defer(px_rest_exchange(infer));
 }
 
+static void again(struct px_infer *infer)
+{
+    px_rest_dispatch_again(px_rest_infer(infer)->rest, px_rest_exchange(infer));
+}
+
 static struct px_infer *refuse_memory(struct px_rest_request *request)
 {
     struct px_err err;
@@ -47,8 +52,54 @@ struct px_infer *px_rest_infer_open(struct px_rest_request *request,
         .encode = encode,
         .fail = fail,
         .defer = defer,
+        .again = again,
     };
     return px_infer_open(&own->infer, &asked) == PX_OK ? &own->infer : NULL;
+}
+
+static void loaded(struct px_call *call)
+{
+    struct px_rest_infer *own = call->owner;
+    if (call->code == PX_OK)
+        px_rest_dispatch_again(own->rest, own->exchange);
+    else
+        px_reply_error(own->exchange, &call->err);
+}
+
+/* True: the request goes on later. Else `err` says why not. */
+static bool await_model(struct px_rest_request *request, struct px_err *err)
+{
+    struct px_http_exchange *exchange = request->exchange;
+    struct px_serving *serving = request->rest->settings.serving;
+    struct px_rest_infer *own = px_arena_zalloc(exchange->arena, 1, sizeof *own);
+    if (px_arena_check(exchange->arena, "the request", err) != PX_OK)
+        return false;
+    own->rest = request->rest;
+    own->exchange = exchange;
+    own->infer.call = (struct px_call){.model_name = request->args[0],
+                                       .version = request->args[1],
+                                       .loop = exchange->loop,
+                                       .received_ns = exchange->request.received_ns,
+                                       .deadline_ns = exchange->deadline_ns,
+                                       .owner = own};
+    if (px_call_await_model(serving, &own->infer.call, loaded) != PX_OK) {
+        *err = own->infer.call.err;
+        return false;
+    }
+    exchange->state = own;
+    px_http_defer(exchange);
+    return true;
+}
+
+const struct px_model *px_rest_find_model(struct px_rest_request *request)
+{
+    struct px_serving *serving = request->rest->settings.serving;
+    struct px_err err;
+    const struct px_model *model =
+        px_serving_find(serving, request->args[0], request->args[1], &err);
+    if (!model && !(err.code == PX_E_UNAVAILABLE && await_model(request, &err)))
+        px_rest_fail(request, &err);
+    return model;
 }
 
 /* "Phoenix-Degraded: deep,rules": steps of an ensemble that were answered by their fallback. */

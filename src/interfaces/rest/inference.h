@@ -29,6 +29,12 @@ struct px_rest_infer {
 struct px_infer *px_rest_infer_open(struct px_rest_request *request,
                                     void (*encode)(struct px_infer *infer));
 
+/*
+ * The model that the path names, for who describes it. NULL: the request was answered, or it waits until the model is in memory and is
+ * then handled anew.
+ */
+const struct px_model *px_rest_find_model(struct px_rest_request *request);
+
 /* For `encode`: finishes with the body written so far; one that grew past its limit becomes an error of the model's. */
 void px_rest_infer_reply(struct px_infer *infer, const char *content_type);
 

@@ -49,13 +49,11 @@ static void answer_unrouted(struct px_rest_request *request, const struct px_rou
     px_rest_fail(request, err);
 }
 
-static void handle(void *context, struct px_http_exchange *exchange)
+static void dispatch(struct px_rest *rest, struct px_http_exchange *exchange)
 {
-    struct px_rest *rest = context;
     struct px_rest_request request = {.rest = rest, .exchange = exchange};
     struct px_route_match match;
     struct px_err err;
-    px_serving_count_request(rest->settings.serving, exchange->loop);
     px_cors_begin(rest, exchange);
     if (px_route_find(&rest->own_routes, exchange, &match, &err) != PX_OK) {
         answer_unrouted(&request, &match, &err);
@@ -75,6 +73,21 @@ static void handle(void *context, struct px_http_exchange *exchange)
         px_rest_fail(&request, &err);
     else
         match.route->handle(&request);
+}
+
+static void handle(void *context, struct px_http_exchange *exchange)
+{
+    struct px_rest *rest = context;
+    px_serving_count_request(rest->settings.serving, exchange->loop);
+    dispatch(rest, exchange);
+}
+
+void px_rest_dispatch_again(struct px_rest *rest, struct px_http_exchange *exchange)
+{
+    px_buf_clear(exchange->body);
+    exchange->extra_headers = NULL;
+    exchange->state = NULL;
+    dispatch(rest, exchange);
 }
 
 static void refuse(void *context, struct px_http_exchange *exchange, const struct px_err *err)

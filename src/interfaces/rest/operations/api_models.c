@@ -5,11 +5,18 @@
 #include "interfaces/rest/reply.h"
 #include "shared/clock.h"
 
+static const char *state_of(const struct px_model *model)
+{
+    if (model->state == PX_MODEL_REGISTERED)
+        return "REGISTERED";
+    return model->state == PX_MODEL_READY ? "READY" : "FAILED";
+}
+
 void px_put_model_head(struct px_json_writer *w, const struct px_model *model)
 {
     px_json_member_str(w, "name", model->name);
     px_json_member_str(w, "version", model->version);
-    px_json_member_text(w, "state", model->state == PX_MODEL_READY ? "READY" : "FAILED");
+    px_json_member_text(w, "state", state_of(model));
 }
 
 /* The clock writes into the buffer, so the value is put together around it. */
@@ -110,7 +117,8 @@ static void put_reason(struct px_json_writer *w, const struct px_err *reason)
 static void put_model(struct px_json_writer *w, struct px_serving *serving,
                       const struct px_model *model)
 {
-    bool is_default = px_serving_find(serving, model->name, (struct px_str){0}, NULL) == model;
+    bool is_default =
+        px_serving_find_known(serving, model->name, (struct px_str){0}, NULL) == model;
     px_json_begin_object(w);
     px_put_model_head(w, model);
     px_json_member_bool(w, "default", is_default);

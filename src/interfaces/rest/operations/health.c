@@ -17,7 +17,7 @@ static void put_missing_models(struct px_json_writer *w, const struct px_model_s
     char text[PX_ERR_MESSAGE_MAX + 128];
     for (size_t i = 0; i < set->n_models; i++) {
         const struct px_model *model = set->models[i];
-        if (model->state == PX_MODEL_READY)
+        if (model->state != PX_MODEL_FAILED)
             continue;
         snprintf(text, sizeof text, "model '%.*s' version '%.*s' failed: %s",
                  PX_STR_ARG(model->name), PX_STR_ARG(model->version), model->reason.message);

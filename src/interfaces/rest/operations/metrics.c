@@ -220,6 +220,8 @@ static void put_model_states(const struct page *page)
              "1 when the model version answers requests.");
     for (size_t i = 0; i < page->set->n_models; i++) {
         const struct px_model *model = page->set->models[i];
+        if (model->state == PX_MODEL_REGISTERED)
+            continue; /* there may be thousands: phoenix_models_registered */
         put_model_name(page->out, "phoenix_model_ready", "", model);
         px_buf_byte(page->out, '}');
         put_value(page->out, model->state == PX_MODEL_READY);
@@ -406,6 +408,61 @@ static void put_repository(const struct page *page)
                 trace ? px_trace_dropped(trace) : 0);
 }
 
+static void put_gauge(struct px_buf *out, const char *name, const char *help, double value)
+{
+    put_head(out, name, "gauge", help);
+    px_buf_printf(out, "%s ", name);
+    put_double(out, value);
+    px_buf_byte(out, '\n');
+}
+
+static void put_seconds_total(struct px_buf *out, const char *name, const char *help, uint64_t ns)
+{
+    put_head(out, name, "counter", help);
+    px_buf_printf(out, "%s ", name);
+    put_double(out, (double)ns / (double)PX_NS_PER_S);
+    px_buf_byte(out, '\n');
+}
+
+/* Which models are in memory, and how those came and went that were asked for. */
+static void put_residency(const struct page *page)
+{
+    const struct px_residency_counts *counts = px_residency_counts(page->rest->settings.serving);
+    struct px_residency_view view;
+    struct px_buf *out = page->out;
+    px_residency_look(page->rest->settings.serving, &view);
+    put_gauge(out, "phoenix_models_resident", "Model versions in memory.", (double)view.n_resident);
+    put_gauge(out, "phoenix_models_registered",
+              "Model versions that are loaded when they are asked for.", (double)view.n_registered);
+    put_gauge(out, "phoenix_models_resident_bytes",
+              "Memory that the models in memory took when they were loaded, measured.",
+              (double)view.resident_bytes);
+    put_gauge(out, "phoenix_models_memory_max_bytes", "serving.memory_max; 0 when there is none.",
+              (double)view.memory_max);
+    put_gauge(out, "phoenix_model_waiting_requests",
+              "Requests that wait until their model is in memory.", (double)view.n_waiting);
+    put_counter(out, "phoenix_model_misses_total",
+                "Requests that found their model registered only.", px_metric_get(&counts->misses));
+    put_counter(out, "phoenix_model_misses_refused_total",
+                "Of them, requests whose model did not come in time.",
+                px_metric_get(&counts->refused));
+    put_counter(out, "phoenix_model_demand_loads_total", "Loads that requests caused.",
+                px_metric_get(&counts->loads));
+    put_counter(out, "phoenix_model_demand_load_failures_total",
+                "Loads that requests caused and that failed.",
+                px_metric_get(&counts->failed_loads));
+    put_seconds_total(out, "phoenix_model_demand_load_seconds_total", "Time that these took.",
+                      px_metric_get(&counts->load_ns));
+    put_counter(out, "phoenix_model_loads_put_off_total",
+                "Loads that found no room, because nothing could leave.",
+                px_metric_get(&counts->no_room));
+    put_counter(out, "phoenix_model_evictions_total", "Models that left memory to make room.",
+                px_metric_get(&counts->evictions));
+    put_seconds_total(out, "phoenix_model_evicted_age_seconds_total",
+                      "From their last use to their eviction, added up.",
+                      px_metric_get(&counts->evicted_age_ns));
+}
+
 static void put_loop_busy(const struct page *page)
 {
     static const char name[] = "phoenix_loop_busy_seconds";
@@ -416,14 +473,6 @@ static void put_loop_busy(const struct page *page)
         px_histogram_merge(&view,
                            &px_serving_loop_metrics(page->rest->settings.serving, i)->busy_ns);
     put_seconds(page->out, name, NULL, &view);
-}
-
-static void put_gauge(struct px_buf *out, const char *name, const char *help, double value)
-{
-    put_head(out, name, "gauge", help);
-    px_buf_printf(out, "%s ", name);
-    put_double(out, value);
-    px_buf_byte(out, '\n');
 }
 
 static void put_pressure(struct px_buf *out, const struct px_pressure *pressure)
@@ -491,6 +540,7 @@ void px_handle_metrics(struct px_rest_request *request)
     put_queues(&page);
     put_server_counters(&page);
     put_repository(&page);
+    put_residency(&page);
     put_loop_busy(&page);
     put_process(&page);
     px_reply_finish(request, 200, "text/plain; version=0.0.4; charset=utf-8");

@@ -94,8 +94,8 @@ enum px_code px_label_resolve(struct px_rest_request *request, struct px_err *er
         }
     }
     if (px_str_is(label, "stable")) {
-        const struct px_model *model = px_serving_find(request->rest->settings.serving,
-                                                       request->args[0], (struct px_str){0}, err);
+        const struct px_model *model = px_serving_find_known(
+            request->rest->settings.serving, request->args[0], (struct px_str){0}, err);
         if (model)
             request->args[1] = model->version;
         return model ? PX_OK : err->code;

@@ -5,12 +5,20 @@
 #include "interfaces/rest/handlers.h"
 #include "interfaces/rest/reply.h"
 
+/* In the words of TensorFlow Serving: one that is registered is at the start of its way into memory. */
+static const char *state_of(const struct px_model *model)
+{
+    if (model->state == PX_MODEL_FAILED)
+        return "END";
+    return model->state == PX_MODEL_READY ? "AVAILABLE" : "START";
+}
+
 static void put_version(struct px_json_writer *w, const struct px_model *model)
 {
     bool failed = model->state == PX_MODEL_FAILED;
     px_json_begin_object(w);
     px_json_member_str(w, "version", model->version);
-    px_json_member_text(w, "state", failed ? "END" : "AVAILABLE");
+    px_json_member_text(w, "state", state_of(model));
     px_json_key(w, "status");
     px_json_begin_object(w);
     px_json_member_text(w, "error_code", failed ? px_code_name(model->reason.code) : "OK");
@@ -30,7 +38,7 @@ void px_handle_v1_status(struct px_rest_request *request)
     struct px_serving *serving = request->rest->settings.serving;
     const struct px_model_set *set = px_serving_models(serving);
     struct px_err err;
-    bool ready = px_serving_find(serving, request->args[0], request->args[1], &err) != NULL;
+    bool ready = px_serving_find_known(serving, request->args[0], request->args[1], &err) != NULL;
     if (!ready && err.code == PX_E_NOT_FOUND) {
         px_rest_fail(request, &err);
         return;

@@ -328,13 +328,9 @@ static void put_metadata(struct px_json_writer *w, const struct px_model *model)
 
 void px_handle_tfs_metadata(struct px_rest_request *request)
 {
-    struct px_err err;
-    const struct px_model *model =
-        px_serving_find(request->rest->settings.serving, request->args[0], request->args[1], &err);
-    if (!model) {
-        px_rest_fail(request, &err);
+    const struct px_model *model = px_rest_find_model(request);
+    if (!model)
         return;
-    }
     struct px_json_writer w = px_json_writer(request->exchange->body);
     put_metadata(&w, model);
     px_reply_json(request, 200);

@@ -180,10 +180,11 @@ void px_handle_v2_config(struct px_rest_request *request)
     struct px_http_exchange *exchange = request->exchange;
     struct px_model_config config;
     struct px_err err;
-    const struct px_model *model =
-        px_serving_find(serving, request->args[0], request->args[1], &err);
-    if (!model || px_model_config(model, px_serving_limits(serving), exchange->arena, &config,
-                                  &err) != PX_OK) {
+    const struct px_model *model = px_rest_find_model(request);
+    if (!model)
+        return;
+    if (px_model_config(model, px_serving_limits(serving), exchange->arena, &config, &err) !=
+        PX_OK) {
         px_rest_fail(request, &err);
         return;
     }

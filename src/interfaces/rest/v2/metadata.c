@@ -56,7 +56,7 @@ static void put_properties(struct px_json_writer *w, const struct px_model *mode
     px_json_end_object(w);
 }
 
-/* Without a version in the path: every version that is ready. */
+/* Without a version in the path: every version that answers. */
 static void put_versions(struct px_json_writer *w, struct px_rest_request *request,
                          const struct px_model *model)
 {
@@ -65,17 +65,11 @@ static void put_versions(struct px_json_writer *w, struct px_rest_request *reque
     px_json_begin_array(w);
     for (size_t i = 0; i < set->n_models; i++) {
         const struct px_model *other = set->models[i];
-        bool wanted = request->args[1].len ? other == model : other->state == PX_MODEL_READY;
+        bool wanted = request->args[1].len ? other == model : other->state != PX_MODEL_FAILED;
         if (wanted && px_str_eq(other->name, model->name))
             px_json_put_str(w, other->version);
     }
     px_json_end_array(w);
-}
-
-static struct px_model *find_model(struct px_rest_request *request, struct px_err *err)
-{
-    return px_serving_find(request->rest->settings.serving, request->args[0], request->args[1],
-                           err);
 }
 
 void px_handle_v2_model(struct px_rest_request *request)
@@ -83,9 +77,11 @@ void px_handle_v2_model(struct px_rest_request *request)
     struct px_serving *serving = request->rest->settings.serving;
     struct px_model_config config;
     struct px_err err;
-    const struct px_model *model = find_model(request, &err);
-    if (!model || px_model_config(model, px_serving_limits(serving), request->exchange->arena,
-                                  &config, &err) != PX_OK) {
+    const struct px_model *model = px_rest_find_model(request);
+    if (!model)
+        return;
+    if (px_model_config(model, px_serving_limits(serving), request->exchange->arena, &config,
+                        &err) != PX_OK) {
         px_rest_fail(request, &err);
         return;
     }
@@ -156,9 +152,12 @@ void px_handle_v2_ready(struct px_rest_request *request)
 void px_handle_v2_model_ready(struct px_rest_request *request)
 {
     struct px_err err;
-    const struct px_model *model = find_model(request, &err);
+    const struct px_model *model = px_serving_find_known(request->rest->settings.serving,
+                                                         request->args[0], request->args[1], &err);
     if (model)
-        reply_ready(request, model->name, px_engine_is_able(model->engine, &err) ? NULL : &err);
+        reply_ready(
+            request, model->name,
+            model->state != PX_MODEL_READY || px_engine_is_able(model->engine, &err) ? NULL : &err);
     else if (err.code == PX_E_UNAVAILABLE)
         reply_ready(request, request->args[0], &err);
     else

@@ -3,6 +3,7 @@
 #include "application/serving/repository_impl.h"
 #include "manual_loops.h"
 #include "shared/alloc.h"
+#include "shared/clock.h"
 #include "shared/file.h"
 #include "tiny_model.h"
 
@@ -62,6 +63,7 @@ static void set_up(bool may_load)
     CHECK_OK(px_serving_add(serving, at("repo"), NULL));
     manual_loops_init(&loops, 2);
     CHECK_OK(px_serving_manage(serving, &loops.port, may_load, NULL));
+    px_repository_of(serving)->patience_ns = PX_NS_PER_MS; /* the loops run only now and then */
 }
 
 static void tear_down(void)

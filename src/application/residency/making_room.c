@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who leaves memory when another needs it: the least recently used.
+ *
+ * Each loop notes in its own lane when it last used a model, so that a call writes nothing that is shared; the loader takes the latest
+ * of them. What is resident is added up anew each time, from the snapshot: a sum that is kept could drift, and a load takes
+ * thousands of times longer than the walk.
+ */
+#include "application/residency/memory_use.h"
+#include "application/residency/residency_impl.h"
+#include "application/serving/repository_impl.h"
+
+#include "shared/clock.h"
+#include "shared/log.h"
+
+#include <stdlib.h>
+
+struct candidate {
+    struct px_model *model;
+    uint64_t used_ns;
+};
+
+typedef PX_VEC(struct candidate) candidate_vec;
+
+uint64_t px_residency_bytes(struct px_serving *serving)
+{
+    const struct px_model_set *set = px_serving_models(serving);
+    uint64_t sum = 0;
+    for (size_t i = 0; i < set->n_models; i++) {
+        if (set->models[i]->state == PX_MODEL_READY)
+            sum += set->models[i]->bytes;
+    }
+    return sum;
+}
+
+void px_residency_look(struct px_serving *serving, struct px_residency_view *ret)
+{
+    const struct px_model_set *set = px_serving_models(serving);
+    struct px_residency *residency = &serving->residency;
+    *ret = (struct px_residency_view){.memory_max = residency->settings.memory_max,
+                                      .resident_bytes = px_residency_bytes(serving)};
+    for (size_t i = 0; i < set->n_models; i++) {
+        ret->n_resident += set->models[i]->state == PX_MODEL_READY;
+        ret->n_registered += set->models[i]->state == PX_MODEL_REGISTERED;
+    }
+    pthread_mutex_lock(&residency->mutex);
+    ret->n_waiting = residency->n_calls;
+    pthread_mutex_unlock(&residency->mutex);
+}
+
+uint64_t px_residency_expect(const struct px_model *model)
+{
+    return model->bytes ? model->bytes : px_memory_on_disk(model->path);
+}
+
+static uint64_t last_used_ns(const struct px_model *model)
+{
+    uint64_t used_ns = model->ready_ns;
+    for (unsigned i = 0; i < model->n_lanes; i++) {
+        /* A number of its own: a little too early does no harm. */
+        uint64_t ns = atomic_load_explicit(&model->lanes[i].used_ns, memory_order_relaxed);
+        used_ns = ns > used_ns ? ns : used_ns;
+    }
+    return used_ns;
+}
+
+static bool may_leave(const struct px_residency *residency, const struct px_model *model,
+                      uint64_t now_ns)
+{
+    return model->state == PX_MODEL_READY && model->path && !model->is_pinned &&
+           now_ns - model->ready_ns >= residency->settings.resident_min_ns;
+}
+
+static int compare_candidates(const void *a, const void *b)
+{
+    const struct candidate *x = a, *y = b;
+    return (x->used_ns > y->used_ns) - (x->used_ns < y->used_ns);
+}
+
+/* Those that may leave, the one that was not used for the longest time first. */
+static enum px_code list_candidates(struct px_repository *r, const struct px_model *keep,
+                                    candidate_vec *ret, struct px_err *err)
+{
+    const struct px_model_set *set = px_serving_models(r->serving);
+    uint64_t now_ns = px_clock_monotonic_ns();
+    for (size_t i = 0; i < set->n_models; i++) {
+        struct px_model *model = set->models[i];
+        if (model == keep || !may_leave(&r->serving->residency, model, now_ns))
+            continue;
+        struct candidate *slot = px_vec_push(ret);
+        if (!slot)
+            return px_err_set(err, PX_E_NO_MEMORY, "no memory to choose who leaves");
+        *slot = (struct candidate){model, last_used_ns(model)};
+    }
+    if (ret->len > 1)
+        qsort(ret->items, ret->len, sizeof *ret->items, compare_candidates);
+    return PX_OK;
+}
+
+/* The first of them that together free `n_bytes`; all of them and false when that is not enough. */
+static bool cut_candidates(candidate_vec *candidates, uint64_t n_bytes)
+{
+    uint64_t freed = 0;
+    size_t n = 0;
+    while (n < candidates->len && freed < n_bytes)
+        freed += candidates->items[n++].model->bytes;
+    candidates->len = n;
+    return freed >= n_bytes;
+}
+
+static void note_evictions(struct px_repository *r, const candidate_vec *leaving)
+{
+    struct px_residency_counts *counts = &r->serving->residency.counts;
+    uint64_t now_ns = px_clock_monotonic_ns();
+    for (size_t i = 0; i < leaving->len; i++) {
+        const struct candidate *c = &leaving->items[i];
+        uint64_t age_ns = now_ns > c->used_ns ? now_ns - c->used_ns : 0;
+        px_metric_add(&counts->evictions, 1);
+        px_metric_add(&counts->evicted_age_ns, age_ns);
+        px_log(PX_LOG_INFO, "model.evicted", PX_LOG_S("model", c->model->name),
+               PX_LOG_S("version", c->model->version), PX_LOG_U("bytes", c->model->bytes),
+               PX_LOG_U("unused_ms", age_ns / PX_NS_PER_MS));
+    }
+}
+
+static enum px_code evict(struct px_repository *r, const candidate_vec *leaving, struct px_err *err)
+{
+    PX_VEC(struct px_model *) added = {0}, removed = {0};
+    struct px_grave *grave = NULL;
+    enum px_code code = PX_OK;
+    if (!px_vec_reserve(&added, leaving->len) || !px_vec_reserve(&removed, leaving->len))
+        code = px_err_set(err, PX_E_NO_MEMORY, "no memory to take models out");
+    for (size_t i = 0; i < leaving->len && code == PX_OK; i++) {
+        struct px_model *known = px_model_register_again(leaving->items[i].model);
+        if (known) {
+            added.items[added.len++] = known; /* reserved */
+            removed.items[removed.len++] = leaving->items[i].model;
+        } else {
+            code = px_err_set(err, PX_E_NO_MEMORY, "no memory to take models out");
+        }
+    }
+    const struct px_snapshot_change change = {.added = added.items,
+                                              .n_added = added.len,
+                                              .removed = removed.items,
+                                              .n_removed = removed.len};
+    if (code == PX_OK)
+        code = px_repository_prepare(r, &change, &grave, err);
+    if (code == PX_OK) {
+        note_evictions(r, leaving);
+        px_repository_publish(r, grave);
+        px_grave_close(grave);
+        px_memory_give_back();
+    } else {
+        for (size_t i = 0; i < added.len; i++)
+            px_model_unload(added.items[i]);
+    }
+    px_vec_free(&added);
+    px_vec_free(&removed);
+    return code;
+}
+
+static enum px_code refuse(const struct px_residency_settings *settings, uint64_t n_bytes,
+                           uint64_t resident, struct px_err *err)
+{
+    px_err_set(err, PX_E_OVERLOADED,
+               "%llu bytes are needed, %llu of %llu are in use, and what is resident is pinned or "
+               "was loaded just now",
+               (unsigned long long)n_bytes, (unsigned long long)resident,
+               (unsigned long long)settings->memory_max);
+    return px_err_hint(err, "raise serving.memory_max, pin fewer models, or ask again in %llu s",
+                       (unsigned long long)(settings->resident_min_ns / PX_NS_PER_S + 1));
+}
+
+enum px_code px_residency_make_room(struct px_repository *r, uint64_t n_bytes,
+                                    const struct px_model *keep, struct px_err *err)
+{
+    const struct px_residency_settings *settings = &r->serving->residency.settings;
+    uint64_t resident = px_residency_bytes(r->serving), wanted = resident + n_bytes;
+    if (settings->memory_max == 0 || wanted <= settings->memory_max)
+        return PX_OK;
+    candidate_vec leaving = {0};
+    enum px_code code = list_candidates(r, keep, &leaving, err);
+    if (code == PX_OK && !cut_candidates(&leaving, wanted - settings->memory_max))
+        code = refuse(settings, n_bytes, resident, err);
+    if (code == PX_OK)
+        code = evict(r, &leaving, err);
+    px_vec_free(&leaving);
+    return code;
+}

@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Calls for models that are registered only: who waits, who is let go, what is loaded first, who leaves memory. */
+#include "application/serving/repository_impl.h"
+#include "manual_loops.h"
+#include "shared/clock.h"
+#include "shared/file.h"
+#include "tiny_model.h"
+
+#include "harness.h"
+
+#include <ftw.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+enum { LOOPS = 3, MODELS = 6, ASKS = 300 };
+
+static char root[64];
+static struct px_serving *serving;
+static struct manual_loops loops;
+static sem_t loader_may_go, loader_is_idle;
+static size_t n_loaded;
+
+static void put(const char *name)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s/1", root, name);
+    CHECK_OK(px_file_mkdirs(path, NULL));
+    snprintf(path, sizeof path, "%s/%s/1/model.txt", root, name);
+    CHECK_OK(px_file_write(path, px_str(tiny_model), NULL));
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+/* Models m0 ... m5, and `probe`, which is loaded at the start. */
+static void set_up(struct px_residency_settings settings)
+{
+    const struct px_serving_limits limits = {
+        .request_rows_max = 100, .batch_rows_max = 16, .wave_bytes_max = 1 << 26};
+    char argument[128];
+    snprintf(root, sizeof root, "/tmp/px-residency-XXXXXX");
+    CHECK(mkdtemp(root) != NULL);
+    for (char name[] = "m0"; name[1] < '0' + MODELS; name[1]++)
+        put(name);
+    settings.on_demand = true;
+    n_loaded = 0;
+    sem_init(&loader_may_go, 0, 0);
+    sem_init(&loader_is_idle, 0, 0);
+    CHECK_OK(px_serving_create(LOOPS, &limits, &serving, NULL));
+    px_serving_set_residency(serving, &settings);
+    CHECK_OK(px_serving_add(serving, root, NULL));
+    snprintf(argument, sizeof argument, "probe=%s/m0/1/model.txt", root);
+    CHECK_OK(px_serving_add(serving, argument, NULL));
+    manual_loops_init(&loops, LOOPS);
+    CHECK_OK(px_serving_manage(serving, &loops.port, true, NULL));
+    px_repository_of(serving)->patience_ns = PX_NS_PER_MS; /* only loop 0 runs */
+}
+
+static void tear_down(void)
+{
+    sem_post(&loader_may_go);
+    for (unsigned i = 0; i < LOOPS; i++)
+        manual_loops_stop(&loops, i);
+    px_serving_unmanage(serving);
+    px_serving_destroy(serving);
+    sem_destroy(&loader_may_go);
+    sem_destroy(&loader_is_idle);
+    nftw(root, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static void hold(struct px_control_job *job)
+{
+    (void)job;
+    while (sem_wait(&loader_may_go) != 0) {
+    }
+}
+
+static struct px_control_job hold_job = {.run = hold, .drop = hold};
+
+/* What is asked for from now on waits until the semaphore is posted. */
+static void hold_the_loader(void)
+{
+    CHECK_OK(px_control_give(px_repository_of(serving)->loader, &hold_job, NULL));
+}
+
+static void tell(struct px_control_job *job)
+{
+    (void)job;
+    sem_post(&loader_is_idle);
+}
+
+/* It has ended what it does after the calls were let go. */
+static void wait_for_loader(void)
+{
+    static struct px_control_job job = {.run = tell, .drop = tell};
+    CHECK_OK(px_control_give(px_repository_of(serving)->loader, &job, NULL));
+    while (sem_wait(&loader_is_idle) != 0) {
+    }
+}
+
+static void loaded(struct px_call *call)
+{
+    (void)call;
+    n_loaded++;
+}
+
+static struct px_call call_for(const char *name)
+{
+    return (struct px_call){.model_name = px_str(name), .received_ns = px_clock_monotonic_ns()};
+}
+
+static void run_until_loaded(size_t n)
+{
+    while (n_loaded < n) {
+        manual_loops_run(&loops, 0);
+        usleep(100);
+    }
+}
+
+static struct px_model *find(const char *name)
+{
+    return px_serving_find_known(serving, px_str(name), px_str("1"), NULL);
+}
+
+static void bring(const char *name)
+{
+    struct px_call call = call_for(name);
+    size_t before = n_loaded;
+    CHECK_OK(px_call_await_model(serving, &call, loaded));
+    run_until_loaded(before + 1);
+    wait_for_loader();
+    CHECK_OK(call.code);
+    CHECK_INT(find(name)->state, PX_MODEL_READY);
+}
+
+static const struct px_residency_settings patient = {.load_wait_ns = 3600 * PX_NS_PER_S};
+
+PX_TEST(calls_that_wait_for_one_model_share_its_load)
+{
+    struct px_call a = call_for("m1"), b = call_for("m1");
+    set_up(patient);
+    CHECK_INT(find("m1")->state, PX_MODEL_REGISTERED);
+    CHECK_INT(find("probe")->state, PX_MODEL_READY);
+    CHECK_OK(px_call_await_model(serving, &a, loaded));
+    CHECK_OK(px_call_await_model(serving, &b, loaded));
+    run_until_loaded(2);
+    wait_for_loader();
+    CHECK_OK(a.code);
+    CHECK_INT(find("m1")->state, PX_MODEL_READY);
+    CHECK(find("m1")->bytes > 0);
+    CHECK_INT(atomic_load(&px_residency_counts(serving)->loads), 1);
+    CHECK_INT(atomic_load(&px_residency_counts(serving)->misses), 2);
+    tear_down();
+}
+
+PX_TEST(an_open_call_is_told_that_its_model_is_absent_and_not_counted)
+{
+    struct px_arena arena = px_arena(1 << 16);
+    set_up(patient);
+    struct px_call call = {.model_name = px_str("m2"), .arena = &arena, .done = loaded};
+    CHECK_INT(px_call_open(serving, &call), PX_E_UNAVAILABLE);
+    CHECK(call.is_absent);
+    CHECK_INT(px_serving_loop_metrics(serving, 0)->errors[PX_E_UNAVAILABLE], 0);
+    CHECK(px_serving_find(serving, px_str("m2"), px_str(""), NULL) == NULL);
+    px_arena_deinit(&arena);
+    tear_down();
+}
+
+PX_TEST(a_model_that_more_calls_wait_for_is_loaded_first)
+{
+    struct px_call calls[4] = {call_for("m1"), call_for("m2"), call_for("m2"), call_for("m2")};
+    set_up(patient);
+    hold_the_loader();
+    for (size_t i = 0; i < PX_ARRAY_LEN(calls); i++)
+        CHECK_OK(px_call_await_model(serving, &calls[i], loaded));
+    sem_post(&loader_may_go);
+    run_until_loaded(4);
+    wait_for_loader();
+    CHECK(find("m2")->ready_ns < find("m1")->ready_ns);
+    tear_down();
+}
+
+PX_TEST(a_call_waits_no_longer_than_its_deadline_and_the_load_goes_on)
+{
+    struct px_call call = call_for("m1"), later;
+    set_up(patient);
+    hold_the_loader();
+    call.deadline_ns = px_clock_monotonic_ns() + PX_NS_PER_S / 4;
+    CHECK_OK(px_call_await_model(serving, &call, loaded));
+    run_until_loaded(1);
+    CHECK_INT(call.code, PX_E_DEADLINE);
+    sem_post(&loader_may_go);
+    later = call_for("m1");
+    CHECK_OK(px_call_await_model(serving, &later, loaded));
+    run_until_loaded(2);
+    CHECK_OK(later.code);
+    tear_down();
+}
+
+PX_TEST(a_call_that_has_waited_long_enough_is_refused_when_it_comes_again)
+{
+    struct px_call call = call_for("m1");
+    set_up((struct px_residency_settings){.load_wait_ns = PX_NS_PER_MS});
+    hold_the_loader();
+    call.received_ns = px_clock_monotonic_ns() + PX_NS_PER_S / 2; /* so that it surely waits */
+    CHECK_OK(px_call_await_model(serving, &call, loaded));
+    run_until_loaded(1);
+    CHECK_OK(call.code); /* it may look again */
+    CHECK_INT(px_call_await_model(serving, &call, loaded), PX_E_UNAVAILABLE);
+    CHECK(strstr(call.err.message, "is being loaded") != NULL);
+    CHECK_INT(atomic_load(&px_residency_counts(serving)->refused), 1);
+    tear_down();
+}
+
+PX_TEST(a_cancelled_call_is_let_go_once)
+{
+    struct px_call call = call_for("m1"), other = call_for("m1");
+    set_up(patient);
+    hold_the_loader();
+    CHECK_OK(px_call_await_model(serving, &call, loaded));
+    CHECK_OK(px_call_await_model(serving, &other, loaded));
+    px_call_cancel(&call);
+    px_call_cancel(&call);
+    run_until_loaded(1);
+    CHECK_INT(call.code, PX_E_CANCELLED);
+    sem_post(&loader_may_go);
+    run_until_loaded(2);
+    CHECK_OK(other.code);
+    CHECK_INT(n_loaded, 2);
+    tear_down();
+}
+
+PX_TEST(calls_that_wait_are_forgotten_when_the_server_stops)
+{
+    struct px_call call = call_for("m1");
+    set_up(patient);
+    hold_the_loader();
+    CHECK_OK(px_call_await_model(serving, &call, loaded));
+    tear_down();
+    CHECK_INT(n_loaded, 0);
+}
+
+PX_TEST(unknown_models_are_not_waited_for)
+{
+    struct px_call call = call_for("nobody");
+    set_up(patient);
+    CHECK_INT(px_call_await_model(serving, &call, loaded), PX_E_NOT_FOUND);
+    tear_down();
+}
+
+/* Sizes that leave room for two, whatever the models really take. */
+static void pretend_size(const char *name)
+{
+    find(name)->bytes = 1 << 29;
+}
+
+PX_TEST(the_one_that_was_not_used_for_the_longest_time_leaves)
+{
+    struct px_residency_settings settings = patient;
+    settings.memory_max = 1 << 30;
+    set_up(settings);
+    bring("m1");
+    pretend_size("m1");
+    bring("m2");
+    pretend_size("m2");
+    find("probe")->bytes = 0;
+    find("probe")->is_pinned = true;
+    atomic_store(&find("m1")->lanes[2].used_ns, px_clock_monotonic_ns());
+    bring("m3");
+    CHECK_INT(find("m1")->state, PX_MODEL_READY);
+    CHECK_INT(find("m2")->state, PX_MODEL_REGISTERED);
+    CHECK_INT(find("m2")->bytes, 1 << 29); /* as it was measured */
+    CHECK_INT(find("probe")->state, PX_MODEL_READY);
+    CHECK_INT(atomic_load(&px_residency_counts(serving)->evictions), 1);
+    tear_down();
+}
+
+PX_TEST(nobody_leaves_before_its_time)
+{
+    struct px_residency_settings settings = {.memory_max = 1 << 30,
+                                             .load_wait_ns = PX_NS_PER_S / 2,
+                                             .resident_min_ns = 3600 * PX_NS_PER_S};
+    set_up(settings);
+    bring("m1");
+    pretend_size("m1");
+    bring("m2");
+    pretend_size("m2");
+    struct px_call call = call_for("m3");
+    CHECK_OK(px_call_await_model(serving, &call, loaded));
+    run_until_loaded(3);
+    wait_for_loader();
+    CHECK_INT(px_call_await_model(serving, &call, loaded), PX_E_UNAVAILABLE);
+    CHECK(strstr(call.err.message, "finds no room") != NULL);
+    CHECK_INT(find("m1")->state, PX_MODEL_READY);
+    CHECK(atomic_load(&px_residency_counts(serving)->no_room) > 0);
+    tear_down();
+}
+
+/* ---- many at once ---- */
+
+struct asking {
+    unsigned loop;
+    size_t n_good;
+    bool is_answered;
+    struct px_call call;
+    struct px_arena arena;
+};
+
+static struct asking askers[LOOPS];
+static _Atomic unsigned n_finished;
+
+static void scored(struct px_call *call)
+{
+    struct asking *asking = call->owner;
+    asking->n_good += call->code == PX_OK && px_matrix_get(&call->scores, 0, 0) == 11.0;
+    asking->is_answered = true;
+}
+
+static void ask(struct asking *asking, struct px_str name);
+
+static void ask_again(struct px_call *call)
+{
+    struct asking *asking = call->owner;
+    if (call->code == PX_OK)
+        ask(asking, call->model_name);
+    else
+        asking->is_answered = true;
+}
+
+static void ask(struct asking *asking, struct px_str name)
+{
+    struct px_call *call = &asking->call;
+    *call = (struct px_call){.model_name = name,
+                             .loop = asking->loop,
+                             .received_ns = px_clock_monotonic_ns(),
+                             .arena = &asking->arena,
+                             .done = scored,
+                             .owner = asking};
+    enum px_code code = px_call_open(serving, call);
+    if (call->is_absent) {
+        if (px_call_await_model(serving, call, ask_again) != PX_OK)
+            asking->is_answered = true;
+        return;
+    }
+    struct px_matrix *rows = code == PX_OK ? px_call_rows(serving, call, 1) : NULL;
+    if (rows) {
+        px_matrix_set(rows, 0, 0, 20);
+        px_matrix_set(rows, 0, 1, 0.1);
+    }
+    if (!rows || px_call_submit(serving, call) != PX_OK)
+        asking->is_answered = true;
+}
+
+static void *serve(void *argument)
+{
+    struct asking *asking = argument;
+    char name[] = "m0";
+    asking->arena = px_arena(1 << 16);
+    for (unsigned i = 0; i < ASKS; i++) {
+        name[1] = (char)('0' + (i * (asking->loop + 1)) % MODELS);
+        asking->is_answered = false;
+        px_arena_reset(&asking->arena);
+        ask(asking, px_str(name));
+        while (!asking->is_answered) {
+            manual_loops_run(&loops, asking->loop);
+            px_serving_wave(serving, asking->loop);
+            usleep(20);
+        }
+    }
+    atomic_fetch_add(&n_finished, 1);
+    while (atomic_load(&n_finished) < LOOPS) { /* loads of the others wait for every loop */
+        manual_loops_run(&loops, asking->loop);
+        usleep(50);
+    }
+    manual_loops_stop(&loops, asking->loop);
+    px_arena_deinit(&asking->arena);
+    return NULL;
+}
+
+PX_TEST(models_come_and_go_under_load_and_every_call_is_answered)
+{
+    pthread_t threads[LOOPS];
+    struct px_residency_settings settings = patient;
+    set_up(settings);
+    settings.memory_max = find("probe")->bytes * 7 / 2;
+    px_serving_set_residency(serving, &settings);
+    for (unsigned i = 0; i < LOOPS; i++) {
+        askers[i] = (struct asking){.loop = i};
+        CHECK_INT(pthread_create(&threads[i], NULL, serve, &askers[i]), 0);
+    }
+    for (unsigned i = 0; i < LOOPS; i++) {
+        pthread_join(threads[i], NULL);
+        CHECK_INT(askers[i].n_good, ASKS);
+    }
+    CHECK(atomic_load(&px_residency_counts(serving)->evictions) > 0);
+    tear_down();
+}
+
+PX_TEST_MAIN(
+    T(calls_that_wait_for_one_model_share_its_load)
+        T(an_open_call_is_told_that_its_model_is_absent_and_not_counted)
+            T(a_model_that_more_calls_wait_for_is_loaded_first)
+                T(a_call_waits_no_longer_than_its_deadline_and_the_load_goes_on)
+                    T(a_call_that_has_waited_long_enough_is_refused_when_it_comes_again)
+                        T(a_cancelled_call_is_let_go_once)
+                            T(calls_that_wait_are_forgotten_when_the_server_stops)
+                                T(unknown_models_are_not_waited_for)
+                                    T(the_one_that_was_not_used_for_the_longest_time_leaves) T(
+                                        nobody_leaves_before_its_time)
+                                        T(models_come_and_go_under_load_and_every_call_is_answered))
