@@ -5,7 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { BEHIND_NICE = 10 };
+enum { BEHIND_NICE = 10 }; /* more than what started it */
 
 int px_thread_start(const char *name, void *(*run)(void *), void *argument, pthread_t *ret)
 {
@@ -28,7 +28,8 @@ struct behind {
 static void *run_behind(void *argument)
 {
     struct behind *behind = argument;
-    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), BEHIND_NICE);
+    int own = getpriority(PRIO_PROCESS, (id_t)gettid());
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), own + BEHIND_NICE); /* cut to the lowest */
     behind->work(behind->argument);
     return NULL;
 }

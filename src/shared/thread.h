@@ -17,7 +17,7 @@ PX_MUST_USE int px_thread_start(const char *name, void *(*run)(void *), void *ar
                                 pthread_t *ret);
 
 /*
- * Runs `work(argument)` on a thread of lower priority than the process's others (nice 10), and returns when it has ended: for work that
+ * Runs `work(argument)` on a thread of lower priority than the process's others (10 more nice), and returns when it has ended: for work that
  * takes the processor for long while others have to answer soon. It starts no threads, which would keep that priority. Without a
  * thread it runs here.
  */

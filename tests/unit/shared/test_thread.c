@@ -33,7 +33,7 @@ PX_TEST(work_behind_others_has_a_lower_priority_and_its_caller_keeps_its_own)
     int before = own_nice();
     px_thread_run_behind(look, &seen);
     CHECK(seen.thread != gettid());
-    CHECK(seen.nice > before);
+    CHECK(seen.nice > before || before == 19);
     CHECK_INT(own_nice(), before);
 }
 
