@@ -59,6 +59,20 @@ enum px_code px_err_hint(struct px_err *err, const char *format, ...)
     return err->code;
 }
 
+enum px_code px_err_retry(struct px_err *err, uint64_t retry_ns)
+{
+    if (!err)
+        return unheard;
+    err->retry_ns = retry_ns;
+    return err->code;
+}
+
+uint64_t px_err_retry_ms(const struct px_err *err)
+{
+    enum { NS_PER_MS = 1000000 };
+    return err->retry_ns <= NS_PER_MS ? 1 : (err->retry_ns - 1) / NS_PER_MS + 1;
+}
+
 bool px_err_suggest(struct px_err *err, struct px_str word, const struct px_str *candidates,
                     size_t n)
 {

@@ -36,6 +36,7 @@ struct px_err {
     const char *file; /* static storage */
     char message[PX_ERR_MESSAGE_MAX];
     char hint[PX_ERR_HINT_MAX]; /* empty when there is nothing to add */
+    uint64_t retry_ns;          /* when the same may succeed, from now on; 0: nobody knows */
 };
 
 /* Fills `err` (may be NULL) and returns `code`, so that `return px_err_set(...)` is one statement. */
@@ -46,6 +47,10 @@ enum px_code px_err_set_at(struct px_err *err, enum px_code code, const char *fi
 
 /* Adds how to fix it; returns the code of the error: the one that px_err_set was given. */
 enum px_code px_err_hint(struct px_err *err, const char *format, ...) PX_PRINTF(2, 3);
+
+/* Says after what time trying again is worth it; returns the code of the error. */
+enum px_code px_err_retry(struct px_err *err, uint64_t retry_ns);
+uint64_t px_err_retry_ms(const struct px_err *err); /* at least 1 */
 
 /* Hints "did you mean 'X'?" when a candidate is near `word`; false, and no hint, when none is. */
 bool px_err_suggest(struct px_err *err, struct px_str word, const struct px_str *candidates,

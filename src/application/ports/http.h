@@ -63,7 +63,8 @@ struct px_http_request {
     struct px_str body;   /* whole, de-chunked, and decoded but for `coding` */
     struct px_str coding; /* Content-Encoding that the transport did not undo; empty when all is */
     struct px_str client_name; /* subject of the client's verified certificate; empty without one */
-    uint64_t received_ns;      /* monotonic, when its last byte was read */
+    uint64_t peer;        /* hash of the address it came from, as text without the port; 0: none */
+    uint64_t received_ns; /* monotonic, when its last byte was read */
 };
 
 /* Why nobody waits for an exchange any more. */

@@ -13,8 +13,12 @@
 
 #include "infrastructure/net/http1/connection.h"
 #include "shared/alloc.h"
+#include "shared/hash.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -123,6 +127,24 @@ static struct px_connection *allocate(struct px_worker *worker)
     return c;
 }
 
+/* By which clients that do not say who they are share a model fairly. */
+static uint64_t hash_peer(int fd)
+{
+    struct sockaddr_storage address;
+    socklen_t len = sizeof address;
+    char text[INET6_ADDRSTRLEN];
+    if (getpeername(fd, (struct sockaddr *)&address, &len) != 0)
+        return 0;
+    const void *bytes = NULL;
+    if (address.ss_family == AF_INET)
+        bytes = &((const struct sockaddr_in *)&address)->sin_addr;
+    else if (address.ss_family == AF_INET6)
+        bytes = &((const struct sockaddr_in6 *)&address)->sin6_addr;
+    if (!bytes || !inet_ntop(address.ss_family, bytes, text, sizeof text))
+        return 0;
+    return px_hash(text, strlen(text));
+}
+
 /* Everything that an accepted socket needs; false when there is no memory for it. */
 static bool set_up(struct px_connection *c, struct px_tls *tls)
 {
@@ -145,6 +167,7 @@ void px_connection_open(struct px_worker *worker, int fd, struct px_tls *tls,
     c->worker = worker;
     c->protocol = &px_http1_protocol;
     c->socket = (struct px_socket){.fd = fd};
+    c->peer = hash_peer(fd);
     c->source = (struct px_loop_source){fd, on_ready};
     c->interest = EPOLLIN;
     if (!set_up(c, tls)) {

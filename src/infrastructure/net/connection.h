@@ -51,6 +51,7 @@ struct px_connection {
     };
     struct px_connection *next; /* in the list of unused structs */
     struct px_queue_node in_again;
+    uint64_t peer;     /* of ports/http.h */
     uint32_t interest; /* what epoll watches for */
     enum px_http1_state state;
     bool is_sniffed;       /* it speaks HTTP/1 */

@@ -2,6 +2,7 @@
 #include "interfaces/grpc/head.h"
 
 #include "interfaces/inference/deadline.h"
+#include "interfaces/inference/terms.h"
 #include "shared/clock.h"
 
 enum { TIMEOUT_DIGITS_MAX = 8 };
@@ -54,9 +55,13 @@ static unsigned read_accepted(struct px_str value)
 
 static enum px_code read_timeout(struct px_str value, struct px_grpc_head *ret, struct px_err *err)
 {
-    ret->has_timeout = true;
-    if (px_grpc_parse_timeout(value, &ret->timeout_ns))
+    uint64_t timeout_ns;
+    if (px_grpc_parse_timeout(value, &timeout_ns)) {
+        ret->timeout_ns =
+            ret->has_timeout ? px_deadline_earlier(ret->timeout_ns, timeout_ns) : timeout_ns;
+        ret->has_timeout = true;
         return PX_OK;
+    }
     return px_err_set(
         err, PX_E_INVALID,
         "grpc-timeout: expected 1 to 8 digits and one of H, M, S, m, u, n, got '%.*s'",
@@ -66,7 +71,15 @@ static enum px_code read_timeout(struct px_str value, struct px_grpc_head *ret, 
 enum px_code px_grpc_read_head(const struct px_http_request *request, struct px_grpc_head *ret,
                                struct px_err *err)
 {
-    *ret = (struct px_grpc_head){0};
+    struct px_terms terms;
+    enum px_code terms_code = px_terms_read(request, &terms, err);
+    if (terms_code != PX_OK)
+        return terms_code;
+    *ret = (struct px_grpc_head){.urgency = terms.urgency};
+    if (terms.timeout_ns) {
+        ret->has_timeout = true;
+        ret->timeout_ns = terms.timeout_ns;
+    }
     for (size_t i = 0; i < request->n_headers; i++) {
         struct px_str name = request->headers[i].name, value = request->headers[i].value;
         if (px_str_is(name, "grpc-timeout")) {

@@ -262,10 +262,8 @@ static enum px_code read_tensors(struct reader *r, struct px_str message)
         code = px_err_set(r->err, PX_E_INVALID,
                           "raw_input_contents has more entries than the %zu inputs",
                           r->n_raw_taken - 1);
-    if (code == PX_OK) {
-        px_infer_limit_time(&r->inference->infer, parameters.timeout_us);
-        px_infer_set_sequence(&r->inference->infer, &parameters.sequence);
-    }
+    if (code == PX_OK)
+        px_parameters_apply(&parameters, &r->inference->infer);
     return code == PX_OK ? px_inputs_end(&r->in) : code;
 }
 

@@ -62,6 +62,7 @@ static void start(struct px_grpc_infer *inference, uint64_t received_ns)
         .loop = call->exchange->loop,
         .received_ns = received_ns,
         .deadline_ns = call->deadline_ns,
+        .urgency = call->head.urgency,
         .encode = encode,
         .fail = fail,
         .again = again,

@@ -54,6 +54,7 @@ void px_grpc_handle_infer(struct px_grpc_call *call)
         .loop = exchange->loop,
         .received_ns = exchange->request.received_ns,
         .deadline_ns = call->deadline_ns,
+        .urgency = call->head.urgency,
         .encode = encode,
         .fail = fail,
         .defer = defer,

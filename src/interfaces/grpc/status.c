@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-enum { FIELDS_MAX = 128 + 3 * (PX_ERR_MESSAGE_MAX + PX_ERR_HINT_MAX + 4) };
+enum { FIELDS_MAX = 192 + 3 * (PX_ERR_MESSAGE_MAX + PX_ERR_HINT_MAX + 4) };
 
 const char px_grpc_content_type[] = "application/grpc";
 
@@ -40,6 +40,9 @@ const char *px_grpc_status_fields(const struct px_grpc_call *call, const struct 
     n += percent_encode(px_err_text(err, text, sizeof text), fields + n);
     n += (size_t)snprintf(fields + n, sizeof fields - n, "\r\n%s",
                           call->head.coding_is_unknown ? known_codings : "");
+    if (err->retry_ns) /* gRPC's A6: clients that retry wait so long */
+        n += (size_t)snprintf(fields + n, sizeof fields - n, "grpc-retry-pushback-ms: %llu\r\n",
+                              (unsigned long long)px_err_retry_ms(err));
     char *copy = px_arena_cstr(call->exchange->arena, px_str_n(fields, n));
     return copy ? copy : no_memory_fields;
 }

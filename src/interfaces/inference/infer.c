@@ -71,6 +71,7 @@ enum px_code px_infer_open(struct px_infer *infer, const struct px_infer_request
                  .loop = request->loop,
                  .received_ns = request->received_ns,
                  .deadline_ns = request->deadline_ns,
+                 .urgency = request->urgency,
                  .arena = request->arena,
                  .done = done,
                  .owner = infer},

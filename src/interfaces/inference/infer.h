@@ -80,6 +80,7 @@ struct px_infer_request {
     unsigned loop;
     uint64_t received_ns; /* monotonic */
     uint64_t deadline_ns; /* monotonic, 0 = none */
+    struct px_urgency urgency;
     void *owner;
     void (*encode)(struct px_infer *infer);
     void (*fail)(struct px_infer *infer);

@@ -2,12 +2,14 @@
 /*
  * The table of what parameters mean.
  *
- * Without an effect, and only checked, are: the priority, because waves have no queue to jump; and the wish for an empty final
- * response, because every request has exactly one response, which is its final one. That one is Triton's of gRPC; over HTTP it
+ * A model of rows has no queue to jump: priority and criticality are for those of tensors. Without an effect, and only checked, is the wish for an
+ * empty final response, because every request has exactly one response, which is its final one. That one is Triton's of gRPC; over HTTP it
  * reserves every name that starts with "triton_", as it does others over gRPC. A model that keeps no state answers the members of a
  * sequence as any other request.
  */
 #include "interfaces/inference/parameters.h"
+
+#include "interfaces/inference/terms.h"
 
 enum {
     REQUEST = PX_PARAMETER_OF_REQUEST,
@@ -33,6 +35,7 @@ static const struct known {
     {"binary_data_size", INPUT | JSON, UNSIGNED, PX_PARAMETER_BINARY_SIZE},
     {"timeout", REQUEST | BOTH, UNSIGNED, PX_PARAMETER_TIMEOUT},
     {"priority", REQUEST | BOTH, UNSIGNED, PX_PARAMETER_PRIORITY},
+    {"criticality", REQUEST | BOTH, TEXT, PX_PARAMETER_CRITICALITY},
     {"sequence_id", REQUEST | BOTH, UNSIGNED | TEXT, PX_PARAMETER_SEQUENCE_ID},
     {"sequence_start", REQUEST | BOTH, BOOL, PX_PARAMETER_SEQUENCE_START},
     {"sequence_end", REQUEST | BOTH, BOOL, PX_PARAMETER_SEQUENCE_END},
@@ -103,7 +106,8 @@ static void keep(struct px_parameters *ret, enum px_parameter which,
     case PX_PARAMETER_SEQUENCE_ID: ret->sequence.id = value->number; ret->sequence.text_id = value->text; return;
     case PX_PARAMETER_SEQUENCE_START: ret->sequence.start = value->boolean; return;
     case PX_PARAMETER_SEQUENCE_END: ret->sequence.end = value->boolean; return;
-    case PX_PARAMETER_CUSTOM: case PX_PARAMETER_PRIORITY:
+    case PX_PARAMETER_PRIORITY: ret->priority = value->number < UINT32_MAX ? (unsigned)value->number : UINT32_MAX; return;
+    case PX_PARAMETER_CUSTOM: case PX_PARAMETER_CRITICALITY:
     case PX_PARAMETER_EMPTY_FINAL: case PX_PARAMETER_RESERVED: return;
     } // clang-format on
 }
@@ -115,7 +119,24 @@ enum px_code px_parameters_add(struct px_parameters *parameters, struct px_str k
     enum px_code code = check(parameters, known, key, value, err);
     if (code != PX_OK)
         return code;
+    if (known->parameter == PX_PARAMETER_CRITICALITY) {
+        code = px_criticality_read("parameter 'criticality'", value->text, &parameters->criticality,
+                                   err);
+        if (code != PX_OK)
+            return code;
+    }
     parameters->seen |= 1u << known->parameter;
     keep(parameters, known->parameter, value);
     return PX_OK;
+}
+
+void px_parameters_apply(const struct px_parameters *parameters, struct px_infer *infer)
+{
+    struct px_urgency *urgency = &infer->call.urgency;
+    px_infer_limit_time(infer, parameters->timeout_us);
+    px_infer_set_sequence(infer, &parameters->sequence);
+    if (px_parameters_has(parameters, PX_PARAMETER_PRIORITY))
+        urgency->priority = parameters->priority;
+    if (px_parameters_has(parameters, PX_PARAMETER_CRITICALITY))
+        urgency->criticality = parameters->criticality;
 }

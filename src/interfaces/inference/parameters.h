@@ -30,6 +30,7 @@ enum px_parameter {
     PX_PARAMETER_REGION_OFFSET,
     PX_PARAMETER_REGION_SIZE,
     PX_PARAMETER_PRIORITY,
+    PX_PARAMETER_CRITICALITY,
     PX_PARAMETER_SEQUENCE_ID,
     PX_PARAMETER_SEQUENCE_START,
     PX_PARAMETER_SEQUENCE_END,
@@ -58,6 +59,8 @@ struct px_parameters {
     bool binary;
     uint64_t binary_size;
     uint64_t timeout_us;
+    unsigned priority;
+    enum px_criticality criticality;
     uint64_t n_best;
     struct px_shared_range region;
     struct px_sequence_step sequence;
@@ -68,6 +71,9 @@ static inline bool px_parameters_has(const struct px_parameters *parameters,
 {
     return parameters->seen & 1u << which;
 }
+
+/* What a request's parameters say about its time, its urgency and its sequence becomes the call's. */
+void px_parameters_apply(const struct px_parameters *parameters, struct px_infer *infer);
 
 /* Adds one. PX_E_INVALID and PX_E_UNSUPPORTED name it. */
 PX_MUST_USE enum px_code px_parameters_add(struct px_parameters *parameters, struct px_str key,

@@ -10,7 +10,9 @@
 #include "interfaces/rest/cors.h"
 #include "interfaces/rest/reply.h"
 
-#define EXPOSED "Access-Control-Expose-Headers: Inference-Header-Content-Length, Retry-After\r\n"
+#define EXPOSED                                                                                    \
+    "Access-Control-Expose-Headers: Inference-Header-Content-Length, Retry-After, "                \
+    "Phoenix-Retry-After-Ms\r\n"
 
 enum { HEADERS_MAX = 2048, ORIGIN_MAX = 512 };
 

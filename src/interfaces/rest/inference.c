@@ -2,6 +2,8 @@
 #include "interfaces/rest/inference.h"
 
 #include "application/tensors/json_value.h"
+#include "interfaces/inference/deadline.h"
+#include "interfaces/inference/terms.h"
 #include "interfaces/rest/media.h"
 #include "interfaces/rest/reply.h"
 
@@ -20,6 +22,12 @@ static void again(struct px_infer *infer)
     px_rest_dispatch_again(px_rest_infer(infer)->rest, px_rest_exchange(infer));
 }
 
+static struct px_infer *refuse(struct px_rest_request *request, const struct px_err *err)
+{
+    px_rest_fail(request, err);
+    return NULL;
+}
+
 static struct px_infer *refuse_memory(struct px_rest_request *request)
 {
     struct px_err err;
@@ -35,6 +43,14 @@ struct px_infer *px_rest_infer_open(struct px_rest_request *request,
     struct px_rest_infer *own = px_arena_alloc(exchange->arena, 1, sizeof *own);
     if (!own)
         return refuse_memory(request);
+    struct px_terms terms;
+    struct px_err err;
+    if (px_terms_read(&exchange->request, &terms, &err) != PX_OK)
+        return refuse(request, &err);
+    uint64_t received_ns = exchange->request.received_ns, deadline_ns = exchange->deadline_ns;
+    if (terms.timeout_ns)
+        deadline_ns =
+            px_deadline_earlier(deadline_ns, px_deadline_after(received_ns, terms.timeout_ns));
     own->rest = request->rest;
     own->exchange = exchange;
     own->form = 0;
@@ -46,8 +62,9 @@ struct px_infer *px_rest_infer_open(struct px_rest_request *request,
         .version = request->args[1],
         .arena = exchange->arena,
         .loop = exchange->loop,
-        .received_ns = exchange->request.received_ns,
-        .deadline_ns = exchange->deadline_ns,
+        .received_ns = received_ns,
+        .deadline_ns = deadline_ns,
+        .urgency = terms.urgency,
         .owner = own,
         .encode = encode,
         .fail = fail,

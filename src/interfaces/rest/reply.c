@@ -40,6 +40,8 @@ static void put_problem(struct px_json_writer *w, const struct px_err *err)
     if (err->hint[0]) {
         px_json_member_text(w, "hint", err->hint);
     }
+    if (err->retry_ns)
+        px_json_member_u64(w, "retry_after_ms", px_err_retry_ms(err));
 }
 
 /* The names of MLflow's own protocol (ErrorCode in its databricks.proto) for what its scoring server answers. */
@@ -52,6 +54,8 @@ static const char *mlflow_code(int status)
         return "INTERNAL_ERROR";
     case 501:
         return "NOT_IMPLEMENTED";
+    case 429:
+        return "REQUEST_LIMIT_EXCEEDED";
     case 503:
         return "TEMPORARILY_UNAVAILABLE";
     case 504:
@@ -84,6 +88,20 @@ void px_reply_add_header(struct px_http_exchange *exchange, const char *header)
     exchange->extra_headers = both;
 }
 
+/* Retry-After knows whole seconds only. */
+static void add_retry_after(struct px_http_exchange *exchange, const struct px_err *err)
+{
+    uint64_t ms = px_err_retry_ms(err);
+    char text[96];
+    const char *kept = NULL;
+    if (err->retry_ns) {
+        snprintf(text, sizeof text, "Retry-After: %llu\r\nPhoenix-Retry-After-Ms: %llu\r\n",
+                 (unsigned long long)((ms + 999) / 1000), (unsigned long long)ms);
+        kept = px_arena_cstr(exchange->arena, px_str(text));
+    }
+    px_reply_add_header(exchange, kept ? kept : "Retry-After: 1\r\n");
+}
+
 void px_reply_error(struct px_http_exchange *exchange, const struct px_err *err)
 {
     enum family family = family_of(exchange->request.path);
@@ -99,8 +117,8 @@ void px_reply_error(struct px_http_exchange *exchange, const struct px_err *err)
         put_error_text(&w, err);
     px_json_end_object(&w);
     exchange->status = px_code_http(err->code);
-    if (exchange->status == 503 && px_code_retryable(err->code))
-        px_reply_add_header(exchange, "Retry-After: 1\r\n");
+    if (exchange->status == 429 || (exchange->status == 503 && px_code_retryable(err->code)))
+        add_retry_after(exchange, err);
     if (exchange->body->failed) /* no memory even for this: the status says enough */
         px_buf_clear(exchange->body);
     exchange->content_type = family == FAMILY_V2 ? "application/json" : "application/problem+json";

@@ -98,6 +98,7 @@ static void begin_exchange(struct px_connection *c)
     px_exchange_begin(&x->base, &x->parser.request, &x->arena, &x->body);
     x->base.http.request.received_ns = x->read_ns;
     x->base.http.request.client_name = px_socket_client_name(&c->socket);
+    x->base.http.request.peer = c->peer;
 }
 
 void px_http1_refuse(struct px_connection *connection, const struct px_err *err)

@@ -276,6 +276,7 @@ static void hand_over(struct px_http2_stream *stream, bool streamed)
     if (!streamed)
         stream->request.body = px_buf_view(&stream->input);
     stream->request.client_name = px_socket_client_name(&stream->session->connection->socket);
+    stream->request.peer = stream->session->connection->peer;
     px_exchange_begin(&stream->base, &stream->request, &stream->arena, &stream->body);
     px_exchange_hand_over(&stream->base, streamed);
 }

@@ -92,8 +92,7 @@ static enum px_code read_request_parameters(struct px_v2_request *request)
     if (code != PX_OK)
         return code;
     px_rest_infer(request->infer)->form = parameters.binary ? PX_V2_FORM_BINARY : PX_V2_FORM_JSON;
-    px_infer_limit_time(request->infer, parameters.timeout_us);
-    px_infer_set_sequence(request->infer, &parameters.sequence);
+    px_parameters_apply(&parameters, request->infer);
     return PX_OK;
 }
 
