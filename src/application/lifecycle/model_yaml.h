@@ -9,6 +9,7 @@
 
 #include "application/execution/batching.h"
 #include "application/lifecycle/model_cache.h"
+#include "application/lifecycle/model_limits.h"
 #include "application/sequences/sequence_settings.h"
 #include "domain/inference/signature.h"
 #include "shared/yaml.h"
@@ -23,6 +24,7 @@ struct px_model_yaml {
     struct px_feature *features; /* NULL when absent */
     size_t n_features;
     struct px_model_cache cache;
+    struct px_model_limits limits;
 
     /* of models of tensors */
     const struct px_yaml

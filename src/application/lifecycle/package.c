@@ -483,6 +483,7 @@ static enum px_code set_cache(struct opening *o, struct px_err *err)
 {
     struct px_package *p = o->package;
     p->cache = o->yaml.cache;
+    p->limits = o->yaml.limits;
     if (!p->cache.is_on || !p->engine || !px_engine_has(p->engine, PX_ENGINE_SEQUENCES))
         return PX_OK;
     px_err_set(err, PX_E_CONFLICT,

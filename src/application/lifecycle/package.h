@@ -19,6 +19,7 @@
  *     golden: golden.csv              # raw rows and the scores they must get
  *     golden_scores: expected_        # what the names of their score columns begin with, if not nothing
  *     reference: reference.csv        # sample of the training rows, raw
+ *     limits: auto                    # how many requests may be on their way (model_limits.h)
  *     cache: {ttl: 60s}               # keep answers for equal requests (model_cache.h)
  *     training: {...}                 # how it was made; free form, kept as it is
  *
@@ -48,6 +49,7 @@
 #define PX_APPLICATION_LIFECYCLE_PACKAGE_H
 
 #include "application/lifecycle/model_cache.h"
+#include "application/lifecycle/model_limits.h"
 #include "application/lifecycle/model_name.h"
 #include "application/ports/engine_provider.h"
 #include "domain/forest/forest.h"
@@ -79,6 +81,7 @@ struct px_package {
         *rows_engine;     /* of a forest, see tensor_engine.h; NULL until somebody asks for it */
     const char *provider; /* its provider's name */
     struct px_model_cache cache;
+    struct px_model_limits limits;
     size_t warm_up; /* runs that make the engine ready */
     bool is_pinned; /* residency: pinned */
 };

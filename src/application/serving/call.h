@@ -31,6 +31,7 @@
 
 #include "application/ports/engine.h"
 #include "application/ports/loops.h"
+#include "application/serving/limit.h"
 #include "domain/inference/signature.h"
 
 struct px_model;
@@ -82,6 +83,8 @@ struct px_call {
     uint64_t run_ended_ns;
     size_t n_run_rows;             /* of its run */
     bool has_answer;               /* no further stage of the submit is wanted */
+    bool is_limited;               /* it has a place of its model's limit */
+    enum px_refusal refusal;       /* by the limit */
     struct px_cached_call *cached; /* NULL: it does not take part in the cache */
     struct px_serving *serving;
     struct px_loop_task task;

@@ -156,6 +156,8 @@ static enum px_code load_tensors(const struct px_serving *serving, struct px_mod
     model->score_max = 1;
     enum px_code code = px_model_reserve(serving, model, err);
     if (code == PX_OK)
+        code = px_limit_create(&model->package->limits, model->engine, &model->limit, err);
+    if (code == PX_OK)
         warm_up_tensors(model->package);
     return code;
 }
@@ -207,12 +209,14 @@ void px_model_release(struct px_model *model)
         px_free(model->lanes[i].scratch);
     }
     px_cache_close(model->cache);
+    px_limit_destroy(model->limit);
     px_free(model->lanes);
     px_free(model->metrics);
     if (!model->package || model->engine != model->package->engine)
         px_engine_destroy(model->engine); /* else the package does */
     px_package_close(model->package);
     model->cache = NULL;
+    model->limit = NULL;
     model->lanes = NULL;
     model->n_lanes = 0;
     model->metrics = NULL;

@@ -29,8 +29,8 @@
 static px_stage_fn *const open_stages[] = {px_stage_route};
 static px_stage_fn *const submit_stages[] = {px_stage_deadline, px_stage_admit, px_stage_cache,
                                              px_stage_batch};
-static px_stage_fn *const run_stages_of_tensors[] = {px_stage_deadline, px_stage_admit_run,
-                                                     px_stage_cache, px_stage_start};
+static px_stage_fn *const run_stages_of_tensors[] = {
+    px_stage_deadline, px_stage_admit_run, px_stage_cache, px_stage_limit, px_stage_start};
 
 static enum px_code run_stages(struct px_serving *serving, struct px_call *call,
                                px_stage_fn *const *stages, size_t n)

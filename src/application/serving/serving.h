@@ -62,6 +62,7 @@ struct px_model {
     struct px_str sample_json; /* an example instance {"age":58,...} with the real feature names */
     double score_min, score_max;      /* range of the score histogram */
     struct px_model_metrics *metrics; /* [n_loops]; NULL when not READY */
+    struct px_limit *limit;           /* NULL: any number may be on their way */
     struct px_cache_space *cache;     /* NULL: its answers are not kept */
     const char *path; /* where it can be loaded again; NULL: its files came with a request */
     bool is_pinned;   /* never leaves memory to make room */

@@ -110,6 +110,9 @@ PX_MUST_USE bool px_call_reserve_scores(struct px_call *call);
 
 /* Of models of tensors (stage_run.c). */
 px_stage_fn px_stage_admit_run; /* the run fits the model and the limits */
+px_stage_fn px_stage_limit;     /* there is room for another (stage_limit.c) */
+/* On any thread: the run of a call that may have a place has ended. */
+void px_call_leave_limit(struct px_call *call);
 px_stage_fn px_stage_start;
 /* Counts the call among those that run: it is completed by a task of its loop. */
 void px_call_enter_running(struct px_serving *serving, struct px_call *call);

@@ -6,6 +6,8 @@
 
 #include <math.h>
 
+_Static_assert((int)PX_REFUSALS <= (int)PX_METRIC_REFUSALS, "a counter for each reason");
+
 /* The bin of a score in the model's range; values outside go to the outermost bins, NaN to the first. */
 static unsigned score_bin(const struct px_model *model, double score)
 {
@@ -127,6 +129,18 @@ void px_observe_cache_miss(const struct px_call *call, uint64_t now_ns)
     px_metric_add(&m->cache_miss_ns, now_ns - call->queued_ns);
 }
 
+/* Was it refused, or given up before it was computed, and why? */
+static enum px_refusal refusal_of(const struct px_call *call)
+{
+    bool had_run = call->run && call->run->code != PX_OK;
+    if (call->refusal != PX_REFUSAL_NONE)
+        return call->refusal;
+    if (call->code == PX_E_OVERLOADED)
+        return had_run ? PX_REFUSAL_QUEUE : PX_REFUSAL_MEMORY;
+    bool began = had_run && call->run->started_ns != 0;
+    return call->code == PX_E_DEADLINE && !began ? PX_REFUSAL_DEADLINE : PX_REFUSAL_NONE;
+}
+
 void px_observe_failure(struct px_serving *serving, const struct px_call *call)
 {
     PX_ASSERT(call->code > PX_OK && (unsigned)call->code < PX_METRIC_CODES);
@@ -135,6 +149,9 @@ void px_observe_failure(struct px_serving *serving, const struct px_call *call)
         px_metric_add(&m->failures, 1);
         px_metric_add(&m->fail_ns, px_clock_monotonic_ns() - call->received_ns);
         px_metric_add(&m->errors[call->code], 1);
+        enum px_refusal refusal = refusal_of(call);
+        if (refusal != PX_REFUSAL_NONE)
+            px_metric_add(&m->refused[refusal], 1);
     } else {
         px_serving_count_error(serving, call->loop, call->code);
     }

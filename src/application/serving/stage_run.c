@@ -153,6 +153,7 @@ static void end_run(struct px_run *run)
 {
     struct px_call *call = run->owner;
     call->run_ended_ns = px_clock_monotonic_ns();
+    px_call_leave_limit(call);
     px_call_post(call);
 }
 

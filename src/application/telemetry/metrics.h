@@ -16,6 +16,7 @@ enum {
     PX_SCORE_BINS = 20,   /* equal bins of [0, 1], or of the range seen at load for other scores */
     PX_BATCH_BINS = 14,   /* 1, 2, 3-4, 5-8, ... 4097 and more rows */
     PX_METRIC_CODES = 80, /* enum px_code values are below this */
+    PX_METRIC_REFUSALS = 8,
     /* Batch sizes with a cell of their own, and then one cell per power of two up to 2^20. */
     PX_BATCH_SIZES_EXACT = 64,
     PX_BATCH_CELLS = PX_BATCH_SIZES_EXACT + 14,
@@ -34,6 +35,7 @@ struct px_model_metrics {
 #undef PX_MODEL_COUNTER
 #undef PX_SERVER_COUNTER
     _Atomic uint64_t errors[PX_METRIC_CODES];
+    _Atomic uint64_t refused[PX_METRIC_REFUSALS]; /* by enum px_refusal */
     _Atomic uint64_t batch_bins[PX_BATCH_BINS];
     _Atomic uint64_t score_bins[PX_SCORE_BINS];
     struct px_histogram latency_ns; /* request read to response ready */

@@ -40,8 +40,8 @@ enum {
     PX_LIMITER_MAX = 1 << 16,
     PX_LIMITER_SAMPLES = 128, /* of a window the latest so many count */
     PX_LIMITER_AT_LEAST = 5,
-    PX_LIMITER_LOW = 5,            /* requests at a time that hardly are in each other's way */
-    PX_LIMITER_BUFFER_NS = 200000, /* the buffer is at least this: handing over takes time, too */
+    PX_LIMITER_LOW = 5,             /* requests at a time that hardly are in each other's way */
+    PX_LIMITER_BUFFER_NS = 1000000, /* the buffer is at least this: handing over takes time, too */
 };
 
 struct px_limiter_policy {

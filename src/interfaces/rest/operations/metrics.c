@@ -258,6 +258,56 @@ static void put_model_plans(const struct page *page)
     }
 }
 
+static void put_refusals(const struct page *page)
+{
+    static const char name[] = "phoenix_refused_total";
+    put_head(page->out, name, "counter",
+             "Requests that were refused, or given up before they were computed, by reason.");
+    for (size_t i = 0; i < page->set->n_models; i++) {
+        const struct px_model *model = page->set->models[i];
+        for (int reason = 1; model->metrics && reason < PX_REFUSALS; reason++) {
+            uint64_t n = px_sum_model(page->rest, model, PX_REFUSED_OFFSET(reason));
+            if (n == 0)
+                continue;
+            put_model_name(page->out, name, "", model);
+            px_buf_printf(page->out, ",reason=\"%s\"}", px_refusal_name((enum px_refusal)reason));
+            put_value(page->out, n);
+        }
+    }
+}
+
+static double limit_value(const struct px_limit_report *report, const char *name)
+{
+    if (strcmp(name, "phoenix_limit") == 0)
+        return report->limit;
+    return strcmp(name, "phoenix_limit_gradient") == 0 ? report->gradient : report->in_flight;
+}
+
+static void put_limit(const struct page *page, const char *name, const char *help)
+{
+    struct px_limit_report report;
+    put_head(page->out, name, "gauge", help);
+    for (size_t i = 0; i < page->set->n_models; i++) {
+        const struct px_model *model = page->set->models[i];
+        if (!model->limit)
+            continue;
+        px_limit_report(model->limit, &report);
+        put_model_name(page->out, name, "", model);
+        px_buf_text(page->out, "} ");
+        put_double(page->out, limit_value(&report, name));
+        px_buf_byte(page->out, '\n');
+    }
+}
+
+static void put_limits(const struct page *page)
+{
+    put_refusals(page);
+    put_limit(page, "phoenix_limit", "How many requests of the model may be on their way.");
+    put_limit(page, "phoenix_limit_in_flight", "How many requests of a limited model are.");
+    put_limit(page, "phoenix_limit_gradient",
+              "What requests should take over what they take; below 1 the limit falls.");
+}
+
 /* One count of every model that has a cache. */
 static void put_cache_count(const struct page *page, const struct cache_row *row)
 {
@@ -536,6 +586,7 @@ void px_handle_metrics(struct px_rest_request *request)
     put_model_errors(&page);
     put_model_states(&page);
     put_model_plans(&page);
+    put_limits(&page);
     put_cache(&page);
     put_queues(&page);
     put_server_counters(&page);

@@ -10,6 +10,7 @@
 #define PX_CELL_OFFSET(shard, array, index)                                                        \
     (offsetof(struct shard, array) + (size_t)(index) * sizeof(_Atomic uint64_t))
 #define PX_MODEL_ERROR_OFFSET(code) PX_CELL_OFFSET(px_model_metrics, errors, code)
+#define PX_REFUSED_OFFSET(refusal)  PX_CELL_OFFSET(px_model_metrics, refused, refusal)
 #define PX_LOOP_ERROR_OFFSET(code)  PX_CELL_OFFSET(px_loop_metrics, errors, code)
 #define PX_BATCH_BIN_OFFSET(bin)    PX_CELL_OFFSET(px_model_metrics, batch_bins, bin)
 #define PX_SCORE_BIN_OFFSET(bin)    PX_CELL_OFFSET(px_model_metrics, score_bins, bin)

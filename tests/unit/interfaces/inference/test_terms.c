@@ -83,8 +83,8 @@ PX_TEST(the_shorter_of_two_timeouts_counts)
 
 PX_TEST(nonsense_is_refused_with_what_was_expected)
 {
-    static const char *const timeouts[] = {"",    "0",     "-1",  "ms",  "5x",    "1e99", "nan",
-                                           "inf", "0.1us", ".5s", "1 2", "86401", "5S"};
+    static const char *const timeouts[] = {"",    "0",        "-1",  "ms",  "5x",    "1e99", "nan",
+                                           "inf", "0.0001us", ".5s", "1 2", "86401", "5S"};
     static const char *const millis[] = {
         "", "0", "-1", "1.5", "10ms", "86400001", "99999999999999999999"};
     for (size_t i = 0; i < sizeof timeouts / sizeof *timeouts; i++)
