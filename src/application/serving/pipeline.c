@@ -26,6 +26,8 @@
 
 #include <math.h>
 
+enum { LAG_FADES = 8 }; /* a share of so many with each wake-up */
+
 static px_stage_fn *const open_stages[] = {px_stage_route};
 static px_stage_fn *const submit_stages[] = {px_stage_deadline, px_stage_admit, px_stage_cache,
                                              px_stage_batch};
@@ -158,6 +160,16 @@ void px_serving_end_wakeup(struct px_serving *serving, unsigned loop)
 {
     PX_ASSERT(loop < serving->n_loops);
     serving->loops[loop].explain_steps = 0;
+}
+
+void px_serving_note_lag(struct px_serving *serving, unsigned loop, uint64_t lag_ns)
+{
+    PX_ASSERT(loop < serving->n_loops);
+    struct px_serving_loop *own = &serving->loops[loop];
+    uint64_t faded_ns = own->lag_ns - own->lag_ns / LAG_FADES;
+    own->lag_ns = lag_ns > faded_ns ? lag_ns : faded_ns;
+    if (PX_UNLIKELY(own->lag_ns > PX_SHED_LAG_NS)) /* else nobody asks when */
+        own->lag_at_ns = px_clock_monotonic_ns();
 }
 
 void px_serving_wave(struct px_serving *serving, unsigned loop)

@@ -22,6 +22,7 @@
 #include "application/telemetry/metrics.h"
 #include "application/telemetry/trace.h"
 #include "domain/forest/forest.h"
+#include "shared/clock.h"
 
 #include <stdatomic.h>
 
@@ -110,6 +111,12 @@ struct px_model *px_serving_find_known(struct px_serving *serving, struct px_str
 void px_serving_wave(struct px_serving *serving, unsigned loop);
 /* The loop goes to see what others have sent: after one wave or several. Renews the budget of explanations. */
 void px_serving_end_wakeup(struct px_serving *serving, unsigned loop);
+/*
+ * How long the wake-up that ends now kept others waiting. While it was longer than PX_SHED_LAG_NS, sheddable requests of models of
+ * rows are refused: what they would cost is what the others wait for.
+ */
+#define PX_SHED_LAG_NS (20 * PX_NS_PER_MS)
+void px_serving_note_lag(struct px_serving *serving, unsigned loop, uint64_t lag_ns);
 
 /* What opens models of tensors; before the first px_serving_add. NULL, as it is at first: tree models only. */
 void px_serving_set_engines(struct px_serving *serving, const struct px_engines *engines);

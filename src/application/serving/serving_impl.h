@@ -34,6 +34,8 @@ struct px_lane {
 struct px_serving_loop {
     struct px_lane *busy;    /* lanes with parked calls */
     size_t wave_bytes;       /* rows decoded since the last wave */
+    uint64_t lag_ns;         /* of the latest wake-ups, the longest; it fades */
+    uint64_t lag_at_ns;      /* when it was told, monotonic */
     double explain_steps;    /* of the explanations of this wake-up */
     uint64_t waves;          /* so far */
     struct px_call *running; /* whose runs are on their way */

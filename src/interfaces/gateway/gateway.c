@@ -35,6 +35,7 @@ static void loop_busy(void *context, unsigned loop, uint64_t busy_ns)
     struct px_loop_metrics *metrics = px_serving_loop_metrics(gateway->serving, loop);
     px_metric_add(&metrics->loop_wakeups, 1);
     px_histogram_add(&metrics->busy_ns, busy_ns);
+    px_serving_note_lag(gateway->serving, loop, busy_ns);
     px_serving_end_wakeup(gateway->serving, loop);
 }
 

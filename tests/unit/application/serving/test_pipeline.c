@@ -16,6 +16,7 @@ struct fixture {
     struct px_arena arenas[CALLS];
     struct px_call calls[CALLS];
     size_t n_done;
+    struct px_urgency urgency; /* of calls that are made */
 };
 
 static void count_done(struct px_call *call)
@@ -61,6 +62,7 @@ static enum px_code ask(struct fixture *f, size_t i, size_t n_rows, float first,
     struct px_call *call = &f->calls[i];
     px_arena_reset(&f->arenas[i]);
     *call = (struct px_call){.model_name = px_str("sum"),
+                             .urgency = f->urgency,
                              .arena = &f->arenas[i],
                              .received_ns = px_clock_monotonic_ns(),
                              .score_flags = flags,
@@ -283,6 +285,26 @@ PX_TEST(requests_of_one_wave_share_a_budget_of_memory)
     tear_down(&f);
 }
 
+PX_TEST(a_late_loop_refuses_what_is_sheddable_and_nothing_else)
+{
+    struct fixture f;
+    set_up(&f);
+    px_serving_note_lag(f.serving, 0, 10 * PX_SHED_LAG_NS);
+    f.urgency.criticality = PX_CRITICALITY_SHEDDABLE;
+    CHECK_INT(ask(&f, 0, 1, 1, 0), PX_E_OVERLOADED);
+    CHECK_CONTAINS(f.calls[0].err.message, "200 ms");
+    CHECK(px_err_retry_ms(&f.calls[0].err) > 200);
+    CHECK_INT(px_metric_get(&f.model->metrics[0].refused[PX_REFUSAL_SHEDDABLE]), 1);
+    f.urgency.criticality = PX_CRITICALITY_DEFAULT;
+    CHECK_OK(ask(&f, 1, 1, 1, 0));
+    for (int i = 0; i < 40; i++)
+        px_serving_note_lag(f.serving, 0, 0);
+    f.urgency.criticality = PX_CRITICALITY_SHEDDABLE;
+    CHECK_OK(ask(&f, 2, 1, 1, 0));
+    px_serving_wave(f.serving, 0);
+    tear_down(&f);
+}
+
 PX_TEST(a_wide_model_gets_smaller_batches)
 {
     struct fixture f;
@@ -359,7 +381,8 @@ PX_TEST_MAIN(
                             T(calls_batches_rows_and_missing_values_are_counted)
                                 T(unknown_models_are_refused_with_the_nearest_name)
                                     T(a_request_over_its_memory_is_refused)
-                                        T(requests_of_one_wave_share_a_budget_of_memory)
+                                        T(requests_of_one_wave_share_a_budget_of_memory) T(
+                                            a_late_loop_refuses_what_is_sheddable_and_nothing_else)
                                             T(a_wide_model_gets_smaller_batches)
                                                 T(scoring_allocates_nothing_after_warm_up)
                                                     T(no_allocation_failure_breaks_the_set_up)

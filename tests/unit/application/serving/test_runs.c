@@ -249,6 +249,62 @@ PX_TEST(a_full_queue_answers_that_call_alone)
     tear_down();
 }
 
+PX_TEST(a_call_over_the_limit_is_refused_by_the_submit_and_told_when_to_come_again)
+{
+    set_up_with("phoenix: 1\nengine: {name: memory, kind: add}\nwarm_up: 0\n"
+                "limits: {concurrency: 4}\n",
+                true);
+    submit(0, 0);
+    wait_done(0, 0);
+    memory_tensor_engine_set_gate(memory, true);
+    for (size_t i = 0; i < 3; i++)
+        submit(i, 0);
+    struct px_call *call = open_call(4, 0);
+    call->urgency.criticality = PX_CRITICALITY_SHEDDABLE;
+    CHECK_INT(px_call_submit(serving, call), PX_E_OVERLOADED);
+    CHECK_CONTAINS(call->err.message, "not sheddable");
+    submit(3, 1);
+    call = open_call(5, 1);
+    CHECK_INT(px_call_submit(serving, call), PX_E_OVERLOADED);
+    CHECK_CONTAINS(call->err.message, "which takes 4");
+    memory_tensor_engine_set_gate(memory, false);
+    for (size_t i = 0; i < 3; i++)
+        wait_done(i, 0);
+    wait_done(3, 1);
+    submit(5, 1);
+    wait_done(5, 1);
+    CHECK_INT(px_metric_get(&model()->metrics[0].refused[PX_REFUSAL_SHEDDABLE]), 1);
+    CHECK_INT(px_metric_get(&model()->metrics[1].refused[PX_REFUSAL_LIMIT]), 1);
+    struct px_limit_report report;
+    px_limit_report(model()->limit, &report);
+    CHECK_INT(report.in_flight, 0);
+    tear_down();
+}
+
+PX_TEST(a_client_over_its_limit_leaves_the_others_their_place)
+{
+    set_up_with("phoenix: 1\nengine: {name: memory, kind: add}\nwarm_up: 0\n"
+                "limits: {concurrency: off, per_client: 2}\n",
+                true);
+    memory_tensor_engine_set_gate(memory, true);
+    for (size_t i = 0; i < 4; i++) {
+        struct px_call *call = open_call(i, 0);
+        call->urgency.client = i < 3 ? 7 : 8;
+        CHECK_INT(px_call_submit(serving, call), i == 2 ? PX_E_LIMITED : PX_OK);
+    }
+    CHECK_CONTAINS(calls[2].call.err.message, "2 requests on their way");
+    memory_tensor_engine_set_gate(memory, false);
+    wait_done(0, 0);
+    wait_done(1, 0);
+    wait_done(3, 0);
+    struct px_call *again = open_call(2, 0);
+    again->urgency.client = 7;
+    CHECK_OK(px_call_submit(serving, again));
+    wait_done(2, 0);
+    CHECK_INT(px_metric_get(&model()->metrics[0].refused[PX_REFUSAL_CLIENT]), 1);
+    tear_down();
+}
+
 PX_TEST(a_cancelled_call_is_completed_as_such)
 {
     set_up();
@@ -507,15 +563,17 @@ PX_TEST_MAIN(
         a_run_that_ends_within_the_start_is_completed_later_as_well)
         T(who_names_no_output_gets_all_of_them) T(
             what_does_not_fit_is_refused_by_the_submit_and_counted)
-            T(too_many_rows_and_too_many_bytes_are_refused) T(
-                a_full_queue_answers_that_call_alone) T(a_cancelled_call_is_completed_as_such)
-                T(a_result_that_nobody_wants_any_more_is_a_cancelled_call) T(
-                    a_deadline_ends_the_call) T(nothing_runs_before_the_loops_are_known)
-                    T(a_model_lives_until_its_runs_have_ended) T(
-                        a_server_that_stops_waits_for_its_runs_and_calls_nobody)
-                        T(an_engine_at_work_for_nobody_holds_its_memory_and_not_the_loader) T(
-                            an_orphan_is_released_when_nobody_cancels_it_any_more)
-                            T(a_server_that_stops_gives_up_an_engine_that_never_ends) T(
-                                a_model_of_tensors_describes_itself) T(statistics_count_runs)
-                                T(a_warm_up_runs_the_model_and_its_failure_is_no_reason_to_refuse_it)
-                                    T(a_trace_has_the_run))
+            T(too_many_rows_and_too_many_bytes_are_refused) T(a_full_queue_answers_that_call_alone) T(
+                a_call_over_the_limit_is_refused_by_the_submit_and_told_when_to_come_again)
+                T(a_client_over_its_limit_leaves_the_others_their_place) T(
+                    a_cancelled_call_is_completed_as_such)
+                    T(a_result_that_nobody_wants_any_more_is_a_cancelled_call) T(
+                        a_deadline_ends_the_call) T(nothing_runs_before_the_loops_are_known)
+                        T(a_model_lives_until_its_runs_have_ended) T(
+                            a_server_that_stops_waits_for_its_runs_and_calls_nobody)
+                            T(an_engine_at_work_for_nobody_holds_its_memory_and_not_the_loader) T(
+                                an_orphan_is_released_when_nobody_cancels_it_any_more)
+                                T(a_server_that_stops_gives_up_an_engine_that_never_ends) T(
+                                    a_model_of_tensors_describes_itself) T(statistics_count_runs)
+                                    T(a_warm_up_runs_the_model_and_its_failure_is_no_reason_to_refuse_it)
+                                        T(a_trace_has_the_run))
