@@ -72,8 +72,23 @@ static bool try_to_compute_here(struct px_executor *self, struct px_run *run)
     return here;
 }
 
-static void refuse(struct px_executor *self, struct px_run *run, enum px_batch_refusal why)
+uint64_t px_executor_foresee(const struct px_executor *self, const struct px_batch_item *item)
 {
+    return px_batch_queue_foresee_ns(&self->queue, item, px_clock_monotonic_ns(), &self->cost,
+                                     self->n_instances);
+}
+
+static uint64_t foresee(struct px_executor *self, const struct px_entry *entry)
+{
+    px_executor_lock(self);
+    uint64_t ns = px_executor_foresee(self, &entry->item);
+    px_executor_unlock(self);
+    return ns;
+}
+
+static void refuse(struct px_executor *self, struct px_entry *entry, enum px_batch_refusal why)
+{
+    struct px_run *run = entry->run;
     const struct px_batch_policy *policy = &self->batching.policy;
     struct px_err *err = &run->err;
     if (why == PX_BATCH_TOO_LARGE) {
@@ -91,6 +106,8 @@ static void refuse(struct px_executor *self, struct px_run *run, enum px_batch_r
                    policy->items_max, self->n_instances);
         px_err_hint(err, "send fewer at a time, or raise 'instances' or 'queue_max' in model.yaml");
     }
+    if (err->code == PX_E_OVERLOADED)
+        px_err_retry(err, foresee(self, entry));
     px_run_finish(run, err->code);
 }
 
@@ -102,6 +119,7 @@ static void push_out(struct px_executor *self, struct px_batch_item *item, struc
     px_err_set(&entry->run->err, PX_E_OVERLOADED,
                "the queue of this model is full, and more critical requests came");
     px_err_hint(&entry->run->err, "send fewer at a time, or raise 'queue_max' in model.yaml");
+    px_err_retry(&entry->run->err, px_executor_foresee(self, item));
     px_entry_give_up(self, entry, ended);
 }
 
@@ -145,7 +163,7 @@ void px_executor_start(struct px_engine *engine, struct px_run *run)
     enum px_batch_refusal refusal = accept(self, entry, &ended);
     px_executor_unlock(self);
     if (refusal != PX_BATCH_ACCEPTED)
-        refuse(self, run, refusal);
+        refuse(self, entry, refusal);
     px_entries_finish(&ended);
 }
 

@@ -143,6 +143,9 @@ void px_executor_wake_watch(struct px_executor *self, uint64_t at_ns);
 void px_executor_wait(struct px_executor *self, pthread_cond_t *condition, uint64_t at_ns);
 void *px_executor_watch(void *executor);
 
+/* What waiting and computing would take for that item if it came again now; with the mutex. */
+uint64_t px_executor_foresee(const struct px_executor *self, const struct px_batch_item *item);
+
 /* ---- working (executor_work.c) ---- */
 
 void *px_executor_work(void *executor);

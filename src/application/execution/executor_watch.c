@@ -175,6 +175,7 @@ static void end_late(struct px_executor *self, struct px_entry *entry, uint64_t 
         px_err_set(&run->err, PX_E_OVERLOADED,
                    "the request waited longer than its priority level allows");
     px_err_hint(&run->err, "send fewer at a time, or raise 'timeout' of the level in model.yaml");
+    px_err_retry(&run->err, px_executor_foresee(self, &entry->item));
     px_entry_give_up(self, entry, ended);
 }
 

@@ -47,9 +47,10 @@ static unsigned between(unsigned n, unsigned least, unsigned most)
 }
 
 static struct px_limiter_policy make_policy(const struct px_model_limits *settings,
-                                            const struct px_engine *engine, bool has_executor,
-                                            unsigned n_instances)
+                                            const struct px_executor_report *report,
+                                            bool has_executor)
 {
+    unsigned n_instances = report->counts.n_threads;
     unsigned min =
         settings->min ? settings->min : between(INSTANCE_TIMES * n_instances, 1, settings->max);
     return (struct px_limiter_policy){
@@ -60,7 +61,7 @@ static struct px_limiter_policy make_policy(const struct px_model_limits *settin
         .window_ns = WINDOW_MS * PX_NS_PER_MS,
         .window_samples = WINDOW_SAMPLES,
         .buffer = buffer,
-        .turns = px_engine_has(engine, PX_ENGINE_BATCHES) ? BATCH_TURNS : 1,
+        .turns = report->batches ? BATCH_TURNS : 1,
     };
 }
 
@@ -77,17 +78,16 @@ static bool make_clients(struct px_limit *limit)
 enum px_code px_limit_create(const struct px_model_limits *settings, const struct px_engine *engine,
                              struct px_limit **ret, struct px_err *err)
 {
-    struct px_executor_counts counts;
+    struct px_executor_report report;
     *ret = NULL;
     if (!settings->is_on)
         return PX_OK;
     struct px_limit *limit = px_alloc(1, sizeof *limit);
     if (!limit)
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for the limit of a model");
-    limit->has_executor = px_executor_counts(engine, &counts);
+    limit->has_executor = px_executor_report(engine, &report);
     limit->per_client = settings->per_client;
-    struct px_limiter_policy policy =
-        make_policy(settings, engine, limit->has_executor, counts.n_threads);
+    struct px_limiter_policy policy = make_policy(settings, &report, limit->has_executor);
     px_limiter_init(&limit->limiter, &policy, px_clock_monotonic_ns());
     if (!make_clients(limit)) {
         px_free(limit);
