@@ -79,6 +79,7 @@ static enum px_code bring(struct px_repository *r, struct px_model *known,
     const struct px_model_place place = {.name = known->name,
                                          .version = known->version,
                                          .path = known->path,
+                                         .policy = known->policy,
                                          .stands_alone = known->stands_alone};
     enum px_code code = px_residency_make_room(r, px_residency_expect(known), NULL, err);
     if (code != PX_OK)

@@ -262,6 +262,7 @@ enum px_code px_model_config(const struct px_model *model, const struct px_servi
         .platform = px_model_platform(model),
         .backend = px_engine_name(model->engine),
         .instance_group = px_arena_str(arena, px_str(group)),
+        .versions = model->policy,
         .n_instances = count_instances(model),
     };
     if (!ret->instance_group.ptr)
@@ -457,18 +458,6 @@ static void check_groups(struct check *c)
         check_group(c);
 }
 
-/* Every version serves: "latest" and "specific" would be ignored. */
-static void check_policy(struct check *c)
-{
-    struct px_str key;
-    px_json_enter_object(&c->json);
-    while (px_json_next_key(&c->json, &key)) {
-        struct px_str raw = px_json_raw(&c->json);
-        if (!px_str_is(key, "all") && !px_json_failed(&c->json))
-            refuse(c, PX_E_UNSUPPORTED, "version_policy", raw);
-    }
-}
-
 /* Waves keep the order and add no delay; priorities and queues of a size are not theirs. */
 static void check_batching(struct check *c)
 {
@@ -500,7 +489,7 @@ static void check_field(struct check *c, struct px_str key)
     else if (px_str_is(key, "instance_group"))
         check_groups(c);
     else if (px_str_is(key, "version_policy"))
-        check_policy(c);
+        px_json_skip(&c->json); /* what was loaded was chosen by it (version_policy.h) */
     else if (px_str_is(key, "dynamic_batching"))
         check_batching(c);
     else

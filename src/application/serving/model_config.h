@@ -51,7 +51,8 @@ struct px_model_config {
     struct px_batching batching;
     const struct px_sequence_settings *sequence; /* of a model that keeps state, else NULL */
     const struct px_tensor_specs *model_inputs;  /* of such a model, with its states and controls */
-    /* and: every version serves (version_policy all), batches by waves (dynamic_batching without delay) */
+    struct px_version_policy versions;
+    /* and: batches by waves (dynamic_batching without delay) */
 };
 
 PX_MUST_USE enum px_code px_model_config(const struct px_model *model,

@@ -230,12 +230,17 @@ void px_model_release(struct px_model *model)
 static bool set_names(struct px_model *model, const struct px_model_place *place)
 {
     struct px_str name = place->name;
+    struct px_str specific = place->policy.specific;
     size_t n = name.len + place->version.len, path_size = strlen(place->path) + 1;
-    model->names = px_alloc(n + path_size, 1);
+    model->names = px_alloc(n + path_size + specific.len, 1);
     if (!model->names)
         return false;
     memcpy(model->names + n, place->path, path_size);
     model->path = place->from_client ? NULL : model->names + n;
+    if (specific.len)
+        memcpy(model->names + n + path_size, specific.ptr, specific.len);
+    model->policy = place->policy;
+    model->policy.specific = px_str_n(model->names + n + path_size, specific.len);
     memcpy(model->names, name.ptr, name.len);
     memcpy(model->names + name.len, place->version.ptr, place->version.len);
     model->name = px_str_n(model->names, name.len);
@@ -304,6 +309,7 @@ struct px_model *px_model_register_again(const struct px_model *model)
     const struct px_model_place place = {.name = model->name,
                                          .version = model->version,
                                          .path = model->path,
+                                         .policy = model->policy,
                                          .stands_alone = model->stands_alone};
     struct px_model *known = px_model_register(&place);
     if (known)

@@ -8,7 +8,7 @@
  *                   with one model file
  *   NAME=...        the same under another name; a folder that is no package then holds <version>/...
  *
- * Names that begin with '.' are passed over. A version that cannot be used is a place with a refusal;
+ * A <model>/versions.yaml chooses among the versions (version_policy.h). Names that begin with '.' are passed over. A version that cannot be used is a place with a refusal;
  * only an argument that names nothing at all is an error.
  */
 #include "application/lifecycle/package.h"
@@ -62,6 +62,7 @@ static enum px_code add_place(struct px_model_places *places, const struct px_mo
         .version = px_arena_str(&places->arena, place->version),
         .path = px_arena_cstr(&places->arena, px_str(place->path)),
         .stands_alone = place->stands_alone,
+        .policy = place->policy,
     };
     if (place->refusal) {
         struct px_err *copy = px_arena_alloc(&places->arena, 1, sizeof *copy);
@@ -145,14 +146,25 @@ static enum px_code only_file(const char *folder, char *path, struct px_err *err
     return code;
 }
 
-static enum px_code add_version(struct px_model_places *places, struct px_str name,
+/* What is the same for all versions of a model. */
+struct versions {
+    struct px_str name;
+    struct px_version_policy policy;
+    const struct px_err *refusal; /* the policy cannot be read: then no version can be used */
+};
+
+static enum px_code add_version(struct px_model_places *places, const struct versions *of,
                                 const char *version, const char *folder, struct px_err *err)
 {
     char path[PATH_TEXT_MAX];
     struct px_err reason;
     struct px_model_name valid = px_model_name_from_text(px_str(version));
-    struct px_model_place place = {.name = name, .version = px_str(valid.text), .path = folder};
-    if (is_package(folder))
+    struct px_model_place place = {.name = of->name,
+                                   .version = px_str(valid.text),
+                                   .path = folder,
+                                   .policy = of->policy,
+                                   .refusal = of->refusal};
+    if (is_package(folder) || of->refusal)
         return add_place(places, &place, err);
     if (only_file(folder, path, &reason) == PX_OK)
         place.path = path;
@@ -189,18 +201,70 @@ static enum px_code add_alone(struct px_model_places *places, struct px_str name
     return code;
 }
 
-/* Every version folder of one model. */
+static int compare_version_names(const void *a, const void *b)
+{
+    return px_compare_versions(px_str(*(char *const *)a), px_str(*(char *const *)b));
+}
+
+static enum px_code add_taken(struct px_model_places *places, const struct versions *of,
+                              const char *folder, const name_vec *versions, struct px_err *err)
+{
+    enum px_code code = PX_OK;
+    for (size_t i = 0; code == PX_OK && i < versions->len; i++) {
+        char path[PATH_TEXT_MAX];
+        const char *version = versions->items[i];
+        if (!px_version_policy_takes(&of->policy, px_str(version), versions->len - 1 - i))
+            continue;
+        code = join(path, folder, version, err);
+        if (code == PX_OK)
+            code = add_version(places, of, version, path, err);
+    }
+    return code;
+}
+
+/* What is asked for by name and is not there fails, instead of being passed over. */
+static enum px_code add_missing(struct px_model_places *places, const struct versions *of,
+                                const char *folder, const name_vec *versions, struct px_err *err)
+{
+    enum px_code code = PX_OK;
+    for (struct px_str rest = of->policy.specific; rest.ptr && code == PX_OK;) {
+        struct px_str version = px_str_cut(&rest, ',');
+        struct px_err reason;
+        bool is_there = version.len == 0;
+        for (size_t i = 0; i < versions->len && !is_there; i++)
+            is_there = px_str_is(version, versions->items[i]);
+        if (is_there)
+            continue;
+        px_err_set(&reason, PX_E_NOT_FOUND,
+                   "the version policy names it, and %s has no such folder", folder);
+        struct px_model_place place = {.name = of->name,
+                                       .version = version,
+                                       .path = folder,
+                                       .policy = of->policy,
+                                       .refusal = &reason};
+        code = add_place(places, &place, err);
+    }
+    return code;
+}
+
+/* The version folders of one model, as its policy says. */
 static enum px_code add_versions(struct px_model_places *places, struct px_str name,
                                  const char *folder, struct px_err *err)
 {
     name_vec versions = {0};
+    struct px_err reason;
+    struct versions of = {.name = name};
+    if (places->policy)
+        of.policy = *places->policy;
+    else if (px_version_policy_read(folder, &places->arena, &of.policy, &reason) != PX_OK)
+        of = (struct versions){.name = name, .refusal = &reason};
     enum px_code code = list_folder(folder, PX_FILE_FOLDER, &versions, err);
-    for (size_t i = 0; code == PX_OK && i < versions.len; i++) {
-        char path[PATH_TEXT_MAX];
-        code = join(path, folder, versions.items[i], err);
-        if (code == PX_OK)
-            code = add_version(places, name, versions.items[i], path, err);
-    }
+    if (versions.len > 1)
+        qsort(versions.items, versions.len, sizeof *versions.items, compare_version_names);
+    if (code == PX_OK)
+        code = add_taken(places, &of, folder, &versions, err);
+    if (code == PX_OK)
+        code = add_missing(places, &of, folder, &versions, err);
     free_names(&versions);
     return code;
 }

@@ -30,6 +30,7 @@ struct loading {
     struct px_repository *r;
     struct px_repository_request *request;
     struct px_model_folder folder;
+    struct px_version_policy policy; /* of the request */
     struct px_model_places places;
     model_vec loaded; /* not yet in a snapshot */
     model_vec added, removed;
@@ -89,9 +90,16 @@ static enum px_code find_in_arguments(struct px_serving *serving, struct px_str 
 static enum px_code find_places(struct loading *l, struct px_err *err)
 {
     struct px_str name = l->request->name;
+    bool has_policy;
+    enum px_code code = px_version_policy_of_config(l->request->config, &l->request->arena,
+                                                    &l->policy, &has_policy, err);
+    if (code != PX_OK)
+        return code;
+    if (has_policy)
+        l->places.policy = &l->policy;
     if (l->request->n_files == 0)
         return find_in_arguments(l->r->serving, name, &l->places, err);
-    enum px_code code = px_model_folder_write(l->request, &l->folder, err);
+    code = px_model_folder_write(l->request, &l->folder, err);
     if (code != PX_OK)
         return code;
     char argument[sizeof l->folder.path + PX_MODEL_NAME_MAX + 2];

@@ -19,6 +19,7 @@
 #include "application/ports/engine_provider.h"
 #include "application/residency/residency.h"
 #include "application/serving/call.h"
+#include "application/serving/version_policy.h"
 #include "application/telemetry/metrics.h"
 #include "application/telemetry/trace.h"
 #include "domain/forest/forest.h"
@@ -66,7 +67,8 @@ struct px_model {
     struct px_limit *limit;           /* NULL: any number may be on their way */
     struct px_cache_space *cache;     /* NULL: its answers are not kept */
     const char *path; /* where it can be loaded again; NULL: its files came with a request */
-    bool is_pinned;   /* never leaves memory to make room */
+    struct px_version_policy policy; /* of the model's versions */
+    bool is_pinned;                  /* never leaves memory to make room */
     uint64_t
         bytes; /* that it takes, measured; of one that is not READY: took last, 0 when unknown */
     uint64_t ready_ns; /* monotonic: when it was loaded */

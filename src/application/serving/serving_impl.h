@@ -7,6 +7,7 @@
 #include "application/parallel/pool.h"
 #include "application/residency/residency_impl.h"
 #include "application/serving/serving.h"
+#include "application/serving/version_policy.h"
 #include "shared/vec.h"
 
 /*
@@ -181,14 +182,17 @@ void px_trace_end_call(struct px_serving *serving, unsigned loop, struct px_trac
 struct px_model_place {
     struct px_str name, version;
     const char *path;
-    bool stands_alone;            /* an argument of its own, not found in a folder of models */
-    bool from_client;             /* its files came with a request */
-    const struct px_err *refusal; /* not NULL: the version cannot be used, for this reason */
+    bool stands_alone;               /* an argument of its own, not found in a folder of models */
+    bool from_client;                /* its files came with a request */
+    struct px_version_policy policy; /* of its model; its text lives as long as the place */
+    const struct px_err *refusal;    /* not NULL: the version cannot be used, for this reason */
 };
 
 struct px_model_places {
     struct px_arena arena; /* of texts and refusals */
     PX_VEC(struct px_model_place) list;
+    const struct px_version_policy
+        *policy; /* instead of what the models' folders say; may be NULL */
 };
 
 enum { PX_MODEL_PLACES_BYTES_MAX = 64 << 20 };

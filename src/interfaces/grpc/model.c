@@ -227,9 +227,32 @@ static void put_instance_group(struct px_buf *buf, const struct px_model_config 
     px_protobuf_end(buf, group);
 }
 
+/* Versions whose names are no numbers have no place in the protocol's list. */
+static void put_policy(struct px_buf *buf, const struct px_version_policy *policy)
+{
+    enum { LATEST = 1, ALL = 2, SPECIFIC = 3, NUM_VERSIONS = 1, VERSIONS = 1 };
+    size_t message = px_protobuf_begin(buf, CONFIG_VERSION_POLICY);
+    if (policy->kind == PX_VERSIONS_ALL) {
+        put_empty(buf, ALL);
+    } else if (policy->kind == PX_VERSIONS_LATEST) {
+        size_t latest = px_protobuf_begin(buf, LATEST);
+        px_protobuf_put_u64(buf, NUM_VERSIONS, policy->n_latest);
+        px_protobuf_end(buf, latest);
+    } else {
+        size_t specific = px_protobuf_begin(buf, SPECIFIC);
+        for (struct px_str rest = policy->specific; rest.ptr;) {
+            uint64_t version;
+            if (px_str_to_u64(px_str_cut(&rest, ','), &version))
+                px_protobuf_put_u64(buf, VERSIONS, version);
+        }
+        px_protobuf_end(buf, specific);
+    }
+    px_protobuf_end(buf, message);
+}
+
 void px_grpc_handle_model_config(struct px_grpc_call *call)
 {
-    enum { RESPONSE_CONFIG = 1, POLICY_ALL = 2 };
+    enum { RESPONSE_CONFIG = 1 };
     struct px_str version;
     struct px_model_config config;
     const struct px_model *model = find_model(call, &version);
@@ -240,9 +263,7 @@ void px_grpc_handle_model_config(struct px_grpc_call *call)
     px_protobuf_put_bytes(body, CONFIG_NAME, config.name);
     px_protobuf_put_text(body, CONFIG_PLATFORM, config.platform);
     px_protobuf_put_text(body, CONFIG_BACKEND, config.backend);
-    size_t policy = px_protobuf_begin(body, CONFIG_VERSION_POLICY);
-    put_empty(body, POLICY_ALL);
-    px_protobuf_end(body, policy);
+    put_policy(body, &config.versions);
     px_protobuf_put_i64(body, CONFIG_MAX_BATCH_SIZE, config.max_batch_size);
     for (size_t i = 0; i < config.n_inputs; i++)
         put_config_tensor(body, CONFIG_INPUT, &config.inputs[i]);

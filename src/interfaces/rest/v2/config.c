@@ -144,16 +144,37 @@ static void put_queue_batching(struct px_json_writer *w, const struct px_batchin
     px_json_end_object(w);
 }
 
+static void put_versions(struct px_json_writer *w, const struct px_version_policy *policy)
+{
+    px_json_key(w, "version_policy");
+    px_json_begin_object(w);
+    if (policy->kind == PX_VERSIONS_ALL) {
+        put_empty_object(w, "all");
+    } else if (policy->kind == PX_VERSIONS_LATEST) {
+        px_json_key(w, "latest");
+        px_json_begin_object(w);
+        px_json_member_u64(w, "num_versions", policy->n_latest);
+        px_json_end_object(w);
+    } else {
+        px_json_key(w, "specific");
+        px_json_begin_object(w);
+        px_json_key(w, "versions");
+        px_json_begin_array(w);
+        for (struct px_str rest = policy->specific; rest.ptr;)
+            px_json_put_str(w, px_str_cut(&rest, ','));
+        px_json_end_array(w);
+        px_json_end_object(w);
+    }
+    px_json_end_object(w);
+}
+
 static void put_config(struct px_json_writer *w, const struct px_model_config *config)
 {
     px_json_begin_object(w);
     px_json_member_str(w, "name", config->name);
     px_json_member_text(w, "platform", config->platform);
     px_json_member_text(w, "backend", config->backend);
-    px_json_key(w, "version_policy");
-    px_json_begin_object(w);
-    put_empty_object(w, "all");
-    px_json_end_object(w);
+    put_versions(w, &config->versions);
     px_json_member_u64(w, "max_batch_size", (uint64_t)config->max_batch_size);
     put_inputs(w, config);
     put_outputs(w, config);

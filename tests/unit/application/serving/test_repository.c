@@ -405,7 +405,9 @@ PX_TEST(a_configuration_that_disagrees_changes_nothing)
         {"{\"name\": \"b\"}", PX_E_INVALID, "'name'"},
         {"{\"backend\": \"onnxruntime\"}", PX_E_INVALID, "'backend'"},
         {"{\"sequence_batching\": {\"x\": 1}}", PX_E_UNSUPPORTED, "sequence_batching"},
-        {"{\"version_policy\": {\"latest\": {}}}", PX_E_UNSUPPORTED, "version_policy"},
+        {"{\"version_policy\": {\"newest\": {}}}", PX_E_INVALID, "version_policy"},
+        {"{\"version_policy\": {\"latest\": {\"num_versions\": 0}}}", PX_E_INVALID, "at least 1"},
+        {"{\"version_policy\": {\"specific\": {\"versions\": []}}}", PX_E_INVALID, "is empty"},
         {"{\"dynamic_batching\": {\"max_queue_delay_microseconds\": 100}}", PX_E_UNSUPPORTED,
          "max_queue_delay"},
         {"{\"instance_group\": [{\"kind\": \"KIND_GPU\"}]}", PX_E_INVALID, "KIND_GPU"},
@@ -454,6 +456,70 @@ static void keep_score(struct px_call *call)
     last_score = px_matrix_get(&call->scores, 0, 0);
 }
 
+static bool is_known(const char *name, const char *version)
+{
+    return px_serving_find(serving, px_str(name), px_str(version), NULL) != NULL;
+}
+
+PX_TEST(only_the_versions_that_the_policy_takes_serve)
+{
+    set_up(true);
+    put("repo/a/2", "model.txt", tiny_model);
+    put("repo/a/10", "model.txt", tiny_model);
+    CHECK_OK(load("a"));
+    CHECK(is_known("a", "1") && is_known("a", "2") && is_known("a", "10"));
+    put("repo/a", "versions.yaml", "latest: 2\n");
+    CHECK_OK(load("a"));
+    CHECK(!is_known("a", "1") && is_known("a", "2") && is_known("a", "10"));
+    put("repo/a", "versions.yaml", "specific: [1, 10]\n");
+    CHECK_OK(load("a"));
+    CHECK(is_known("a", "1") && !is_known("a", "2") && is_known("a", "10"));
+    put("repo/a", "versions.yaml", "all: true\n");
+    CHECK_OK(load("a"));
+    CHECK(is_known("a", "1") && is_known("a", "2") && is_known("a", "10"));
+    tear_down();
+}
+
+PX_TEST(a_policy_that_cannot_be_kept_fails_and_changes_nothing)
+{
+    static const struct {
+        const char *file, *said;
+    } wrong[] = {{"latest: 0\n", "at least 1"},
+                 {"lates: 1\n", "latest"},
+                 {"latest: 1\nall: true\n", "expected one of"},
+                 {"specific: 1\n", "must be a list"},
+                 {"[1]\n", "expected a key"}};
+    set_up(true);
+    for (size_t i = 0; i < PX_ARRAY_LEN(wrong); i++) {
+        put("repo/a", "versions.yaml", wrong[i].file);
+        CHECK(load("a") != PX_OK);
+        char text[PX_ERR_MESSAGE_MAX + PX_ERR_HINT_MAX + 4];
+        CHECK(strstr(px_err_text(&err, text, sizeof text), wrong[i].said) != NULL);
+        CHECK(is_known("a", "1"));
+    }
+    put("repo/a", "versions.yaml", "specific: [1, 7]\n");
+    CHECK_INT(load("a"), PX_E_NOT_FOUND);
+    CHECK(is_known("a", "1"));
+    tear_down();
+}
+
+PX_TEST(a_load_may_bring_its_own_policy)
+{
+    set_up(true);
+    put("repo/a/2", "model.txt", tiny_model);
+    put("repo/a", "versions.yaml", "latest: 2\n");
+    struct px_repository_request *request = make(PX_REPOSITORY_LOAD, "a");
+    const struct px_repository_value config = {
+        .type = PX_REPOSITORY_TEXT,
+        .text = px_str("{\"version_policy\": {\"specific\": {\"versions\": [\"1\"]}}}")};
+    CHECK_OK(px_repository_add_parameter(request, px_str("config"), &config, NULL));
+    CHECK_OK(submit(request));
+    CHECK(is_known("a", "1") && !is_known("a", "2"));
+    CHECK_OK(load("a"));
+    CHECK(is_known("a", "1") && is_known("a", "2"));
+    tear_down();
+}
+
 PX_TEST(calls_in_flight_finish_on_the_old_model)
 {
     struct px_arena arena = px_arena(1 << 16);
@@ -495,19 +561,22 @@ PX_TEST(a_stop_does_not_wait_for_loops_that_do_not_run)
 }
 
 PX_TEST_MAIN(
-    T(unloaded_models_are_unknown_until_they_are_loaded_again) T(
-        an_unloaded_model_is_listed_with_its_state)
-        T(a_load_finds_new_models_and_versions_and_drops_those_that_are_gone) T(
-            a_failed_load_leaves_the_old_version_serving_and_tells_why)
-            T(a_load_that_fails_late_keeps_the_reason_of_an_earlier_failure) T(
-                a_failed_load_keeps_versions_whose_folder_is_gone)
-                T(names_that_are_nowhere_are_not_found) T(
-                    an_unload_forgets_the_trace_settings_of_the_model) T(loading_may_be_turned_off)
-                    T(files_of_a_request_are_served_instead_of_the_repository)
-                        T(a_folder_for_files_whose_path_is_too_long_is_told_as_such)
-                            T(files_may_bring_a_model_that_the_repository_has_not)
-                                T(loads_that_wait_hold_only_so_much_together)
-                                    T(parameters_that_are_not_known_are_refused)
+    T(only_the_versions_that_the_policy_takes_serve)
+        T(a_policy_that_cannot_be_kept_fails_and_changes_nothing) T(a_load_may_bring_its_own_policy)
+            T(unloaded_models_are_unknown_until_they_are_loaded_again) T(
+                an_unloaded_model_is_listed_with_its_state)
+                T(a_load_finds_new_models_and_versions_and_drops_those_that_are_gone) T(
+                    a_failed_load_leaves_the_old_version_serving_and_tells_why)
+                    T(a_load_that_fails_late_keeps_the_reason_of_an_earlier_failure) T(
+                        a_failed_load_keeps_versions_whose_folder_is_gone)
+                        T(names_that_are_nowhere_are_not_found) T(
+                            an_unload_forgets_the_trace_settings_of_the_model)
+                            T(loading_may_be_turned_off) T(
+                                files_of_a_request_are_served_instead_of_the_repository)
+                                T(a_folder_for_files_whose_path_is_too_long_is_told_as_such) T(
+                                    files_may_bring_a_model_that_the_repository_has_not)
+                                    T(loads_that_wait_hold_only_so_much_together) T(
+                                        parameters_that_are_not_known_are_refused)
                                         T(a_configuration_that_disagrees_changes_nothing) T(
                                             a_configuration_that_agrees_is_taken)
                                             T(calls_in_flight_finish_on_the_old_model) T(
