@@ -2,8 +2,8 @@
 """What becomes of a server that is asked for more than it can do: offered load against goodput, and the p99 of what is answered.
 
 A network of some milliseconds a request, behind Phoenix with a learned limit (`limits: auto`), Phoenix without one, Triton and FastAPI, each with ONNX
-Runtime on one thread per run, two at a time. First wrk finds how many requests a second the server answers at most; then the open-loop client offers
-shares of that. A request that is answered within the limit is goodput; steady is the p99 at half of the load.
+Runtime on one thread per run, two at a time. First the offered rate rises until the server no longer keeps up: the most it answered a second is its peak. Then the client
+offers shares and multiples of that. A request that is answered within the limit is goodput; steady is the p99 at half of the load.
 """
 import dataclasses
 import json
@@ -11,7 +11,6 @@ import os
 import subprocess
 
 import common
-import http_nginx
 import numpy as np
 import onnx
 import onnx_models
@@ -62,17 +61,22 @@ def start(contender, folder, model_path):
     return common.phoenix_server(package, common.free_port())
 
 
+def bench(port, path, body, *options):
+    """One run of the open-loop client, as its JSON."""
+    done = subprocess.run([common.PHOENIX, "bench", f"http://127.0.0.1:{port}{path}", "--body", body, "--connections", str(CONNECTIONS),
+                           "--threads", "1", "--arrivals", "poisson", "--limit-ms", str(LIMIT_MS), "--timeout-ms", str(TIMEOUT_MS), "--json",
+                           *map(str, options)], check=False, capture_output=True, text=True)
+    return json.loads(done.stdout)
+
+
 def offer(port, path, body, rate, seconds):
-    """One run of the open-loop client: its only step."""
-    done = subprocess.run([common.PHOENIX, "bench", f"http://127.0.0.1:{port}{path}", "--body", body, "--rate", f"{rate:.1f}", "--duration",
-                           str(seconds), "--connections", str(CONNECTIONS), "--threads", "1", "--arrivals", "poisson", "--limit-ms",
-                           str(LIMIT_MS), "--timeout-ms", str(TIMEOUT_MS), "--json"], check=True, capture_output=True, text=True)
-    return json.loads(done.stdout)["steps"][0]
+    return bench(port, path, body, "--rate", f"{rate:.1f}", "--duration", seconds)["steps"][0]
 
 
-def saturation(port, encoding, bodies, seconds):
-    http_nginx.wrk(port, 16, 1, bodies, encoding.path)  # warm-up, not counted
-    return http_nginx.wrk(port, 16, seconds, bodies, encoding.path)["requests_per_s"]
+def saturation(port, path, body, seconds):
+    """The most requests a second that were answered while the offered rate rose."""
+    steps = bench(port, path, body, "--start-rate", 50, "--duration", max(1, seconds / 5), "--max-rate", 20_000)["steps"]
+    return max(step["achieved_per_s"] for step in steps)
 
 
 def point(load, peak, step):
@@ -83,11 +87,9 @@ def point(load, peak, step):
 
 def measure(contender, port, folder, loads, seconds):
     encoding = contender.server.encodings[0]
-    body, bodies = folder / "body.json", folder / "bodies"
-    requests = [json.dumps(encoding.body(onnx_models.make_rows(MODEL, 1, seed)), separators=(",", ":")) for seed in range(16)]
-    body.write_text(requests[0])
-    bodies.write_text("\n".join(requests) + "\n")
-    peak = saturation(port, encoding, bodies, seconds)
+    body = folder / "body.json"
+    body.write_text(json.dumps(encoding.body(onnx_models.make_rows(MODEL, 1)), separators=(",", ":")))
+    peak = saturation(port, encoding.path, body, seconds)
     points = [point(load, peak, offer(port, encoding.path, body, load * peak, seconds)) for load in loads]
     return {"server": contender.title, "peak_per_s": peak, "points": points}
 
@@ -119,7 +121,7 @@ def report(result):
                   common.show(point["p99_ms"]), common.show(point["p99_ms"] / max(steady, 1e-6))] for point in server["points"]]
     return (f"{result['model']}, one row a request, JSON; {result['seconds']} s for each load, Poisson arrivals, {CONNECTIONS} connections; the client "
             f"shares the cores, so what it takes to send ten times the load is missing from the server. Goodput: answered within {LIMIT_MS} ms. "
-            "Latency is that of answers only, from when a request should have been sent. Refused: answered with a status that is not 2xx. Targets "
+            "Latency is that of answers, and of requests that got none in time, from when a request should have been sent. Refused: answered with a status that is not 2xx. Targets "
             "for Phoenix with a limit: at 2x a goodput of 95 % of the peak, and a p99 of twice the steady one (at 0.5x) at most.\n\n"
             + common.table(["server", "peak/s", "load", "offered/s", "goodput/s", "of the peak", "refused", "failed otherwise", "p50, ms",
                             "p99, ms", "p99 / steady"], rows))
