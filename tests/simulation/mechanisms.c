@@ -80,10 +80,10 @@ static bool breaker_arrives(struct world *world, struct request *request)
                request);
     check_that(world, was_open == (verdict == PX_BREAKER_REFUSED),
                "a breaker does not do as it says", request);
+    breaking.n_refused += verdict == PX_BREAKER_REFUSED;
     check_breaker(world);
     if (verdict != PX_BREAKER_REFUSED)
         return true;
-    breaking.n_refused++;
     world_answer(world, request, REFUSED);
     return false;
 }
