@@ -34,6 +34,7 @@ struct px_residency_settings {
     uint64_t memory_max;      /* bytes of resident models; 0: as much as there is */
     uint64_t load_wait_ns;    /* how long a call waits for its model; 0: not at all */
     uint64_t resident_min_ns; /* a model that was loaded stays as long */
+    uint64_t poll_ns;         /* between two looks at folders of models (polling.h); 0: never */
 };
 
 /* What was done since the start; read it anywhere. */

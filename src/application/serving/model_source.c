@@ -12,6 +12,7 @@
  * only an argument that names nothing at all is an error.
  */
 #include "application/lifecycle/package.h"
+#include "application/residency/manifest.h"
 #include "application/serving/serving_impl.h"
 
 #include "shared/alloc.h"
@@ -116,7 +117,7 @@ static enum px_code list_folder(const char *folder, enum px_file_kind kind, name
     enum px_code code = PX_OK;
     for (struct dirent *entry; code == PX_OK && (entry = readdir(dir));) {
         char path[PATH_TEXT_MAX];
-        if (entry->d_name[0] == '.')
+        if (entry->d_name[0] == '.' || strcmp(entry->d_name, PX_MANIFEST_FILE) == 0)
             continue;
         code = join(path, folder, entry->d_name, err);
         if (code == PX_OK && px_file_kind(path) == kind)

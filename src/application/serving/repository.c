@@ -10,6 +10,7 @@
 #include "application/serving/repository_impl.h"
 
 #include "application/lifecycle/model_name.h"
+#include "application/residency/polling.h"
 #include "shared/alloc.h"
 #include "shared/base64.h"
 #include "shared/clock.h"
@@ -196,7 +197,9 @@ enum px_code px_serving_check_control(struct px_serving *serving, const char *wh
 static enum px_code check_change(struct px_serving *serving,
                                  const struct px_repository_request *request, struct px_err *err)
 {
-    enum px_code code = px_serving_check_control(serving, "explicit model load / unload", err);
+    enum px_code code =
+        request->is_own ? PX_OK
+                        : px_serving_check_control(serving, "explicit model load / unload", err);
     if (code == PX_OK)
         code = px_model_name_check(request->name, err);
     if (code == PX_OK && request->action == PX_REPOSITORY_LOAD)
@@ -298,7 +301,9 @@ enum px_code px_serving_manage(struct px_serving *serving, const struct px_loops
         return code;
     }
     atomic_store_explicit(&serving->repository, r, memory_order_release);
-    return PX_OK;
+    if (serving->residency.settings.poll_ns)
+        code = px_polling_create(r, serving->residency.settings.poll_ns, &r->polling, err);
+    return code;
 }
 
 bool px_serving_unmanage(struct px_serving *serving)
@@ -307,7 +312,9 @@ bool px_serving_unmanage(struct px_serving *serving)
     if (!r)
         return true;
     atomic_store_explicit(&r->stopping, true, memory_order_release);
-    sem_post(&r->passed);                   /* who waits for loops looks at `stopping` */
+    sem_post(&r->passed); /* who waits for loops looks at `stopping` */
+    px_polling_destroy(r->polling);
+    r->polling = NULL;
     px_residency_stop(&serving->residency); /* before the loader that it gives jobs to */
     px_control_stop(r->loader);
     px_control_stop(r->lister);

@@ -89,6 +89,9 @@ struct px_repository_request {
     size_t n_entries;
 
     /* private */
+    bool is_own; /* the server's, which may whatever clients may */
+    /* Versions to load, separated by commas; those that serve and are not among them stay if they are still there. Empty: all. */
+    struct px_str changed;
     struct px_serving *serving;
     size_t charged; /* to the repository's waiting_bytes */
     struct px_control_job job;

@@ -40,6 +40,7 @@ struct px_repository {
     _Atomic size_t waiting_bytes;       /* of requests that were submitted and not freed */
     struct px_repository_counts counts; /* the loader is the one writer */
 
+    struct px_polling *polling; /* NULL: nobody looks at folders unasked */
     _Atomic bool stopping;
     sem_t passed;            /* once for each grave that nobody uses any more */
     sem_t orphaned;          /* once for each run that ended when its loop had stopped */

@@ -13,6 +13,7 @@
  * 3. The index names no job in progress once that is answered.
  * 4. A load with a version that failed is answered with that failure, whatever else it brought.
  */
+#include "application/lifecycle/package.h"
 #include "application/residency/memory_use.h"
 #include "application/serving/model_config.h"
 #include "application/serving/repository_impl.h"
@@ -131,6 +132,46 @@ static enum px_code check_config(const struct loading *l, const struct px_model 
     return code == PX_OK ? PX_OK : px_err_wrap(err, "parameter 'config'");
 }
 
+static struct px_model *serving_version(const struct loading *l, struct px_str version)
+{
+    const struct px_model_set *set = px_serving_models(l->r->serving);
+    for (size_t i = 0; i < set->n_models; i++) {
+        struct px_model *model = set->models[i];
+        if (px_str_eq(model->name, l->request->name) && px_str_eq(model->version, version))
+            return model;
+    }
+    return NULL;
+}
+
+static bool is_changed(const struct loading *l, struct px_str version)
+{
+    if (l->request->changed.len == 0)
+        return true;
+    for (struct px_str rest = l->request->changed; rest.ptr;) {
+        if (px_str_eq(px_str_cut(&rest, ','), version))
+            return true;
+    }
+    return false;
+}
+
+/* What is found by polling, and is not in memory, need not come there when models are loaded on demand. */
+static struct px_model *load_place(struct loading *l, const struct px_model_place *place,
+                                   const struct px_model *old, struct px_err *err)
+{
+    bool registers = l->request->changed.len > 0 && l->r->serving->residency.settings.on_demand &&
+                     !(old && old->state == PX_MODEL_READY) && !px_package_is_pinned(place->path);
+    enum px_code code = PX_OK;
+    if (!registers)
+        code = px_residency_make_room(l->r, px_memory_on_disk(place->path), NULL, err);
+    if (code != PX_OK)
+        return NULL;
+    struct px_model *model =
+        registers ? px_model_register(place) : px_model_load(l->r->serving, place);
+    if (!model)
+        px_err_set(err, PX_E_NO_MEMORY, "no memory for another model");
+    return model;
+}
+
 static enum px_code build(struct loading *l, struct px_err *err)
 {
     size_t n = l->places.list.len;
@@ -138,19 +179,24 @@ static enum px_code build(struct loading *l, struct px_err *err)
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for %zu models", n);
     for (size_t i = 0; i < n; i++) {
         const struct px_model_place *place = &l->places.list.items[i];
-        enum px_code code = px_residency_make_room(l->r, px_memory_on_disk(place->path), NULL, err);
-        if (code != PX_OK)
-            return code;
-        struct px_model *model = px_model_load(l->r->serving, place);
-        if (!model)
-            return px_err_set(err, PX_E_NO_MEMORY, "no memory for another model");
+        const struct px_model *old = serving_version(l, place->version);
+        if (old && !is_changed(l, place->version)) {
+            l->has_ready = l->has_ready || old->state != PX_MODEL_FAILED;
+            continue;
+        }
+        struct px_err why;
+        struct px_model *model = load_place(l, place, old, &why);
+        if (!model) {
+            *err = why;
+            return err->code;
+        }
         l->loaded.items[l->loaded.len++] = model; /* reserved */
         if (model->state == PX_MODEL_FAILED) {
             note_failed_version(l, model);
             continue;
         }
         l->has_ready = true;
-        code = check_config(l, model, err);
+        enum px_code code = model->state == PX_MODEL_READY ? check_config(l, model, err) : PX_OK;
         if (code != PX_OK)
             return code;
     }
@@ -168,14 +214,28 @@ static const struct px_model *successor_of(const struct loading *l, const struct
     return NULL;
 }
 
+/* Has polling found it as it was? */
+static bool is_kept(const struct loading *l, const struct px_model *old)
+{
+    if (is_changed(l, old->version))
+        return false;
+    for (size_t i = 0; i < l->places.list.len; i++) {
+        if (px_str_eq(l->places.list.items[i].version, old->version))
+            return true;
+    }
+    return false;
+}
+
 /* Does a version that was there stay? */
 static bool stays(const struct loading *l, const struct px_model *old)
 {
     const struct px_model *successor = successor_of(l, old);
+    if (is_kept(l, old))
+        return true;
     if (old->state == PX_MODEL_FAILED)
         return !successor && !l->has_ready;
     if (successor)
-        return successor->state != PX_MODEL_READY;
+        return successor->state == PX_MODEL_FAILED;
     return !l->has_ready;
 }
 
@@ -212,7 +272,7 @@ static void plan_new(struct loading *l, const model_vec *staying)
     size_t kept = 0;
     for (size_t i = 0; i < l->loaded.len; i++) {
         struct px_model *model = l->loaded.items[i];
-        bool ready = model->state == PX_MODEL_READY;
+        bool ready = model->state != PX_MODEL_FAILED;
         bool marks = !ready && l->request->n_files == 0 && !find_version(staying, model->version);
         if (ready || marks)
             l->added.items[l->added.len++] = model; /* reserved */
@@ -277,7 +337,7 @@ static void note_outcome(struct px_repository *r, const model_vec *models)
     for (size_t i = 0; i < models->len; i++) {
         const struct px_model *model = models->items[i];
         px_repository_note_failure(r, model,
-                                   model->state == PX_MODEL_READY ? NULL : &model->reason);
+                                   model->state != PX_MODEL_FAILED ? NULL : &model->reason);
     }
 }
 

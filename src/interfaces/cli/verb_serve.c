@@ -23,6 +23,7 @@ static const struct {
     {"port", "server.port", "--port"},
     {"listen", "server.listen", "--listen"},
     {"threads", "server.threads", "--threads"},
+    {"poll", "serving.poll_s", "--poll"},
     {"drain-delay-ms", "server.drain_delay_ms", "--drain-delay-ms"},
     {"log-level", "log.level", "--log-level"},
     {"log-format", "log.format", "--log-format"},
@@ -77,6 +78,7 @@ static struct px_residency_settings residency_settings(const struct px_config *c
         .memory_max = (uint64_t)config->serving_memory_max,
         .load_wait_ns = (uint64_t)config->serving_load_wait_ms * PX_NS_PER_MS,
         .resident_min_ns = (uint64_t)config->serving_resident_min_s * PX_NS_PER_S,
+        .poll_ns = (uint64_t)config->serving_poll_s * PX_NS_PER_S,
     };
 }
 
@@ -278,6 +280,8 @@ static const struct px_option options[] = {
      "listen there instead: HOST:PORT, https://HOST:PORT, unix:/PATH, ...", NULL},
     {"threads", 't', PX_OPTION_TEXT, "N", "event loops (default: one per CPU core)", NULL},
     {"config", 'c', PX_OPTION_TEXT, "FILE", "read settings from a phoenix.yaml", NULL},
+    {"poll", 0, PX_OPTION_TEXT, "SECONDS",
+     "look at the folders of models as often, and load what has changed (default: never)", NULL},
     {"drain-delay-ms", 0, PX_OPTION_TEXT, "MS",
      "after SIGTERM: go on serving this long with /readyz at 503 (default 5000)", NULL},
     {"log-level", 0, PX_OPTION_TEXT, "LEVEL", "debug, info, warn or error (default info)", NULL},

@@ -14,6 +14,7 @@ extern const struct px_verb px_verb_engine;
 extern const struct px_verb px_verb_help;
 extern const struct px_verb px_verb_predict;
 extern const struct px_verb px_verb_serve;
+extern const struct px_verb px_verb_publish;
 extern const struct px_verb px_verb_train;
 extern const struct px_verb px_verb_version;
 

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "application/residency/manifest.h"
+
+#include "shared/file.h"
+#include "shared/hash.h"
+#include "shared/json.h"
+#include "shared/sha256.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PIECE_BYTES = 1 << 16 };
+
+static enum px_code join(char *out, const char *folder, const char *name, struct px_err *err)
+{
+    if ((size_t)snprintf(out, PATH_MAX, "%s/%s", folder, name) < PATH_MAX)
+        return PX_OK;
+    return px_err_set(err, PX_E_INVALID, "path of more than %d bytes: %s/%s", PATH_MAX - 1, folder,
+                      name);
+}
+
+static enum px_code hash_file(const char *path, uint64_t *ret_size, char hex[PX_SHA256_HEX],
+                              struct px_err *err)
+{
+    char piece[PIECE_BYTES];
+    struct px_sha256 sha = px_sha256();
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = -1;
+    if (file >= 0) {
+        while ((n = read(file, piece, sizeof piece)) > 0)
+            px_sha256_add(&sha, px_str_n(piece, (size_t)n));
+    }
+    int why = errno;
+    if (file >= 0)
+        close(file);
+    if (n < 0)
+        return px_err_set(err, PX_E_IO, "read %s: %s", path, strerror(why));
+    *ret_size = sha.n_bytes;
+    px_sha256_end(&sha, hex);
+    return PX_OK;
+}
+
+/* ---- checking ---- */
+
+struct entry {
+    struct px_str path, sha256;
+    uint64_t size;
+};
+
+static void read_entry(struct px_json *json, struct entry *ret)
+{
+    struct px_str key;
+    px_json_enter_object(json);
+    while (px_json_next_key(json, &key)) {
+        if (px_str_is(key, "path"))
+            ret->path = px_json_str(json);
+        else if (px_str_is(key, "sha256"))
+            ret->sha256 = px_json_str(json);
+        else if (px_str_is(key, "size"))
+            ret->size = px_json_u64(json);
+        else
+            px_json_skip(json);
+    }
+    if (!ret->path.len || ret->sha256.len != PX_SHA256_HEX - 1)
+        px_json_fail(json, "expected a file as {\"path\", \"size\", \"sha256\"}");
+}
+
+static enum px_code check_entry(const char *folder, const struct entry *entry, struct px_err *err)
+{
+    char path[PATH_MAX], hex[PX_SHA256_HEX];
+    uint64_t size;
+    enum px_code code = px_file_resolve_inside(px_str(folder), entry->path, path, err);
+    if (code == PX_OK)
+        code = hash_file(path, &size, hex, err);
+    if (code != PX_OK)
+        return code;
+    if (size != entry->size)
+        return px_err_set(err, PX_E_CORRUPT, "%s has %llu bytes, the manifest says %llu", path,
+                          (unsigned long long)size, (unsigned long long)entry->size);
+    if (!px_str_is(entry->sha256, hex))
+        return px_err_set(err, PX_E_CORRUPT, "%s is another file than the manifest says", path);
+    return PX_OK;
+}
+
+static enum px_code check_files(const char *folder, struct px_json *json, struct px_err *err)
+{
+    enum px_code code = PX_OK;
+    size_t n = 0;
+    px_json_enter_array(json);
+    while (code == PX_OK && px_json_next_element(json)) {
+        struct entry entry = {0};
+        read_entry(json, &entry);
+        if (++n > PX_MANIFEST_FILES_MAX)
+            px_json_fail(json, "more than %d files", PX_MANIFEST_FILES_MAX);
+        if (!px_json_failed(json))
+            code = check_entry(folder, &entry, err);
+    }
+    return code;
+}
+
+static enum px_code check_text(const char *folder, struct px_str text, struct px_err *err)
+{
+    struct px_arena arena = px_arena(PX_MANIFEST_BYTES_MAX);
+    struct px_json json;
+    struct px_str key;
+    bool has_files = false;
+    enum px_code code = PX_OK;
+    px_json_init(&json, text, &arena, 0);
+    px_json_enter_object(&json);
+    while (code == PX_OK && px_json_next_key(&json, &key)) {
+        if (px_str_is(key, "files")) {
+            has_files = true;
+            code = check_files(folder, &json, err);
+        } else {
+            px_json_skip(&json);
+        }
+    }
+    if (code == PX_OK)
+        code = px_json_finish(&json, err);
+    if (code == PX_OK && !has_files)
+        code = px_err_set(err, PX_E_INVALID, "expected \"files\"");
+    px_arena_deinit(&arena);
+    return code;
+}
+
+enum px_code px_manifest_check(const char *folder, struct px_err *err)
+{
+    char path[PATH_MAX];
+    struct px_file file = {0};
+    enum px_code code = join(path, folder, PX_MANIFEST_FILE, err);
+    if (code == PX_OK)
+        code = px_file_load(&file, path, PX_MANIFEST_BYTES_MAX, err);
+    if (code != PX_OK)
+        return code;
+    code = check_text(folder, file.bytes, err);
+    px_file_unload(&file);
+    if (code == PX_E_NOT_FOUND)
+        return px_err_set(err, PX_E_CORRUPT, "%s names a file that is not there", path);
+    return code == PX_OK ? PX_OK : px_err_wrap(err, "%s", path);
+}
+
+/* ---- walking ---- */
+
+/* Every file below a folder, in no order; `name` is its path from there. */
+struct walk {
+    void *context;
+    enum px_code (*file)(void *context, const char *path, const char *name, const struct stat *st,
+                         struct px_err *err);
+};
+
+static enum px_code walk_folder(const struct walk *walk, const char *folder, const char *prefix,
+                                unsigned depth, struct px_err *err);
+
+static enum px_code walk_entry(const struct walk *walk, const char *path, const char *name,
+                               unsigned depth, struct px_err *err)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return PX_OK; /* gone meanwhile, or a link that leads nowhere */
+    if (S_ISREG(st.st_mode))
+        return walk->file(walk->context, path, name, &st, err);
+    if (!S_ISDIR(st.st_mode))
+        return PX_OK;
+    if (depth == PX_MANIFEST_DEPTH_MAX)
+        return px_err_set(err, PX_E_TOO_LARGE, "%s: folders deeper than %d", path,
+                          PX_MANIFEST_DEPTH_MAX);
+    return walk_folder(walk, path, name, depth + 1, err);
+}
+
+static enum px_code walk_folder(const struct walk *walk, const char *folder, const char *prefix,
+                                unsigned depth, struct px_err *err)
+{
+    DIR *dir = opendir(folder);
+    enum px_code code = PX_OK;
+    if (!dir)
+        return px_err_set(err, PX_E_IO, "open folder %s: %s", folder, strerror(errno));
+    for (struct dirent *entry; code == PX_OK && (entry = readdir(dir));) {
+        char path[PATH_MAX], name[PATH_MAX];
+        if (entry->d_name[0] == '.' || (!prefix[0] && strcmp(entry->d_name, PX_MANIFEST_FILE) == 0))
+            continue;
+        code = join(path, folder, entry->d_name, err);
+        if (code == PX_OK && prefix[0])
+            code = join(name, prefix, entry->d_name, err);
+        else
+            snprintf(name, sizeof name, "%s", entry->d_name);
+        if (code == PX_OK)
+            code = walk_entry(walk, path, name, depth, err);
+    }
+    closedir(dir);
+    return code;
+}
+
+/* ---- writing ---- */
+
+static enum px_code put_file(void *context, const char *path, const char *name,
+                             const struct stat *st, struct px_err *err)
+{
+    struct px_json_writer *w = context;
+    char hex[PX_SHA256_HEX];
+    uint64_t size;
+    (void)st;
+    enum px_code code = hash_file(path, &size, hex, err);
+    if (code != PX_OK)
+        return code;
+    px_json_begin_object(w);
+    px_json_member_text(w, "path", name);
+    px_json_member_u64(w, "size", size);
+    px_json_member_text(w, "sha256", hex);
+    px_json_end_object(w);
+    return PX_OK;
+}
+
+enum px_code px_manifest_write(const char *folder, struct px_err *err)
+{
+    char path[PATH_MAX];
+    struct px_buf text = px_buf(PX_MANIFEST_BYTES_MAX);
+    struct px_json_writer w = px_json_writer(&text);
+    const struct walk walk = {.context = &w, .file = put_file};
+    px_json_begin_object(&w);
+    px_json_key(&w, "files");
+    px_json_begin_array(&w);
+    enum px_code code = walk_folder(&walk, folder, "", 0, err);
+    px_json_end_array(&w);
+    px_json_end_object(&w);
+    if (code == PX_OK)
+        code = px_buf_check(&text, "the manifest", err);
+    if (code == PX_OK)
+        code = join(path, folder, PX_MANIFEST_FILE, err);
+    if (code == PX_OK)
+        code = px_file_write(path, px_buf_view(&text), err);
+    px_buf_deinit(&text);
+    return code;
+}
+
+/* ---- stamps ---- */
+
+static uint64_t stamp_of(const char *name, const struct stat *st)
+{
+    const uint64_t seen[] = {(uint64_t)st->st_size, (uint64_t)st->st_ino,
+                             (uint64_t)st->st_mtim.tv_sec, (uint64_t)st->st_mtim.tv_nsec};
+    uint64_t hash = px_hash_content(name, strlen(name));
+    return hash ^ px_hash_content(seen, sizeof seen) * 0x9e3779b97f4a7c15u;
+}
+
+static enum px_code add_stamp(void *context, const char *path, const char *name,
+                              const struct stat *st, struct px_err *err)
+{
+    uint64_t *sum = context;
+    (void)path;
+    (void)err;
+    *sum += stamp_of(name, st); /* in whatever order they come */
+    return PX_OK;
+}
+
+uint64_t px_manifest_stamp(const char *path)
+{
+    uint64_t sum = 0;
+    char manifest[PATH_MAX];
+    struct stat st;
+    const struct walk walk = {.context = &sum, .file = add_stamp};
+    if (stat(path, &st) != 0)
+        return 0;
+    if (!S_ISDIR(st.st_mode))
+        return stamp_of("", &st) | 1;
+    if (walk_folder(&walk, path, "", 0, NULL) != PX_OK)
+        return 1;
+    if (join(manifest, path, PX_MANIFEST_FILE, NULL) == PX_OK && stat(manifest, &st) == 0)
+        sum += stamp_of(PX_MANIFEST_FILE, &st);
+    return sum | 1;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Manifests: which files a version consists of, so that one that is half copied, or damaged, is not taken for the whole.
+ *
+ *     {"files": [{"path": "model.json", "size": 1234, "sha256": "9f86d0..."}]}
+ *
+ * as `manifest.json` in the version's folder, written last. Threads: any.
+ */
+#ifndef PX_APPLICATION_RESIDENCY_MANIFEST_H
+#define PX_APPLICATION_RESIDENCY_MANIFEST_H
+
+#include "shared/buf.h"
+
+#define PX_MANIFEST_FILE "manifest.json"
+
+enum { PX_MANIFEST_FILES_MAX = 10000, PX_MANIFEST_DEPTH_MAX = 8, PX_MANIFEST_BYTES_MAX = 8 << 20 };
+
+/* PX_E_NOT_FOUND without a manifest; PX_E_CORRUPT when a file is missing, or is another than it says. Reads every file. */
+PX_MUST_USE enum px_code px_manifest_check(const char *folder, struct px_err *err);
+
+/* Describes the files of `folder`, but those that begin with '.', and writes its manifest. */
+PX_MUST_USE enum px_code px_manifest_write(const char *folder, struct px_err *err);
+
+/*
+ * What can be seen of a file or folder without reading it: changes when a file comes, goes, or is written (names, sizes, times). 0 when
+ * there is nothing.
+ */
+uint64_t px_manifest_stamp(const char *path);
+
+#endif

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Folders of models that are watched: what is published comes, what is broken or half copied does not."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import time
+
+import models
+import pytest
+from command import PHOENIX
+from server import Server
+
+ROW = dict.fromkeys(models.NAMES, 1.0)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Two models that answer differently."""
+    folder = tmp_path_factory.mktemp("models")
+    models.xgboost_model(folder / "a.json", rounds=8)
+    models.xgboost_model(folder / "b.json", rounds=2)
+    return folder / "a.json", folder / "b.json"
+
+
+def publish(model, target):
+    run = subprocess.run([PHOENIX, "publish", model, target], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return run.stdout.strip()
+
+
+def wait_for(what, seconds=30):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if what():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it did not come about")
+
+
+def versions(server, model):
+    return [row["version"] for row in server.request("/api/v1/models")[1]["models"] if row["name"] == model]
+
+
+def test_a_published_model_is_whole_and_described(files, tmp_path):
+    assert publish(files[0], tmp_path / "repo" / "risk") == f"{tmp_path}/repo/risk/1"
+    assert publish(files[1], tmp_path / "repo" / "risk") == f"{tmp_path}/repo/risk/2"
+    assert publish(files[0], tmp_path / "repo" / "risk" / "2") == f"{tmp_path}/repo/risk/2"
+    folder = tmp_path / "repo" / "risk"
+    assert sorted(path.name for path in folder.iterdir()) == ["1", "2"], "nothing temporary stays"
+    manifest = json.loads((folder / "2" / "manifest.json").read_text())
+    text = files[0].read_bytes()
+    wanted = {"path": "a.json", "size": len(text), "sha256": hashlib.sha256(text).hexdigest()}
+    assert manifest == {"files": [wanted]}
+    run = subprocess.run([PHOENIX, "publish", "/nothing", folder], capture_output=True, text=True, check=False)
+    assert run.returncode != 0 and "/nothing" in run.stderr
+
+
+def test_what_is_published_comes_is_replaced_and_goes(files, tmp_path):
+    folder = tmp_path / "repo"
+    publish(files[0], folder / "risk")
+    with Server(folder, "--poll", "1") as server:
+        first = server.predict("risk", [ROW])
+        publish(files[1], folder / "risk")
+        wait_for(lambda: versions(server, "risk") == ["1", "2"])
+        second = server.predict("risk", [ROW])
+        assert second != first
+        publish(files[1], folder / "risk" / "1")  # the same number with new bytes
+        status, before = server.request("/v1/models/risk/versions/1:predict", {"instances": [ROW]})
+        assert status == 200
+        wait_for(
+            lambda: server.request("/v1/models/risk/versions/1:predict", {"instances": [ROW]})[1]["predictions"] == second
+        )
+        shutil.rmtree(folder / "risk" / "2")
+        wait_for(lambda: versions(server, "risk") == ["1"])
+        publish(files[0], folder / "other")
+        wait_for(lambda: versions(server, "other") == ["1"])
+        shutil.rmtree(folder / "other")
+        wait_for(lambda: versions(server, "other") == [])
+        assert before["predictions"] in (first, second)
+
+
+def test_what_is_half_copied_or_broken_leaves_the_old_one(files, tmp_path):
+    folder = tmp_path / "repo"
+    publish(files[0], folder / "risk")
+    with Server(folder, "--poll", "1") as server:
+        first = server.predict("risk", [ROW])
+        # A version whose manifest does not match its files.
+        shutil.copytree(folder / "risk" / "1", folder / "risk" / "2")
+        text = files[0].read_bytes()
+        (folder / "risk" / "2" / "a.json").write_bytes(text[: len(text) // 2])
+        wait_for(lambda: "repository.incomplete" in server.log())
+        assert versions(server, "risk") == ["1"]
+        (folder / "risk" / "2" / "a.json").write_bytes(text)
+        wait_for(lambda: versions(server, "risk") == ["1", "2"])
+        # New bytes that are no model, without a manifest.
+        (folder / "risk" / "1" / "manifest.json").unlink()
+        (folder / "risk" / "1" / "a.json").write_text("{}")
+        wait_for(lambda: "model.failed" in server.log())
+        index = server.request("/v2/repository/index", method="POST")[1]
+        reasons = {row["version"]: (row["state"], row.get("reason", "")) for row in index}
+        assert reasons["1"][0] == "READY" and reasons["1"][1], reasons
+        status, reply = server.request("/v1/models/risk/versions/1:predict", {"instances": [ROW]})
+        assert status == 200 and reply["predictions"] == first
+
+
+def test_models_of_a_repository_that_are_loaded_on_demand_are_only_registered(files, tmp_path):
+    folder = tmp_path / "repo"
+    publish(files[0], folder / "risk")
+    config = tmp_path / "phoenix.yaml"
+    config.write_text("serving:\n  load_models: demand\n  poll_s: 1\n")
+    with Server(folder, "--config", config) as server:
+        publish(files[1], folder / "new")
+        wait_for(lambda: versions(server, "new") == ["1"])
+        states = {row["name"]: row["state"] for row in server.request("/api/v1/models")[1]["models"]}
+        assert states == {"new": "REGISTERED", "risk": "REGISTERED"}
+        assert server.predict("new", [ROW])
