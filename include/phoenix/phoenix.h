@@ -78,6 +78,7 @@ enum phx_code {
     PHX_UNSUPPORTED = 15,
     PHX_TOO_LARGE = 30,
     PHX_OVERLOADED = 33, /* as many runs wait as may; the same may succeed later */
+    PHX_LIMITED = 34,    /* another server wants fewer requests */
     PHX_DEADLINE = 51,   /* a step's timeout */
     PHX_UNAVAILABLE = 52,
     PHX_CANCELLED = 53,

@@ -307,6 +307,11 @@ static bool is_able(struct px_engine *engine, struct px_err *err)
     return px_engine_is_able(((struct px_executor *)engine)->blocking, err);
 }
 
+static void measure(struct px_engine *engine, const struct px_engine_measures *to)
+{
+    px_engine_measure(((struct px_executor *)engine)->blocking, to);
+}
+
 static void destroy(struct px_engine *engine)
 {
     struct px_executor *self = (struct px_executor *)engine;
@@ -372,6 +377,7 @@ static void set_up(struct px_executor *self, struct px_engine *blocking,
         .start = px_executor_start,
         .cancel = cancel,
         .describe = px_executor_describe,
+        .measure = measure,
         .is_idle = is_idle,
         .is_able = is_able,
         .destroy = destroy,

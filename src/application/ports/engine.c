@@ -43,6 +43,12 @@ bool px_engine_is_able(struct px_engine *engine, struct px_err *err)
     return !engine->ops->is_able || engine->ops->is_able(engine, err);
 }
 
+void px_engine_measure(struct px_engine *engine, const struct px_engine_measures *to)
+{
+    if (engine->ops->measure)
+        engine->ops->measure(engine, to);
+}
+
 const char *px_engine_name(const struct px_engine *engine)
 {
     return engine->ops->name;

@@ -44,6 +44,19 @@ enum { PX_ENGINE_TENSORS_MAX = 256 }; /* inputs or outputs of one engine */
 
 struct px_engine;
 
+/* What engines of some kinds count of themselves; the rows of engine_metrics.def. */
+enum px_engine_metric {
+#define PX_ENGINE_METRIC(id, name, type, help) PX_ENGINE_METRIC_##id,
+#include "application/ports/engine_metrics.def"
+#undef PX_ENGINE_METRIC
+};
+
+/* Takes the numbers of an engine; `peer` is the server that a number is of, or empty. */
+struct px_engine_measures {
+    void (*put)(void *context, enum px_engine_metric metric, struct px_str peer, uint64_t value);
+    void *context;
+};
+
 struct px_engine_ops {
     uint32_t abi; /* PX_ENGINE_ABI */
     uint32_t caps;
@@ -84,6 +97,8 @@ struct px_engine_ops {
     void (*cancel)(struct px_engine *engine, struct px_run *run);
     /* Facts about this engine as members of a JSON object ("library":"1.28.2","threads":1), for people. May be NULL. */
     void (*describe)(const struct px_engine *engine, struct px_json_writer *json);
+    /* Puts what it counts of itself, for /metrics. Any thread; never blocks. NULL: nothing. */
+    void (*measure)(struct px_engine *engine, const struct px_engine_measures *to);
 
     /*
      * Has everything ended that was done for runs, also for those that have finished without it? `destroy` waits for the rest, so whoever
@@ -143,6 +158,8 @@ bool px_engine_is_idle(
     struct px_engine *engine); /* destroy would not wait; every run has finished */
 
 bool px_engine_is_able(struct px_engine *engine, struct px_err *err); /* `err`: why not */
+
+void px_engine_measure(struct px_engine *engine, const struct px_engine_measures *to);
 
 const char *px_engine_name(const struct px_engine *engine); /* static */
 bool px_engine_has(const struct px_engine *engine, enum px_engine_caps cap);

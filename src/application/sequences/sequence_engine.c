@@ -258,6 +258,11 @@ static bool is_able(struct px_engine *engine, struct px_err *err)
     return px_engine_is_able(sequencer_of(engine)->inner, err);
 }
 
+static void measure(struct px_engine *engine, const struct px_engine_measures *to)
+{
+    px_engine_measure(sequencer_of(engine)->inner, to);
+}
+
 /* The inner engine goes first: its threads may still be leaving `landed`. */
 static void destroy(struct px_engine *engine)
 {
@@ -339,6 +344,7 @@ static void set_ops(struct px_sequencer *self)
         .start = start,
         .cancel = cancel,
         .describe = describe,
+        .measure = measure,
         .is_idle = is_idle,
         .is_able = is_able,
         .destroy = destroy,

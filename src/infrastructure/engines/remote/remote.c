@@ -129,6 +129,37 @@ static void describe_engine(const struct px_engine *engine, struct px_json_write
     px_json_end_array(json);
 }
 
+static void measure_peers(const struct px_remote *self, const struct px_balancer *balancer,
+                          const struct px_engine_measures *to)
+{
+    uint64_t now_ns = px_clock_monotonic_ns();
+    for (size_t i = 0; i < balancer->n; i++) {
+        const struct px_endpoint *e = &balancer->list[i];
+        struct px_str url = self->settings.urls[i].text;
+        to->put(to->context, PX_ENGINE_METRIC_REMOTE_ATTEMPTS, url, e->n_requests);
+        to->put(to->context, PX_ENGINE_METRIC_REMOTE_FAILURES, url, e->n_failures);
+        to->put(to->context, PX_ENGINE_METRIC_REMOTE_EJECTIONS, url, e->n_ejections);
+        to->put(to->context, PX_ENGINE_METRIC_REMOTE_HEALTHY, url, !e->unhealthy);
+        to->put(to->context, PX_ENGINE_METRIC_REMOTE_EJECTED, url, now_ns < e->ejected_until_ns);
+        to->put(to->context, PX_ENGINE_METRIC_REMOTE_OUTSTANDING, url, e->outstanding);
+    }
+}
+
+static void measure_engine(struct px_engine *engine, const struct px_engine_measures *to)
+{
+    struct px_remote *self = of(engine);
+    pthread_mutex_lock(&self->lock);
+    struct px_balancer balancer = self->balancer;
+    struct px_remote_counts counts = self->counts;
+    pthread_mutex_unlock(&self->lock);
+    struct px_str none = {0};
+    to->put(to->context, PX_ENGINE_METRIC_REMOTE_RETRIES, none, counts.retries);
+    to->put(to->context, PX_ENGINE_METRIC_REMOTE_RETRIES_REFUSED, none, counts.retries_refused);
+    to->put(to->context, PX_ENGINE_METRIC_REMOTE_HEDGES, none, counts.hedges);
+    to->put(to->context, PX_ENGINE_METRIC_REMOTE_HEDGES_WON, none, counts.hedges_won);
+    measure_peers(self, &balancer, to);
+}
+
 /* While all are out all are asked, as the best that can be done; that is no model that is ready. */
 static bool is_able(struct px_engine *engine, struct px_err *err)
 {
@@ -165,6 +196,7 @@ static const struct px_engine_ops ops = {
     .start = start_run,
     .cancel = cancel_run,
     .describe = describe_engine,
+    .measure = measure_engine,
     .is_able = is_able,
     .destroy = destroy_engine,
 };

@@ -14,6 +14,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { RETRY_AFTER_MAX_S = 86400 };
+
 /* ---- what libcurl calls ---- */
 
 static size_t on_read(char *to, size_t size, size_t n, void *context)
@@ -59,6 +61,15 @@ static void begin_reply(struct px_remote_transfer *self, struct px_str line)
         self->status = (unsigned)status;
     self->grpc_status = -1;
     self->has_json_len = false;
+    self->retry_after_s = 0;
+}
+
+/* Seconds; a date is not passed on, since it is by the peer's clock. */
+static unsigned read_retry_after(struct px_str value)
+{
+    uint64_t seconds = 0;
+    bool good = px_str_to_u64(value, &seconds);
+    return !good ? 0 : seconds < RETRY_AFTER_MAX_S ? (unsigned)seconds : RETRY_AFTER_MAX_S;
 }
 
 /* Headers and, after the body, trailers. */
@@ -74,6 +85,8 @@ static size_t on_header(char *bytes, size_t size, size_t n, void *context)
         self->grpc_status = good ? (int)number : 2 /* UNKNOWN */;
     } else if (take_header(line, "grpc-message", &value)) {
         px_remote_grpc_read_error(value, self->grpc_message, sizeof self->grpc_message);
+    } else if (take_header(line, "Retry-After", &value)) {
+        self->retry_after_s = read_retry_after(value);
     } else if (take_header(line, "Inference-Header-Content-Length", &value)) {
         self->has_json_len = true;
         self->json_len =
@@ -262,7 +275,7 @@ enum px_code px_remote_transfer_prepare(struct px_remote_transfer *self,
     self->request = exchange->body;
     self->n_sent = 0;
     px_buf_clear(&self->body);
-    self->status = 0;
+    self->status = self->retry_after_s = 0;
     self->grpc_status = -1;
     self->has_json_len = self->reuses = self->refused = false;
     self->grpc_message[0] = self->error[0] = '\0';
@@ -364,7 +377,7 @@ static enum px_code code_of_http(unsigned status)
     case 413:
         return PX_E_TOO_LARGE;
     case 429:
-        return PX_E_OVERLOADED;
+        return PX_E_LIMITED;
     case 501:
         return PX_E_UNSUPPORTED;
     case 502:
@@ -380,7 +393,7 @@ static enum px_code code_of_grpc(int status)
     static const enum px_code codes[] = {
         [1] = PX_E_UNAVAILABLE, [2] = PX_E_INTERNAL,     [3] = PX_E_INVALID,
         [4] = PX_E_DEADLINE,    [5] = PX_E_NOT_FOUND,    [6] = PX_E_CONFLICT,
-        [7] = PX_E_INTERNAL,    [8] = PX_E_OVERLOADED,   [9] = PX_E_INVALID,
+        [7] = PX_E_INTERNAL,    [8] = PX_E_LIMITED,      [9] = PX_E_INVALID,
         [10] = PX_E_CONFLICT,   [11] = PX_E_INVALID,     [12] = PX_E_UNSUPPORTED,
         [13] = PX_E_INTERNAL,   [14] = PX_E_UNAVAILABLE, [15] = PX_E_INTERNAL,
         [16] = PX_E_INTERNAL,
@@ -441,7 +454,12 @@ struct px_remote_verdict px_remote_transfer_judge(struct px_remote_transfer *sel
 {
     if (result != CURLE_OK)
         return judge_transport(self, result, err);
-    return self->peer->url->grpc ? judge_grpc(self, err) : judge_http(self, err);
+    struct px_remote_verdict verdict =
+        self->peer->url->grpc ? judge_grpc(self, err) : judge_http(self, err);
+    bool may_pass = verdict.code == PX_E_LIMITED || verdict.code == PX_E_UNAVAILABLE;
+    if (may_pass && err)
+        err->retry_ns = self->retry_after_s * PX_NS_PER_S;
+    return verdict;
 }
 
 struct px_str px_remote_transfer_reply(const struct px_remote_transfer *self)

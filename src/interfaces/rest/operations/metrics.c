@@ -413,6 +413,57 @@ static void put_queues(const struct page *page)
     }
 }
 
+/* ---- what engines count of themselves ---- */
+
+struct engine_row {
+    enum px_engine_metric metric;
+    const char *name, *type, *help;
+};
+
+/* The lines of one row and one model. */
+struct engine_lines {
+    const struct page *page;
+    const struct px_model *model;
+    const struct engine_row *row;
+};
+
+static void put_engine_line(void *context, enum px_engine_metric metric, struct px_str peer,
+                            uint64_t value)
+{
+    const struct engine_lines *lines = context;
+    struct px_buf *out = lines->page->out;
+    if (metric != lines->row->metric)
+        return;
+    put_model_name(out, lines->row->name, "", lines->model);
+    if (peer.len) {
+        px_buf_text(out, ",peer=\"");
+        put_label_text(out, peer);
+        px_buf_byte(out, '"');
+    }
+    px_buf_byte(out, '}');
+    put_value(out, value);
+}
+
+/* The rows of a metric have to stand together, so every engine is asked once for each. */
+static void put_engines(const struct page *page)
+{
+    static const struct engine_row rows[] = {
+#define PX_ENGINE_METRIC(id, name, type, help) {PX_ENGINE_METRIC_##id, name, type, help},
+#include "application/ports/engine_metrics.def"
+#undef PX_ENGINE_METRIC
+    };
+    for (size_t i = 0; i < PX_ARRAY_LEN(rows); i++) {
+        put_head(page->out, rows[i].name, rows[i].type, rows[i].help);
+        for (size_t m = 0; m < page->set->n_models; m++) {
+            const struct px_model *model = page->set->models[m];
+            struct engine_lines lines = {page, model, &rows[i]};
+            struct px_engine_measures measures = {put_engine_line, &lines};
+            if (model->state == PX_MODEL_READY)
+                px_engine_measure(model->engine, &measures);
+        }
+    }
+}
+
 /* ---- the process ---- */
 
 static void put_server_counters(const struct page *page)
@@ -589,6 +640,7 @@ void px_handle_metrics(struct px_rest_request *request)
     put_limits(&page);
     put_cache(&page);
     put_queues(&page);
+    put_engines(&page);
     put_server_counters(&page);
     put_repository(&page);
     put_residency(&page);

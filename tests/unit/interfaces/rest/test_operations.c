@@ -139,6 +139,13 @@ PX_TEST(refusals_of_the_transport_take_the_form_of_the_path)
     f.handler.refuse(f.handler.context, &f.exchange, &err);
     rest_end(&f);
     CHECK_STR(px_str(f.headers), "Retry-After: 1\r\n");
+    px_err_set(&err, PX_E_LIMITED, "a peer answered 429");
+    err.retry_ns = 7 * PX_NS_PER_S;
+    rest_begin(&f);
+    f.handler.refuse(f.handler.context, &f.exchange, &err);
+    rest_end(&f);
+    CHECK_INT(f.status, 429);
+    CHECK_CONTAINS(f.headers, "Retry-After: 7\r\n");
     rest_tear_down(&f);
 }
 

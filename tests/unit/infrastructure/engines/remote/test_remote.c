@@ -63,6 +63,12 @@ static bool refuse_503(struct http_peer *peer, int fd, struct http_peer_request 
     return http_peer_reply_json(fd, 503, "{\"error\":\"busy, come back\"}");
 }
 
+static bool refuse_429(struct http_peer *peer, int fd, struct http_peer_request *request)
+{
+    (void)peer, (void)request;
+    return http_peer_reply(fd, 429, "Retry-After: 7\r\n", px_str("{\"error\":\"too fast\"}"));
+}
+
 static bool refuse_400(struct http_peer *peer, int fd, struct http_peer_request *request)
 {
     (void)peer, (void)request;
@@ -572,6 +578,58 @@ static struct px_tensor_spec declared_inputs[] = {
 static struct px_tensor_spec declared_output = {
     .name = PX_STR("sum"), .type = PX_TYPE_FP32, .shape = {-1, 2}, .n_dims = 2};
 
+PX_TEST(a_peer_that_wants_fewer_requests_says_so_to_the_caller)
+{
+    struct remote_fixture f;
+    struct px_err err;
+    struct http_peer *peer = http_peer_start(true);
+    atomic_store(&peer->infer, refuse_429);
+    open_peers(&f, peer, NULL, "");
+    CHECK_INT(add_once(f.engine, 0, &err), PX_E_LIMITED);
+    CHECK_INT(px_code_http(err.code), 429);
+    CHECK_CONTAINS(err.message, "answered 429: too fast");
+    CHECK_INT(err.retry_ns, 7 * PX_NS_PER_S);
+    CHECK_INT(atomic_load(&peer->n_infer), 1);
+    atomic_store(&peer->infer, refuse_400);
+    CHECK_INT(add_once(f.engine, 0, &err), PX_E_INVALID);
+    CHECK_INT(err.retry_ns, 0);
+    remote_fixture_close(&f);
+    http_peer_stop(peer);
+}
+
+static void sum_metric(void *context, enum px_engine_metric metric, struct px_str peer,
+                       uint64_t value)
+{
+    uint64_t *sums = context;
+    bool of_peer = metric != PX_ENGINE_METRIC_REMOTE_RETRIES &&
+                   metric != PX_ENGINE_METRIC_REMOTE_RETRIES_REFUSED &&
+                   metric != PX_ENGINE_METRIC_REMOTE_HEDGES &&
+                   metric != PX_ENGINE_METRIC_REMOTE_HEDGES_WON;
+    CHECK_INT(peer.len > 0, of_peer);
+    sums[metric] += value;
+}
+
+PX_TEST(attempts_retries_and_failures_are_measured)
+{
+    struct remote_fixture f;
+    struct px_err err;
+    uint64_t sums[PX_ENGINE_METRIC_REMOTE_OUTSTANDING + 1] = {0};
+    const struct px_engine_measures measures = {sum_metric, sums};
+    struct http_peer *peer = http_peer_start(true);
+    atomic_store(&peer->infer, refuse_once);
+    open_peers(&f, peer, NULL, ", retries: {max: 1, minimum_per_s: 10}");
+    CHECK_INT(add_once(f.engine, 0, &err), PX_OK);
+    px_engine_measure(f.engine, &measures);
+    CHECK_INT(sums[PX_ENGINE_METRIC_REMOTE_ATTEMPTS], 2);
+    CHECK_INT(sums[PX_ENGINE_METRIC_REMOTE_FAILURES], 1);
+    CHECK_INT(sums[PX_ENGINE_METRIC_REMOTE_RETRIES], 1);
+    CHECK_INT(sums[PX_ENGINE_METRIC_REMOTE_HEDGES], 0);
+    CHECK_INT(sums[PX_ENGINE_METRIC_REMOTE_HEALTHY], 1);
+    CHECK_INT(sums[PX_ENGINE_METRIC_REMOTE_OUTSTANDING], 0);
+    remote_fixture_close(&f);
+    http_peer_stop(peer);
+}
+
 PX_TEST(a_peer_that_is_down_at_load_needs_a_declared_model)
 {
     struct px_err err;
@@ -693,11 +751,12 @@ PX_TEST_MAIN(
                     a_single_server_is_asked_again_after_a_while)
                     T(without_budget_there_are_no_retries) T(
                         what_the_peer_says_is_passed_on_and_not_tried_again)
-                        T(hostile_replies_are_errors) T(broken_replies_are_errors) T(
-                            deadlines_end_what_stalls_or_drips)
-                            T(a_cancelled_run_ends_and_its_connection_is_closed) T(
-                                a_hedge_answers_for_one_that_hangs)
-                                T(more_requests_than_connections_wait_and_more_than_allowed_are_refused)
+                        T(a_peer_that_wants_fewer_requests_says_so_to_the_caller) T(
+                            attempts_retries_and_failures_are_measured) T(hostile_replies_are_errors)
+                            T(broken_replies_are_errors) T(deadlines_end_what_stalls_or_drips) T(
+                                a_cancelled_run_ends_and_its_connection_is_closed)
+                                T(a_hedge_answers_for_one_that_hangs) T(
+                                    more_requests_than_connections_wait_and_more_than_allowed_are_refused)
                                     T(health_checks_see_a_peer_go_and_come)
                                         T(a_peer_that_is_down_at_load_needs_a_declared_model)
                                             T(loading_says_what_is_wrong)
