@@ -310,11 +310,24 @@ struct value {
     bool mapping;     /* a mapping, or a list of them */
     bool has_shape;   /* the shape may be that of a scalar */
     size_t n_dims;
-    uint64_t first; /* dimension; 0: it may be anything */
+    uint64_t first;                  /* dimension; 0: it may be anything */
+    struct px_onnx_diagnosis *names; /* where names of dimensions are noted; NULL: nowhere */
 };
 
-/* The length of a dimension; 0 when it has a name or none. */
-static uint64_t read_dimension(struct px_str bytes)
+static void note_symbol(struct px_onnx_diagnosis *out, struct px_str name)
+{
+    for (size_t i = 0; i < out->n_symbols; i++) {
+        if (px_str_eq(out->symbols[i], name))
+            return;
+    }
+    if (out->n_symbols < PX_ONNX_SYMBOLS_MAX)
+        out->symbols[out->n_symbols++] = name;
+    else
+        out->more_symbols = true;
+}
+
+/* The length of a dimension; 0 when it has a name or none. A name is noted in `names`, which may be NULL. */
+static uint64_t read_dimension(struct px_str bytes, struct px_onnx_diagnosis *names)
 {
     struct px_protobuf p = px_protobuf(bytes);
     struct px_protobuf_field field;
@@ -322,6 +335,8 @@ static uint64_t read_dimension(struct px_str bytes)
     while (px_protobuf_next(&p, &field)) {
         if (field.number == 1 && field.wire == PX_PROTOBUF_VARINT)
             length = field.value;
+        if (names && field.number == 2 && field.wire == PX_PROTOBUF_BYTES && field.bytes.len > 0)
+            note_symbol(names, field.bytes);
     }
     return length;
 }
@@ -338,8 +353,11 @@ static void read_tensor_type(struct px_str bytes, struct value *ret)
         struct px_protobuf shape = px_protobuf(field.bytes);
         ret->has_shape = true;
         while (px_protobuf_next(&shape, &dim)) {
-            if (ret->n_dims++ == 0 && dim.wire == PX_PROTOBUF_BYTES)
-                ret->first = read_dimension(dim.bytes);
+            bool is_first = ret->n_dims++ == 0;
+            uint64_t length =
+                dim.wire == PX_PROTOBUF_BYTES ? read_dimension(dim.bytes, ret->names) : 0;
+            if (is_first)
+                ret->first = length;
         }
     }
 }
@@ -363,11 +381,11 @@ static void read_type(struct px_str bytes, struct value *ret, unsigned depth)
     }
 }
 
-static struct value read_value(struct px_str bytes)
+static struct value read_value(struct px_str bytes, struct px_onnx_diagnosis *names)
 {
     struct px_protobuf p = px_protobuf(bytes);
     struct px_protobuf_field field;
-    struct value value = {0};
+    struct value value = {.names = names};
     while (px_protobuf_next(&p, &field)) {
         if (field.number == 1 && field.wire == PX_PROTOBUF_BYTES)
             value.name = field.bytes;
@@ -393,7 +411,7 @@ static void note_shape(struct reading *r, const struct value *value, struct fixe
 
 static void note_input(struct reading *r, struct px_str bytes)
 {
-    struct value value = read_value(bytes);
+    struct value value = read_value(bytes, r->out);
     r->n_inputs++;
     note_shape(r, &value, &r->fixed_inputs);
     if (value.element == ELEMENT_DOUBLE && r->a_double.len == 0)
@@ -402,7 +420,7 @@ static void note_input(struct reading *r, struct px_str bytes)
 
 static void note_output(struct reading *r, struct px_str bytes)
 {
-    struct value value = read_value(bytes);
+    struct value value = read_value(bytes, NULL);
     r->n_outputs++;
     note_shape(r, &value, &r->fixed_outputs);
     if (value.mapping && r->a_mapping.len == 0)

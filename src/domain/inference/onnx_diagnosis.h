@@ -18,6 +18,7 @@ enum {
     PX_ONNX_FINDINGS_MAX = 32,
     PX_ONNX_EXTERNAL_MAX = 256, /* files of weights that are looked for */
     PX_ONNX_SCALARS_MAX = 256,
+    PX_ONNX_SYMBOLS_MAX = 64,
     PX_ONNX_DEPTH_MAX = 16, /* of graphs in nodes of graphs */
     PX_ONNX_NODES_MAX = 1 << 22,
 };
@@ -44,6 +45,9 @@ struct px_onnx_diagnosis {
     struct px_str
         scalars[PX_ONNX_SCALARS_MAX]; /* inputs and outputs whose shape is said to be [] */
     size_t n_scalars;
+    struct px_str symbols[PX_ONNX_SYMBOLS_MAX]; /* names of dimensions of inputs, each once */
+    size_t n_symbols;
+    bool more_symbols; /* there are more than that */
 };
 
 /*

@@ -198,3 +198,38 @@ size_t px_ort_scalars(const char *path, struct px_arena *arena, struct px_str *r
     px_arena_deinit(&mine);
     return n;
 }
+
+static enum px_code fail_dimension(const struct px_onnx_diagnosis *d, struct px_str name,
+                                   struct px_err *err)
+{
+    char memory[PX_ERR_MESSAGE_MAX / 2];
+    struct px_buf list = px_buf_fixed(memory, sizeof memory);
+    memory[0] = '\0';
+    for (size_t i = 0; i < d->n_symbols; i++)
+        px_buf_printf(&list, "%s%.*s", i ? ", " : "", PX_STR_ARG(d->symbols[i]));
+    px_err_set(err, PX_E_INVALID, "the inputs have no dimension '%.*s'; %s%s", PX_STR_ARG(name),
+               d->n_symbols ? "they have " : "none of theirs has a name", memory);
+    px_err_suggest(err, name, d->symbols, d->n_symbols);
+    return PX_E_INVALID;
+}
+
+enum px_code px_ort_check_dimensions(const char *path, const struct px_str *names, size_t n,
+                                     struct px_err *err)
+{
+    struct px_arena arena = px_arena(MEMORY_MAX);
+    struct px_onnx_diagnosis *d = px_arena_alloc(&arena, 1, sizeof *d);
+    struct px_str bytes = map_file(path);
+    enum px_code code = px_arena_check(&arena, "what is to be said of the model", err);
+    bool read = code == PX_OK && bytes.ptr &&
+                px_onnx_diagnose(bytes, &limits, &arena, d, NULL) == PX_OK && !d->more_symbols;
+    for (size_t i = 0; read && code == PX_OK && i < n; i++) {
+        size_t at = 0;
+        while (at < d->n_symbols && !px_str_eq(d->symbols[at], names[i]))
+            at++;
+        if (at == d->n_symbols)
+            code = fail_dimension(d, names[i], err);
+    }
+    unmap(bytes);
+    px_arena_deinit(&arena);
+    return code;
+}

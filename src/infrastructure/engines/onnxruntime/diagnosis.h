@@ -28,4 +28,11 @@ size_t px_ort_warn(const char *path, struct px_arena *arena, struct px_str *ret,
  */
 size_t px_ort_scalars(const char *path, struct px_arena *arena, struct px_str *ret, size_t max);
 
+/*
+ * Are these the names of dimensions of inputs? The library passes over a name that it does not find. PX_E_INVALID names the first that is none,
+ * and those that there are. A file that cannot be read is the library's to judge.
+ */
+PX_MUST_USE enum px_code px_ort_check_dimensions(const char *path, const struct px_str *names,
+                                                 size_t n, struct px_err *err);
+
 #endif

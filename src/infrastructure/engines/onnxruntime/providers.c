@@ -115,6 +115,12 @@ static enum px_code append(const struct px_ort *ort, const struct asked *asked, 
 {
     char known[256];
     void *status;
+    if (strcmp(asked->name, "CPU") == 0 && asked->n > 0) {
+        px_err_set(err, PX_E_UNKNOWN_OPTION, "the provider CPU has no options, got '%s'",
+                   asked->keys[0]);
+        return px_err_hint(err, "threads and memory are set beside `providers`: engine.threads, "
+                                "engine.memory_arena");
+    }
     if (strcmp(asked->name, "CPU") == 0)
         return PX_OK;
     if (!is_compiled_in(ort, asked->name)) {

@@ -101,6 +101,8 @@ static enum px_code create_session(struct px_ort_session *s,
     if (code == PX_OK)
         code = px_ort_confine(path, request->from_client, err);
     if (code == PX_OK)
+        code = px_ort_settings_check(&s->settings, path, err);
+    if (code == PX_OK)
         code = px_ort_settings_apply(&s->settings, s->ort, request->arena, &options, err);
     if (code != PX_OK)
         return code;

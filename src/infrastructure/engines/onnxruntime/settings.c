@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "infrastructure/engines/onnxruntime/settings.h"
 
+#include "infrastructure/engines/onnxruntime/diagnosis.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <unistd.h>
+
 struct choice {
     const char *word;
     int64_t number;
@@ -173,6 +179,144 @@ enum px_code px_ort_settings_read(const struct px_engine_request *request,
     return code == PX_OK ? PX_OK : px_err_wrap(err, "engine");
 }
 
+/* ---- checking ---- */
+
+/* Settings of ONNX Runtime's C API (onnxruntime_session_options_config_keys.h). Newer libraries have more; those are taken by their beginning. */
+static const struct px_str config_keys[] = {
+    PX_STR("session.disable_prepacking"),
+    PX_STR("session.use_env_allocators"),
+    PX_STR("session.load_model_format"),
+    PX_STR("session.save_model_format"),
+    PX_STR("session.set_denormal_as_zero"),
+    PX_STR("session.disable_quant_qdq"),
+    PX_STR("session.disable_double_qdq_remover"),
+    PX_STR("session.enable_quant_qdq_cleanup"),
+    PX_STR("optimization.enable_gelu_approximation"),
+    PX_STR("optimization.enable_cast_chain_elimination"),
+    PX_STR("optimization.disable_specified_optimizers"),
+    PX_STR("optimization.minimal_build_optimizations"),
+    PX_STR("optimization.constant_folding_max_output_size_in_bytes"),
+    PX_STR("session.use_device_allocator_for_initializers"),
+    PX_STR("session.inter_op.allow_spinning"),
+    PX_STR("session.intra_op.allow_spinning"),
+    PX_STR("session.inter_op.spin_duration_us"),
+    PX_STR("session.intra_op.spin_duration_us"),
+    PX_STR("session.inter_op.spin_backoff_max"),
+    PX_STR("session.intra_op.spin_backoff_max"),
+    PX_STR("session.use_ort_model_bytes_directly"),
+    PX_STR("session.use_ort_model_bytes_for_initializers"),
+    PX_STR("session.use_memory_mapped_ort_model"),
+    PX_STR("session.qdqisint8allowed"),
+    PX_STR("session.x64quantprecision"),
+    PX_STR("session.strict_shape_type_inference"),
+    PX_STR("session.allow_released_opsets_only"),
+    PX_STR("session.node_partition_config_file"),
+    PX_STR("session.intra_op_thread_affinities"),
+    PX_STR("session.debug_layout_transformation"),
+    PX_STR("session.disable_cpu_ep_fallback"),
+    PX_STR("session.disable_model_compile"),
+    PX_STR("session.disable_aot_function_inlining"),
+    PX_STR("session.disable_qdq_constant_folding"),
+    PX_STR("session.dynamic_block_base"),
+    PX_STR("session.force_spinning_stop"),
+    PX_STR("session.graph_optimizations_loop_level"),
+    PX_STR("session.collect_node_memory_stats_to_file"),
+    PX_STR("session.optimized_model_external_initializers_file_name"),
+    PX_STR("session.optimized_model_external_initializers_min_size_in_bytes"),
+    PX_STR("session.model_external_initializers_file_folder_path"),
+    PX_STR("session.qdq_matmulnbits_accuracy_level"),
+    PX_STR("session.qdq_matmulnbits_block_size"),
+    PX_STR("session.enable_dq_matmulnbits_fusion"),
+    PX_STR("session.resource_cuda_partitioning_settings"),
+    PX_STR("session.record_ep_graph_assignment_info"),
+    PX_STR("session.name_based_layer_assignment"),
+    PX_STR("session.layer_assignment_settings"),
+    PX_STR("session.fail_on_suboptimal_compiled_model"),
+    PX_STR("ep.context_enable"),
+    PX_STR("ep.context_file_path"),
+    PX_STR("ep.context_embed_mode"),
+    PX_STR("ep.context_node_name_prefix"),
+    PX_STR("ep.share_ep_contexts"),
+    PX_STR("ep.stop_share_ep_contexts"),
+    PX_STR("ep.context_model_external_initializers_file_name"),
+    PX_STR("ep.enable_weightless_ep_context_nodes"),
+    PX_STR("mlas.enable_gemm_fastmath_arm64_bfloat16"),
+    PX_STR("mlas.use_lut_gemm"),
+    PX_STR("mlas.disable_kleidiai"),
+    PX_STR("memory.enable_memory_arena_shrinkage")};
+
+static bool is_config_key(struct px_str key)
+{
+    for (size_t i = 0; i < PX_ARRAY_LEN(config_keys); i++) {
+        if (px_str_eq(key, config_keys[i]))
+            return true;
+    }
+    return false;
+}
+
+static bool has_known_beginning(struct px_str key)
+{
+    static const char *const beginnings[] = {"session.", "ep.", "optimization.", "mlas.",
+                                             "memory."};
+    for (size_t i = 0; i < PX_ARRAY_LEN(beginnings); i++) {
+        if (px_str_starts(key, beginnings[i]))
+            return true;
+    }
+    return false;
+}
+
+static enum px_code check_config(const struct px_yaml *config, struct px_err *err)
+{
+    for (const struct px_yaml *node = config->first_child; node; node = node->next) {
+        if (is_config_key(node->key))
+            continue;
+        long nearest = px_str_nearest(node->key, config_keys, PX_ARRAY_LEN(config_keys));
+        if (nearest < 0 && has_known_beginning(node->key))
+            continue;
+        px_err_set(err, PX_E_UNKNOWN_OPTION, "line %u: ONNX Runtime has no setting '%.*s'",
+                   node->line, PX_STR_ARG(node->key));
+        if (!px_err_suggest(err, node->key, config_keys, PX_ARRAY_LEN(config_keys)))
+            px_err_hint(err, "its settings begin with session., optimization., ep., mlas. or "
+                             "memory.");
+        return px_err_wrap(err, "engine.config");
+    }
+    return PX_OK;
+}
+
+static enum px_code check_profile(const char *profile, struct px_err *err)
+{
+    char folder[PATH_MAX];
+    const char *slash = strrchr(profile, '/');
+    size_t len = slash ? (size_t)(slash - profile) : 0;
+    int n = slash ? snprintf(folder, sizeof folder, "%.*s/", (int)len, profile)
+                  : snprintf(folder, sizeof folder, ".");
+    if (n < 0 || (size_t)n >= sizeof folder)
+        return px_err_set(err, PX_E_INVALID, "engine.profile: the path is too long");
+    if (access(folder, W_OK | X_OK) == 0)
+        return PX_OK;
+    px_err_set(err, errno == ENOENT ? PX_E_NOT_FOUND : PX_E_IO,
+               "engine.profile: no file can be made in %s: %s", folder, strerror(errno));
+    return px_err_hint(err, "it is the beginning of a file's name, as /tmp/model");
+}
+
+enum px_code px_ort_settings_check(const struct px_ort_settings *settings, const char *path,
+                                   struct px_err *err)
+{
+    struct px_str names[PX_ORT_DIMENSIONS_MAX];
+    const struct px_yaml *node =
+        settings->free_dimensions ? settings->free_dimensions->first_child : NULL;
+    size_t n = 0;
+    for (; node && n < PX_ORT_DIMENSIONS_MAX; node = node->next)
+        names[n++] = node->key;
+    if (node)
+        return px_err_set(err, PX_E_TOO_LARGE, "engine.free_dimensions: more than %d",
+                          PX_ORT_DIMENSIONS_MAX);
+    if (n > 0 && px_ort_check_dimensions(path, names, n, err) != PX_OK)
+        return px_err_wrap(err, "engine.free_dimensions");
+    enum px_code code = settings->config ? check_config(settings->config, err) : PX_OK;
+    return code == PX_OK && settings->profile ? check_profile(settings->profile, err) : code;
+}
+
 /* ---- applying ---- */
 
 static void *set_threads(const struct px_ort_settings *s, const struct px_ort *ort, void *options)
@@ -214,8 +358,9 @@ static enum px_code set_dimensions(const struct px_ort_settings *s, const struct
         int64_t value;
         char *name = px_arena_cstr(arena, node->key);
         enum px_code code = px_yaml_i64(node, &value, err);
-        if (code == PX_OK && value < 0)
-            code = px_err_set(err, PX_E_INVALID, "line %u: expected 0 or more", node->line);
+        if (code == PX_OK && value < 1)
+            code = px_err_set(err, PX_E_INVALID, "line %u: expected 1 or more, got %lld",
+                              node->line, (long long)value);
         if (code == PX_OK)
             code = px_arena_check(arena, "the engine's settings", err);
         if (code == PX_OK)

@@ -32,6 +32,7 @@ enum {
     PX_ORT_THREADS_MAX = 256,
     PX_ORT_PROVIDERS_MAX = 16,
     PX_ORT_PROVIDER_OPTIONS_MAX = 64,
+    PX_ORT_DIMENSIONS_MAX = 64,
 };
 
 struct px_ort_settings {
@@ -54,6 +55,13 @@ PX_MUST_USE enum px_code px_ort_settings_read(const struct px_engine_request *re
 
 /* PX_E_FORBIDDEN: `what` is for the packages of who runs this program. */
 enum px_code px_ort_settings_distrust(const char *what, struct px_err *err);
+
+/*
+ * What the library would pass over in silence: `free_dimensions` that name no dimension of the model at `path`, a `profile` in a folder that is
+ * not there, and keys of `config` that cannot be its own. PX_E_INVALID, PX_E_NOT_FOUND, PX_E_UNKNOWN_OPTION.
+ */
+PX_MUST_USE enum px_code px_ort_settings_check(const struct px_ort_settings *settings,
+                                               const char *path, struct px_err *err);
 
 /* Makes the library's options of them; the caller releases them. */
 PX_MUST_USE enum px_code px_ort_settings_apply(struct px_ort_settings *settings,

@@ -365,7 +365,13 @@ PX_TEST(settings_are_read_and_wrong_ones_named)
         {"providers: [{device_id: 0}]", "with `name`"},
         {"providers: [CUDA]", "no execution provider 'CUDA'; it has CPUExecutionProvider"},
         {"providers: [TensorrtExecutionProvider]", "no execution provider 'Tensorrt'"},
+        {"providers: [{name: CPU, foo: 1}]", "engine.providers: the provider CPU has no options"},
         {"free_dimensions: {batch: many}", "engine.free_dimensions.batch"},
+        {"free_dimensions: {batch: 0}", "expected 1 or more, got 0"},
+        {"free_dimensions: {bach: 2}", "the inputs have no dimension 'bach'; they have batch"},
+        {"profile: /nowhere/at/all/trace", "engine.profile: no file can be made in /nowhere"},
+        {"config: {session.disable_prepackin: \"1\"}", "no setting 'session.disable_prepackin'"},
+        {"config: {threads: \"1\"}", "engine.config: line 1: ONNX Runtime has no setting"},
     };
     struct onnx_fixture f;
     if (!have_onnxruntime())
