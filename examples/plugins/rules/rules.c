@@ -1,125 +1,80 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * A rules engine as a plug-in for Phoenix, in one page: per row an amount and an age, out a decision and its score.
- *
- *     score = amount / limit, halved for customers of at least `trusted_age` years
- *     BLOCK from `block` on, REVIEW from `review` on, else APPROVE
- */
+/* A rules engine as a plug-in for Phoenix: amounts and ages go in, decisions come out, by the rules that model.yaml sets. */
 #include <phoenix/engine.h>
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+enum { LIMIT, TRUSTED_AGE, REVIEW, BLOCK, N_RULES };
+static const char *const names[] = {"limit", "trusted_age", "review", "block"};
+
 struct phx_engine {
-    double limit, trusted_age, review, block;
+    double rules[N_RULES];
 };
 
 static int create(const phx_engine_config *config, phx_engine **ret, phx_error *error)
 {
-    phx_engine rules = {.limit = 1000, .trusted_age = 60, .review = 0.5, .block = 1};
-    const struct {
-        const char *key;
-        double *value;
-    } known[] = {{"limit", &rules.limit},
-                 {"trusted_age", &rules.trusted_age},
-                 {"review", &rules.review},
-                 {"block", &rules.block}};
+    phx_engine *engine = malloc(sizeof *engine);
+    if (!engine)
+        return PHX_ENGINE_NO_MEMORY;
+    *engine = (phx_engine){{1000, 60, 0.5, 1}};
     for (uint32_t i = 0; i < config->n_settings; i++) {
-        const phx_setting *s = &config->settings[i];
+        const char *key = config->settings[i].key, *value = config->settings[i].value;
         char *end = NULL;
-        for (size_t k = 0; k < sizeof known / sizeof *known; k++)
-            if (strcmp(s->key, known[k].key) == 0)
-                *known[k].value = strtod(s->value, &end);
-        if (!end || *end || end == s->value) {
-            snprintf(error->text, error->cap, "%s: '%s' is not a rule with a number", s->key,
-                     s->value);
+        for (int rule = 0; rule < N_RULES; rule++)
+            if (strcmp(key, names[rule]) == 0)
+                engine->rules[rule] = strtod(value, &end);
+        if (!end || *end || end == value) {
+            snprintf(error->text, error->cap, "%s: '%s' is not a rule with a number", key, value);
+            free(engine);
             return PHX_ENGINE_INVALID;
         }
     }
-    *ret = malloc(sizeof rules);
-    return *ret ? (memcpy(*ret, &rules, sizeof rules), PHX_ENGINE_OK) : PHX_ENGINE_NO_MEMORY;
+    *ret = engine;
+    return PHX_ENGINE_OK;
 }
 
-static void specs(const phx_engine *rules, phx_specs *ret)
+static void specs(const phx_engine *engine, phx_specs *ret)
 {
-    static const phx_tensor_spec in[] = {
-        {.name = "amount", .datatype = PHX_FP64, .n_dims = 1, .dims = {-1}},
-        {.name = "age", .datatype = PHX_FP64, .n_dims = 1, .dims = {-1}}};
-    static const phx_tensor_spec out[] = {
-        {.name = "score", .datatype = PHX_FP64, .n_dims = 1, .dims = {-1}},
-        {.name = "decision", .datatype = PHX_BYTES, .n_dims = 1, .dims = {-1}}};
-    (void)rules;
-    *ret = (phx_specs){in, out, 2, 2};
+    static const phx_tensor_spec in[] = {{"amount", PHX_FP64, 1, {-1}}, {"age", PHX_FP64, 1, {-1}}};
+    static const phx_tensor_spec out[] = {{"decision", PHX_BYTES, 1, {-1}}};
+    (void)engine;
+    *ret = (phx_specs){in, out, 2, 1};
 }
 
-static double score_row(const phx_engine *rules, double amount, double age)
+static int run(phx_engine *engine, phx_run *run)
 {
-    double score = amount / rules->limit;
-    return age >= rules->trusted_age ? score / 2 : score;
-}
-
-/* The bytes of a text with its length before it; how many they are. */
-static size_t put_decision(const phx_engine *rules, double score, char *to)
-{
-    const char *text = score >= rules->block    ? "BLOCK"
-                       : score >= rules->review ? "REVIEW"
-                                                : "APPROVE";
-    uint32_t len = (uint32_t)strlen(text);
-    memcpy(to, &len, sizeof len);
-    memcpy(to + sizeof len, text, len);
-    return sizeof len + len;
-}
-
-static int run(phx_engine *rules, phx_run *run)
-{
-    const phx_tensor *amount = &run->inputs[0], *age = &run->inputs[1];
-    if (strcmp(amount->name, "age") == 0)
-        amount = &run->inputs[1], age = &run->inputs[0];
-    uint64_t n = (uint64_t)amount->dims[0];
-    if (age->dims[0] != amount->dims[0]) {
-        snprintf(run->error.text, run->error.cap, "amount has %lld rows, age has %lld",
-                 (long long)amount->dims[0], (long long)age->dims[0]);
-        return PHX_ENGINE_INVALID;
-    }
-    for (uint32_t i = 0; i < run->n_outputs; i++) {
-        phx_tensor *out = &run->outputs[i];
-        int texts = strcmp(out->name, "decision") == 0;
-        char *data = run->alloc(run, n * (texts ? 4 + sizeof "APPROVE" : sizeof(double)));
-        if (!data)
-            return PHX_ENGINE_NO_MEMORY;
-        size_t size = 0;
-        for (uint64_t row = 0; row < n; row++) {
-            double score = score_row(rules, ((const double *)amount->data)[row],
-                                     ((const double *)age->data)[row]);
-            if (!texts)
-                memcpy(data + size, &score, sizeof score);
-            size += texts ? put_decision(rules, score, data + size) : sizeof score;
-        }
-        out->datatype = texts ? PHX_BYTES : PHX_FP64;
-        out->n_dims = 1;
-        out->dims[0] = (int64_t)n;
-        out->data = data;
-        out->size = size;
+    const double *rules = engine->rules;
+    int swapped = strcmp(run->inputs[0].name, "age") == 0; /* as the caller sent them */
+    const double *amount = run->inputs[swapped].data, *age = run->inputs[!swapped].data;
+    phx_tensor *out = &run->outputs[0];
+    int64_t n = run->inputs[0].dims[0]; /* of both: Phoenix has checked it */
+    char *to = run->alloc(run, (uint64_t)n * (4 + sizeof "APPROVE") + 1);
+    if (!to)
+        return PHX_ENGINE_NO_MEMORY;
+    *out = (phx_tensor){out->name, PHX_BYTES, 1, {n}, to, 0};
+    for (int64_t row = 0; row < n; row++) {
+        double score = amount[row] / rules[LIMIT] / (age[row] >= rules[TRUSTED_AGE] ? 2 : 1);
+        const char *text = score >= rules[BLOCK]    ? "BLOCK"
+                           : score >= rules[REVIEW] ? "REVIEW"
+                                                    : "APPROVE";
+        uint32_t len = (uint32_t)strlen(text); /* stands before the bytes of a text */
+        memcpy(memcpy(to + out->size, &len, 4) + 4, text, len);
+        out->size += 4 + len;
     }
     return PHX_ENGINE_OK;
 }
 
-static void destroy(phx_engine *rules)
+static void destroy(phx_engine *engine)
 {
-    free(rules);
+    free(engine);
 }
 
 PHX_ENGINE_EXPORT const phx_engine_ops *phx_engine_entry(uint32_t host_abi)
 {
-    static const phx_engine_ops ops = {.size = sizeof ops,
-                                       .abi = PHX_ENGINE_ABI,
-                                       .flags = PHX_ENGINE_BATCHES,
-                                       .name = "rules",
-                                       .version = "1.0",
-                                       .create = create,
-                                       .specs = specs,
-                                       .run = run,
-                                       .destroy = destroy};
+    static const phx_engine_ops ops = {
+        sizeof ops, PHX_ENGINE_ABI, PHX_ENGINE_BATCHES, 0, "rules", "1.0", create, specs, run,
+        NULL,       destroy};
     return host_abi >= PHX_ENGINE_ABI ? &ops : NULL;
 }

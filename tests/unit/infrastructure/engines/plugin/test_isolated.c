@@ -52,14 +52,13 @@ PX_TEST(the_example_runs_isolated)
     plugin_fixture_init(&f);
     CHECK_OK(plugin_fixture_open(&f, "{library: rules.so, isolated: true}"));
     CHECK(px_engine_has(f.engine, PX_ENGINE_BATCHES));
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 2; i++)
         f.inputs[i] = f.engine->takes.list[i];
-        f.outputs[i] = f.engine->gives.list[i];
-    }
+    f.outputs[0] = f.engine->gives.list[0];
     plugin_fixture_set(&f, 0, amounts, sizeof amounts, 2);
     plugin_fixture_set(&f, 1, ages, sizeof ages, 2);
     CHECK_OK(plugin_fixture_run(&f, 2));
-    struct px_str rest = f.out[1].bytes, text;
+    struct px_str rest = f.out[0].bytes, text;
     CHECK(px_tensor_next_text(&rest, &text));
     CHECK_STR(text, "APPROVE");
     f.in[1].shape[0] = 1;
