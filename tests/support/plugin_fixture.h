@@ -77,12 +77,13 @@ static inline void plugin_fixture_set(struct plugin_fixture *f, size_t i, const 
 /* Makes a run of `n` tensors; plugin_fixture_go runs it. */
 static inline void plugin_fixture_prepare(struct plugin_fixture *f, size_t n)
 {
+    size_t n_gives = f->engine->gives.n;
     px_run_release(&f->run);
     px_arena_reset(&f->run_arena);
     f->run = (struct px_run){.inputs = f->in,
                              .n_inputs = n,
                              .outputs = f->out,
-                             .n_outputs = n,
+                             .n_outputs = n_gives < n ? n_gives : n,
                              .arena = &f->run_arena,
                              .deadline_ns = f->run.deadline_ns};
 }

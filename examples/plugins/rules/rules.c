@@ -37,8 +37,11 @@ static int create(const phx_engine_config *config, phx_engine **ret, phx_error *
 
 static void specs(const phx_engine *engine, phx_specs *ret)
 {
-    static const phx_tensor_spec in[] = {{"amount", PHX_FP64, 1, {-1}}, {"age", PHX_FP64, 1, {-1}}};
-    static const phx_tensor_spec out[] = {{"decision", PHX_BYTES, 1, {-1}}};
+    static const phx_tensor_spec in[] = {
+        {.name = "amount", .datatype = PHX_FP64, .n_dims = 1, .dims = {-1}},
+        {.name = "age", .datatype = PHX_FP64, .n_dims = 1, .dims = {-1}}};
+    static const phx_tensor_spec out[] = {
+        {.name = "decision", .datatype = PHX_BYTES, .n_dims = 1, .dims = {-1}}};
     (void)engine;
     *ret = (phx_specs){in, out, 2, 1};
 }
@@ -53,14 +56,16 @@ static int run(phx_engine *engine, phx_run *run)
     char *to = run->alloc(run, (uint64_t)n * (4 + sizeof "APPROVE") + 1);
     if (!to)
         return PHX_ENGINE_NO_MEMORY;
-    *out = (phx_tensor){out->name, PHX_BYTES, 1, {n}, to, 0};
+    *out = (phx_tensor){
+        .name = out->name, .datatype = PHX_BYTES, .n_dims = 1, .dims = {n}, .data = to};
     for (int64_t row = 0; row < n; row++) {
         double score = amount[row] / rules[LIMIT] / (age[row] >= rules[TRUSTED_AGE] ? 2 : 1);
         const char *text = score >= rules[BLOCK]    ? "BLOCK"
                            : score >= rules[REVIEW] ? "REVIEW"
                                                     : "APPROVE";
         uint32_t len = (uint32_t)strlen(text); /* stands before the bytes of a text */
-        memcpy(memcpy(to + out->size, &len, 4) + 4, text, len);
+        memcpy(to + out->size, &len, 4);
+        memcpy(to + out->size + 4, text, len);
         out->size += 4 + len;
     }
     return PHX_ENGINE_OK;
@@ -73,8 +78,14 @@ static void destroy(phx_engine *engine)
 
 PHX_ENGINE_EXPORT const phx_engine_ops *phx_engine_entry(uint32_t host_abi)
 {
-    static const phx_engine_ops ops = {
-        sizeof ops, PHX_ENGINE_ABI, PHX_ENGINE_BATCHES, 0, "rules", "1.0", create, specs, run,
-        NULL,       destroy};
+    static const phx_engine_ops ops = {.size = sizeof ops,
+                                       .abi = PHX_ENGINE_ABI,
+                                       .flags = PHX_ENGINE_BATCHES,
+                                       .name = "rules",
+                                       .version = "1.0",
+                                       .create = create,
+                                       .specs = specs,
+                                       .run = run,
+                                       .destroy = destroy};
     return host_abi >= PHX_ENGINE_ABI ? &ops : NULL;
 }
