@@ -77,6 +77,20 @@ def test_installs_without_network_from_a_file(tmp_path, form):
     assert [path.name for path in placed.parent.iterdir()] == ["libonnxruntime.so"]
 
 
+@needs_library
+def test_another_folder_is_told_and_whether_it_is_in_use(tmp_path):
+    folder = tmp_path / "engines"
+    arguments = ("install", "onnxruntime", "--from", LIBRARY, "--into", folder)
+    result = phoenix(*arguments, PHOENIX_ONNXRUNTIME=str(LIBRARY))
+    placed = folder / "libonnxruntime.so"
+    assert result.returncode == 0 and placed.exists(), result.stderr
+    assert f"installed {placed}\n" in result.stdout
+    assert f"not in use: this program has found {LIBRARY}\n" in result.stdout
+    assert f"to use it: PHOENIX_ONNXRUNTIME={placed}\n" in result.stdout
+    said = json.loads(phoenix(*arguments, "--json", PHOENIX_ONNXRUNTIME=str(LIBRARY)).stdout)
+    assert said["installed"] == str(placed) and said["place"] == str(LIBRARY)
+
+
 def test_a_file_with_another_checksum_is_not_installed(tmp_path):
     other = tmp_path / "libonnxruntime.so"
     other.write_bytes(b"something else")

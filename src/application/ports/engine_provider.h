@@ -37,7 +37,7 @@ struct px_engine_request {
     struct px_arena *arena;         /* for what lives as long as the engine */
 };
 
-enum { PX_ENGINE_DEPTH_MAX = 8, PX_ENGINE_SNIFF_BYTES = 4096 };
+enum { PX_ENGINE_DEPTH_MAX = 8, PX_ENGINE_SNIFF_BYTES = 4096, PX_ENGINE_PLACE_MAX = 4096 };
 
 /* Is this engine usable on this machine? */
 struct px_engine_state {
@@ -66,9 +66,11 @@ struct px_engine_provider {
     void (*describe)(struct px_engine_state *ret);
     /*
      * Installs the library behind this engine, from a file or (`from` NULL) from where it is published, into a folder or
-     * (`into` NULL) the user's own. NULL: there is nothing to install.
+     * (`into` NULL) the user's own; `place` (PX_ENGINE_PLACE_MAX bytes) gets where it lies now. NULL: there is nothing to install.
      */
-    enum px_code (*install)(const char *from, const char *into, struct px_err *err);
+    enum px_code (*install)(const char *from, const char *into, char *place, struct px_err *err);
+    /* The environment variable that points at another library; NULL: there is none. */
+    const char *variable;
 };
 
 struct px_engines {

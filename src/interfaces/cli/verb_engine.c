@@ -4,11 +4,10 @@
 
 enum { LIST_MAX = 1 << 20 };
 
-static void put_json(struct px_json_writer *w, const struct px_engine_provider *provider)
+static void put_members(struct px_json_writer *w, const struct px_engine_provider *provider)
 {
     struct px_engine_state state;
     provider->describe(&state);
-    px_json_begin_object(w);
     px_json_member_text(w, "name", provider->name);
     px_json_member_text(w, "summary", provider->summary);
     px_json_member_bool(w, "available", state.available);
@@ -16,6 +15,12 @@ static void put_json(struct px_json_writer *w, const struct px_engine_provider *
     px_json_member_text(w, "version", state.version);
     px_json_member_text(w, "place", state.place);
     px_json_member_text(w, "details", state.details);
+}
+
+static void put_json(struct px_json_writer *w, const struct px_engine_provider *provider)
+{
+    px_json_begin_object(w);
+    put_members(w, provider);
     px_json_end_object(w);
 }
 
@@ -91,10 +96,43 @@ static const struct px_engine_provider *find_installable(const struct px_engines
     return NULL;
 }
 
+/* Where it was put, and whether that is what this program uses: another one may be found before it. */
+static void tell_installed(struct px_cli *cli, const struct px_engine_provider *provider,
+                           const char *place)
+{
+    struct px_engine_state state;
+    provider->describe(&state);
+    fprintf(cli->out, "installed %s\n", place);
+    if (strcmp(state.place, place) == 0) {
+        print_engine(cli->out, provider);
+        return;
+    }
+    fprintf(cli->out, "%s", "not in use: this program ");
+    if (state.place[0])
+        fprintf(cli->out, "has found %s\n", state.place);
+    else
+        fprintf(cli->out, "does not look there\n");
+    if (provider->variable)
+        fprintf(cli->out, "to use it: %s=%s\n", provider->variable, place);
+}
+
+static void tell_installed_json(struct px_cli *cli, const struct px_engine_provider *provider,
+                                const char *place)
+{
+    struct px_buf text = px_buf(LIST_MAX);
+    struct px_json_writer w = px_json_writer(&text);
+    px_json_begin_object(&w);
+    put_members(&w, provider);
+    px_json_member_text(&w, "installed", place);
+    px_json_end_object(&w);
+    fprintf(cli->out, "%s\n", px_buf_cstr(&text));
+    px_buf_deinit(&text);
+}
+
 static int install(struct px_cli *cli)
 {
     struct px_err err = {0};
-    struct px_engine_state state;
+    char place[PX_ENGINE_PLACE_MAX];
     if (cli->n_arguments != 2) {
         px_err_set(&err, PX_E_INVALID, "install needs a name: phoenix engine install NAME");
         return px_cli_usage(cli, &err);
@@ -103,20 +141,13 @@ static int install(struct px_cli *cli)
         find_installable(cli->services->engines, px_str(cli->arguments[1]), &err);
     if (!provider)
         return px_cli_fail(cli, &err);
-    if (provider->install(px_cli_text(cli, "from").ptr, px_cli_text(cli, "into").ptr, &err) !=
-        PX_OK)
+    if (provider->install(px_cli_text(cli, "from").ptr, px_cli_text(cli, "into").ptr, place,
+                          &err) != PX_OK)
         return px_cli_fail(cli, &err);
-    provider->describe(&state);
-    if (px_cli_flag(cli, "json")) {
-        struct px_buf text = px_buf(LIST_MAX);
-        struct px_json_writer w = px_json_writer(&text);
-        put_json(&w, provider);
-        fprintf(cli->out, "%s\n", px_buf_cstr(&text));
-        px_buf_deinit(&text);
-    } else {
-        fprintf(cli->out, "installed\n");
-        print_engine(cli->out, provider);
-    }
+    if (px_cli_flag(cli, "json"))
+        tell_installed_json(cli, provider, place);
+    else
+        tell_installed(cli, provider, place);
     return PX_EXIT_OK;
 }
 

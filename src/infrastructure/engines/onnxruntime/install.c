@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "infrastructure/engines/onnxruntime/install.h"
 
+#include "application/ports/engine_provider.h"
 #include "infrastructure/engines/onnxruntime/places.h"
 #include "shared/file.h"
 #include "shared/unconst.h"
@@ -168,7 +169,7 @@ static enum px_code install_from(const char *from, const char *work, const char 
     return code == PX_OK ? install_archive(archive, work, folder, err) : code;
 }
 
-enum px_code px_ort_install(const char *from, const char *into, struct px_err *err)
+enum px_code px_ort_install(const char *from, const char *into, char *place, struct px_err *err)
 {
     char folder[PATH_MAX], work[PATH_MAX];
     if (!into && !px_ort_engines_folder(folder, sizeof folder))
@@ -184,5 +185,9 @@ enum px_code px_ort_install(const char *from, const char *into, struct px_err *e
         return px_err_set(err, PX_E_IO, "cannot make a folder in %s: %s", folder, strerror(errno));
     code = install_from(from, work, folder, err);
     remove_work(work);
+    if (code == PX_OK && !realpath(folder, work))
+        code = px_err_set(err, PX_E_IO, "cannot find %s again: %s", folder, strerror(errno));
+    if (code == PX_OK)
+        snprintf(place, PX_ENGINE_PLACE_MAX, "%s/libonnxruntime.so", work);
     return code;
 }

@@ -13,6 +13,7 @@
  * (places.h). Replaces what is there only once everything is right. PX_E_UNAVAILABLE: no npm or no tar, or npm could not
  * fetch it; PX_E_CORRUPT: another file than the pinned one.
  */
-PX_MUST_USE enum px_code px_ort_install(const char *from, const char *into, struct px_err *err);
+PX_MUST_USE enum px_code px_ort_install(const char *from, const char *into, char *place,
+                                        struct px_err *err);
 
 #endif

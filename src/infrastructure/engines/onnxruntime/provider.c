@@ -4,6 +4,7 @@
 
 #include "infrastructure/engines/onnxruntime/install.h"
 #include "infrastructure/engines/onnxruntime/onnxruntime.h"
+#include "infrastructure/engines/onnxruntime/places.h"
 
 const struct px_engine_provider px_onnxruntime_provider = {
     .name = "onnxruntime",
@@ -12,4 +13,5 @@ const struct px_engine_provider px_onnxruntime_provider = {
     .open = px_ort_open_model,
     .describe = px_ort_describe,
     .install = px_ort_install,
+    .variable = PX_ONNXRUNTIME_VARIABLE,
 };
