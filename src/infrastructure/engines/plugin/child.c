@@ -176,17 +176,28 @@ static enum px_log_level take_level(struct px_str *line)
                           : PX_LOG_INFO;
 }
 
+void px_child_tell_dropped(struct px_str model_name, unsigned n_lines)
+{
+    if (n_lines)
+        px_log(PX_LOG_WARN, "plugin.output_dropped", PX_LOG_S("model", model_name),
+               PX_LOG_U("lines", n_lines));
+}
+
+/* Begins another second of lines when this one is over. What was dropped is told then, also when no further line comes. */
+static void turn_second(struct px_child *child, struct px_str model_name)
+{
+    uint64_t now = px_clock_monotonic_ns();
+    if (now - child->lines_since_ns < PX_NS_PER_S)
+        return;
+    px_child_tell_dropped(model_name, child->n_dropped);
+    child->lines_since_ns = now;
+    child->n_lines = child->n_dropped = 0;
+}
+
 /* May another line be logged in this second? */
 static bool admit_line(struct px_child *child, struct px_str model_name)
 {
-    uint64_t now = px_clock_monotonic_ns();
-    if (now - child->lines_since_ns >= PX_NS_PER_S) {
-        if (child->n_dropped)
-            px_log(PX_LOG_WARN, "plugin.output_dropped", PX_LOG_S("model", model_name),
-                   PX_LOG_U("lines", child->n_dropped));
-        child->lines_since_ns = now;
-        child->n_lines = child->n_dropped = 0;
-    }
+    turn_second(child, model_name);
     if (child->n_lines++ < PX_CHILD_LINES_PER_SECOND)
         return true;
     child->n_dropped++;
@@ -210,6 +221,7 @@ static void end_line(struct px_child *child, struct px_str model_name)
 void px_child_read_output(struct px_child *child, struct px_str model_name)
 {
     char bytes[4096];
+    turn_second(child, model_name);
     for (int turn = 0; turn < 16 && child->out_fd >= 0; turn++) {
         ssize_t n = read(child->out_fd, bytes, sizeof bytes);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))

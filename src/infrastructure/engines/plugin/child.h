@@ -54,6 +54,9 @@ void px_child_kill(const struct px_child *child);
 /* Passes on to the log what it has printed. Does not block. */
 void px_child_read_output(struct px_child *child, struct px_str model_name);
 
+/* An entry of the log that so many lines had no place in it; none for 0. */
+void px_child_tell_dropped(struct px_str model_name, unsigned n_lines);
+
 /* Has it ended? Then it is reaped with all that it started, and `reason` (PX_CHILD_REASON_MAX bytes) says how. */
 bool px_child_reap(struct px_child *child, char *reason);
 

@@ -53,6 +53,7 @@ void px_children_bury(struct px_children *c, struct px_worker *w)
         w->failures = 0;
     uint64_t pause = pause_ns(c, w->failures++);
     px_child_last_words(&w->child, w->printed);
+    w->n_dropped = w->child.n_dropped;
     px_child_close(&w->child);
     w->state = PX_WORKER_DOWN;
     w->retry_at_ns = now + pause;
@@ -280,6 +281,7 @@ struct pass {
     int ms;                            /* how long to wait */
     bool alive[PX_PLUGIN_WORKERS_MAX]; /* until this thread reaps it */
     bool buried[PX_PLUGIN_WORKERS_MAX];
+    unsigned n_dropped[PX_PLUGIN_WORKERS_MAX];
     char reasons[PX_PLUGIN_WORKERS_MAX][PX_CHILD_REASON_MAX];
     char printed[PX_PLUGIN_WORKERS_MAX][PX_CHILD_REASON_MAX];
 };
@@ -315,6 +317,8 @@ static void plan_pass(struct px_children *c, struct pass *pass)
             add_fd(pass, w->child.pid_fd);
         }
         pass->buried[i] = w->buried;
+        pass->n_dropped[i] = w->n_dropped;
+        w->n_dropped = 0;
         if (w->buried) {
             memcpy(pass->reasons[i], w->reason, sizeof w->reason);
             memcpy(pass->printed[i], w->printed, sizeof w->printed);
@@ -336,6 +340,8 @@ static void wait_for_events(struct px_children *c)
             px_log(PX_LOG_WARN, "plugin.ended", PX_LOG_S("model", c->plan.model_name),
                    PX_LOG_T("reason", pass.reasons[i]), PX_LOG_T("printed", pass.printed[i]));
     }
+    for (size_t i = 0; i < c->n_workers; i++)
+        px_child_tell_dropped(c->plan.model_name, pass.n_dropped[i]);
     (void)poll(pass.fds, pass.n_fds, pass.ms);
     (void)!read(c->wake_fd, &count, sizeof count);
     for (size_t i = 0; i < c->n_workers; i++) {
@@ -376,6 +382,7 @@ static void end_all(struct px_children *c)
             if (px_child_reap(&w->child, how))
                 break;
         }
+        px_child_tell_dropped(c->plan.model_name, w->child.n_dropped);
         px_child_close(&w->child);
     }
 }

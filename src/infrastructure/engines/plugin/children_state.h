@@ -35,6 +35,7 @@ struct px_worker {
     uint64_t retry_at_ns;              /* of DOWN */
     unsigned failures;                 /* in a row */
     bool buried;                       /* and that has not been logged */
+    unsigned n_dropped;                /* of its lines, that no log entry tells of yet */
     char reason[PX_CHILD_REASON_MAX];  /* why it was ended, or how it ended: callers are told */
     char printed[PX_CHILD_REASON_MAX]; /* its last words: callers are not */
 };

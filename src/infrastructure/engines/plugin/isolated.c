@@ -14,7 +14,12 @@ struct engine {
 
 static enum px_code run_isolated(struct px_engine *base, struct px_run *run, struct px_err *err)
 {
-    return px_children_run(((struct engine *)base)->children, run, err);
+    struct px_children *children = ((struct engine *)base)->children;
+    enum px_code code = px_children_run(children, run, err);
+    if (code ==
+        PX_E_INTERNAL) /* its fault, not the caller's: whoever reads the log wants to know whose */
+        return px_err_wrap(err, "plug-in '%.*s'", PX_STR_ARG(px_children_model(children)->name));
+    return code;
 }
 
 static void cancel_isolated(struct px_engine *base, struct px_run *run)

@@ -270,6 +270,7 @@ PX_TEST(wrong_answers_are_errors)
         snprintf(settings, sizeof settings, "mode: %s", modes[i]);
         CHECK_OK(open_puppet(settings, ""));
         CHECK_INT(plugin_fixture_run(&f, 1), PX_E_INTERNAL);
+        CHECK_CONTAINS(f.err.message, "plug-in 'puppet'");
         plugin_fixture_deinit(&f);
     }
 }
