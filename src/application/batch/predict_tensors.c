@@ -65,6 +65,10 @@ static enum px_code put_answers(struct work *w, const struct line *lines, size_t
 {
     PX_UNINITIALIZED struct px_str left[PX_ENGINE_TENSORS_MAX];
     struct px_json_rows_of_tensors rows;
+    for (size_t i = 0; i < run->n_outputs; i++) {
+        if (px_json_check_output(&run->outputs[i], err) != PX_OK)
+            return px_err_hint(err, "serve the model and ask for binary data");
+    }
     bool has_rows =
         px_json_rows_begin(&rows, run->outputs, run->n_outputs, left) && rows.n_rows == n;
     if (!has_rows && n > 1)

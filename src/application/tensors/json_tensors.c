@@ -303,6 +303,23 @@ enum px_code px_json_read_inputs(struct px_json_tensors *to, struct px_str text,
 
 /* ---- outputs ---- */
 
+enum px_code px_json_check_output(const struct px_tensor *output, struct px_err *err)
+{
+    struct px_str rest = output->bytes, text;
+    if (output->type != PX_TYPE_BYTES)
+        return PX_OK;
+    for (size_t i = 0; px_tensor_next_text(&rest, &text); i++) {
+        if (px_str_is_utf8(text))
+            continue;
+        px_err_set(err, PX_E_INVALID,
+                   "value %zu of the output '%.*s' is not valid UTF-8, which JSON cannot hold", i,
+                   PX_STR_ARG(output->name));
+        return px_err_hint(err, "ask for binary data over /v2: \"binary_data\": true in the "
+                                "parameters of the output; or use gRPC");
+    }
+    return PX_OK;
+}
+
 static void put_part(struct px_json_writer *w, const struct px_tensor *t, size_t dim,
                      struct px_str *bytes)
 {

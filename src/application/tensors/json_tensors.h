@@ -32,6 +32,12 @@ PX_MUST_USE enum px_code px_json_read_inputs(struct px_json_tensors *to, struct 
                                              struct px_err *err);
 
 /*
+ * Could the output be JSON? PX_E_INVALID when a text of it is not UTF-8, which JSON has no form for. Asked before anything is written: the writers
+ * below would put U+FFFD in its place.
+ */
+PX_MUST_USE enum px_code px_json_check_output(const struct px_tensor *output, struct px_err *err);
+
+/*
  * Outputs as a value per row: nested arrays, or {output: nested arrays} when there are several. Outputs without common rows
  * have none.
  */

@@ -155,6 +155,8 @@ static void reply_json(struct px_infer *infer)
 {
     struct px_json_writer w = px_json_writer(px_rest_exchange(infer)->body);
     bool sagemaker = px_rest_infer(infer)->form == FORM_SAGEMAKER;
+    if (!px_check_run_predictions(infer))
+        return;
     px_json_begin_object(&w);
     px_json_key(&w, "predictions");
     if (sagemaker)

@@ -79,6 +79,8 @@ PX_MUST_USE enum px_code px_json_tensors_instances(struct px_json_rows *in);
 PX_MUST_USE enum px_code px_json_tensors_inputs(struct px_json_rows *in);
 /* PX_E_UNSUPPORTED: the model takes no `what` ("CSV"), and what to send instead. */
 enum px_code px_refuse_tables(struct px_infer *infer, const char *what);
+/* Can what a run gave be JSON? Otherwise the request has failed, and is answered. True without a run. */
+PX_MUST_USE bool px_check_run_predictions(struct px_infer *infer);
 /*
  * What a model of tensors gave: an array with an element per row, {output: value} each when there are several outputs; or
  * `by_columns`, and when the outputs have no common rows, each output as a whole.

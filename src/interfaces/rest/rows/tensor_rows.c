@@ -39,6 +39,18 @@ enum px_code px_refuse_tables(struct px_infer *infer, const char *what)
                        PX_STR_ARG(infer->call.model->name));
 }
 
+bool px_check_run_predictions(struct px_infer *infer)
+{
+    const struct px_run *run = px_infer_has_run(infer) ? infer->call.run : NULL;
+    for (size_t i = 0; run && i < run->n_outputs; i++) {
+        if (px_json_check_output(&run->outputs[i], &infer->call.err) == PX_OK)
+            continue;
+        px_infer_fail(infer);
+        return false;
+    }
+    return true;
+}
+
 void px_put_run_predictions(struct px_json_writer *w, const struct px_infer *infer, bool by_columns)
 {
     const struct px_run *run = infer->call.run;

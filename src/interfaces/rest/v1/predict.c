@@ -133,6 +133,8 @@ void px_v1_reply_json(struct px_infer *infer)
 {
     struct px_json_writer w = px_json_writer(px_rest_exchange(infer)->body);
     bool columns = px_rest_infer(infer)->form == FORM_COLUMNS;
+    if (!px_check_run_predictions(infer))
+        return;
     px_json_begin_object(&w);
     px_json_key(&w, columns ? "outputs" : "predictions");
     px_put_predictions(&w, infer, columns);

@@ -4,6 +4,7 @@
  * them has a byte the answer is plain JSON, which clients then expect.
  */
 #include "interfaces/rest/reply.h"
+#include "application/tensors/json_tensors.h"
 #include "application/tensors/json_value.h"
 #include "interfaces/rest/v2/v2.h"
 
@@ -146,11 +147,23 @@ static void finish_binary(struct px_infer *infer, size_t json_len)
     px_infer_fail(infer);
 }
 
+/* Outputs that go as JSON have to be texts of UTF-8, if they are texts. */
+static enum px_code check_texts(struct px_infer *infer, const struct px_tensor *tensors)
+{
+    enum px_code code = PX_OK;
+    for (size_t i = 0; code == PX_OK && i < infer->n_outputs; i++) {
+        const struct px_infer_output *output = &infer->outputs[i];
+        if (!output->shared.region && !is_binary(infer, output))
+            code = px_json_check_output(&tensors[i], &infer->call.err);
+    }
+    return code;
+}
+
 void px_v2_reply(struct px_infer *infer)
 {
     struct px_http_exchange *exchange = px_rest_exchange(infer);
     PX_UNINITIALIZED struct px_tensor tensors[PX_INFER_OUTPUTS_MAX];
-    if (px_output_tensors(infer, tensors) != PX_OK) {
+    if (px_output_tensors(infer, tensors) != PX_OK || check_texts(infer, tensors) != PX_OK) {
         px_infer_fail(infer);
         return;
     }
