@@ -66,6 +66,20 @@ bool px_plugin_library_installed(struct px_str name, char *path)
     return find_beside_program(name, path);
 }
 
+/* What to do about a library that was not found. A relative folder is not looked in, for it depends on where the server was started. */
+static enum px_code hint_folders(struct px_err *err)
+{
+    struct px_str rest = px_str(getenv(PX_PLUGIN_PATH_VARIABLE));
+    while (rest.ptr) {
+        struct px_str folder = px_str_cut(&rest, ':');
+        if (folder.len && folder.ptr[0] != '/')
+            return px_err_hint(err, "'%.*s' in %s was not looked in: expected an absolute path",
+                               PX_STR_ARG(folder), PX_PLUGIN_PATH_VARIABLE);
+    }
+    return px_err_hint(err, "put it beside model.yaml, or its folder into %s",
+                       PX_PLUGIN_PATH_VARIABLE);
+}
+
 enum px_code px_plugin_library_find(struct px_str folder, struct px_str library, char *path,
                                     struct px_err *err)
 {
@@ -81,8 +95,7 @@ enum px_code px_plugin_library_find(struct px_str folder, struct px_str library,
             err, PX_E_NOT_FOUND,
             "engine.library: there is no '%.*s' in the package, nor among the installed plug-ins",
             PX_STR_ARG(library));
-        return px_err_hint(err, "put it beside model.yaml, or its folder into %s",
-                           PX_PLUGIN_PATH_VARIABLE);
+        return hint_folders(err);
     }
     return px_plugin_resolve_inside(folder, library, "engine.library", path, err);
 }

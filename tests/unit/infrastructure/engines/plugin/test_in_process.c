@@ -107,6 +107,16 @@ PX_TEST(an_installed_plugin_is_found_by_its_name)
     plugin_fixture_deinit(&f);
 }
 
+PX_TEST(a_relative_folder_of_plugins_is_told)
+{
+    setenv(PX_PLUGIN_PATH_VARIABLE, "/nowhere:here/plugins", 1);
+    check_open_fails("{library: nosuch}", PX_E_NOT_FOUND, "there is no 'nosuch'");
+    CHECK_CONTAINS(f.err.hint, "'here/plugins' in PHOENIX_PLUGIN_PATH was not looked in");
+    unsetenv(PX_PLUGIN_PATH_VARIABLE);
+    check_open_fails("{library: nosuch}", PX_E_NOT_FOUND, "there is no 'nosuch'");
+    CHECK_CONTAINS(f.err.hint, "put it beside model.yaml");
+}
+
 PX_TEST(loading_failures_tell_the_reason)
 {
     check_open_fails("{library: puppet.so, settings: {load: fails}}", PX_E_CORRUPT,
@@ -278,9 +288,10 @@ PX_TEST_MAIN(
     T(the_example_decides_by_its_settings) T(the_example_refuses_rows_that_do_not_match)
         T(wrong_settings_are_named) T(libraries_that_are_no_plugins_are_refused)
             T(a_library_outside_the_package_is_refused) T(an_installed_plugin_is_found_by_its_name)
-                T(loading_failures_tell_the_reason) T(a_plugin_without_specs_needs_them_declared)
-                    T(wrong_answers_are_errors) T(failures_of_a_run_tell_the_reason)
-                        T(every_datatype_goes_in_and_out) T(large_tensors_pass_the_arena_by)
-                            T(no_allocation_failure_of_opening_crashes)
-                                T(no_allocation_failure_of_a_run_crashes) T(a_cancelled_run_ends)
-                                    T(facts_are_described))
+                T(a_relative_folder_of_plugins_is_told) T(loading_failures_tell_the_reason)
+                    T(a_plugin_without_specs_needs_them_declared) T(wrong_answers_are_errors)
+                        T(failures_of_a_run_tell_the_reason) T(every_datatype_goes_in_and_out)
+                            T(large_tensors_pass_the_arena_by)
+                                T(no_allocation_failure_of_opening_crashes)
+                                    T(no_allocation_failure_of_a_run_crashes)
+                                        T(a_cancelled_run_ends) T(facts_are_described))
