@@ -12,13 +12,15 @@ import subprocess
 import numpy as np
 import onnx
 import onnx_nodes
+import pandas as pd
 import pytest
 from command import PHOENIX
 from skl2onnx import to_onnx
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import make_classification
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 DEBIAN_PYTHON = "/usr/bin/python3"
 DOCUMENT = (onnx_nodes.ROOT / "docs" / "api" / "onnx.md").read_text()
@@ -104,6 +106,24 @@ def test_the_one_liner_for_scikit_learn(tmp_path, classifier, monkeypatch):
     exec(one_liner("sklearn"), {"model": model, "X": X, "to_onnx": to_onnx})  # the page's own code
     assert warnings(tmp_path / "model.onnx") == []
     got = answers(tmp_path / "model.onnx", X.astype(np.float32))
+    assert np.array_equal(got["label"], model.predict(X))
+    assert np.allclose(got["probabilities"], model.predict_proba(X), atol=1e-5)
+
+
+def test_the_one_liner_for_a_data_frame_with_texts(tmp_path, monkeypatch):
+    random = np.random.default_rng(2)
+    X = pd.DataFrame({"age": random.uniform(18, 80, 200), "visits": random.integers(0, 9, 200),
+                      "job": random.choice(["nurse", "clerk", "chef"], 200)})
+    encode = make_column_transformer((StandardScaler(), ["age", "visits"]),
+                                     (OneHotEncoder(handle_unknown="ignore"), ["job"]))
+    model = make_pipeline(encode, LogisticRegression()).fit(X, (X["age"] + 20 * (X["job"] == "chef") > 55).astype(int))
+    monkeypatch.chdir(tmp_path)
+    exec(one_liner("dataframe"), {"model": model, "X": X, "to_onnx": to_onnx})  # the page's own code
+    assert warnings(tmp_path / "model.onnx") == []
+    columns = {name: X[[name]].to_numpy(np.float32 if name != "job" else object) for name in X}
+    with onnx_nodes.Tool() as tool:
+        tool.open(tmp_path / "model.onnx")
+        got = tool.run(columns)
     assert np.array_equal(got["label"], model.predict(X))
     assert np.allclose(got["probabilities"], model.predict_proba(X), atol=1e-5)
 
