@@ -131,7 +131,7 @@ int main(int argc, char **argv)
 {
     if (px_plugin_is_worker(argc, argv))
         return px_plugin_worker_main();
-    uint64_t size, n;
+    uint64_t size = 0, n = 0;
     if (argc != 6 || !px_str_to_u64(px_str(argv[4]), &size) ||
         !px_str_to_u64(px_str(argv[5]), &n) || n == 0)
         fail("usage: plugin_timer FOLDER PROVIDER SETTINGS BYTES CALLS");
