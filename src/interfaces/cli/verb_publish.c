@@ -7,7 +7,7 @@
 
 #include <libgen.h>
 
-/* REPOSITORY/NAME/VERSION or REPOSITORY/NAME: the former when REPOSITORY/NAME is there, or the last part is a number. */
+/* REPOSITORY/NAME/VERSION when the last part is a number, else REPOSITORY/NAME. */
 static bool names_version(const char *target, const char *last)
 {
     uint64_t number;
