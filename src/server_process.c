@@ -115,6 +115,7 @@ static enum px_code start_server(struct px_server *server, struct px_err *err)
         return code;
     tell_where(server);
     code = px_serving_manage(server->serving, &server->faces.loops, may_control, err);
+    px_watch_measure(&server->pressure);
     return code == PX_OK ? px_net_start(server->net, err) : code;
 }
 

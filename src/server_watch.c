@@ -59,7 +59,7 @@ void px_watch_check_limits(const struct px_config *config)
                PX_LOG_T("hint", "lower serving.request_memory_max or server.threads"));
 }
 
-static void measure(struct px_pressure *pressure)
+void px_watch_measure(struct px_pressure *pressure)
 {
     const struct px_pressure_reading files = px_limits_files(), memory = px_limits_memory();
     px_pressure_update(pressure, PX_PRESSURE_FILES, &files);
@@ -76,7 +76,6 @@ enum px_code px_watch_init(struct px_watch *watch, struct px_server *server, str
                                .watchdog_ns = watchdog_ns,
                                .tick_ns = tick_ns,
                                .refresh_at_ns = px_clock_monotonic_ns()};
-    measure(&server->pressure);
     return px_pulse_create(&server->faces.loops, &watch->pulse, err);
 }
 
@@ -117,7 +116,7 @@ void px_watch_look(struct px_watch *watch)
     if (now_ns < watch->look_at_ns)
         return;
     watch->look_at_ns = now_ns + watch->tick_ns;
-    measure(&watch->server->pressure);
+    px_watch_measure(&watch->server->pressure);
     look_at_loops(watch);
     if (now_ns < watch->refresh_at_ns)
         return;

@@ -24,6 +24,9 @@ struct px_watch {
  */
 void px_watch_check_limits(const struct px_config *config);
 
+/* What is open and held now, for /metrics; px_watch_look goes on with it. Before the first request. */
+void px_watch_measure(struct px_pressure *pressure);
+
 /* Once the loops are there. */
 PX_MUST_USE enum px_code px_watch_init(struct px_watch *watch, struct px_server *server,
                                        struct px_err *err);
