@@ -10,6 +10,7 @@
 #include "../support/manual_loops.h"
 
 #include "application/serving/model_config.h"
+#include "application/serving/model_config_batching.h"
 #include "application/serving/repository_impl.h"
 #include "fuzz.h"
 #include "shared/json.h"
@@ -43,14 +44,36 @@ static void check_json(struct px_str text)
     px_arena_deinit(&arena);
 }
 
+/* What is refused has changed nothing; what is taken is what a queue can be made of. */
+static void fuzz_batching(struct px_str text)
+{
+    struct px_arena arena = px_arena(1 << 20);
+    struct px_json json;
+    struct px_err err = {0};
+    struct px_batching batching, before;
+    px_batching_init(&batching);
+    before = batching;
+    px_json_init(&json, text, &arena, 0);
+    enum px_code code = px_config_batching_read(&json, &batching, &err);
+    if (code == PX_OK)
+        PX_ASSERT(px_batching_check(&batching, NULL) == PX_OK);
+    else
+        PX_ASSERT(err.code == code && !memcmp(&batching, &before, sizeof before));
+    (void)px_json_finish(&json, NULL);
+    px_arena_deinit(&arena);
+}
+
 static void fuzz_config(unsigned choice, struct px_str json)
 {
     const struct px_model_set *set = px_serving_models(f.rest.serving);
     const struct px_model *model = set->models[choice % set->n_models];
     struct px_err err = {0};
+    fuzz_batching(json);
     if (model->state != PX_MODEL_READY)
         return;
-    enum px_code code = px_model_config_check(json, model, px_serving_limits(f.rest.serving), &err);
+    struct px_model_wishes wishes;
+    enum px_code code =
+        px_model_config_check(json, model, px_serving_limits(f.rest.serving), &wishes, &err);
     PX_ASSERT(code == PX_OK || code == PX_E_INVALID || code == PX_E_UNSUPPORTED);
     PX_ASSERT(code == PX_OK || (err.code == code && err.message[0]));
 }

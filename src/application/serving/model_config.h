@@ -3,9 +3,9 @@
  * The configuration of a model in the terms of Triton's ModelConfig, for every dialect, and the check of one that a
  * client sends.
  *
- * Phoenix takes what a model is from its files, so a configuration says nothing that could be otherwise. A client
- * may send one with a load: every field must agree with what the model is and does; a field that asks for something
- * else is refused by its name, never ignored.
+ * Phoenix takes what a model is from its files. A client may send a configuration with a load: a field that says what the model is must
+ * agree with it; one that says how its requests are put together, or whether its answers are kept, is done from then on, instead of what
+ * model.yaml says; a field that asks for something else is refused by its name, never ignored. Fields that are left out keep what is.
  *
  * Ownership: results point into the model, and are valid as long as it is, and into the arena. Threads: any.
  */
@@ -49,6 +49,7 @@ struct px_model_config {
     bool has_waves; /* false of a model of tensors: each request is computed by itself */
     bool has_queue; /* requests that wait are computed together, by the rules of `batching` */
     struct px_batching batching;
+    bool has_cache;                              /* its answers are kept */
     const struct px_sequence_settings *sequence; /* of a model that keeps state, else NULL */
     const struct px_tensor_specs *model_inputs;  /* of such a model, with its states and controls */
     struct px_version_policy versions;
@@ -84,12 +85,28 @@ struct px_str px_config_file_name(struct px_str path);
 /* Is the model advertised with one tensor per feature? So it is when a feature takes names or dates. */
 bool px_model_is_by_columns(const struct px_signature *signature);
 
+/* What a ModelConfig asks for that is not a matter of the model's files. */
+struct px_model_wishes {
+    bool has_batching, has_cache; /* it says something about it */
+    struct px_batching batching;  /* all of it, with what the config does not say as it is */
+    bool cache;
+};
+
 /*
  * Does the ModelConfig `json` agree with the model? PX_E_INVALID for what contradicts it or is no configuration,
- * PX_E_UNSUPPORTED, with the field's name, for what cannot be done.
+ * PX_E_UNSUPPORTED and PX_E_CONFLICT, with the field's name, for what cannot be done.
  */
 PX_MUST_USE enum px_code px_model_config_check(struct px_str json, const struct px_model *model,
                                                const struct px_serving_limits *limits,
+                                               struct px_model_wishes *ret, struct px_err *err);
+
+/*
+ * Makes a model that does not serve yet do so. One that does otherwise than its files say is kept in memory: they could not
+ * bring it back. PX_E_UNSUPPORTED for a cache where there can be none, PX_E_NO_MEMORY.
+ */
+PX_MUST_USE enum px_code px_model_config_apply(const struct px_serving *serving,
+                                               struct px_model *model,
+                                               const struct px_model_wishes *wishes,
                                                struct px_err *err);
 
 #endif

@@ -162,15 +162,11 @@ static enum px_code load_tensors(const struct px_serving *serving, struct px_mod
     return code;
 }
 
-/* A server without room for a cache serves the model without one. */
-static enum px_code open_cache(const struct px_serving *serving, struct px_model *model,
-                               struct px_err *err)
+enum px_code px_model_open_cache(const struct px_serving *serving, struct px_model *model,
+                                 struct px_err *err)
 {
-    const struct px_model_cache *wanted = &model->package->cache;
-    if (!wanted->is_on || !serving->cache)
-        return PX_OK;
     const struct px_cache_space_settings settings = {
-        .ttl_ns = wanted->ttl_ns,
+        .ttl_ns = model->package->cache.ttl_ns,
         .waits = px_engine_has(model->engine, PX_ENGINE_TENSORS),
     };
     return px_cache_open(serving->cache, &settings, &model->cache, err);
@@ -198,7 +194,9 @@ static enum px_code load(const struct px_serving *serving, struct px_model *mode
                                       : load_forest(serving, model, err);
     if (code == PX_OK)
         keep_sample(model);
-    return code == PX_OK ? open_cache(serving, model, err) : code;
+    if (code != PX_OK || !model->package->cache.is_on || !serving->cache)
+        return code; /* a server without room for a cache serves the model without one */
+    return px_model_open_cache(serving, model, err);
 }
 
 void px_model_release(struct px_model *model)

@@ -122,13 +122,16 @@ static void note_failed_version(struct loading *l, const struct px_model *model)
                       PX_STR_ARG(model->version));
 }
 
-static enum px_code check_config(const struct loading *l, const struct px_model *model,
-                                 struct px_err *err)
+static enum px_code take_config(const struct loading *l, struct px_model *model, struct px_err *err)
 {
+    const struct px_serving *serving = l->r->serving;
+    struct px_model_wishes wishes;
     if (l->request->config.len == 0)
         return PX_OK;
     enum px_code code =
-        px_model_config_check(l->request->config, model, &l->r->serving->limits, err);
+        px_model_config_check(l->request->config, model, &serving->limits, &wishes, err);
+    if (code == PX_OK)
+        code = px_model_config_apply(serving, model, &wishes, err);
     return code == PX_OK ? PX_OK : px_err_wrap(err, "parameter 'config'");
 }
 
@@ -196,7 +199,7 @@ static enum px_code build(struct loading *l, struct px_err *err)
             continue;
         }
         l->has_ready = true;
-        enum px_code code = model->state == PX_MODEL_READY ? check_config(l, model, err) : PX_OK;
+        enum px_code code = model->state == PX_MODEL_READY ? take_config(l, model, err) : PX_OK;
         if (code != PX_OK)
             return code;
     }

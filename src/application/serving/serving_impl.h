@@ -219,6 +219,9 @@ struct px_model *px_model_load(const struct px_serving *serving,
  */
 struct px_model *px_model_register(const struct px_model_place *place);
 struct px_model *px_model_register_again(const struct px_model *model);
+/* Room in the server's cache, which there is, for the answers of a model that has none. */
+PX_MUST_USE enum px_code px_model_open_cache(const struct px_serving *serving,
+                                             struct px_model *model, struct px_err *err);
 /* Reserves counters and lanes for a model whose engine is set. */
 PX_MUST_USE enum px_code px_model_reserve(const struct px_serving *serving, struct px_model *model,
                                           struct px_err *err);

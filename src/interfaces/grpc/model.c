@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ModelReady, ModelMetadata and ModelConfig: what a model is, from the same description as over REST. */
+#include "interfaces/grpc/config_batching.h"
 #include "interfaces/grpc/config_sequence.h"
 #include "interfaces/grpc/handlers.h"
 #include "interfaces/grpc/infer.h"
@@ -195,6 +196,7 @@ enum config_field {
     CONFIG_DYNAMIC_BATCHING = 11,
     CONFIG_SEQUENCE_BATCHING = 13,
     CONFIG_BACKEND = 17,
+    CONFIG_RESPONSE_CACHE = 24,
 };
 
 /* A message without fields, which says that its choice is made. */
@@ -250,6 +252,14 @@ static void put_policy(struct px_buf *buf, const struct px_version_policy *polic
     px_protobuf_end(buf, message);
 }
 
+static void put_cache(struct px_buf *buf)
+{
+    enum { ENABLE = 1 };
+    size_t message = px_protobuf_begin(buf, CONFIG_RESPONSE_CACHE);
+    px_protobuf_put_bool(buf, ENABLE, true);
+    px_protobuf_end(buf, message);
+}
+
 void px_grpc_handle_model_config(struct px_grpc_call *call)
 {
     enum { RESPONSE_CONFIG = 1 };
@@ -272,6 +282,10 @@ void px_grpc_handle_model_config(struct px_grpc_call *call)
     put_instance_group(body, &config);
     if (config.has_waves)
         put_empty(body, CONFIG_DYNAMIC_BATCHING);
+    if (config.has_queue)
+        px_grpc_put_dynamic_batching(body, CONFIG_DYNAMIC_BATCHING, &config.batching);
+    if (config.has_cache)
+        put_cache(body);
     if (config.sequence)
         px_grpc_put_sequence_batching(body, CONFIG_SEQUENCE_BATCHING, &config);
     px_protobuf_end(body, message);

@@ -103,13 +103,17 @@ static void put_policy(struct px_json_writer *w, const struct px_batch_level *le
     px_json_end_object(w);
 }
 
+static size_t shown_bound(const struct px_batch_policy *policy, size_t items_max)
+{
+    return items_max && items_max < policy->items_max ? items_max : policy->items_max;
+}
+
 /* Triton counts levels only where there are several; a level without a policy of its own is bounded by the whole queue. */
 static void put_levels(struct px_json_writer *w, const struct px_batch_policy *policy)
 {
     struct px_batch_level usual =
         policy->n_levels == 1 ? policy->levels[0] : (struct px_batch_level){0};
-    if (usual.items_max == 0)
-        usual.items_max = policy->items_max;
+    usual.items_max = shown_bound(policy, usual.items_max);
     px_json_member_u64(w, "priority_levels", policy->n_levels > 1 ? policy->n_levels : 0);
     px_json_member_u64(w, "default_priority_level",
                        policy->n_levels > 1 ? policy->default_level : 0);
@@ -120,7 +124,7 @@ static void put_levels(struct px_json_writer *w, const struct px_batch_policy *p
     for (unsigned i = 0; policy->n_levels > 1 && i < policy->n_levels; i++) {
         char level[16];
         struct px_batch_level own = policy->levels[i];
-        own.items_max = own.items_max ? own.items_max : policy->items_max;
+        own.items_max = shown_bound(policy, own.items_max);
         snprintf(level, sizeof level, "%u", i + 1);
         px_json_key(w, level);
         put_policy(w, &own);
@@ -168,6 +172,14 @@ static void put_versions(struct px_json_writer *w, const struct px_version_polic
     px_json_end_object(w);
 }
 
+static void put_cache(struct px_json_writer *w)
+{
+    px_json_key(w, "response_cache");
+    px_json_begin_object(w);
+    px_json_member_bool(w, "enable", true);
+    px_json_end_object(w);
+}
+
 static void put_config(struct px_json_writer *w, const struct px_model_config *config)
 {
     px_json_begin_object(w);
@@ -192,6 +204,8 @@ static void put_config(struct px_json_writer *w, const struct px_model_config *c
         put_queue_batching(w, &config->batching);
     if (config->sequence)
         px_v2_put_sequence_batching(w, config);
+    if (config->has_cache)
+        put_cache(w);
     px_json_end_object(w);
 }
 

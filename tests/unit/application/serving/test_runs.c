@@ -493,8 +493,9 @@ PX_TEST(a_model_of_tensors_describes_itself)
                                 "\"data_type\":\"TYPE_FP32\",\"dims\":[2]}]}";
     static const char wrong[] =
         "{\"input\":[{\"name\":\"x\",\"data_type\":\"TYPE_FP32\",\"dims\":[3]}]}";
-    CHECK_OK(px_model_config_check(px_str(right), m, px_serving_limits(serving), &err));
-    CHECK_INT(px_model_config_check(px_str(wrong), m, px_serving_limits(serving), &err),
+    struct px_model_wishes wishes;
+    CHECK_OK(px_model_config_check(px_str(right), m, px_serving_limits(serving), &wishes, &err));
+    CHECK_INT(px_model_config_check(px_str(wrong), m, px_serving_limits(serving), &wishes, &err),
               PX_E_INVALID);
     px_arena_deinit(&arena);
     tear_down();
