@@ -59,7 +59,7 @@ static void fuzz_batching(struct px_str text)
         PX_ASSERT(px_batching_check(&batching, NULL) == PX_OK);
     else
         PX_ASSERT(err.code == code && !memcmp(&batching, &before, sizeof before));
-    (void)px_json_finish(&json, NULL);
+    PX_ASSERT(px_json_check(&json, NULL) == PX_OK || !memcmp(&batching, &before, sizeof before));
     px_arena_deinit(&arena);
 }
 
