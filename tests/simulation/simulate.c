@@ -44,9 +44,10 @@ static bool parse(int argc, char **argv, struct options *ret)
         else if (strcmp(argv[i], "--overloads") == 0)
             ret->n_overloads = (uint64_t)number;
         else if (strcmp(argv[i], "--seed") == 0)
-            ret->seed = (uint64_t)number, ret->one = true;
+            ret->seed = (uint64_t)number;
         else
             return false;
+        ret->one |= strcmp(argv[i], "--seed") == 0;
         i++;
     }
     return true;

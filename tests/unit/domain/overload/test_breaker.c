@@ -241,7 +241,8 @@ PX_TEST(nothing_that_happens_breaks_its_bounds)
             struct px_breaker_ticket *ticket = &held[px_rng_below(&rng, HELD)];
             now_ns += px_rng_below(&rng, (400 * MS));
             if (ticket->era)
-                px_breaker_leave(&breaker, ticket, px_rng_below(&rng, 4), now_ns);
+                px_breaker_leave(&breaker, ticket, (enum px_breaker_outcome)px_rng_below(&rng, 4),
+                                 now_ns);
             ticket->era = 0;
             if (px_rng_below(&rng, 2))
                 (void)!px_breaker_enter(&breaker, now_ns, ticket);
