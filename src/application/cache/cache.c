@@ -67,6 +67,7 @@ struct px_cache_entry {
     struct px_cache_answer answer;
     void *memory; /* of the answer */
     struct px_str request;
+    struct px_cache_entry *stale; /* that this one is to replace; a reference; under the mutex */
 };
 
 static void add(_Atomic uint64_t *counter, uint64_t n)
@@ -295,6 +296,27 @@ static struct px_cache_entry *make_entry(struct px_cache_space *space,
 
 /* ---- asking ---- */
 
+/*
+ * With the mutex held, in a space that keeps what is stale: an answer whose time has passed is as good as not there, and goes when a new one
+ * is promised, which puts it back when it does not come.
+ */
+static struct px_answer *set_aside(struct shard *shard, struct px_answer *found, uint64_t now_ns,
+                                   struct px_cache_entry *fresh)
+{
+    struct px_cache_entry *entry = entry_of(found);
+    bool has_expired = found->state == PX_ANSWER_KEPT && found->expires_ns && now_ns &&
+                       now_ns >= found->expires_ns;
+    if (PX_LIKELY(!has_expired))
+        return found;
+    if (!fresh)
+        return NULL;
+    px_answers_drop(&shard->answers, found);
+    count_out(found);
+    add(&entry->space->counts.expired, 1);
+    fresh->stale = entry; /* with the table's reference */
+    return NULL;
+}
+
 /* A reference to what is there for the key, or, when there is nothing, `fresh` as the entry that is awaited (NULL: nothing). */
 static struct px_cache_entry *find_or_enter(struct px_cache_space *space,
                                             const struct px_answer_key *key, uint64_t now_ns,
@@ -305,8 +327,11 @@ static struct px_cache_entry *find_or_enter(struct px_cache_space *space,
     struct shard *shard = &space->cache->shards[number];
     struct px_answer *gone;
     pthread_mutex_lock(&shard->mutex);
-    struct px_answer *found =
-        px_answers_find(&shard->answers, key, &space->owners[number], now_ns, &gone);
+    bool keeps_stale = space->settings.keeps_stale;
+    struct px_answer *found = px_answers_find(&shard->answers, key, &space->owners[number],
+                                              keeps_stale ? 0 : now_ns, &gone);
+    if (found && keeps_stale)
+        found = set_aside(shard, found, now_ns, fresh);
     if (gone) {
         count_out(gone);
         add(&space->counts.expired, 1);
@@ -430,6 +455,17 @@ enum px_cache_verdict px_cache_ask(struct px_cache_space *space,
     return use_found(wait, found, state, request);
 }
 
+/* What an awaited answer is to replace. */
+static struct px_cache_entry *hold_stale(struct px_cache_entry *awaited)
+{
+    pthread_mutex_lock(&awaited->shard->mutex);
+    struct px_cache_entry *stale = awaited->stale;
+    if (stale)
+        hold(stale);
+    pthread_mutex_unlock(&awaited->shard->mutex);
+    return stale;
+}
+
 struct px_cache_entry *px_cache_look(struct px_cache_space *space,
                                      const struct px_cache_request *request, uint64_t now_ns)
 {
@@ -438,7 +474,11 @@ struct px_cache_entry *px_cache_look(struct px_cache_space *space,
     struct px_cache_entry *found = find_or_enter(space, &key, now_ns, NULL, &state);
     if (!found || (state == PX_ANSWER_KEPT && is_equal(found, request)))
         return found;
+    struct px_cache_entry *stale = now_ns ? NULL : hold_stale(found);
     px_cache_release(found);
+    if (!stale || is_equal(stale, request))
+        return stale;
+    px_cache_release(stale);
     return NULL;
 }
 
@@ -522,18 +562,35 @@ static void wake_all(struct px_answer_waiter *waiter, bool has_answer)
     }
 }
 
-static struct px_answer *keep(struct px_cache_entry *entry, size_t bytes, uint64_t now_ns)
+/* Under the mutex, as are the two below. */
+static struct px_answer *keep_until(struct px_cache_entry *entry, size_t bytes, uint64_t expires_ns)
 {
     struct px_cache_space *space = entry->space;
-    uint64_t ttl_ns = space->settings.ttl_ns;
     struct px_answer *gone =
-        px_answers_keep(&entry->shard->answers, &entry->base, bytes, ttl_ns ? now_ns + ttl_ns : 0);
+        px_answers_keep(&entry->shard->answers, &entry->base, bytes, expires_ns);
     add(&space->counts.bytes, bytes);
     add(&space->counts.entries, 1);
     count_out(gone);
     for (const struct px_answer *a = gone; a; a = a->next)
         add(&((const struct px_cache_entry *)a)->space->counts.evictions, 1);
     return gone;
+}
+
+static struct px_answer *keep(struct px_cache_entry *entry, size_t bytes, uint64_t now_ns)
+{
+    uint64_t ttl_ns = entry->space->settings.ttl_ns;
+    return keep_until(entry, bytes, ttl_ns ? now_ns + ttl_ns : 0);
+}
+
+/* There is no new answer: the stale one is found again. Returns what went to make room. */
+static struct px_answer *put_back_stale(struct px_cache_entry *entry)
+{
+    struct px_cache_entry *stale = entry->stale;
+    entry->stale = NULL;
+    if (!stale)
+        return NULL;
+    px_answers_await(&entry->shard->answers, &stale->base);
+    return keep_until(stale, stale->base.bytes, stale->base.expires_ns);
 }
 
 void px_cache_give(struct px_cache_entry *entry, const struct px_cache_answer *answer,
@@ -549,11 +606,15 @@ void px_cache_give(struct px_cache_entry *entry, const struct px_cache_answer *a
     pthread_mutex_lock(&entry->shard->mutex);
     struct px_answer_waiter *waiters = take_waiters(entry);
     struct px_answer *gone = is_kept ? keep(entry, bytes, now_ns) : NULL;
+    struct px_cache_entry *stale = entry->stale;
+    entry->stale = NULL;
     if (!is_kept)
         px_answers_drop(&entry->shard->answers, &entry->base);
     pthread_mutex_unlock(&entry->shard->mutex);
     release_all(gone);
     wake_all(waiters, has_answer);
+    if (stale)
+        px_cache_release(stale);
     if (!is_kept)
         px_cache_release(entry); /* the table's */
     px_cache_release(entry);
@@ -562,6 +623,7 @@ void px_cache_give(struct px_cache_entry *entry, const struct px_cache_answer *a
 void px_cache_fail(struct px_cache_entry *entry, bool left)
 {
     struct px_answer_waiter *next = NULL, *others = NULL;
+    struct px_answer *gone = NULL;
     pthread_mutex_lock(&entry->shard->mutex);
     if (left || !entry->has_failed)
         next = px_answers_take_waiter(&entry->base);
@@ -569,8 +631,10 @@ void px_cache_fail(struct px_cache_entry *entry, bool left)
     if (!next) {
         others = take_waiters(entry);
         px_answers_drop(&entry->shard->answers, &entry->base);
+        gone = put_back_stale(entry);
     }
     pthread_mutex_unlock(&entry->shard->mutex);
+    release_all(gone);
     if (next) {
         struct px_cache_wait *wait = PX_CONTAINER_OF(next, struct px_cache_wait, waiter);
         wait->verdict = PX_CACHE_LEAD; /* its reference is the leader's now */

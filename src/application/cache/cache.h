@@ -55,6 +55,8 @@ struct px_cache_space;
 struct px_cache_space_settings {
     uint64_t ttl_ns; /* 0: until the version goes, or room is needed */
     bool waits;      /* calls that wait may have deadlines */
+    bool
+        keeps_stale; /* an answer whose time has passed stays until there is a new one: see px_cache_look */
 };
 
 struct px_cache_answer {
@@ -107,8 +109,8 @@ enum px_cache_verdict px_cache_ask(struct px_cache_space *space,
                                    struct px_cache_wait *wait, uint64_t now_ns);
 
 /*
- * For who cannot compute: the kept answer, as a reference to be released, or NULL. With 0 as `now_ns` also one whose time has passed, as
- * long as nobody has asked for it since.
+ * For who cannot compute: the kept answer, as a reference to be released, or NULL. With 0 as `now_ns` also one whose time has passed: as
+ * long as nobody has asked for it since, or, with `keeps_stale`, as long as nobody has found a new one and there is room.
  */
 struct px_cache_entry *px_cache_look(struct px_cache_space *space,
                                      const struct px_cache_request *request, uint64_t now_ns);

@@ -221,7 +221,8 @@ static enum px_code read_root(const struct px_yaml *root, struct px_arena *arena
         PX_STR("features"),  PX_STR("golden"),    PX_STR("golden_scores"), PX_STR("reference"),
         PX_STR("training"),  PX_STR("engine"),    PX_STR("inputs"),        PX_STR("outputs"),
         PX_STR("instances"), PX_STR("queue_max"), PX_STR("warm_up"),       PX_STR("sequence"),
-        PX_STR("cache"),     PX_STR("batching"),  PX_STR("residency"),     PX_STR("limits")};
+        PX_STR("cache"),     PX_STR("batching"),  PX_STR("residency"),     PX_STR("limits"),
+        PX_STR("breaker"),   PX_STR("fallback")};
     if (root->type != PX_YAML_MAPPING)
         return px_err_set(err, PX_E_INVALID, "line %u: expected keys such as 'model:'", root->line);
     enum px_code code = px_yaml_only(root, known, PX_ARRAY_LEN(known), err);
@@ -239,6 +240,11 @@ static enum px_code read_root(const struct px_yaml *root, struct px_arena *arena
     const struct px_yaml *limits = px_yaml_get(root, "limits");
     if (code == PX_OK && limits)
         code = px_model_limits_read(limits, &ret->limits, err);
+    const struct px_yaml *fallback = px_yaml_get(root, "fallback");
+    if (code == PX_OK)
+        code = px_model_breaker_read(px_yaml_get(root, "breaker"), &ret->breaker, err);
+    if (code == PX_OK && fallback)
+        code = px_model_fallback_read(fallback, arena, &ret->fallback, err);
     const struct px_yaml *task = px_yaml_get(root, "task");
     const struct px_yaml *labels = px_yaml_get(root, "labels");
     const struct px_yaml *features = px_yaml_get(root, "features");

@@ -8,7 +8,9 @@
 #define PX_APPLICATION_LIFECYCLE_MODEL_YAML_H
 
 #include "application/execution/batching.h"
+#include "application/lifecycle/model_breaker.h"
 #include "application/lifecycle/model_cache.h"
+#include "application/lifecycle/model_fallback.h"
 #include "application/lifecycle/model_limits.h"
 #include "application/sequences/sequence_settings.h"
 #include "domain/inference/signature.h"
@@ -25,6 +27,8 @@ struct px_model_yaml {
     size_t n_features;
     struct px_model_cache cache;
     struct px_model_limits limits;
+    struct px_model_breaker breaker;
+    struct px_model_fallback fallback; /* without rungs when absent */
 
     /* of models of tensors */
     const struct px_yaml

@@ -252,8 +252,8 @@ static enum px_code read_batching(const struct px_yaml *node, struct px_arena *a
 enum px_code px_model_yaml_read_tensors(const struct px_yaml *root, struct px_arena *arena,
                                         struct px_model_yaml *ret, struct px_err *err)
 {
-    static const char *const keys[] = {"inputs",  "outputs",  "instances", "queue_max",
-                                       "warm_up", "sequence", "batching",  "limits"};
+    static const char *const keys[] = {"inputs",   "outputs",  "instances", "queue_max", "warm_up",
+                                       "sequence", "batching", "limits",    "breaker"};
     const struct px_yaml *engine = px_yaml_get(root, "engine");
     const struct px_yaml *inputs = px_yaml_get(root, "inputs");
     const struct px_yaml *outputs = px_yaml_get(root, "outputs");

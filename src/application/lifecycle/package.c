@@ -434,6 +434,8 @@ static enum px_code open_head(struct opening *o, const char *path, struct px_err
     if (code == PX_OK && !o->package->bare)
         code = read_yaml(o, err);
     o->package->is_pinned = o->yaml.is_pinned;
+    o->package->breaker = o->yaml.breaker;
+    o->package->fallback = o->yaml.fallback;
     return code == PX_OK ? set_name(o, err) : code;
 }
 
@@ -491,6 +493,30 @@ static enum px_code set_cache(struct opening *o, struct px_err *err)
     return px_err_hint(err, "remove 'cache' or 'sequence'");
 }
 
+/* Steps of a sequence that another model answers are missing in the state of this one. */
+static enum px_code set_fallback(struct opening *o, struct px_err *err)
+{
+    struct px_package *p = o->package;
+    bool has_state = p->engine && px_engine_has(p->engine, PX_ENGINE_SEQUENCES);
+    for (size_t i = 0; has_state && i < p->fallback.n_rungs; i++) {
+        if (p->fallback.rungs[i].kind == PX_RUNG_DEFAULT)
+            continue;
+        px_err_set(err, PX_E_CONFLICT,
+                   "%s: '%s' cannot stand in for a model that keeps state, as this one does",
+                   o->yaml_path.ptr, px_rung_kind_name(p->fallback.rungs[i].kind));
+        return px_err_hint(err, "declare a default, or remove 'fallback' or 'sequence'");
+    }
+    for (size_t i = 0; !p->cache.is_on && i < p->fallback.n_rungs; i++) {
+        if (p->fallback.rungs[i].kind != PX_RUNG_CACHED)
+            continue;
+        px_err_set(err, PX_E_CONFLICT, "%s: the rung 'cached' needs answers that are kept",
+                   o->yaml_path.ptr);
+        return px_err_hint(err, "add cache: {ttl: 60s}");
+    }
+    enum px_code code = px_model_fallback_prepare(&p->fallback, p->engine, &p->arena, err);
+    return code == PX_OK ? PX_OK : px_err_wrap(err, "%s", o->yaml_path.ptr);
+}
+
 enum px_code px_package_open(const char *path, const struct px_package_options *options,
                              struct px_package **ret, struct px_err *err)
 {
@@ -504,12 +530,25 @@ enum px_code px_package_open(const char *path, const struct px_package_options *
         code = open_model(&o, err);
     if (code == PX_OK)
         code = set_cache(&o, err);
+    if (code == PX_OK)
+        code = set_fallback(&o, err);
     if (code != PX_OK) {
         px_package_close(o.package);
         return code;
     }
     *ret = o.package;
     return PX_OK;
+}
+
+enum px_code px_package_open_head(const char *path, struct px_package **ret, struct px_err *err)
+{
+    struct opening o = {.yaml.warm_up = -1};
+    enum px_code code = open_head(&o, path, err);
+    if (code == PX_OK)
+        *ret = o.package;
+    else
+        px_package_close(o.package);
+    return code;
 }
 
 enum px_code px_package_name(const char *path, struct px_model_name *ret, struct px_err *err)

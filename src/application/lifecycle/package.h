@@ -21,6 +21,7 @@
  *     reference: reference.csv        # sample of the training rows, raw
  *     limits: auto                    # how many requests may be on their way (model_limits.h)
  *     cache: {ttl: 60s}               # keep answers for equal requests (model_cache.h)
+ *     fallback: [previous_version]    # who answers when it cannot (model_fallback.h)
  *     training: {...}                 # how it was made; free form, kept as it is
  *
  * A folder without model.yaml whose file is called graph.yaml is a package as well: a graph says itself what its tensors are
@@ -43,12 +44,15 @@
  *     golden: golden.json             # requests and their outputs (docs/api/package.md)
  *     warm_up: 3                      # runs before it serves
  *     residency: pinned               # never leaves memory to make room for others
+ *     breaker: {failures: 5}          # when it is not asked any more because it fails (model_breaker.h)
  *     sequence: {states: [{input: h_in, output: h_out}]} # a model that keeps state (sequences/sequence_settings.h)
  */
 #ifndef PX_APPLICATION_LIFECYCLE_PACKAGE_H
 #define PX_APPLICATION_LIFECYCLE_PACKAGE_H
 
+#include "application/lifecycle/model_breaker.h"
 #include "application/lifecycle/model_cache.h"
+#include "application/lifecycle/model_fallback.h"
 #include "application/lifecycle/model_limits.h"
 #include "application/lifecycle/model_name.h"
 #include "application/ports/engine_provider.h"
@@ -82,6 +86,8 @@ struct px_package {
     const char *provider; /* its provider's name */
     struct px_model_cache cache;
     struct px_model_limits limits;
+    struct px_model_breaker breaker; /* of an engine: `is_on` is decided */
+    struct px_model_fallback fallback;
     size_t warm_up; /* runs that make the engine ready */
     bool is_pinned; /* residency: pinned */
 };
@@ -101,6 +107,10 @@ PX_MUST_USE enum px_code px_package_open(const char *path, const struct px_packa
                                          struct px_package **ret, struct px_err *err);
 /* When every run of its engine has finished. NULL is fine. */
 void px_package_close(struct px_package *package);
+
+/* What model.yaml says, without reading the model: `forest` and `engine` are NULL, and defaults of `fallback` are not prepared. */
+PX_MUST_USE enum px_code px_package_open_head(const char *path, struct px_package **ret,
+                                              struct px_err *err);
 
 /* What the package at `path` is called, without reading its model file. */
 PX_MUST_USE enum px_code px_package_name(const char *path, struct px_model_name *ret,

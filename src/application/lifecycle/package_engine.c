@@ -115,6 +115,8 @@ static enum px_code open_with_provider(struct px_package *p, const struct px_pac
         return px_err_set(err, PX_E_TOO_LARGE, "models are nested more than %d deep",
                           PX_ENGINE_DEPTH_MAX);
     p->provider = source->provider->name;
+    if (!p->breaker.is_set) /* code of others, or other servers: they fail by no fault of ours */
+        p->breaker.is_on = source->provider->needs_trust;
     enum px_code code = source->provider->open(&request, &p->engine, err);
     if (code != PX_OK)
         return code;

@@ -29,6 +29,8 @@
 #ifndef PX_APPLICATION_SERVING_CALL_H
 #define PX_APPLICATION_SERVING_CALL_H
 
+#include "application/lifecycle/model_breaker.h"
+#include "application/lifecycle/model_fallback.h"
 #include "application/ports/engine.h"
 #include "application/ports/loops.h"
 #include "application/serving/limit.h"
@@ -70,6 +72,8 @@ struct px_call {
     size_t
         batch_rows; /* rows of the engine call that scored this one; 0 when it was not computed */
     enum px_call_cache cache;
+    enum px_rung_kind fallback; /* 0: who was asked has answered; else who did instead, and why */
+    enum px_fallback_reason fallback_reason;
     enum px_code code;
     struct px_err err;
 
@@ -86,6 +90,9 @@ struct px_call {
     bool is_limited;               /* it has a place of its model's limit */
     enum px_refusal refusal;       /* by the limit */
     struct px_cached_call *cached; /* NULL: it does not take part in the cache */
+    struct px_breaker_ticket ticket;
+    bool is_open;                  /* its breaker refused it */
+    struct px_call_ladder *ladder; /* NULL: who was asked is computing */
     struct px_serving *serving;
     struct px_loop_task task;
 

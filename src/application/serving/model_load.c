@@ -162,12 +162,22 @@ static enum px_code load_tensors(const struct px_serving *serving, struct px_mod
     return code;
 }
 
+static bool has_rung(const struct px_package *package, enum px_rung_kind kind)
+{
+    for (size_t i = 0; i < package->fallback.n_rungs; i++) {
+        if (package->fallback.rungs[i].kind == kind)
+            return true;
+    }
+    return false;
+}
+
 enum px_code px_model_open_cache(const struct px_serving *serving, struct px_model *model,
                                  struct px_err *err)
 {
     const struct px_cache_space_settings settings = {
         .ttl_ns = model->package->cache.ttl_ns,
         .waits = px_engine_has(model->engine, PX_ENGINE_TENSORS),
+        .keeps_stale = has_rung(model->package, PX_RUNG_CACHED),
     };
     return px_cache_open(serving->cache, &settings, &model->cache, err);
 }
@@ -208,6 +218,8 @@ void px_model_release(struct px_model *model)
     }
     px_cache_close(model->cache);
     px_limit_destroy(model->limit);
+    px_rescue_destroy(model->rescue); /* before the package */
+    model->rescue = NULL;
     px_free(model->lanes);
     px_free(model->metrics);
     if (!model->package || model->engine != model->package->engine)
@@ -263,6 +275,21 @@ static void log_model(const struct px_model *model)
                PX_LOG_T("reason", model->reason.message), PX_LOG_T("hint", model->reason.hint));
 }
 
+/* Of a version that could not be loaded only the ladder, which says who answers instead. */
+static bool set_rescue(struct px_model *model, const struct px_model_place *place)
+{
+    struct px_rescue_settings settings = {model->package, model->name, model->version, false};
+    if (!model->package) {
+        if (place->refusal || px_package_open_head(place->path, &settings.package, NULL) != PX_OK)
+            return true;
+        settings.owned = true;
+    }
+    bool done = px_rescue_create(&settings, &model->rescue, NULL) == PX_OK;
+    if (settings.owned && !model->rescue)
+        px_package_close(settings.package);
+    return done;
+}
+
 struct px_model *px_model_load(const struct px_serving *serving, const struct px_model_place *place)
 {
     struct px_model *model = px_alloc(1, sizeof *model);
@@ -280,6 +307,8 @@ struct px_model *px_model_load(const struct px_serving *serving, const struct px
     model->state = ready ? PX_MODEL_READY : PX_MODEL_FAILED;
     if (!ready)
         px_model_release(model);
+    if (named && !set_rescue(model, place))
+        named = false;
     if (!named) {
         px_model_unload(model);
         return NULL;

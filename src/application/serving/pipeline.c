@@ -6,12 +6,12 @@
  * below are that order with the stages that exist; a new stage is a file with one px_stage_fn and a row here.
  * The interface can decode rows only when it knows the model, so the pipeline has two entries:
  *
- *   open    route                         identify and per-tenant limits go before it
+ *   open    route                         (a version that failed to load: its ladder, stage_fallback.c) identify and per-tenant limits go before it
  *   submit  deadline -> admit -> cache -> batch    features by entity key (enrich) go before the cache
  *   wave    engine -> observe -> done     post-processing and fallback (finish) go before observe
  *
- * A model of tensors takes another way from submit on: deadline -> admit -> cache -> start, and, when its run has ended,
- * observe -> done (stage_run.c).
+ * A model of tensors takes another way from submit on: deadline -> admit -> cache -> breaker -> start, and, when its run has
+ * ended, observe -> done (stage_run.c), or the next rung of its ladder.
  *
  * Invariants
  *   1. A call that was parked is completed by the next wave of its loop, with a score or an error; one whose run was started is
@@ -31,8 +31,9 @@ enum { LAG_FADES = 8 }; /* a share of so many with each wake-up */
 static px_stage_fn *const open_stages[] = {px_stage_route};
 static px_stage_fn *const submit_stages[] = {px_stage_deadline, px_stage_admit, px_stage_cache,
                                              px_stage_batch};
-static px_stage_fn *const run_stages_of_tensors[] = {
-    px_stage_deadline, px_stage_admit_run, px_stage_cache, px_stage_limit, px_stage_start};
+static px_stage_fn *const run_stages_of_tensors[] = {px_stage_deadline, px_stage_admit_run,
+                                                     px_stage_cache,    px_stage_breaker,
+                                                     px_stage_limit,    px_stage_start};
 
 static enum px_code run_stages(struct px_serving *serving, struct px_call *call,
                                px_stage_fn *const *stages, size_t n)
@@ -41,6 +42,9 @@ static enum px_code run_stages(struct px_serving *serving, struct px_call *call,
         call->code = stages[i](serving, call);
         if (call->code != PX_OK) {
             px_call_end_lead(call, call->code);
+            px_call_leave_breaker(call, PX_E_CANCELLED, 0);
+            if (call->run && px_call_fall_back(serving, call))
+                return PX_OK;
             if (!call->is_absent) /* it may wait, and then be answered */
                 px_observe_failure(serving, call);
             return call->code;

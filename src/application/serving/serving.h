@@ -29,6 +29,7 @@
 
 struct px_cache_space;
 struct px_package;
+struct px_rescue;
 struct px_pressure;
 
 struct px_serving_limits {
@@ -66,6 +67,8 @@ struct px_model {
     struct px_model_metrics *metrics; /* [n_loops]; NULL when not READY */
     struct px_limit *limit;           /* NULL: any number may be on their way */
     struct px_cache_space *cache;     /* NULL: its answers are not kept */
+    struct px_rescue
+        *rescue; /* breaker and ladder; NULL: neither. A version that FAILED may have a ladder */
     const char *path; /* where it can be loaded again; NULL: its files came with a request */
     struct px_version_policy policy; /* of the model's versions */
     bool is_pinned;                  /* never leaves memory to make room */
@@ -108,6 +111,17 @@ struct px_model *px_serving_find(struct px_serving *serving, struct px_str name,
 /* The same, also of one that is REGISTERED, or may be tried again: for who asks whether requests will be answered. */
 struct px_model *px_serving_find_known(struct px_serving *serving, struct px_str name,
                                        struct px_str version, struct px_err *err);
+
+/* The highest READY version below that one, or NULL. */
+struct px_model *px_serving_find_before(struct px_serving *serving, struct px_str name,
+                                        struct px_str version);
+/* Does the model take and give what `asked` does, so that it can answer its requests? Else PX_E_CONFLICT says what differs. */
+PX_MUST_USE enum px_code px_model_can_stand_in(const struct px_model *model,
+                                               const struct px_model *asked, struct px_err *err);
+
+/* The other model that a rung of a version's ladder means now, on a loop; NULL, and why there is none. */
+struct px_model *px_rung_find(struct px_serving *serving, const struct px_rung *rung,
+                              const struct px_model *asked, struct px_err *err);
 
 /* Scores every call parked on the loop and completes them. */
 void px_serving_wave(struct px_serving *serving, unsigned loop);

@@ -6,6 +6,7 @@
 #include "application/cache/cache.h"
 #include "application/parallel/pool.h"
 #include "application/residency/residency_impl.h"
+#include "application/serving/rescue.h"
 #include "application/serving/serving.h"
 #include "application/serving/version_policy.h"
 #include "shared/vec.h"
@@ -49,6 +50,7 @@ struct px_snapshot {
     struct px_model_set set;
     struct px_model **models; /* what set.models points to */
     struct px_map first_of;   /* model name -> index of its first version */
+    bool has_ladders;         /* a version that failed has one */
 };
 
 struct px_repository;
@@ -140,6 +142,29 @@ void px_call_end_lead(struct px_call *call, enum px_code code);
 PX_MUST_USE bool px_call_stop_waiting(struct px_call *call);
 /* The loops have stopped, and no task completes the call any more. */
 void px_call_forget_cache(struct px_call *call);
+
+/* Completed by the wave of this wake-up. */
+void px_call_park_answered(struct px_serving *serving, struct px_call *call);
+
+/*
+ * The breaker and the ladder (stage_fallback.c). The first call of px_call_leave_breaker after the stage gives its ticket back: any thread.
+ */
+px_stage_fn px_stage_breaker;
+void px_call_leave_breaker(struct px_call *call, enum px_code code, uint64_t started_ns);
+/*
+ * The call has failed, is in no list, and leads nobody: true when another rung of its ladder has taken it, so that it is completed later.
+ */
+PX_MUST_USE bool px_call_fall_back(struct px_serving *serving, struct px_call *call);
+/* The version that was asked for failed to load: true when another was found for it. */
+PX_MUST_USE bool px_call_fall_back_at_route(struct px_serving *serving, struct px_call *call);
+/* The lane that counts a call on its ladder, besides that of its model; before `done`. NULL: none. */
+struct px_lane *px_call_origin_lane(const struct px_call *call);
+/* One of its calls less. */
+void px_lane_leave(struct px_lane *lane);
+
+/* The version that was asked for, when it is FAILED; an empty version means the highest. */
+struct px_model *px_serving_find_failed(struct px_serving *serving, struct px_str name,
+                                        struct px_str version);
 
 /* Scores all calls of a lane (stage_engine.c) and completes them (observe, done). */
 void px_lane_score(struct px_serving *serving, unsigned loop, struct px_lane *lane);

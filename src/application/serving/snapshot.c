@@ -103,6 +103,10 @@ static enum px_code fill(struct px_snapshot *snapshot, const struct px_snapshot 
             snapshot->models[n++] = added[a++];
     }
     snapshot->set = (struct px_model_set){snapshot->models, n};
+    for (size_t i = 0; i < n; i++)
+        snapshot->has_ladders =
+            snapshot->has_ladders ||
+            (snapshot->models[i]->state == PX_MODEL_FAILED && snapshot->models[i]->rescue);
     enum px_code code = refuse_twins(snapshot, err);
     return code != PX_OK ? code : index_names(snapshot, err);
 }
@@ -232,6 +236,44 @@ struct px_model *px_serving_find_known(struct px_serving *serving, struct px_str
     }
     return version.len ? find_version(&snapshot->set, first, version, err)
                        : find_latest(&snapshot->set, first, err);
+}
+
+/* The versions of a name: their number, and the first. */
+static size_t find_versions(struct px_serving *serving, struct px_str name,
+                            struct px_model *const **ret)
+{
+    const struct px_snapshot *snapshot = px_snapshot_current(serving);
+    size_t first, n = 0;
+    if (!px_map_get(&snapshot->first_of, name, &first))
+        return 0;
+    *ret = &snapshot->set.models[first];
+    while (first + n < snapshot->set.n_models && px_str_eq((*ret)[n]->name, name))
+        n++;
+    return n;
+}
+
+struct px_model *px_serving_find_before(struct px_serving *serving, struct px_str name,
+                                        struct px_str version)
+{
+    struct px_model *const *versions = NULL, *before = NULL;
+    size_t n = find_versions(serving, name, &versions);
+    for (size_t i = 0; i < n && px_compare_versions(versions[i]->version, version) < 0; i++) {
+        if (versions[i]->state == PX_MODEL_READY)
+            before = versions[i];
+    }
+    return before;
+}
+
+struct px_model *px_serving_find_failed(struct px_serving *serving, struct px_str name,
+                                        struct px_str version)
+{
+    struct px_model *const *versions = NULL, *asked = NULL;
+    size_t n = find_versions(serving, name, &versions);
+    for (size_t i = 0; i < n; i++) {
+        if (version.len == 0 || px_str_eq(versions[i]->version, version))
+            asked = versions[i];
+    }
+    return asked && asked->state == PX_MODEL_FAILED ? asked : NULL;
 }
 
 struct px_model *px_serving_find(struct px_serving *serving, struct px_str name,

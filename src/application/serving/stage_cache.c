@@ -114,7 +114,7 @@ static bool describe_rows(const struct px_call *call, struct px_cache_request *r
 
 /* ---- answers ---- */
 
-static void park_answered(struct px_serving *serving, struct px_call *call)
+void px_call_park_answered(struct px_serving *serving, struct px_call *call)
 {
     struct px_lane *lane = &call->model->lanes[call->loop];
     call->has_answer = true;
@@ -210,13 +210,13 @@ static void wake_rows(struct px_cache_wait *wait)
     struct px_call *call = cached->call;
     if (wait->verdict == PX_CACHE_HIT) {
         take_answer(call, wait->entry);
-        park_answered(call->serving, call);
+        px_call_park_answered(call->serving, call);
         return;
     }
     note_miss(cached);
     call->code = px_stage_batch(call->serving, call);
     if (call->code != PX_OK)
-        park_answered(call->serving, call);
+        px_call_park_answered(call->serving, call);
 }
 
 /* On any thread. */
@@ -242,8 +242,11 @@ static void go_on(struct px_loop_task *task)
     note_miss(cached);
     call->run_ended_ns = px_clock_monotonic_ns();
     if (!px_call_has_ended(call, call->run_ended_ns)) {
-        px_engine_start(call->model->engine, run);
-        return;
+        if (px_stage_breaker(call->serving, call) == PX_OK) {
+            px_engine_start(call->model->engine, run);
+            return;
+        }
+        call->code = call->err.code;
     }
     run->code = call->code;
     run->err = call->err;
@@ -292,7 +295,7 @@ static void use_verdict(struct px_serving *serving, struct px_cached_call *cache
     if (verdict == PX_CACHE_HIT) {
         call->cache = PX_CALL_CACHE_HIT;
         take_answer(call, cached->wait.entry);
-        park_answered(serving, call);
+        px_call_park_answered(serving, call);
     } else if (verdict == PX_CACHE_WAIT) {
         wait_for_leader(serving, cached);
     } else {
@@ -326,7 +329,7 @@ bool px_call_take_kept(struct px_serving *serving, struct px_call *call, bool st
     call->code = PX_OK;
     call->cache = PX_CALL_CACHE_HIT;
     take_answer(call, kept);
-    park_answered(serving, call);
+    px_call_park_answered(serving, call);
     return true;
 }
 

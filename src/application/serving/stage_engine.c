@@ -170,8 +170,10 @@ static void complete_answered(struct px_serving *serving, struct px_call *first)
     for (struct px_call *call = first; call;) {
         struct px_call *next = call->next;
         struct px_run lent = {0};
+        struct px_lane *origin = px_call_origin_lane(call);
         if (call->code == PX_OK && !px_call_has_ended(call, now_ns)) {
-            px_observe_cached(call, now_ns);
+            if (call->fallback != PX_RUNG_DEFAULT) /* which was not computed, ever */
+                px_observe_cached(call, now_ns);
         } else {
             px_call_end_lead(call, call->code);
             px_observe_failure(serving, call);
@@ -180,6 +182,8 @@ static void complete_answered(struct px_serving *serving, struct px_call *first)
             lent = (struct px_run){.release = call->run->release, .held = call->run->held};
         finish(serving, call, &times);
         px_run_release(&lent);
+        if (origin)
+            px_lane_leave(origin);
         call = next;
     }
 }

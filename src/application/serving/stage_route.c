@@ -6,6 +6,10 @@ enum px_code px_stage_route(struct px_serving *serving, struct px_call *call)
 {
     struct px_model *model =
         px_serving_find_known(serving, call->model_name, call->version, &call->err);
+    if (PX_UNLIKELY(px_snapshot_current(serving)->has_ladders) &&
+        (!model || (call->version.len == 0 && model->state == PX_MODEL_READY)) &&
+        px_call_fall_back_at_route(serving, call))
+        return PX_OK;
     if (PX_UNLIKELY(!model))
         return call->err.code;
     if (PX_UNLIKELY(model->state != PX_MODEL_READY)) {

@@ -66,6 +66,13 @@ enum px_code px_stage_admit_run(struct px_serving *serving, struct px_call *call
 
 /* ---- the list of what runs ---- */
 
+void px_lane_leave(struct px_lane *lane)
+{
+    lane->n_runs--;
+    if (lane->n_runs == 0 && lane->leaving)
+        px_grave_lane_empty(lane);
+}
+
 static struct px_lane *lane_of(const struct px_call *call)
 {
     return &call->model->lanes[call->loop];
@@ -122,11 +129,17 @@ void px_call_complete(struct px_loop_task *task)
     leave(&serving->loops[loop], call);
     take_result(call);
     px_call_end_lead(call, call->run->code);
-    if (call->code != PX_OK)
+    if (PX_UNLIKELY(call->code != PX_OK)) {
         px_observe_failure(serving, call);
-    else if (call->cache == PX_CALL_CACHE_JOINED)
+        if (px_call_fall_back(serving, call)) {
+            px_lane_leave(lane);
+            return;
+        }
+    }
+    struct px_lane *origin = px_call_origin_lane(call);
+    if (call->code == PX_OK && call->cache == PX_CALL_CACHE_JOINED)
         px_observe_cached(call, call->run_ended_ns);
-    else
+    else if (call->code == PX_OK)
         px_observe_run(call);
     if (PX_UNLIKELY(call->traced))
         record = px_trace_begin_run(serving, call);
@@ -135,9 +148,9 @@ void px_call_complete(struct px_loop_task *task)
     if (record)
         px_trace_end_call(serving, loop, record);
     px_run_release(&held);
-    lane->n_runs--;
-    if (lane->n_runs == 0 && lane->leaving)
-        px_grave_lane_empty(lane);
+    px_lane_leave(lane);
+    if (origin)
+        px_lane_leave(origin);
 }
 
 void px_call_post(struct px_call *call)
@@ -154,6 +167,7 @@ static void end_run(struct px_run *run)
     struct px_call *call = run->owner;
     call->run_ended_ns = px_clock_monotonic_ns();
     px_call_leave_limit(call);
+    px_call_leave_breaker(call, run->code, run->started_ns);
     px_call_post(call);
 }
 

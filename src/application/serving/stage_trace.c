@@ -64,6 +64,18 @@ static void put_steps(struct px_trace_record *record, const struct px_run_trace 
     }
 }
 
+/* Who answered instead: a step without length, at the end. */
+static void put_fallback(struct px_trace_record *record, const struct px_call *call, uint64_t at_ns)
+{
+    struct px_trace_step *step;
+    if (!call->fallback)
+        return;
+    step = px_trace_put_step(record, px_str(px_rung_kind_name(call->fallback)),
+                             px_str(px_fallback_reason_name(call->fallback_reason)));
+    if (step)
+        step->start_ns = step->end_ns = at_ns;
+}
+
 static void put_run_tensors(struct px_trace_record *record, const struct px_call *call)
 {
     const struct px_run *run = call->run;
@@ -85,6 +97,7 @@ struct px_trace_record *px_trace_begin_run(struct px_serving *serving, const str
     record->at_ns[PX_TRACE_COMPUTE_STARTED] = call->run->started_ns;
     record->at_ns[PX_TRACE_COMPUTE_ENDED] = call->run_ended_ns;
     put_steps(record, call->run->trace);
+    put_fallback(record, call, call->run_ended_ns);
     if (call->traced & PX_TRACE_TENSORS)
         put_run_tensors(record, call);
     return record;

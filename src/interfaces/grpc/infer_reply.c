@@ -84,6 +84,11 @@ enum px_code px_grpc_put_infer_response(struct px_grpc_infer *inference, bool is
         put_text_parameter(buf, PARAMETERS, "degraded", px_infer_degraded(infer));
     if (px_infer_cache(infer))
         put_text_parameter(buf, PARAMETERS, "cache", px_str(px_infer_cache(infer)));
+    if (px_infer_fallback(infer)) {
+        put_text_parameter(buf, PARAMETERS, "fallback", px_str(px_infer_fallback(infer)));
+        put_text_parameter(buf, PARAMETERS, "fallback_reason",
+                           px_str(px_infer_fallback_reason(infer)));
+    }
     if (is_of_stream)
         put_parameter(buf, PARAMETERS, "triton_final_response", PX_GRPC_PARAMETER_BOOL, true);
     for (size_t i = 0; i < infer->n_outputs; i++)

@@ -110,6 +110,19 @@ static inline const char *px_infer_cache(const struct px_infer *infer)
     return infer->call.cache ? texts[infer->call.cache] : NULL;
 }
 
+/*
+ * Of an answered one: who answered instead of the version that was asked for ("previous_version", "model", "cached", "default"), and why
+ * ("failure", "open", "overload", "deadline"); NULL when the version itself did.
+ */
+static inline const char *px_infer_fallback(const struct px_infer *infer)
+{
+    return infer->call.fallback ? px_rung_kind_name(infer->call.fallback) : NULL;
+}
+static inline const char *px_infer_fallback_reason(const struct px_infer *infer)
+{
+    return infer->call.fallback ? px_fallback_reason_name(infer->call.fallback_reason) : NULL;
+}
+
 PX_MUST_USE enum px_code px_infer_open(struct px_infer *infer,
                                        const struct px_infer_request *request);
 /* Counts call.err and hands it to `fail`. */

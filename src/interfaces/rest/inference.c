@@ -131,6 +131,18 @@ static void add_degraded(struct px_http_exchange *exchange, struct px_str steps)
     px_reply_add_header(exchange, header);
 }
 
+/* "Phoenix-Fallback: previous_version; reason=open" */
+static void add_fallback(struct px_http_exchange *exchange, const struct px_infer *infer)
+{
+    enum { HEADER_MAX = 80 };
+    char *header = px_arena_alloc(exchange->arena, HEADER_MAX, 1);
+    if (!header)
+        return; /* the body says it too */
+    snprintf(header, HEADER_MAX, "Phoenix-Fallback: %s; reason=%s\r\n", px_infer_fallback(infer),
+             px_infer_fallback_reason(infer));
+    px_reply_add_header(exchange, header);
+}
+
 static void add_cache(struct px_http_exchange *exchange, enum px_call_cache cache)
 {
     static const char *const headers[] = {[PX_CALL_CACHE_MISS] = "Phoenix-Cache: miss\r\n",
@@ -145,6 +157,8 @@ void px_rest_infer_reply(struct px_infer *infer, const char *content_type)
     struct px_str degraded = px_infer_degraded(infer);
     if (PX_UNLIKELY(degraded.len > 0))
         add_degraded(exchange, degraded);
+    if (PX_UNLIKELY(px_infer_fallback(infer) != NULL))
+        add_fallback(exchange, infer);
     if (PX_UNLIKELY(infer->call.cache != PX_CALL_UNCACHED))
         add_cache(exchange, infer->call.cache);
     if (px_buf_check(exchange->body, "the response", &infer->call.err) == PX_OK)

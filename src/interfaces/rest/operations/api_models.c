@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GET /api/v1/models and /api/v1/version: what this server holds. docs/api/rest.md shows the form. */
 #include "application/lifecycle/plan_report.h"
+#include "application/serving/rescue.h"
 #include "interfaces/rest/operations/api.h"
 #include "interfaces/rest/reply.h"
 #include "shared/clock.h"
@@ -133,6 +134,70 @@ static void put_reason(struct px_json_writer *w, const struct px_err *reason)
     }
 }
 
+static void put_breaker(struct px_json_writer *w, struct px_rescue *rescue)
+{
+    struct px_rescue_report report;
+    if (!px_rescue_has_breaker(rescue))
+        return;
+    px_rescue_report(rescue, &report);
+    px_json_key(w, "breaker");
+    px_json_begin_object(w);
+    px_json_member_text(w, "state", px_breaker_state_name(report.state));
+    px_json_member_text(w, "reason", px_breaker_reason_name(report.reason));
+    px_json_member_u64(w, "retry_ms", report.retry_ns / PX_NS_PER_MS);
+    px_json_member_u64(w, "in_window", report.window.n);
+    px_json_member_u64(w, "failed", report.window.failed);
+    px_json_member_u64(w, "slow", report.window.slow);
+    px_json_member_u64(w, "opened", report.n_opened);
+    px_json_member_u64(w, "refused", report.n_refused);
+    px_json_member_u64(w, "probes", report.n_probes);
+    px_json_end_object(w);
+}
+
+/* Could the rung be taken now? Those that are other models are looked for, as when it is. */
+static void put_usable(struct px_json_writer *w, struct px_serving *serving,
+                       const struct px_model *model, const struct px_rung *rung)
+{
+    struct px_err why = {0};
+    if (rung->kind == PX_RUNG_CACHED || rung->kind == PX_RUNG_DEFAULT)
+        return;
+    const struct px_model *other = px_rung_find(serving, rung, model, &why);
+    px_json_member_bool(w, "usable", other != NULL);
+    if (other) {
+        px_json_member_str(w, "model", other->name);
+        px_json_member_str(w, "version", other->version);
+    } else {
+        px_json_member_text(w, "problem", why.message);
+    }
+}
+
+static void put_fallback(struct px_json_writer *w, struct px_serving *serving,
+                         const struct px_model *model)
+{
+    const struct px_model_fallback *ladder = px_rescue_ladder(model->rescue);
+    if (ladder->n_rungs == 0)
+        return;
+    px_json_key(w, "fallback");
+    px_json_begin_array(w);
+    for (size_t i = 0; i < ladder->n_rungs; i++) {
+        const struct px_rung *rung = &ladder->rungs[i];
+        px_json_begin_object(w);
+        px_json_member_text(w, "kind", px_rung_kind_name(rung->kind));
+        put_usable(w, serving, model, rung);
+        px_json_key(w, "taken");
+        px_json_begin_object(w);
+        for (unsigned reason = 0; reason < PX_FALLBACK_REASONS; reason++) {
+            enum px_fallback_reason which = (enum px_fallback_reason)reason;
+            if (rung->reasons >> reason & 1)
+                px_json_member_u64(w, px_fallback_reason_name(which),
+                                   px_rescue_counted(model->rescue, i, which));
+        }
+        px_json_end_object(w);
+        px_json_end_object(w);
+    }
+    px_json_end_array(w);
+}
+
 static void put_model(struct px_json_writer *w, struct px_serving *serving,
                       const struct px_model *model)
 {
@@ -143,6 +208,10 @@ static void put_model(struct px_json_writer *w, struct px_serving *serving,
     px_json_member_bool(w, "default", is_default);
     if (model->state == PX_MODEL_FAILED)
         put_reason(w, &model->reason);
+    if (model->rescue) {
+        put_breaker(w, model->rescue);
+        put_fallback(w, serving, model);
+    }
     if (model->state == PX_MODEL_READY) {
         px_put_time(w, "loaded_at", model->loaded_ns);
         put_signature(w, model->signature);

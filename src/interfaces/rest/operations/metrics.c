@@ -11,6 +11,7 @@
 #include "application/pressure/pressure.h"
 #include "application/serving/model_config.h"
 #include "application/serving/repository.h"
+#include "application/serving/rescue.h"
 #include "interfaces/rest/handlers.h"
 #include "interfaces/rest/operations/api.h"
 #include "interfaces/rest/operations/process.h"
@@ -464,6 +465,66 @@ static void put_engines(const struct page *page)
     }
 }
 
+/* ---- breakers and ladders ---- */
+
+/* One number of every breaker, by its place in the report. */
+static void put_breaker_number(const struct page *page, const char *name, const char *type,
+                               const char *help, size_t offset)
+{
+    struct px_rescue_report report;
+    put_head(page->out, name, type, help);
+    for (size_t i = 0; i < page->set->n_models; i++) {
+        const struct px_model *model = page->set->models[i];
+        if (!model->rescue || !px_rescue_has_breaker(model->rescue))
+            continue;
+        uint64_t value;
+        px_rescue_report(model->rescue, &report);
+        memcpy(&value, (const char *)&report + offset, sizeof value);
+        put_model_name(page->out, name, "", model);
+        px_buf_byte(page->out, '}');
+        put_value(page->out, offset ? value : (uint64_t)report.state);
+    }
+}
+
+static void put_fallbacks(const struct page *page, const struct px_model *model)
+{
+    static const char name[] = "phoenix_fallbacks_total";
+    const struct px_model_fallback *ladder = px_rescue_ladder(model->rescue);
+    for (size_t rung = 0; rung < ladder->n_rungs; rung++) {
+        for (unsigned reason = 0; reason < PX_FALLBACK_REASONS; reason++) {
+            if (!(ladder->rungs[rung].reasons >> reason & 1))
+                continue;
+            put_model_name(page->out, name, "", model);
+            px_buf_printf(page->out, ",rung=\"%zu\",kind=\"%s\",reason=\"%s\"}", rung + 1,
+                          px_rung_kind_name(ladder->rungs[rung].kind),
+                          px_fallback_reason_name((enum px_fallback_reason)reason));
+            put_value(page->out,
+                      px_rescue_counted(model->rescue, rung, (enum px_fallback_reason)reason));
+        }
+    }
+}
+
+static void put_rescue(const struct page *page)
+{
+    put_breaker_number(page, "phoenix_breaker_state", "gauge",
+                       "0: closed, 1: open, 2: half open. Of models that have a breaker.", 0);
+    put_breaker_number(page, "phoenix_breaker_opened_total", "counter",
+                       "How often the breaker opened.",
+                       offsetof(struct px_rescue_report, n_opened));
+    put_breaker_number(page, "phoenix_breaker_refused_total", "counter",
+                       "Requests that it refused; fallbacks may have answered them.",
+                       offsetof(struct px_rescue_report, n_refused));
+    put_breaker_number(page, "phoenix_breaker_probes_total", "counter",
+                       "Requests that passed to see whether the model works again.",
+                       offsetof(struct px_rescue_report, n_probes));
+    put_head(page->out, "phoenix_fallbacks_total", "counter",
+             "Requests for the version that a rung of its ladder took over, by rung and reason.");
+    for (size_t i = 0; i < page->set->n_models; i++) {
+        if (page->set->models[i]->rescue)
+            put_fallbacks(page, page->set->models[i]);
+    }
+}
+
 /* ---- the process ---- */
 
 static void put_server_counters(const struct page *page)
@@ -638,6 +699,7 @@ void px_handle_metrics(struct px_rest_request *request)
     put_model_states(&page);
     put_model_plans(&page);
     put_limits(&page);
+    put_rescue(&page);
     put_cache(&page);
     put_queues(&page);
     put_engines(&page);

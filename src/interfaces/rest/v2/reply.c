@@ -77,7 +77,8 @@ static void put_remarks(struct px_json_writer *w, const struct px_infer *infer)
 {
     struct px_str degraded = px_infer_degraded(infer);
     const char *cache = px_infer_cache(infer);
-    if (!infer->call.n_unseen && !degraded.len && !cache)
+    const char *fallback = px_infer_fallback(infer);
+    if (!infer->call.n_unseen && !degraded.len && !cache && !fallback)
         return;
     px_json_key(w, "parameters");
     px_json_begin_object(w);
@@ -87,6 +88,10 @@ static void put_remarks(struct px_json_writer *w, const struct px_infer *infer)
         px_json_member_str(w, "degraded", degraded);
     if (cache)
         px_json_member_text(w, "cache", cache);
+    if (fallback) {
+        px_json_member_text(w, "fallback", fallback);
+        px_json_member_text(w, "fallback_reason", px_infer_fallback_reason(infer));
+    }
     px_json_end_object(w);
 }
 

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Fallback: who answers when the version that was asked for cannot.
+ *
+ *   route     a version that failed to load: another model is found before the request is decoded, and decodes it
+ *   breaker   before a computation: one that has failed too often is not asked
+ *   fallback  a call that failed goes down the ladder of the version that was asked for, one rung after the other, by the first reason
+ *
+ * A rung that is another model gets the run as it is: names, types and shapes are compared before. It is admitted, limited and computed as a
+ * call of that model and counted there; the reply names it. A kept or a declared answer is parked for the wave of this wake-up.
+ *
+ * Invariants
+ * 1. The version that was asked for lives until the call has ended: its lane counts the call once more (px_call_origin_lane).
+ * 2. Rungs are only ever passed downwards, so a call ends after PX_RUNGS_MAX attempts at the latest.
+ * 3. When no rung has an answer the client hears why the version that it asked for has none.
+ * 4. Nothing is done for a request that is bad, cancelled or late.
+ */
+#include "application/serving/repository_impl.h"
+#include "application/serving/serving_impl.h"
+
+#include "shared/clock.h"
+
+struct px_call_ladder {
+    struct px_model *origin;
+    size_t next, taken; /* rungs */
+    enum px_fallback_reason reason;
+    struct px_err first; /* why who was asked did not answer */
+};
+
+/* ---- the breaker ---- */
+
+enum px_code px_stage_breaker(struct px_serving *serving, struct px_call *call)
+{
+    struct px_rescue *rescue = call->model->rescue;
+    (void)serving;
+    if (PX_LIKELY(!rescue) || !px_rescue_has_breaker(rescue))
+        return PX_OK;
+    enum px_code code = px_rescue_enter(rescue, px_clock_monotonic_ns(), &call->ticket, &call->err);
+    call->is_open = code != PX_OK;
+    return code;
+}
+
+void px_call_leave_breaker(struct px_call *call, enum px_code code, uint64_t started_ns)
+{
+    if (PX_UNLIKELY(call->ticket.era != 0))
+        px_rescue_leave(call->model->rescue, &call->ticket, code, started_ns);
+}
+
+/* ---- rungs ---- */
+
+/* Is it a failure that another may repair, and which? */
+static bool find_reason(const struct px_call *call, enum px_fallback_reason *ret)
+{
+    bool was_computed = call->run && call->run->code != PX_OK;
+    bool began = was_computed && call->run->started_ns != 0;
+    enum px_breaker_outcome outcome = px_breaker_judge(call->code);
+    if (call->is_open)
+        *ret = PX_FALLBACK_OPEN;
+    else if (call->code == PX_E_OVERLOADED || call->code == PX_E_LIMITED)
+        *ret = PX_FALLBACK_OVERLOAD;
+    else if (outcome == PX_BREAKER_LATE && !began)
+        *ret = PX_FALLBACK_DEADLINE;
+    else if (was_computed && (outcome == PX_BREAKER_LATE || outcome == PX_BREAKER_FAILED))
+        *ret = PX_FALLBACK_FAILURE;
+    else
+        return false;
+    return true;
+}
+
+static void hold_origin(struct px_call *call)
+{
+    call->model->lanes[call->loop].n_runs++;
+}
+
+struct px_lane *px_call_origin_lane(const struct px_call *call)
+{
+    return call->ladder ? &call->ladder->origin->lanes[call->loop] : NULL;
+}
+
+static bool step_on_ladder(struct px_serving *serving, struct px_call *call)
+{
+    struct px_rescue *rescue = call->model->rescue;
+    enum px_fallback_reason reason;
+    if (!rescue || px_rescue_ladder(rescue)->n_rungs == 0 || !px_repository_of(serving) ||
+        !find_reason(call, &reason))
+        return false;
+    struct px_call_ladder *ladder = px_arena_zalloc(call->arena, 1, sizeof *ladder);
+    if (!ladder)
+        return false;
+    ladder->origin = call->model;
+    ladder->reason = reason;
+    ladder->first = call->err;
+    call->ladder = ladder;
+    call->serving = serving;
+    hold_origin(call);
+    return true;
+}
+
+/* The run as it was asked. */
+static void reset_run(struct px_call *call)
+{
+    struct px_run *run = call->run;
+    px_run_release(run);
+    for (size_t i = 0; i < run->n_outputs; i++)
+        run->outputs[i] = (struct px_tensor){.name = run->outputs[i].name};
+    run->code = PX_OK;
+    run->degraded = (struct px_str){0};
+    run->started_ns = 0;
+    run->state = run->held = NULL;
+    run->release = NULL;
+    atomic_store_explicit(&run->cancelled, false, memory_order_relaxed);
+    call->code = PX_OK;
+    call->is_open = false;
+    call->refusal = PX_REFUSAL_NONE;
+    call->batch_rows = 0;
+    call->cached = NULL; /* settled: it led, and has said that there is no answer */
+    call->cache = PX_CALL_UNCACHED;
+}
+
+struct px_model *px_rung_find(struct px_serving *serving, const struct px_rung *rung,
+                              const struct px_model *asked, struct px_err *err)
+{
+    struct px_model *model = rung->kind == PX_RUNG_MODEL
+                                 ? px_serving_find(serving, rung->model, rung->version, err)
+                                 : px_serving_find_before(serving, asked->name, asked->version);
+    if (!model && rung->kind == PX_RUNG_PREVIOUS_VERSION)
+        px_err_set(err, PX_E_UNAVAILABLE, "model '%.*s' has no version below %.*s that is ready",
+                   PX_STR_ARG(asked->name), PX_STR_ARG(asked->version));
+    if (model == asked) {
+        px_err_set(err, PX_E_CONFLICT, "model '%.*s' would stand in for itself",
+                   PX_STR_ARG(asked->name));
+        model = NULL;
+    }
+    return model && px_model_can_stand_in(model, asked, err) == PX_OK ? model : NULL;
+}
+
+static bool start_on(struct px_serving *serving, struct px_call *call, struct px_model *model)
+{
+    static px_stage_fn *const stages[] = {px_stage_admit_run, px_stage_breaker, px_stage_limit,
+                                          px_stage_start};
+    call->model = model;
+    call->queued_ns = px_clock_monotonic_ns();
+    for (size_t i = 0; i < PX_ARRAY_LEN(stages); i++) {
+        if (stages[i](serving, call) == PX_OK)
+            continue;
+        px_call_leave_breaker(call, PX_E_CANCELLED, 0);
+        return false;
+    }
+    return true;
+}
+
+static bool ask_model(struct px_serving *serving, struct px_call *call, const struct px_rung *rung,
+                      size_t number)
+{
+    struct px_model *origin = call->ladder->origin;
+    struct px_err why;
+    struct px_model *model = px_rung_find(serving, rung, origin, &why);
+    if (!model)
+        px_rescue_skip(origin->rescue, number, &why);
+    return model && start_on(serving, call, model);
+}
+
+static bool declare_answer(struct px_serving *serving, struct px_call *call,
+                           const struct px_rung *rung)
+{
+    struct px_run *run = call->run;
+    run->arena = call->arena;
+    if (px_rung_answer(rung, call->model->engine, run, &call->err) != PX_OK)
+        return false;
+    run->started_ns = call->run_ended_ns = px_clock_monotonic_ns();
+    call->batch_rows = px_engine_run_rows(call->model->engine, run);
+    px_call_park_answered(serving, call);
+    return true;
+}
+
+static bool use_rung(struct px_serving *serving, struct px_call *call, size_t number)
+{
+    struct px_call_ladder *ladder = call->ladder;
+    const struct px_rung *rung = &px_rescue_ladder(ladder->origin->rescue)->rungs[number];
+    bool is_used = false;
+    reset_run(call);
+    call->model = ladder->origin;
+    call->fallback = rung->kind;
+    call->fallback_reason = ladder->reason;
+    if (rung->kind == PX_RUNG_CACHED)
+        is_used = px_call_take_kept(serving, call, true);
+    else if (rung->kind == PX_RUNG_DEFAULT)
+        is_used = declare_answer(serving, call, rung);
+    else
+        is_used = ask_model(serving, call, rung, number);
+    if (is_used)
+        px_rescue_count(ladder->origin->rescue, number, ladder->reason);
+    return is_used;
+}
+
+static bool climb_down(struct px_serving *serving, struct px_call *call)
+{
+    struct px_call_ladder *ladder = call->ladder;
+    const struct px_model_fallback *fallback = px_rescue_ladder(ladder->origin->rescue);
+    while (ladder->next < fallback->n_rungs) {
+        size_t number = ladder->next++;
+        bool is_wanted = fallback->rungs[number].reasons >> ladder->reason & 1;
+        if (is_wanted && use_rung(serving, call, number))
+            return true;
+    }
+    return false;
+}
+
+bool px_call_fall_back(struct px_serving *serving, struct px_call *call)
+{
+    enum px_code code = call->code;
+    struct px_model *failed = call->model;
+    struct px_err err = call->err;
+    if (px_call_has_ended(call, px_clock_monotonic_ns()) || (!call->ladder && !call->model->rescue))
+        ;
+    else if ((call->ladder || step_on_ladder(serving, call)) && climb_down(serving, call))
+        return true;
+    call->fallback = 0;
+    call->model = call->ladder ? call->ladder->origin : failed;
+    call->err = call->ladder ? call->ladder->first : err;
+    call->code = call->ladder ? call->err.code : code;
+    return false;
+}
+
+/* ---- versions that failed to load ---- */
+
+bool px_call_fall_back_at_route(struct px_serving *serving, struct px_call *call)
+{
+    struct px_model *asked = px_serving_find_failed(serving, call->model_name, call->version);
+    if (!asked || !asked->rescue)
+        return false;
+    const struct px_model_fallback *fallback = px_rescue_ladder(asked->rescue);
+    for (size_t i = 0; i < fallback->n_rungs; i++) {
+        const struct px_rung *rung = &fallback->rungs[i];
+        bool is_model = rung->kind == PX_RUNG_MODEL || rung->kind == PX_RUNG_PREVIOUS_VERSION;
+        struct px_err why;
+        if (!is_model || !(rung->reasons >> PX_FALLBACK_FAILURE & 1))
+            continue;
+        call->model = px_rung_find(serving, rung, asked, &why);
+        if (call->model) {
+            call->fallback = rung->kind;
+            call->fallback_reason = PX_FALLBACK_FAILURE;
+            px_rescue_count(asked->rescue, i, PX_FALLBACK_FAILURE);
+            return true;
+        }
+        px_rescue_skip(asked->rescue, i, &why);
+    }
+    return false;
+}

@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Breakers and fallback ladders on the real server: plug-ins that fail, hang and are full on command, peers that are killed, files that are broken."""
+
+import concurrent.futures
+import json
+import re
+import shutil
+import time
+import urllib.error
+import urllib.request
+
+import grpc
+import numpy as np
+import onnx_models
+import pytest
+import tritonclient.grpc as over_grpc
+from models import xgboost_model
+from server import Server
+
+MODEL = """
+import os, time
+folder = os.path.dirname(os.path.abspath(__file__))
+
+def predict(inputs):
+    x = inputs["x"]
+    rows = x.tolist() if hasattr(x, "tolist") else x
+    try:
+        mode = open(os.path.join(folder, "mode")).read()
+    except OSError:
+        mode = ""
+    if mode == "fail":
+        raise RuntimeError("failed on command")
+    if mode == "refuse":
+        raise ValueError("this input is bad")
+    if mode.startswith("sleep"):
+        time.sleep(float(mode.split()[1]))
+    return {"y": [[row[0] + %d] for row in rows]}
+"""
+
+PACKAGE = """phoenix: 1
+name: {name}
+engine: {{name: python, file: model.py}}
+inputs: [{{name: x, type: FP32, shape: [-1, 1]}}]
+outputs: [{{name: y, type: FP32, shape: [-1, 1]}}]
+{more}
+"""
+
+BREAKER = "breaker: {window: 10, failures: 3, failure_rate: 0.5, open: 400ms, probes: 2}\n"
+
+
+class Model:
+    """One version of a model in a folder of models; adds a number, and does as it is told."""
+
+    def __init__(self, root, name, version, number, more=BREAKER):
+        self.folder = root / name / str(version)
+        self.folder.mkdir(parents=True)
+        (self.folder / "model.py").write_text(MODEL % number)
+        (self.folder / "model.yaml").write_text(PACKAGE.format(name=name, more=more))
+
+    def do(self, mode):
+        (self.folder / "mode.new").write_text(mode)
+        (self.folder / "mode.new").rename(self.folder / "mode")
+
+
+def serve(*what):
+    return Server(*what, env={"PHOENIX_PYTHON": "/usr/bin/python3"})
+
+
+def ask(server, model, x=1, path="/v2/models/{}/infer", data=None, timeout_us=None, **headers):
+    """(status, value or error, reply, headers)"""
+    rows = data if data is not None else [[x]]
+    body = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [len(rows), 1], "data": rows}]}
+    if path.endswith(":predict"):
+        body = {"instances": rows}
+    if timeout_us:
+        body["parameters"] = {"timeout": timeout_us}
+    request = urllib.request.Request(server.url + path.format(model), json.dumps(body).encode(),
+                                     {"Content-Type": "application/json", **headers})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            got = json.load(reply)
+            value = got["outputs"][0]["data"] if "outputs" in got else got["predictions"]
+            return 200, value, got, reply.headers
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)["error"], None, error.headers
+
+
+def marks(reply):
+    """What the body says; the header must say the same."""
+    _, _, body, headers = reply
+    told = body.get("parameters", body)
+    told = (told.get("fallback"), told.get("fallback_reason"))
+    expected = f"{told[0]}; reason={told[1]}" if told[0] else None
+    assert headers.get("Phoenix-Fallback") == expected
+    return told
+
+
+def get(server, path):
+    with urllib.request.urlopen(server.url + path, timeout=30) as reply:
+        return reply.read().decode()
+
+
+def described(server, name, version):
+    models = json.loads(get(server, "/api/v1/models"))["models"]
+    return next(m for m in models if m["name"] == name and m["version"] == str(version))
+
+
+def counted(server, name, **labels):
+    for line in get(server, "/metrics").splitlines():
+        found = re.match(rf"{name}{{(.*)}} (\S+)$", line)
+        if found and all(f'{key}="{value}"' in found.group(1) for key, value in labels.items()):
+            return float(found.group(2))
+    return None
+
+
+def open_breaker(server, name, n=6):
+    for _ in range(n):
+        ask(server, name)
+
+
+def test_a_version_that_fails_is_answered_by_the_one_before_and_comes_back(tmp_path):
+    Model(tmp_path, "m", 1, 100)
+    new = Model(tmp_path, "m", 2, 200, BREAKER + "fallback: [previous_version]\n")
+    with serve(tmp_path) as server:
+        assert ask(server, "m")[1] == [201]
+        new.do("fail")
+        reply = ask(server, "m")
+        assert reply[1] == [101] and marks(reply) == ("previous_version", "failure")
+        assert reply[2]["model_version"] == "1"  # whose answer it is
+        open_breaker(server, "m")
+        assert described(server, "m", 2)["breaker"]["state"] == "open"
+        assert counted(server, "phoenix_breaker_state", model="m", version="2") == 1
+        reply = ask(server, "m")
+        assert reply[1] == [101] and marks(reply) == ("previous_version", "open")
+        reply = ask(server, "m", path="/v1/models/{}:predict")
+        assert reply[1] == [[101]] and marks(reply) == ("previous_version", "open")
+        new.do("")
+        deadline = time.time() + 20
+        while marks(ask(server, "m")) != (None, None):  # probes close it again
+            assert time.time() < deadline
+            time.sleep(0.05)
+        assert ask(server, "m")[1] == [201]
+        for _ in range(3):
+            ask(server, "m")
+        assert described(server, "m", 2)["breaker"]["state"] == "closed"
+        rung = described(server, "m", 2)["fallback"][0]
+        assert rung["usable"] and rung["version"] == "1" and rung["taken"]["open"] >= 2
+        assert counted(server, "phoenix_fallbacks_total", model="m", kind="previous_version", reason="failure") >= 1
+        log = server.log()
+        for event in ("breaker.opened", "breaker.half_open", "breaker.closed", "fallback.taken"):
+            assert event in log, event
+
+
+def test_without_a_ladder_an_open_breaker_says_when_to_come_again(tmp_path):
+    model = Model(tmp_path, "m", 1, 0, BREAKER.replace("400ms", "20s"))
+    with serve(tmp_path) as server:
+        model.do("fail")
+        assert ask(server, "m")[0] == 500
+        open_breaker(server, "m")
+        status, error, _, headers = ask(server, "m")
+        assert status == 503 and "breaker" in error and "failures" in error
+        assert 15 <= int(headers["Retry-After"]) <= 20
+
+
+def test_bad_input_and_clients_that_leave_open_nothing_and_get_no_fallback(tmp_path):
+    model = Model(tmp_path, "m", 1, 0, BREAKER + "fallback: [{default: {y: 7}}]\n")
+    with serve(tmp_path) as server:
+        model.do("refuse")
+        for _ in range(20):
+            assert ask(server, "m")[0] == 400
+        assert ask(server, "m", data=[[]])[0] == 400
+        model.do("sleep 0.05")
+        assert ask(server, "m")[0] == 200
+        for _ in range(10):
+            assert ask(server, "m", timeout_us=5000)[0] == 504
+        assert described(server, "m", 1)["breaker"]["state"] == "closed"
+
+
+def test_a_declared_answer_follows_the_rows_of_the_request(tmp_path):
+    model = Model(tmp_path, "m", 1, 0, BREAKER + "fallback: [{default: {y: 0.5}}]\n")
+    with serve(tmp_path) as server:
+        model.do("fail")
+        reply = ask(server, "m", data=[[1], [2], [3]])
+        assert reply[1] == [0.5] * 3 and marks(reply) == ("default", "failure")
+        assert reply[2]["outputs"][0]["shape"] == [3, 1]
+        open_breaker(server, "m")
+        client = over_grpc.InferenceServerClient(f"127.0.0.1:{server.port}")
+        x = over_grpc.InferInput("x", [2, 1], "FP32")
+        x.set_data_from_numpy(np.array([[1], [2]], np.float32))
+        result = client.infer("m", [x])
+        assert result.as_numpy("y").tolist() == [[0.5], [0.5]]
+        parameters = result.get_response().parameters
+        assert parameters["fallback"].string_param == "default"
+        assert parameters["fallback_reason"].string_param == "open"
+
+
+def test_rungs_are_tried_in_order_and_the_reason_stays_the_first(tmp_path):
+    ladder = "fallback: [{model: small}, {model: other/1}, {default: {y: -1}}]\n"
+    big, small = Model(tmp_path, "big", 1, 1000, BREAKER + ladder), Model(tmp_path, "small", 1, 10)
+    other = Model(tmp_path, "other", 1, 20)
+    with serve(tmp_path) as server:
+        big.do("fail")
+        reply = ask(server, "big")
+        assert reply[1] == [11] and marks(reply) == ("model", "failure") and reply[2]["model_name"] == "small"
+        small.do("fail")
+        assert ask(server, "big")[1] == [21]
+        other.do("fail")
+        reply = ask(server, "big")
+        assert reply[1] == [-1] and marks(reply) == ("default", "failure")
+        assert counted(server, "phoenix_fallbacks_total", model="big", rung="3", reason="failure") == 1
+
+
+def test_when_nobody_can_answer_the_client_hears_of_the_first_failure(tmp_path):
+    big = Model(tmp_path, "big", 1, 0, "fallback: [{model: nobody}, previous_version, {model: forest}]\n")
+    (tmp_path / "forest" / "1").mkdir(parents=True)
+    xgboost_model(tmp_path / "forest" / "1" / "model.json")
+    with serve(tmp_path) as server:
+        big.do("fail")
+        status, error, _, _ = ask(server, "big")
+        assert status == 500 and "failed on command" in error
+        rungs = described(server, "big", 1)["fallback"]
+        assert [rung["usable"] for rung in rungs] == [False] * 3
+        assert "nobody" in rungs[0]["problem"] and "no version below" in rungs[1]["problem"]
+        assert "another kind" in rungs[2]["problem"]
+        assert "fallback.skipped" in server.log()
+
+
+def test_an_old_answer_is_better_than_none(tmp_path):
+    more = BREAKER + "cache: {ttl: 50ms}\nfallback: [cached, {default: {y: 0}}]\n"
+    model = Model(tmp_path, "m", 1, 5, more)
+    with serve(tmp_path) as server:
+        assert ask(server, "m", 1)[1] == [6]
+        time.sleep(0.1)
+        model.do("fail")
+        for _ in range(5):  # also once the breaker is open, and though it was asked for in between
+            reply = ask(server, "m", 1)
+            assert reply[1] == [6] and marks(reply)[0] == "cached"
+        reply = ask(server, "m", 2)
+        assert reply[1] == [0] and marks(reply)[0] == "default"
+
+
+def test_overload_and_hopeless_deadlines_fall_back_by_choice(tmp_path):
+    more = ("limits: {concurrency: 1}\nfallback: [{rung: previous_version, on: [failure]}, "
+            "{default: {y: 3}, on: [overload, deadline]}]\n")
+    model = Model(tmp_path, "m", 1, 0, more)
+    with serve(tmp_path) as server:
+        assert ask(server, "m")[0] == 200
+        model.do("sleep 0.3")
+        with concurrent.futures.ThreadPoolExecutor(6) as pool:
+            replies = list(pool.map(lambda _: ask(server, "m"), range(6)))
+        assert {reply[0] for reply in replies} == {200}
+        told = [marks(reply) for reply in replies]
+        assert ("default", "overload") in told and (None, None) in told
+
+
+def test_a_version_that_cannot_be_loaded_has_its_ladder_too(tmp_path):
+    Model(tmp_path, "m", 1, 100)
+    broken = Model(tmp_path, "m", 2, 200, "fallback: [previous_version]\n")
+    (broken.folder / "model.py").write_text("this is no python")
+    for version, more in (("1", ""), ("2", "fallback: [previous_version]\n")):
+        folder = tmp_path / "forest" / version
+        folder.mkdir(parents=True)
+        xgboost_model(folder / "model.json")
+        (folder / "model.yaml").write_text(f"phoenix: 1\nname: forest\nmodel: model.json\n{more}")
+    (tmp_path / "forest" / "2" / "model.json").write_text("{")
+    with serve(tmp_path) as server:
+        for path in ("/v2/models/{}/infer", "/v2/models/{}/versions/2/infer"):
+            reply = ask(server, "m", path=path)
+            assert reply[1] == [101] and marks(reply) == ("previous_version", "failure")
+        request = urllib.request.Request(server.url + "/v1/models/forest:predict",
+                                         b'{"instances":[[1,2,3,4]]}', {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request) as reply:
+            assert reply.headers["Phoenix-Fallback"] == "previous_version; reason=failure"
+            assert json.load(reply)["fallback"] == "previous_version"
+
+
+def test_peers_that_are_killed_are_replaced_until_they_are_back(tmp_path):
+    onnx_models.mlp(str(tmp_path / "mlp.onnx"))
+    peer = Server(tmp_path / "mlp.onnx")
+    front = tmp_path / "front"
+    front.mkdir()
+    (front / "model.yaml").write_text(
+        f"phoenix: 1\nname: far\nengine: {{name: remote, urls: '{peer.url}', model: mlp, retries: {{max: 0}}}}\n"
+        "breaker: {failures: 3, open: 300ms, probes: 1}\nfallback: [{model: near}]\n")
+    near = tmp_path / "near"
+    near.mkdir()
+    shutil.copy(tmp_path / "mlp.onnx", near / "mlp.onnx")
+    (near / "model.yaml").write_text("phoenix: 1\nname: near\nmodel: mlp.onnx\n")
+    with Server(front, near) as server:
+        shape = json.loads(get(server, "/v2/models/near"))["inputs"][0]
+        body = json.dumps({"inputs": [{"name": shape["name"], "datatype": shape["datatype"],
+                                       "shape": [1, shape["shape"][1]], "data": [0.5] * shape["shape"][1]}]}).encode()
+
+        def far():
+            with urllib.request.urlopen(urllib.request.Request(server.url + "/v2/models/far/infer", body)) as reply:
+                return json.load(reply)
+
+        first = far()
+        assert first["model_name"] == "far"
+        port = peer.port
+        peer.stop()
+        for _ in range(8):
+            got = far()
+            assert got["model_name"] == "near" and got["outputs"][0]["data"] == first["outputs"][0]["data"]
+        assert described(server, "far", 1)["breaker"]["state"] != "closed"
+        with Server(tmp_path / "mlp.onnx", port=port):
+            deadline = time.time() + 30
+            while far()["model_name"] != "far":
+                assert time.time() < deadline
+                time.sleep(0.05)
+
+
+@pytest.mark.parametrize("more, words", [
+    ("breaker: sometimes", "on, off or a mapping"),
+    ("breaker: {failure: 3}", "failures"),
+    ("breaker: {failure_rate: 50}", "at most 1"),
+    ("breaker: {open: 5}", "time from"),
+    ("fallback: previous_version", "rung"),
+    ("fallback: [previous]", "previous_version"),
+    ("fallback: [cached]", "cache"),
+    ("fallback: [{default: {z: 1}}]", "unknown output"),
+    ("fallback: [{default: {y: [1, 2]}}]", "values"),
+    ("fallback: [{default: {y: high}}]", "is no FP32"),
+    ("fallback: [{model: a, on: [fail]}]", "failure"),
+])
+def test_settings_that_are_wrong_are_told(tmp_path, more, words):
+    Model(tmp_path, "m", 1, 0, more + "\n")
+    with serve(tmp_path) as server:
+        model = described(server, "m", 1)
+        assert model["state"] == "FAILED" and words in model["reason"] + model.get("hint", ""), model
