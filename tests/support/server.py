@@ -18,16 +18,17 @@ class Server:
 
     url, port   where it listens
     banner      what it printed before it was ready
+    stderr      a file for its log, which `log` shows unless one is given
     """
 
-    def __init__(self, *arguments, env=None, drain_delay_ms=0, port=0):
-        self._log = tempfile.TemporaryFile("w+")
+    def __init__(self, *arguments, env=None, drain_delay_ms=0, port=0, stderr=None):
+        self._log = tempfile.TemporaryFile()
         command = [PHOENIX, "serve", *map(str, arguments), "--port", str(port)]
         command += ["--drain-delay-ms", str(drain_delay_ms)]
         self.process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
-            stderr=self._log,
+            stderr=stderr or self._log,
             text=True,
             env={**os.environ, **(env or {})},
         )
@@ -45,9 +46,8 @@ class Server:
         raise AssertionError(f"phoenix serve did not start:\n{''.join(lines)}{self.log()}")
 
     def log(self):
-        """What it wrote to standard error so far."""
-        self._log.seek(0)
-        return self._log.read()
+        """What it wrote to standard error so far. Reading must not move the place that the server writes to."""
+        return os.pread(self._log.fileno(), 1 << 30, 0).decode(errors="replace")
 
     def signal(self, number=signal.SIGTERM):
         self.process.send_signal(number)
