@@ -81,6 +81,8 @@ static enum px_code find_in_arguments(struct px_serving *serving, struct px_str 
     }
     if (places->list.len > 0)
         return PX_OK;
+    if (first.code == PX_E_NO_MEMORY) /* nobody has looked yet */
+        return px_err_set(err, first.code, "model '%.*s': %.200s", PX_STR_ARG(name), first.message);
     if (first.code)
         return px_err_set(err, PX_E_NOT_FOUND, "model '%.*s' was not found: %.200s",
                           PX_STR_ARG(name), first.message);
