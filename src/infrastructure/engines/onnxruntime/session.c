@@ -1,8 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "infrastructure/engines/onnxruntime/session.h"
 
+#include <sys/mman.h>
+#include <sys/stat.h>
+
 #include "shared/alloc.h"
 #include "shared/log.h"
+
+/*
+ * Memory that must be there before a model is opened: so much, and twice its file. The library itself throws where nothing may be
+ * thrown when memory runs out while it opens a model, which ends the process; so what it is going to need is asked for first.
+ */
+#define OPENING_BYTES ((size_t)64 << 20)
 
 static struct px_ort_session *session_of(struct px_engine *engine)
 {
@@ -92,6 +101,23 @@ static enum px_code load_code(enum px_code code, struct px_err *err)
     return err->code;
 }
 
+static enum px_code check_memory(const char *path, struct px_err *err)
+{
+    struct stat status;
+    size_t n = OPENING_BYTES;
+    if (stat(path, &status) == 0)
+        n += 2 * (size_t)status.st_size;
+    void *room = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (room == MAP_FAILED) {
+        px_err_set(err, PX_E_NO_MEMORY, "opening an ONNX model needs about %zu MiB of memory",
+                   n >> 20);
+        return px_err_hint(
+            err, "raise the limit of the process (ulimit -v, MemoryMax=), or unload another model");
+    }
+    munmap(room, n);
+    return PX_OK;
+}
+
 static enum px_code create_session(struct px_ort_session *s,
                                    const struct px_engine_request *request, struct px_err *err)
 {
@@ -102,6 +128,8 @@ static enum px_code create_session(struct px_ort_session *s,
         code = px_ort_confine(path, request->from_client, err);
     if (code == PX_OK)
         code = px_ort_settings_check(&s->settings, path, err);
+    if (code == PX_OK)
+        code = check_memory(path, err);
     if (code == PX_OK)
         code = px_ort_settings_apply(&s->settings, s->ort, request->arena, &options, err);
     if (code != PX_OK)
