@@ -21,7 +21,7 @@ from command import SANITIZED
 FULL = os.environ.get("CHAOS") == "full"
 ROUNDS = 10 if FULL else 1  # how often a scenario is repeated
 GROWTH_MAX = 32 << 20  # bytes of resident memory that may stay
-PATIENCE_S = 120  # ends a test that hangs; nothing is that slow
+PATIENCE_S = int(os.environ.get("CHAOS_PATIENCE_S", 120))  # ends a test that hangs; nothing is that slow
 
 full_only = pytest.mark.skipif(not FULL, reason="runs in `make chaos` only")
 
