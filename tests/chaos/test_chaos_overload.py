@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""More is asked than can be answered: open loops of twice and ten times the capacity, with deadlines; clients that read nothing."""
+
+import json
+import select
+import socket
+import threading
+import time
+
+import chaos_models
+import pytest
+from chaos import FULL, ROUNDS, Client, Load, Question, unharmed, wait_until
+from server import Server
+
+PAUSE_S = 0.02  # of a run, so that the capacity is about 50 a second on any machine
+CAPACITY = 1 / PAUSE_S
+SECONDS = 10 if FULL else 1.5
+REFUSED = (200, 429, 503, 504)
+
+
+class OpenLoop:
+    """Requests at even distances, whatever became of the ones before; each on a connection of its own, so none waits for another."""
+
+    def __init__(self, server, question, rate, seconds):
+        self._port, self._question, self._threads = server.port, question, []
+        self.clients = []
+        started, n = time.monotonic(), int(rate * seconds)
+        for i in range(n):
+            time.sleep(max(0, started + i / rate - time.monotonic()))
+            self._threads.append(threading.Thread(target=self._ask, daemon=True))
+            self._threads[-1].start()
+        for thread in self._threads:
+            thread.join(120)
+        assert not any(thread.is_alive() for thread in self._threads), "a request was never answered"
+        self.faults = [fault for client in self.clients for fault in client.faults]
+        self.tally = sum((client.tally for client in self.clients), type(self.clients[0].tally)())
+        assert not self.faults, self.faults[:3]
+        assert sum(self.tally.values()) == n, f"{n} requests, {self.tally}"
+
+    def _ask(self):
+        with Client(self._port, allowed=REFUSED) as client:
+            self.clients.append(client)
+            client.ask(self._question)
+
+
+@pytest.mark.parametrize("times", [2, 10])
+def test_more_is_asked_than_can_be_answered(tmp_path, times):
+    """Every request is answered or refused; some are answered however many come; other models are not touched."""
+    far = chaos_models.worker(tmp_path / "slow", "queue_max: 20\n", pause_s=PAUSE_S, timeout_ms=300)
+    near = chaos_models.forest(tmp_path / "near")
+    with Server(tmp_path / "slow", tmp_path / "near", "--threads", "2") as server:
+        with unharmed(server, far, near):
+            with Load(server, near, clients=1) as others:
+                loop = OpenLoop(server, far, times * CAPACITY, SECONDS)
+                others.wait_for(20)
+            assert loop.tally[200] > 0, loop.tally
+            assert loop.tally[200] < sum(loop.tally.values()), f"nothing was refused: {loop.tally}"
+
+
+def test_a_network_is_asked_by_many_with_little_time(tmp_path):
+    """Deadlines that pass in the queue, in a batch and before either."""
+    net = chaos_models.network(tmp_path / "net", "queue_max: 8\nbatching: {max_rows: 4}\n")
+    with Server(tmp_path / "net", "--threads", "2") as server:
+        net.learn(server)
+        hasty = [Question("net", {"x": chaos_models.ROW}, net.expected, timeout_ms=ms) for ms in (1, 5, 20)]
+        with unharmed(server, net):
+            with Load(server, net, *hasty, clients=24, allowed=REFUSED) as load:
+                load.wait_for(500 * ROUNDS, *REFUSED)
+
+
+def large_body(rows=20_000):
+    return json.dumps({"inputs": [{"name": "input", "shape": [rows, 4], "datatype": "FP32", "data": [1, 2, 3, 4] * rows}]}).encode()
+
+
+def test_clients_that_never_read_are_cut_off(tmp_path):
+    """They ask for large answers again and again on one connection; the server keeps neither them nor their answers."""
+    near = chaos_models.forest(tmp_path / "near")
+    config = tmp_path / "phoenix.yaml"
+    config.write_text("server:\n  write_timeout_ms: 500\n")
+    body = large_body()
+    head = f"POST {near.path} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with Server(tmp_path / "near", "--config", config, "--threads", "2") as server:
+        with unharmed(server, near, growth_max=64 << 20):
+            with Load(server, near, clients=2) as load:
+                for _ in range(ROUNDS):
+                    deaf = [Deaf(server.port, head + body) for _ in range(16)]
+                    wait_until(lambda: all(client.send() for client in deaf), lambda: "some were not cut off")
+                    load.wait_for(20)
+
+
+class Deaf:
+    """A client that sends and never reads, over a small window."""
+
+    def __init__(self, port, request):
+        self._link = socket.socket()
+        self._link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self._link.connect(("127.0.0.1", port))
+        self._link.setblocking(False)
+        self._request, self._at, self.is_cut_off = request, 0, False
+
+    def send(self):
+        """Sends what can be sent; whether the server has ended the connection."""
+        try:
+            while not self.is_cut_off and select.select([], [self._link], [], 0)[1]:
+                sent = self._link.send(self._request[self._at:self._at + 65536])
+                self._at = (self._at + sent) % len(self._request)
+        except BlockingIOError:
+            pass
+        except ConnectionError:
+            self.is_cut_off = True
+            self._link.close()
+        return self.is_cut_off
+
+
+def read(link):
+    try:
+        return link.recv(65536)
+    except ConnectionError:
+        return b""
+
+
+def test_requests_that_drip(tmp_path):
+    """Hundreds of clients send a byte now and then; those that are too slow are told so (408), the others answered."""
+    near = chaos_models.forest(tmp_path / "near")
+    config = tmp_path / "phoenix.yaml"
+    config.write_text("server:\n  header_timeout_ms: 800\n  body_timeout_ms: 800\n")
+    request = f"POST {near.path} HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n".encode()
+    with Server(tmp_path / "near", "--config", config, "--threads", "2") as server:
+        with unharmed(server, near):
+            with Load(server, near, clients=2) as load:
+                for _ in range(ROUNDS):
+                    links = [socket.create_connection(("127.0.0.1", server.port), timeout=60) for _ in range(200)]
+                    for i, link in enumerate(links):
+                        link.sendall(request[:1 + i % (len(request) + 5)])
+                    for link in links:
+                        reply = read(link)
+                        assert not reply or reply.startswith((b"HTTP/1.1 408", b"HTTP/1.1 400")), reply
+                        link.close()
+                    load.wait_for(20)
