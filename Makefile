@@ -7,7 +7,7 @@
 #   SOAK_SECONDS=300       length of `make soak`
 #   QUICK=1                `make bench` in short rounds: does it work, not how fast is it
 .DEFAULT_GOAL := build
-.PHONY: build run test peers bench asan tsan fuzz soak lint coverage docs format clean help
+.PHONY: build run test peers bench asan tsan fuzz chaos soak lint coverage docs format clean help
 
 build: ## Build build/phoenix and libphoenix (installs what the build needs)
 	@tools/setup build
@@ -37,7 +37,11 @@ fuzz: ## Run every fuzz target for SECONDS_EACH seconds
 	@tools/setup build test
 	@tools/fuzz $(or $(SECONDS_EACH),60)
 
-soak: build ## Serve good and bad requests for SOAK_SECONDS; memory and descriptors must not grow; simulate overload first
+chaos: build ## What can go wrong under load, at full length: peers, models, limits, clients, overload, settings, upgrades
+	@tools/setup build test
+	@CHAOS=full .venv/bin/python -m pytest tests/chaos tests/e2e/test_chaos.py
+
+soak: build ## Serve everything at once for SOAK_SECONDS, with faults; plots memory and latency, fails on growth; simulates overload first
 	@tools/setup test
 	@tools/simulate 60
 	@.venv/bin/python tools/soak --seconds $(or $(SOAK_SECONDS),300)

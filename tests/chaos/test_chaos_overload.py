@@ -9,6 +9,7 @@ import time
 
 import chaos_models
 import pytest
+import raw_http2
 from chaos import FULL, ROUNDS, Client, Load, Question, unharmed, wait_until
 from server import Server
 
@@ -110,6 +111,27 @@ class Deaf:
             self.is_cut_off = True
             self._link.close()
         return self.is_cut_off
+
+
+def test_http2_clients_that_open_no_window_are_cut_off(tmp_path):
+    """They ask on many streams for answers that they let nobody send: the streams are ended, and then the idle connection."""
+    near = chaos_models.forest(tmp_path / "near")
+    config = tmp_path / "phoenix.yaml"
+    config.write_text("server:\n  write_timeout_ms: 500\n  idle_timeout_ms: 500\n")
+    nothing = raw_http2.frame(raw_http2.SETTINGS, 0, 0, b"\0\4\0\0\0\0")  # windows of no byte
+    asked = b"".join(raw_http2.headers("GET", "/openapi.json", stream, end=True) for stream in range(1, 200, 2))
+    with Server(tmp_path / "near", "--config", config, "--threads", "2") as server:
+        with unharmed(server, near, growth_max=64 << 20):
+            with Load(server, near, clients=2) as load:
+                for _ in range(ROUNDS):
+                    links = [socket.create_connection(("127.0.0.1", server.port), timeout=60) for _ in range(8)]
+                    for link in links:
+                        link.sendall(raw_http2.PREFACE + nothing + asked)
+                    for link in links:
+                        while read(link):
+                            pass
+                        link.close()
+                    load.wait_for(20)
 
 
 def read(link):

@@ -15,6 +15,8 @@ from server import Server
 SCHEMES = ["http", "grpc"]
 MISSING = (200, 500, 503, 504)  # without the only peer; 500: what came is no reply
 
+KEPT = 16  # connections to peers: as many as there were requests at a time
+
 
 @pytest.fixture(scope="module")
 def net(tmp_path_factory):
@@ -59,7 +61,7 @@ def front_of(tmp_path, expected, *urls, more=""):
 def test_the_only_peer_is_killed_and_comes_back(net, tmp_path, scheme):
     peer = Peer(net[0])
     server, far, near = front_of(tmp_path, net[1].expected, f"{scheme}://127.0.0.1:{peer.port}")
-    with server, unharmed(server, far, near):
+    with server, unharmed(server, far, near, kept=KEPT):
         for _ in range(ROUNDS):
             with Load(server, far, allowed=MISSING) as load, Load(server, near, clients=2) as others:
                 load.wait_for(50)
@@ -78,7 +80,7 @@ def test_of_two_peers_each_is_killed_in_turn(net, tmp_path, scheme):
     peers = [Peer(net[0]), Peer(net[0])]
     server, far, near = front_of(tmp_path, net[1].expected, *[f"{scheme}://127.0.0.1:{p.port}" for p in peers],
                                  more=", retries: {max: 5, budget_percent: 100, minimum_per_s: 1000}")
-    with server, unharmed(server, far, near):
+    with server, unharmed(server, far, near, kept=KEPT):
         with Load(server, far, allowed=(200, 503)) as load:
             for turn in range(2 * ROUNDS):
                 load.wait_for(50)
@@ -97,7 +99,7 @@ def test_the_peer_stalls_and_goes_on(net, tmp_path, scheme):
     with Peer(net[0]) as peer:
         server, far, near = front_of(tmp_path, net[1].expected, f"{scheme}://127.0.0.1:{peer.port}")
         hasty = Question("far", {"x": chaos_models.ROW}, far.expected, timeout_ms=200)
-        with server, unharmed(server, far, near):
+        with server, unharmed(server, far, near, kept=KEPT):
             for _ in range(ROUNDS):
                 with Load(server, hasty, far, allowed=MISSING) as load, Load(server, near, clients=2) as others:
                     load.wait_for(50)
@@ -181,7 +183,7 @@ def test_replies_are_spoiled_on_their_way(net, tmp_path, scheme):
     with Peer(net[0]) as peer, Meddler(peer.port) as meddler:
         server, far, near = front_of(tmp_path, net[1].expected, f"{scheme}://127.0.0.1:{meddler.port}")
         hasty = Question("far", {"x": chaos_models.ROW}, far.expected, timeout_ms=500)
-        with server, unharmed(server, far, near):
+        with server, unharmed(server, far, near, kept=KEPT):
             with Load(server, near, clients=2) as others:
                 for way in list(SPOILED) * ROUNDS:
                     asked = Unjudged(hasty) if "noise" in way else hasty
@@ -213,7 +215,7 @@ def test_replies_end_at_any_byte(net, tmp_path, scheme):
     with Peer(net[0]) as peer, Meddler(peer.port) as meddler:
         server, far, near = front_of(tmp_path, net[1].expected, f"{scheme}://127.0.0.1:{meddler.port}")
         hasty = Question("far", {"x": chaos_models.ROW}, far.expected, timeout_ms=100)
-        with server, unharmed(server, far, near):
+        with server, unharmed(server, far, near, kept=KEPT):
             with Load(server, hasty, clients=8, allowed=MISSING) as load:
                 meddler.spoil = cut
                 load.wait_for(50 * ROUNDS, *MISSING)

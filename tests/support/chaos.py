@@ -309,12 +309,15 @@ def warm(server, *questions):
 
 
 @contextlib.contextmanager
-def unharmed(server, *questions, growth_max=GROWTH_MAX):
-    """Around chaos: the server lives, answers as before, and has given back descriptors, processes and memory."""
+def unharmed(server, *questions, growth_max=GROWTH_MAX, kept=0):
+    """Around chaos: the server lives, answers as before, and has given back descriptors, processes and memory.
+
+    kept: connections to other servers that it may keep for the next requests.
+    """
     pid = server.process.pid
     warm(server, *questions)
     wait_until_still(pid)
-    before = descriptors(pid), len(children(pid)), resident(pid)
+    before = descriptors(pid) + kept, len(children(pid)), resident(pid)
     yield
     assert server.process.poll() is None, f"the server ended with {server.process.returncode}\n{server.log()}"
     for question in questions:

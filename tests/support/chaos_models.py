@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import onnx_models
+import raw_http2
 from chaos import Question
 from command import ROOT, built
 from models import rows, xgboost_model, xgboost_scores
@@ -65,3 +66,12 @@ def worker(folder, more="", pause_s=0, engine="", **settings):
                   f"settings: {{pause_s: {pause_s}}}{engine}}}\n"
                   "inputs: [{name: x, type: FP32, shape: [-1, 4]}]\noutputs: [{name: y, type: FP32, shape: [-1, 4]}]\n" + more)
     return Question(folder.name, {"x": ROW}, {"y": ROW.ravel()}, **settings)
+
+
+def http2_request(path, body):
+    return raw_http2.opening() + raw_http2.post(path, body, content_type="application/json")
+
+
+def read_http2(link):
+    """The body of the reply to it."""
+    return raw_http2.read_response(link.recv)
