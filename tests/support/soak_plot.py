@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draws what tools/soak has sampled as one SVG: memory, descriptors, latencies and requests over time, with what happened below."""
 
+import math
+
 WIDTH, HEIGHT, LEFT, RIGHT, GAP = 900, 130, 70, 20, 45
 CHARTS = [("resident memory, MiB", ["resident_mib"]), ("descriptors", ["descriptors"]),
           ("latency, ms (log)", ["p50_ms", "p99_ms", "p999_ms"]), ("requests per second", ["rate"])]
@@ -12,8 +14,6 @@ def text(x, y, words, anchor="start"):
 
 
 def logarithm(value):
-    import math
-
     return math.log10(max(value, 0.01))
 
 
