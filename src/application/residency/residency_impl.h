@@ -22,6 +22,7 @@ struct px_wanted {
     struct px_call *first, *last; /* those that wait, the oldest first */
     size_t n_calls;
     uint64_t since_ns, not_before_ns;
+    uint64_t let_go_ns; /* when the patience of one of its calls ended last; 0: never */
     bool is_loading;
     struct px_err no_room; /* code PX_OK unless its load was put off */
     size_t name_len, version_len;

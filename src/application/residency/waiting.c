@@ -22,6 +22,8 @@
 #include "shared/thread.h"
 
 static const uint64_t put_off_ns = 50 * PX_NS_PER_MS;
+/* So long a model without room stays wanted by those whose patience has ended: they come once more, to be told why. */
+static const uint64_t linger_ns = PX_NS_PER_S;
 
 /* ---- the list; with the mutex held ---- */
 
@@ -260,10 +262,12 @@ void px_residency_put_off(struct px_residency *residency, struct px_wanted *want
 {
     px_metric_add(&residency->counts.no_room, 1);
     pthread_mutex_lock(&residency->mutex);
-    bool is_needed = wanted->n_calls > 0;
+    uint64_t now_ns = px_clock_monotonic_ns();
+    bool is_needed =
+        wanted->n_calls > 0 || (wanted->let_go_ns && now_ns - wanted->let_go_ns < linger_ns);
     wanted->is_loading = false;
     wanted->no_room = *why;
-    wanted->not_before_ns = px_clock_monotonic_ns() + put_off_ns;
+    wanted->not_before_ns = now_ns + put_off_ns;
     pthread_mutex_unlock(&residency->mutex);
     if (!is_needed)
         px_residency_settle(residency, wanted);
@@ -283,6 +287,7 @@ static uint64_t end_waits(struct px_residency *residency, uint64_t now_ns)
                 continue;
             }
             unlink_call(residency, call);
+            w->let_go_ns = now_ns;
             post(residency, call);
         }
     }
