@@ -241,6 +241,9 @@ PX_TEST(calls_that_wait_are_forgotten_when_the_server_stops)
     set_up(patient);
     hold_the_loader();
     CHECK_OK(px_call_await_model(serving, &call, loaded));
+    for (unsigned i = 0; i < LOOPS; i++)
+        manual_loops_stop(&loops,
+                          i); /* before the loader, which tear_down lets go, could post it back */
     tear_down();
     CHECK_INT(n_loaded, 0);
 }
