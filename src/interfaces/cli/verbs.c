@@ -13,6 +13,7 @@ const struct px_verb *const px_verbs[] = {
     &px_verb_publish,
     &px_verb_predict,
     &px_verb_bench,
+    &px_verb_why_batch,
     &px_verb_engine,
     &px_verb_config,
     &px_verb_completion,

@@ -17,6 +17,7 @@ extern const struct px_verb px_verb_serve;
 extern const struct px_verb px_verb_publish;
 extern const struct px_verb px_verb_train;
 extern const struct px_verb px_verb_version;
+extern const struct px_verb px_verb_why_batch;
 
 /* The verb of this name, or NULL and an error with the nearest match. */
 const struct px_verb *px_verbs_find(struct px_str name, struct px_err *err);
