@@ -45,6 +45,26 @@ def test_settings_of_model_yaml_reach_the_engine(tmp_path):
     assert "'thread'" in done.stderr and "threads" in done.stderr
 
 
+def test_it_hints_at_batching_where_that_may_be_right(tmp_path):
+    done = check(MODELS / "affine.onnx")
+    assert "hint          requests could be computed together" in done.stdout and "batches: true" in done.stdout
+    assert "batches: true" in json.loads(check(MODELS / "affine.onnx", "--json").stdout)["hint"]
+    assert "hint" not in json.loads(check(MODELS / "fixed.onnx", "--json").stdout)
+    (tmp_path / "model.onnx").write_bytes((MODELS / "affine.onnx").read_bytes())
+    (tmp_path / "model.yaml").write_text("phoenix: 1\nmodel: model.onnx\nengine: {name: onnxruntime, batches: true}\n")
+    assert "hint" not in json.loads(check(tmp_path, "--json").stdout)
+
+
+def test_the_example_of_the_page_on_batching_works_as_it_stands(tmp_path):
+    example = (ROOT / "docs" / "api" / "batching.md").read_text().split("```yaml\n")[1].split("```")[0]
+    assert example.startswith("batching:")
+    (tmp_path / "model.onnx").write_bytes((MODELS / "affine.onnx").read_bytes())
+    (tmp_path / "model.yaml").write_text("phoenix: 1\nmodel: model.onnx\nengine: {name: onnxruntime, batches: true}\n" + example)
+    batching = json.loads(check(tmp_path, "--json").stdout)["description"]["batching"]
+    assert batching["form"] == "queue" and batching["max_rows"] == 32 and batching["delay"] == "auto"
+    assert batching["priorities"] == 3 and batching["weighted_clients"] == 1
+
+
 def test_a_model_that_cannot_answer_is_found(tmp_path):
     """The plug-in opens, and each of its replies lacks an output."""
     (tmp_path / "model.py").write_text("def predict(inputs):\n    return {}\n")

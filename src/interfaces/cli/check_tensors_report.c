@@ -124,6 +124,39 @@ static void print_drawing(FILE *out, const struct px_graph *graph)
     px_buf_deinit(&text);
 }
 
+static const char batching_hint[] =
+    "requests could be computed together: every input and output has a first dimension of any "
+    "length. 'engine: {name: onnxruntime, batches: true}' in model.yaml does it, and promises that "
+    "it counts rows which do not know of each other (docs/api/batching.md)";
+
+static bool may_count_rows(const struct px_tensor_specs *specs)
+{
+    for (size_t i = 0; i < specs->n; i++) {
+        const struct px_tensor_spec *spec = &specs->list[i];
+        if (spec->any_rank || spec->n_dims == 0 || spec->shape[0] != PX_DIM_ANY)
+            return false;
+    }
+    return specs->n > 0;
+}
+
+/* Only who made the model knows whether its first dimension counts rows; that it may be so is all that can be seen. */
+static bool could_batch(const struct px_package *package)
+{
+    const struct px_engine *engine = package->engine;
+    return px_str_is(px_str("onnxruntime"), package->provider) &&
+           !px_engine_has(engine, PX_ENGINE_BATCHES) &&
+           !px_engine_has(engine, PX_ENGINE_SEQUENCES) && may_count_rows(&engine->takes) &&
+           may_count_rows(&engine->gives);
+}
+
+static void print_hint(FILE *out, const struct px_package *package)
+{
+    if (!could_batch(package))
+        return;
+    print_label(out, px_str("hint"));
+    fprintf(out, "%s\n", batching_hint);
+}
+
 static void print_golden(FILE *out, const struct px_check_report *report)
 {
     print_label(out, px_str("golden"));
@@ -174,6 +207,7 @@ void px_check_tensors_text(FILE *out, const struct px_package *package,
         print_facts(out, package);
     print_golden(out, report);
     print_warm_up(out, report);
+    print_hint(out, package);
     print_label(out, px_str("verdict"));
     if (failure && failure->code == report->warm_up_error.code && !report->warm_up_passed)
         fputs("would be opened, but not answer\n", out);
@@ -224,6 +258,8 @@ void px_check_tensors_json(FILE *out, const struct px_package *package,
     px_json_begin_object(&w);
     describe(package, &w);
     px_json_end_object(&w);
+    if (could_batch(package))
+        px_json_member_text(&w, "hint", batching_hint);
     if (report->has_golden)
         put_golden(&w, report);
     if (report->has_warm_up)
