@@ -52,9 +52,6 @@ PX_MUST_USE enum px_code px_residency_start(struct px_residency *residency,
                                             struct px_repository *repository, struct px_err *err);
 void px_residency_stop(struct px_residency *residency);
 
-/* On the call's loop: nobody waits any more; `loaded` is called soon. For px_call_cancel. */
-void px_residency_forget_call(struct px_call *call);
-
 /* ---- on the loader ---- */
 
 /* Takes the model that most calls wait for and can be loaded now, or returns NULL. */

@@ -136,7 +136,7 @@ PX_MUST_USE bool px_call_charge_bytes(struct px_serving *serving, struct px_call
 PX_MUST_USE enum px_code px_call_submit(struct px_serving *serving, struct px_call *call);
 
 void px_call_cancel_run(struct px_call *call);       /* for px_call_cancel */
-void px_residency_forget_call(struct px_call *call); /* as well */
+void px_residency_forget_call(struct px_call *call); /* as well; `loaded` is called soon */
 
 /*
  * Nobody waits for the answer any more. A parked call is still completed by its wave, with PX_E_CANCELLED, and one whose run is on

@@ -110,10 +110,11 @@ static bool list_arguments(struct px_buf *cmdline, text_list *ret)
 
 static bool is_own_variable(const char *entry)
 {
-    static const char *const own[] = {
-        VARIABLE "=", "WATCHDOG_PID=", "LISTEN_FDS=", "LISTEN_PID=", "LISTEN_FDNAMES="};
+    static const char *const own[] = {VARIABLE, "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID",
+                                      "LISTEN_FDNAMES"};
     for (size_t i = 0; i < PX_ARRAY_LEN(own); i++) {
-        if (strncmp(entry, own[i], strlen(own[i])) == 0)
+        size_t len = strlen(own[i]);
+        if (strncmp(entry, own[i], len) == 0 && entry[len] == '=')
             return true;
     }
     return false;

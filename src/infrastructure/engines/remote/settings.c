@@ -89,7 +89,7 @@ static enum px_code read_numbers(const struct px_yaml *root, const struct number
 
 static double ms(uint64_t ns)
 {
-    return (double)(ns / PX_NS_PER_MS);
+    return (double)ns / PX_NS_PER_MS;
 }
 
 static enum px_code read_ejection(const struct px_yaml *root, struct px_ejection_rules *rules,
