@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A model is not ready while nothing can answer for it, and the server is ready all the same."""
 
+import json
 import shutil
 import sys
 import time
@@ -42,6 +43,29 @@ def grpc_ready(server, model):
     return tritonclient.grpc.InferenceServerClient(f"127.0.0.1:{server.port}").is_model_ready(model)
 
 
+def check_faces(server, model, ready, reason=""):
+    """What every interface says of the model."""
+    assert status(f"{server.url}/v2/models/{model}/ready")[0] == (200 if ready else 503)
+    assert grpc_ready(server, model) == ready
+    code, text = status(f"{server.url}/v1/models/{model}")
+    version = json.loads(text)["model_version_status"][0]
+    assert (code, json.loads(text)["ready"]) == (200 if ready else 503, ready)
+    assert version["state"] == ("AVAILABLE" if ready else "LOADING") and reason in version["status"]["error_message"]
+    assert version["status"]["error_code"] == ("OK" if ready else "UNAVAILABLE")
+    shown = json.loads(status(f"{server.url}/api/v1/models")[1])["models"][0]
+    assert shown["state"] == ("READY" if ready else "UNAVAILABLE") and reason in shown.get("reason", "")
+    metric = f'phoenix_model_ready{{model="{model}",version="1"}} {int(ready)}'
+    assert metric in status(f"{server.url}/metrics")[1]
+    client = tritonclient.grpc.InferenceServerClient(f"127.0.0.1:{server.port}")
+    over_grpc = client.get_model_repository_index(as_json=True)["models"][0]
+    index = json.loads(status(urllib.request.Request(f"{server.url}/v2/repository/index", b"{}"))[1])[0]
+    for entry in (over_grpc, index):
+        assert entry["state"] == ("READY" if ready else "UNAVAILABLE") and reason in entry.get("reason", "")
+    listed = status(urllib.request.Request(f"{server.url}/v2/repository/index", b'{"ready":true}'))[1]
+    assert len(json.loads(listed)) == int(ready)
+    assert status(f"{server.url}/v2/health/ready")[0] == 200
+
+
 def test_a_plug_in_whose_only_worker_is_down(tmp_path):
     folder = tmp_path / "falls"
     folder.mkdir()
@@ -51,13 +75,12 @@ def test_a_plug_in_whose_only_worker_is_down(tmp_path):
         "inputs: [{name: x, type: FP32, shape: [-1]}]\noutputs: [{name: y, type: FP32, shape: [-1]}]\n")
     with Server(folder) as server:
         ready = f"{server.url}/v2/models/falls/ready"
-        assert status(ready)[0] == 200 and grpc_ready(server, "falls")
+        check_faces(server, "falls", True)
         body = b'{"inputs":[{"name":"x","shape":[1],"datatype":"FP32","data":[1]}]}'
         code, text = status(urllib.request.Request(f"{server.url}/v2/models/falls/infer", body))
         assert code >= 500, text
         assert "no worker is up" in wait_for(ready, 503)
-        assert not grpc_ready(server, "falls")
-        assert status(f"{server.url}/v2/health/ready")[0] == 200
+        check_faces(server, "falls", False, "no worker is up")
 
 
 def test_a_remote_model_without_a_peer(tmp_path):
@@ -69,11 +92,10 @@ def test_a_remote_model_without_a_peer(tmp_path):
         f"phoenix: 1\nname: add\nengine: {{name: remote, urls: '{peer.url}', model: add, health: {{interval_ms: 50}}}}\n")
     with Server(front) as server:
         ready = f"{server.url}/v2/models/add/ready"
-        assert status(ready)[0] == 200 and grpc_ready(server, "add")
+        check_faces(server, "add", True)
         port = peer.port
         peer.stop()
         assert "no peer of 'add'" in wait_for(ready, 503)
-        assert not grpc_ready(server, "add")
-        assert status(f"{server.url}/v2/health/ready")[0] == 200
+        check_faces(server, "add", False, "no peer of 'add'")
         with Server(tmp_path / "add.onnx", port=port):
             wait_for(ready, 200)

@@ -58,7 +58,9 @@ static void describe(const struct px_repository *r, const struct found *f, struc
                      struct px_repository_entry *entry)
 {
     const struct px_err *failure = px_repository_failure(r, f->name, f->version);
-    bool ready = f->model && f->model->state == PX_MODEL_READY;
+    struct px_err reason = {0};
+    bool is_able = f->model && px_model_is_able(f->model, &reason);
+    bool ready = is_able && f->model->state == PX_MODEL_READY;
     *entry = (struct px_repository_entry){
         .name = px_arena_str(arena, f->name),
         .version = px_arena_str(arena, f->version),
@@ -72,8 +74,8 @@ static void describe(const struct px_repository *r, const struct found *f, struc
         entry->reason = text(arena, failure->message);
     else if (f->model && f->model->state == PX_MODEL_REGISTERED)
         entry->reason = text(arena, "registered: it is loaded when it is asked for");
-    else if (f->model && !ready)
-        entry->reason = text(arena, f->model->reason.message);
+    else if (f->model && !is_able)
+        entry->reason = text(arena, reason.message);
     else if (f->place && f->place->refusal)
         entry->reason = text(arena, f->place->refusal->message);
     else if (!ready)

@@ -191,6 +191,15 @@ bool px_serving_is_ready(struct px_serving *serving, struct px_err *err)
     return false;
 }
 
+bool px_model_is_able(const struct px_model *model, struct px_err *err)
+{
+    if (model->state == PX_MODEL_READY)
+        return px_engine_is_able(model->engine, err);
+    if (model->state == PX_MODEL_FAILED && err)
+        *err = model->reason;
+    return model->state != PX_MODEL_FAILED;
+}
+
 struct px_loop_metrics *px_serving_loop_metrics(struct px_serving *serving, unsigned loop)
 {
     PX_ASSERT(loop < serving->n_loops);

@@ -123,6 +123,12 @@ PX_MUST_USE enum px_code px_model_can_stand_in(const struct px_model *model,
 struct px_model *px_rung_find(struct px_serving *serving, const struct px_rung *rung,
                               const struct px_model *asked, struct px_err *err);
 
+/*
+ * Will this version answer requests? One that is REGISTERED will, when it has been loaded. False with the reason when it failed to load,
+ * or while its engine has nothing that could answer (px_engine_is_able). What every interface says of a model's readiness.
+ */
+bool px_model_is_able(const struct px_model *model, struct px_err *err);
+
 /* Scores every call parked on the loop and completes them. */
 void px_serving_wave(struct px_serving *serving, unsigned loop);
 /* The loop goes to see what others have sent: after one wave or several. Renews the budget of explanations. */

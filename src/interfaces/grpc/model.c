@@ -70,8 +70,7 @@ void px_grpc_handle_model_ready(struct px_grpc_call *call)
     struct px_model *model = NULL;
     if (code == PX_OK)
         model = px_serving_find_known(call->grpc->settings.serving, name, version, &err);
-    bool ready =
-        model && (model->state != PX_MODEL_READY || px_engine_is_able(model->engine, &err));
+    bool ready = model && px_model_is_able(model, &err);
     /* A model that is unknown is not ready, as Triton answers; what is no request is an error. */
     if (!ready && err.code != PX_E_UNAVAILABLE && err.code != PX_E_NOT_FOUND) {
         px_grpc_fail(call, &err);

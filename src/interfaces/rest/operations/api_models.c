@@ -10,7 +10,9 @@ static const char *state_of(const struct px_model *model)
 {
     if (model->state == PX_MODEL_REGISTERED)
         return "REGISTERED";
-    return model->state == PX_MODEL_READY ? "READY" : "FAILED";
+    if (model->state == PX_MODEL_FAILED)
+        return "FAILED";
+    return px_model_is_able(model, NULL) ? "READY" : "UNAVAILABLE";
 }
 
 void px_put_model_head(struct px_json_writer *w, const struct px_model *model)
@@ -201,13 +203,14 @@ static void put_fallback(struct px_json_writer *w, struct px_serving *serving,
 static void put_model(struct px_json_writer *w, struct px_serving *serving,
                       const struct px_model *model)
 {
+    struct px_err reason;
     bool is_default =
         px_serving_find_known(serving, model->name, (struct px_str){0}, NULL) == model;
     px_json_begin_object(w);
     px_put_model_head(w, model);
     px_json_member_bool(w, "default", is_default);
-    if (model->state == PX_MODEL_FAILED)
-        put_reason(w, &model->reason);
+    if (!px_model_is_able(model, &reason))
+        put_reason(w, &reason);
     if (model->rescue) {
         put_breaker(w, model->rescue);
         put_fallback(w, serving, model);

@@ -225,7 +225,7 @@ static void put_model_states(const struct page *page)
             continue; /* there may be thousands: phoenix_models_registered */
         put_model_name(page->out, "phoenix_model_ready", "", model);
         px_buf_byte(page->out, '}');
-        put_value(page->out, model->state == PX_MODEL_READY);
+        put_value(page->out, px_model_is_able(model, NULL));
     }
     put_head(page->out, "phoenix_model_info", "gauge", "What the model version is; always 1.");
     for (size_t i = 0; i < page->set->n_models; i++) {

@@ -5,24 +5,30 @@
 #include "interfaces/rest/handlers.h"
 #include "interfaces/rest/reply.h"
 
-/* In the words of TensorFlow Serving: one that is registered is at the start of its way into memory. */
-static const char *state_of(const struct px_model *model)
+/*
+ * In the words of TensorFlow Serving: one that is registered is at the start of its way into memory, and one whose engine is down is on
+ * its way back.
+ */
+static const char *state_of(const struct px_model *model, bool is_able)
 {
     if (model->state == PX_MODEL_FAILED)
         return "END";
-    return model->state == PX_MODEL_READY ? "AVAILABLE" : "START";
+    if (model->state == PX_MODEL_REGISTERED)
+        return "START";
+    return is_able ? "AVAILABLE" : "LOADING";
 }
 
 static void put_version(struct px_json_writer *w, const struct px_model *model)
 {
-    bool failed = model->state == PX_MODEL_FAILED;
+    struct px_err reason;
+    bool is_able = px_model_is_able(model, &reason);
     px_json_begin_object(w);
     px_json_member_str(w, "version", model->version);
-    px_json_member_text(w, "state", state_of(model));
+    px_json_member_text(w, "state", state_of(model, is_able));
     px_json_key(w, "status");
     px_json_begin_object(w);
-    px_json_member_text(w, "error_code", failed ? px_code_name(model->reason.code) : "OK");
-    px_json_member_text(w, "error_message", failed ? model->reason.message : "");
+    px_json_member_text(w, "error_code", is_able ? "OK" : px_code_name(reason.code));
+    px_json_member_text(w, "error_message", is_able ? "" : reason.message);
     px_json_end_object(w);
     px_json_end_object(w);
 }
@@ -38,8 +44,10 @@ void px_handle_v1_status(struct px_rest_request *request)
     struct px_serving *serving = request->rest->settings.serving;
     const struct px_model_set *set = px_serving_models(serving);
     struct px_err err;
-    bool ready = px_serving_find_known(serving, request->args[0], request->args[1], &err) != NULL;
-    if (!ready && err.code == PX_E_NOT_FOUND) {
+    const struct px_model *model =
+        px_serving_find_known(serving, request->args[0], request->args[1], &err);
+    bool ready = model && px_model_is_able(model, NULL);
+    if (!model && err.code == PX_E_NOT_FOUND) {
         px_rest_fail(request, &err);
         return;
     }

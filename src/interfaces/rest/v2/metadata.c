@@ -155,9 +155,7 @@ void px_handle_v2_model_ready(struct px_rest_request *request)
     const struct px_model *model = px_serving_find_known(request->rest->settings.serving,
                                                          request->args[0], request->args[1], &err);
     if (model)
-        reply_ready(
-            request, model->name,
-            model->state != PX_MODEL_READY || px_engine_is_able(model->engine, &err) ? NULL : &err);
+        reply_ready(request, model->name, px_model_is_able(model, &err) ? NULL : &err);
     else if (err.code == PX_E_UNAVAILABLE)
         reply_ready(request, request->args[0], &err);
     else
