@@ -460,16 +460,30 @@ static void keep_states(struct px_flight *flight)
     }
 }
 
-static void fail_step(const struct px_flight *flight, struct px_run *run, enum px_code code)
+/*
+ * Is the state after this failure the one before it? That is so of all that is kept here. A model that keeps its own, a plug-in or one behind
+ * another server, may have taken the step although its answer was lost, unless it was never asked.
+ */
+static bool is_state_known(const struct px_flight *flight, enum px_code code)
 {
-    const char *now =
-        run->sequence.start ? "which has not begun" : "whose state is as before this step";
-    run->code = code;
-    run->err = flight->run.err;
+    const struct px_sequencer *self = flight->sequencer;
+    bool is_kept_here = self->n_states > 0 && !px_engine_has(self->inner, PX_ENGINE_SEQUENCES);
+    bool is_refused = code == PX_E_OVERLOADED && flight->run.started_ns == 0;
+    return is_kept_here || !flight->asked || is_refused;
+}
+
+/* The reason is in the step; it begins with the sequence and what has become of it. */
+static void fail_step(const struct px_flight *flight, struct px_run *run)
+{
+    const char *now = ", whose state is as before this step";
+    if (run->sequence.start)
+        now = ", which has not begun";
+    else if (!is_state_known(flight, run->code))
+        now = "; it is not known whether the model took this step, begin the sequence again";
     if (run->sequence.text_id.len)
-        px_err_wrap(&run->err, "sequence '%.*s', %s", PX_STR_ARG(run->sequence.text_id), now);
+        px_err_wrap(&run->err, "sequence '%.*s'%s", PX_STR_ARG(run->sequence.text_id), now);
     else
-        px_err_wrap(&run->err, "sequence %" PRIu64 ", %s", run->sequence.id, now);
+        px_err_wrap(&run->err, "sequence %" PRIu64 "%s", run->sequence.id, now);
 }
 
 /* Before its outputs are copied: who does not want them any more leaves the sequence as it was. */
@@ -477,9 +491,13 @@ static void judge_step(const struct px_flight *flight, struct px_run *run, enum 
 {
     run->started_ns = flight->run.started_ns;
     run->code = px_sequence_check_wanted(run, "while the model was computing");
-    if (run->code == PX_OK && code != PX_OK)
-        fail_step(flight, run, code);
-    else if (run->code == PX_OK && flight->run.degraded.len)
+    if (run->code == PX_OK && code != PX_OK) {
+        run->code = code;
+        run->err = flight->run.err;
+    }
+    if (run->code != PX_OK)
+        fail_step(flight, run);
+    else if (flight->run.degraded.len)
         run->degraded = px_arena_str(run->arena, flight->run.degraded);
 }
 

@@ -61,6 +61,7 @@ struct px_flight {
     struct px_arena arena;
     struct px_flight_row *rows;
     size_t n_rows, n_steps;
+    bool asked; /* the inner engine has got it, and may have computed it */
     bool started, ended;
     unsigned n_holds; /* threads that use the flight although it may have ended */
     struct px_flight *next;

@@ -162,6 +162,7 @@ static void take_off(struct px_sequencer *self, struct px_flight *flight)
     self->counts.batches++;
     px_sequencer_unlock(self);
     enum px_code code = px_flight_load(flight);
+    flight->asked = code == PX_OK;
     if (code == PX_OK)
         px_engine_start(self->inner, &flight->run);
     else

@@ -210,6 +210,56 @@ PX_TEST(a_failure_leaves_the_state_and_says_so)
     tear_down();
 }
 
+/* The adding model itself is told of y here: it is an input like x. */
+static size_t step_of_its_own(unsigned flags)
+{
+    static const float one[2] = {1, -1};
+    size_t i = prepare(1, flags, 1);
+    inputs[i][1] = row_of("y", one);
+    waits[i].run.n_inputs = 2;
+    px_engine_start(engine, &waits[i].run);
+    return i;
+}
+
+PX_TEST(a_model_that_keeps_its_own_state_may_have_taken_the_step_that_failed)
+{
+    struct px_sequence_settings settings = defaults();
+    settings.n_states = 0;
+    set_up(&settings);
+    check_sum(step_of_its_own(START), 2);
+    atomic_store(&memory->fail_with, PX_E_UNAVAILABLE);
+    size_t failed = step_of_its_own(0);
+    CHECK_CONTAINS(message_of(failed, PX_E_UNAVAILABLE),
+                   "sequence 1; it is not known whether the model took this step, begin the "
+                   "sequence again: the engine was told to fail");
+    CHECK_CONTAINS(message_of(step_of_its_own(START), PX_E_UNAVAILABLE), "which has not begun");
+    atomic_store(&memory->fail_with, 0);
+    tear_down();
+}
+
+PX_TEST(a_deadline_that_passed_says_what_became_of_the_state)
+{
+    struct px_sequence_settings settings = defaults();
+    for (int kept = 0; kept < 2; kept++) {
+        settings.n_states = (size_t)kept;
+        set_up(&settings);
+        check_sum(kept ? step(1, START, 2) : step_of_its_own(START), 2);
+        memory_tensor_engine_set_gate(memory, true);
+        size_t late = prepare(1, 0, 1);
+        static const float one[2] = {1, -1};
+        inputs[late][1] = row_of("y", one);
+        waits[late].run.n_inputs = kept ? 1 : 2;
+        waits[late].run.deadline_ns = px_clock_monotonic_ns() + 20 * PX_NS_PER_MS;
+        px_engine_start(engine, &waits[late].run);
+        memory_tensor_engine_wait(memory, 2);
+        CHECK_CONTAINS(message_of(late, PX_E_DEADLINE),
+                       kept ? "whose state is as before this step: the deadline passed"
+                            : "it is not known whether the model took this step");
+        memory_tensor_engine_set_gate(memory, false);
+        tear_down();
+    }
+}
+
 PX_TEST(a_start_that_fails_has_begun_nothing)
 {
     const struct px_sequence_settings settings = defaults();
@@ -390,23 +440,25 @@ PX_TEST(a_step_without_memory_fails_and_the_sequence_goes_on)
 }
 
 PX_TEST_MAIN(
-    T(a_state_goes_from_step_to_step_and_ends)
-        T(a_step_of_an_unknown_sequence_is_refused_in_tritons_words) T(
-            texts_are_ids_too_and_have_a_limit) T(a_step_is_one_row)
-            T(initial_states_come_from_a_file) T(steps_that_are_sent_ahead_are_computed_in_order) T(
-                a_hundred_sequences_share_batches_of_the_oldest)
-                T(a_hundred_sequences_share_the_rows_of_direct_batches) T(
-                    steps_with_other_inputs_are_not_in_one_batch)
-                    T(too_many_steps_and_sequences_are_refused_and_say_what_to_raise) T(
-                        a_failure_leaves_the_state_and_says_so)
-                        T(a_start_that_fails_has_begun_nothing) T(
-                            steps_behind_a_failure_are_not_computed_up_to_the_next_start)
-                            T(a_late_step_ends_while_it_waits_and_the_state_stays) T(
-                                a_late_or_cancelled_computation_is_stopped_and_the_state_stays)
-                                T(one_cancelled_row_does_not_stop_the_others) T(
-                                    cancels_at_any_moment_end_every_step_once)
-                                    T(an_idle_sequence_is_gone_and_gives_its_place_to_others) T(
-                                        a_batch_waits_for_the_delay_and_not_longer)
-                                        T(live_sequences_go_with_the_engine) T(
-                                            without_memory_there_is_no_engine_and_nothing_leaks)
-                                            T(a_step_without_memory_fails_and_the_sequence_goes_on))
+    T(a_model_that_keeps_its_own_state_may_have_taken_the_step_that_failed) T(
+        a_deadline_that_passed_says_what_became_of_the_state)
+        T(a_state_goes_from_step_to_step_and_ends) T(
+            a_step_of_an_unknown_sequence_is_refused_in_tritons_words)
+            T(texts_are_ids_too_and_have_a_limit) T(a_step_is_one_row) T(
+                initial_states_come_from_a_file) T(steps_that_are_sent_ahead_are_computed_in_order)
+                T(a_hundred_sequences_share_batches_of_the_oldest) T(
+                    a_hundred_sequences_share_the_rows_of_direct_batches)
+                    T(steps_with_other_inputs_are_not_in_one_batch) T(
+                        too_many_steps_and_sequences_are_refused_and_say_what_to_raise)
+                        T(a_failure_leaves_the_state_and_says_so) T(
+                            a_start_that_fails_has_begun_nothing)
+                            T(steps_behind_a_failure_are_not_computed_up_to_the_next_start) T(
+                                a_late_step_ends_while_it_waits_and_the_state_stays)
+                                T(a_late_or_cancelled_computation_is_stopped_and_the_state_stays) T(
+                                    one_cancelled_row_does_not_stop_the_others)
+                                    T(cancels_at_any_moment_end_every_step_once) T(
+                                        an_idle_sequence_is_gone_and_gives_its_place_to_others)
+                                        T(a_batch_waits_for_the_delay_and_not_longer) T(
+                                            live_sequences_go_with_the_engine)
+                                            T(without_memory_there_is_no_engine_and_nothing_leaks) T(
+                                                a_step_without_memory_fails_and_the_sequence_goes_on))
