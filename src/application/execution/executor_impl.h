@@ -44,6 +44,7 @@ struct px_entry {
     unsigned n_flying; /* parts of it that are in slots */
     enum px_code why;
     bool was_computing; /* when it was cancelled or late */
+    bool has_reason;    /* the engine ended it by a limit of its own, and said which */
     bool has_ended;
     struct px_split_piece *pieces;  /* of one that is split */
     struct px_entry *next;          /* in a list of ended ones */

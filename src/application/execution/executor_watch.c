@@ -84,6 +84,8 @@ static void say_why(struct px_entry *entry)
 {
     const char *where = entry->was_computing ? "while the model was computing"
                                              : "while the request waited for the model";
+    if (entry->has_reason)
+        return;
     if (entry->why == PX_E_DEADLINE)
         px_err_set(&entry->run->err, PX_E_DEADLINE, "the deadline passed %s", where);
     else if (entry->why == PX_E_CANCELLED)
@@ -93,7 +95,8 @@ static void say_why(struct px_entry *entry)
 /* One that nobody waits for goes before its turn: nothing is out of order without it. */
 void px_entry_settle(struct px_executor *self, struct px_entry *entry, struct px_entries *ended)
 {
-    bool is_wanted = entry->why != PX_E_CANCELLED && entry->why != PX_E_DEADLINE;
+    bool is_wanted =
+        entry->has_reason || (entry->why != PX_E_CANCELLED && entry->why != PX_E_DEADLINE);
     if (entry->n_flying > 0 || entry->item.in.waits || entry->has_ended)
         return;
     say_why(entry);

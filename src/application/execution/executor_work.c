@@ -44,6 +44,13 @@ static enum px_code check_error(const struct px_executor *self, struct px_run *r
 
 /* ---- giving parts back ---- */
 
+/* Has the engine ended the run by a limit of its own, while its caller would still have waited? Then it knows which. */
+static bool is_own_limit(const struct px_run *run, enum px_code code)
+{
+    return code == PX_E_DEADLINE &&
+           (run->deadline_ns == 0 || px_clock_monotonic_ns() < run->deadline_ns);
+}
+
 /* The queue keeps the rows of a split run that were not taken yet, until one of its parts fails. */
 static void land(struct px_executor *self, struct px_slot *slot, size_t i, enum px_code code,
                  struct px_entries *ended)
@@ -53,6 +60,7 @@ static void land(struct px_executor *self, struct px_slot *slot, size_t i, enum 
     entry->n_flying--;
     if (code != PX_OK && !entry->why) {
         entry->why = code;
+        entry->has_reason = is_own_limit(entry->run, code);
         px_batch_queue_remove(&self->queue, &entry->item);
     }
     if (entry->why == PX_E_CANCELLED || entry->why == PX_E_DEADLINE)

@@ -329,6 +329,20 @@ PX_TEST(what_the_engine_says_went_wrong_reaches_the_caller)
     tear_down(2);
 }
 
+PX_TEST(a_limit_of_the_engine_is_not_told_as_the_deadline_of_the_caller)
+{
+    set_up(1, 0);
+    atomic_store(&memory->fail_with, PX_E_DEADLINE);
+    start(0);
+    CHECK_INT(waited_run_wait(&waits[0]), PX_E_DEADLINE);
+    CHECK_CONTAINS(waits[0].run.err.message, "told to fail");
+    prepare(1)->deadline_ns = px_clock_monotonic_ns() + 3600 * PX_NS_PER_S;
+    px_engine_start(engine, &waits[1].run);
+    CHECK_INT(waited_run_wait(&waits[1]), PX_E_DEADLINE);
+    CHECK_CONTAINS(waits[1].run.err.message, "told to fail");
+    tear_down(2);
+}
+
 PX_TEST(outputs_are_released_after_every_run_that_came_to_the_engine)
 {
     set_up(2, 0);
@@ -451,8 +465,9 @@ PX_TEST(threads_are_named_as_ours)
 }
 
 PX_TEST_MAIN(
-    T(threads_are_named_as_ours) T(a_short_run_is_computed_by_who_starts_it)
-        T(a_short_run_waits_when_every_instance_computes)
+    T(a_limit_of_the_engine_is_not_told_as_the_deadline_of_the_caller) T(threads_are_named_as_ours)
+        T(a_short_run_is_computed_by_who_starts_it) T(
+            a_short_run_waits_when_every_instance_computes)
             T(a_short_run_that_holds_its_caller_up_is_stopped_at_its_deadline) T(
                 a_run_is_computed_on_another_thread) T(a_full_queue_refuses_at_once_and_says_so)
                 T(runs_are_taken_in_the_order_of_their_start)
