@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The remote engine against a second Phoenix, over HTTP and gRPC, alone and together, while servers come and go."""
 
+import contextlib
 import socket
 import subprocess
 import threading
@@ -89,6 +90,51 @@ def test_a_server_that_ends_and_starts_again_costs_no_request(model, scheme):
         facts = remote.facts
         assert facts["failed"] == 0 and facts["late"] == 0
         assert facts["peers"][0]["requests"] > 10 and facts["peers"][0]["healthy"]
+
+
+class Dropper:
+    """Passes bytes on to a server; once `drop` is set, the connection of the next reply ends before its first byte."""
+
+    def __init__(self, port):
+        self.drop, self.port = threading.Event(), port
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self.port))
+            for ends in ((client, server, False), (server, client, True)):
+                threading.Thread(target=self.copy, args=ends, daemon=True).start()
+
+    def copy(self, source, target, replies):
+        try:
+            while data := source.recv(65536):
+                if replies and self.drop.is_set():
+                    self.drop.clear()
+                    break
+                target.sendall(data)
+        except OSError:
+            pass
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("scheme", ["http", "grpc"])
+def test_a_kept_connection_that_breaks_before_the_reply_costs_a_retry(served, scheme):
+    inputs, dropper = request(served), Dropper(served.port)
+    url = f"{scheme}://127.0.0.1:{dropper.listener.getsockname()[1]}"
+    with dropper.listener, Remote(urls=[url], model="named", health={"interval_ms": 0}) as remote:
+        for _ in range(3):
+            assert remote.run(inputs)
+            dropper.drop.set()
+            assert remote.run(inputs)
+            assert not dropper.drop.is_set()
+    assert remote.facts["failed"] == 0 and remote.facts["retries"] == 3
 
 
 @pytest.mark.parametrize("scheme", ["http", "grpc"])

@@ -2,7 +2,10 @@
 #include "infrastructure/engines/remote/settings.h"
 
 #include "shared/clock.h"
+#include "shared/file.h"
 #include "shared/number.h"
+
+#include <limits.h>
 
 /* Numbers, by section; "" is the mapping itself. A whole one refuses fractions. */
 struct number {
@@ -295,6 +298,10 @@ static enum px_code read_headers(const struct px_yaml *root, struct px_arena *ar
     return PX_OK;
 }
 
+/*
+ * A relative path stays inside the package. It is kept as it was written: where certificates are renewed by turning a link, as Kubernetes does,
+ * what the link leads to now is soon gone.
+ */
 static enum px_code read_file(const struct px_yaml *tls, const char *key, struct px_str folder,
                               struct px_arena *arena, const char **ret, struct px_err *err)
 {
@@ -304,12 +311,17 @@ static enum px_code read_file(const struct px_yaml *tls, const char *key, struct
         return PX_OK;
     if (read_text(node, &text, err) != PX_OK)
         return px_err_wrap(err, "engine.tls.%s", key);
+    bool beside = folder.len > 0 && !px_str_starts(text, "/");
+    char inside[PATH_MAX];
+    if (beside && px_file_resolve_inside(folder, text, inside, err) != PX_OK) {
+        px_err_wrap(err, "engine.tls.%s", key);
+        return px_err_hint(err, "put it into the package, or name it by its absolute path");
+    }
     char *path = px_arena_alloc(arena, folder.len + text.len + 2, 1);
     if (!path)
         return px_arena_check(arena, "the engine's settings", err);
-    bool absolute = px_str_starts(text, "/") || folder.len == 0;
-    snprintf(path, folder.len + text.len + 2, "%.*s%s%.*s", absolute ? 0 : (int)folder.len,
-             absolute ? "" : folder.ptr, absolute ? "" : "/", (int)text.len, text.ptr);
+    snprintf(path, folder.len + text.len + 2, "%.*s%s%.*s", beside ? (int)folder.len : 0,
+             beside ? folder.ptr : "", beside ? "/" : "", PX_STR_ARG(text));
     *ret = path;
     return PX_OK;
 }
@@ -321,13 +333,13 @@ static enum px_code read_tls(const struct px_yaml *root, struct px_str folder,
     const struct px_yaml *tls = px_yaml_get(root, "tls");
     if (!tls)
         return PX_OK;
+    if (!px_yaml_get(tls, "cert") != !px_yaml_get(tls, "key"))
+        return px_err_set(err, PX_E_INVALID, "engine.tls: cert and key come together");
     enum px_code code = read_file(tls, "ca", folder, arena, &ret->ca, err);
     if (code == PX_OK)
         code = read_file(tls, "cert", folder, arena, &ret->cert, err);
     if (code == PX_OK)
         code = read_file(tls, "key", folder, arena, &ret->key, err);
-    if (code == PX_OK && !ret->cert != !ret->key)
-        return px_err_set(err, PX_E_INVALID, "engine.tls: cert and key come together");
     return code;
 }
 

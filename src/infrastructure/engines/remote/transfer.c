@@ -60,6 +60,7 @@ static void begin_reply(struct px_remote_transfer *self, struct px_str line)
     if (line.len >= blank + 4 && px_str_to_u64(px_str_n(line.ptr + blank + 1, 3), &status))
         self->status = (unsigned)status;
     self->grpc_status = -1;
+    self->has_head = false;
     self->has_json_len = false;
     self->retry_after_s = 0;
 }
@@ -80,6 +81,8 @@ static size_t on_header(char *bytes, size_t size, size_t n, void *context)
     uint64_t number = 0;
     if (px_str_starts(line, "HTTP/")) {
         begin_reply(self, line);
+    } else if (px_str_is(line, "\r\n") || px_str_is(line, "\n")) {
+        self->has_head = self->status >= 200;
     } else if (take_header(line, "grpc-status", &value)) {
         bool good = px_str_to_u64(value, &number) && number <= 1000;
         self->grpc_status = good ? (int)number : 2 /* UNKNOWN */;
@@ -276,6 +279,7 @@ enum px_code px_remote_transfer_prepare(struct px_remote_transfer *self,
     self->n_sent = 0;
     px_buf_clear(&self->body);
     self->status = self->retry_after_s = 0;
+    self->has_head = false;
     self->grpc_status = -1;
     self->has_json_len = self->reuses = self->refused = false;
     self->grpc_message[0] = self->error[0] = '\0';
@@ -319,7 +323,7 @@ static struct px_remote_verdict judge_buffer(struct px_remote_transfer *self, st
 }
 
 /*
- * The exchange broke. It may be tried again while nothing of a reply has come. The peer may have computed it all the same, which a model that
+ * The exchange broke. It may be tried again while no reply has begun, and of gRPC until its end has come. The peer may have computed it all the same, which a model that
  * keeps nothing between runs does not notice; runs of sequences are never tried again (call.c).
  */
 static struct px_remote_verdict judge_transport(struct px_remote_transfer *self, CURLcode result,
@@ -332,7 +336,8 @@ static struct px_remote_verdict judge_transport(struct px_remote_transfer *self,
     }
     if (self->body.failed)
         return judge_buffer(self, err);
-    bool early = self->status == 0;
+    bool grpc = self->peer->url->grpc;
+    bool early = grpc ? self->grpc_status < 0 : !self->has_head;
     if (result == CURLE_SEND_FAIL_REWIND || self->refused) {
         px_err_set(err, PX_E_UNAVAILABLE, "%.*s: the connection was closed without a reply",
                    PX_STR_ARG(self->peer->url->text));
@@ -350,6 +355,7 @@ static struct px_remote_verdict judge_transport(struct px_remote_transfer *self,
     case CURLE_GOT_NOTHING:
     case CURLE_HTTP2:
     case CURLE_HTTP2_STREAM:
+    case CURLE_PARTIAL_FILE: /* of libcurl 7.88 also when a stream of HTTP/2 breaks before its reply */
         break;
     default:
         early = false;
@@ -413,6 +419,11 @@ static struct px_remote_verdict refused(enum px_code code)
 static struct px_remote_verdict judge_http(struct px_remote_transfer *self, struct px_err *err)
 {
     char text[PX_REMOTE_ERROR_TEXT_MAX + 1];
+    if (!self->has_head) { /* libcurl takes the end of the connection for that of the reply */
+        px_err_set(err, PX_E_UNAVAILABLE, "%.*s: the reply was cut off inside its headers",
+                   PX_STR_ARG(self->peer->url->text));
+        return failed(PX_E_UNAVAILABLE, true);
+    }
     if (self->status == 200)
         return (struct px_remote_verdict){.code = PX_OK};
     px_remote_http_read_error(px_buf_view(&self->body), text, sizeof text);

@@ -44,6 +44,7 @@ struct px_remote_transfer {
     unsigned status;        /* of HTTP; 0: no reply began */
     unsigned retry_after_s; /* 0: it did not say */
     int grpc_status;        /* -1: none */
+    bool has_head;          /* its headers came to their end */
     bool has_json_len;
     size_t json_len;
     char grpc_message[PX_REMOTE_ERROR_TEXT_MAX + 1];

@@ -94,6 +94,22 @@ static bool reset_in_the_reply(struct http_peer *peer, int fd, struct http_peer_
     return false;
 }
 
+/* Breaks off inside the headers of the first reply. */
+static bool cut_headers_once(struct http_peer *peer, int fd, struct http_peer_request *request)
+{
+    if (atomic_load(&peer->n_infer) > 1)
+        return http_peer_infer_add(peer, fd, request);
+    http_peer_send(fd, "HTTP/1.1 200 OK\r\nContent-Le", 27);
+    return false;
+}
+
+static bool cut_headers(struct http_peer *peer, int fd, struct http_peer_request *request)
+{
+    (void)peer, (void)request;
+    http_peer_send(fd, "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\n", 36);
+    return false;
+}
+
 /* Holds the request until the peer is stopped. */
 static bool stall(struct http_peer *peer, int fd, struct http_peer_request *request)
 {
@@ -242,6 +258,23 @@ PX_TEST(a_connection_that_ends_under_a_run_costs_one_retry)
     CHECK_INT(add_once(f.engine, 0, &err), PX_OK);
     CHECK_INT(add_once(f.engine, 0, &err), PX_OK);
     CHECK_INT(atomic_load(&peer->n_infer), 3);
+    CHECK(remote_fixture_fact(&f, "retries") == 1);
+    remote_fixture_close(&f);
+    http_peer_stop(peer);
+}
+
+PX_TEST(a_reply_that_ends_inside_its_headers_is_no_reply)
+{
+    struct remote_fixture f;
+    struct px_err err;
+    struct http_peer *peer = http_peer_start(true);
+    atomic_store(&peer->infer, cut_headers_once);
+    open_peers(&f, peer, NULL, "");
+    CHECK_INT(add_once(f.engine, 0, &err), PX_OK);
+    CHECK(remote_fixture_fact(&f, "retries") == 1);
+    atomic_store(&peer->infer, cut_headers);
+    CHECK_INT(step_once(f.engine, 7, &err), PX_E_UNAVAILABLE);
+    CHECK_CONTAINS(err.message, "cut off inside its headers");
     CHECK(remote_fixture_fact(&f, "retries") == 1);
     remote_fixture_close(&f);
     http_peer_stop(peer);
@@ -728,6 +761,8 @@ PX_TEST(bad_settings_name_the_key)
         {"{name: remote, urls: [http://h:1], model: m, headers: {a: \"b\\r\\nc: d\"}}",
          "engine.headers"},
         {"{name: remote, urls: [https://h:1], model: m, tls: {cert: c.pem}}", "engine.tls"},
+        {"{name: remote, urls: [https://h:1], model: m, tls: {ca: ../../ca.pem}}",
+         "engine.tls.ca: '../../ca.pem' must be a path inside the folder"},
         {"{name: remote, urls: [http://h:1], model: m, ejection: {max_percent: 101}}",
          "engine.ejection.max_percent"},
     };
@@ -741,24 +776,26 @@ PX_TEST(bad_settings_name_the_key)
 }
 
 PX_TEST_MAIN(
-    T(connections_are_kept) T(a_connection_that_the_peer_closes_is_opened_again) T(
-        what_cannot_have_been_computed_is_tried_elsewhere)
-        T(a_run_that_a_kept_connection_swallows_is_sent_again_by_our_rules_alone) T(
-            a_connection_that_ends_under_a_run_costs_one_retry)
-            T(a_step_of_a_sequence_is_never_sent_twice) T(
-                a_server_that_went_away_is_left_out_after_some_failures)
-                T(retries_end_and_the_last_reason_is_told) T(
-                    a_single_server_is_asked_again_after_a_while)
-                    T(without_budget_there_are_no_retries) T(
-                        what_the_peer_says_is_passed_on_and_not_tried_again)
-                        T(a_peer_that_wants_fewer_requests_says_so_to_the_caller) T(
-                            attempts_retries_and_failures_are_measured) T(hostile_replies_are_errors)
-                            T(broken_replies_are_errors) T(deadlines_end_what_stalls_or_drips) T(
-                                a_cancelled_run_ends_and_its_connection_is_closed)
-                                T(a_hedge_answers_for_one_that_hangs) T(
-                                    more_requests_than_connections_wait_and_more_than_allowed_are_refused)
-                                    T(health_checks_see_a_peer_go_and_come)
-                                        T(a_peer_that_is_down_at_load_needs_a_declared_model)
-                                            T(loading_says_what_is_wrong)
-                                                T(memory_that_is_short_while_loading_is_an_error)
+    T(a_reply_that_ends_inside_its_headers_is_no_reply) T(connections_are_kept) T(
+        a_connection_that_the_peer_closes_is_opened_again)
+        T(what_cannot_have_been_computed_is_tried_elsewhere) T(
+            a_run_that_a_kept_connection_swallows_is_sent_again_by_our_rules_alone)
+            T(a_connection_that_ends_under_a_run_costs_one_retry) T(
+                a_step_of_a_sequence_is_never_sent_twice)
+                T(a_server_that_went_away_is_left_out_after_some_failures) T(
+                    retries_end_and_the_last_reason_is_told)
+                    T(a_single_server_is_asked_again_after_a_while) T(
+                        without_budget_there_are_no_retries)
+                        T(what_the_peer_says_is_passed_on_and_not_tried_again) T(
+                            a_peer_that_wants_fewer_requests_says_so_to_the_caller)
+                            T(attempts_retries_and_failures_are_measured) T(
+                                hostile_replies_are_errors) T(broken_replies_are_errors)
+                                T(deadlines_end_what_stalls_or_drips) T(
+                                    a_cancelled_run_ends_and_its_connection_is_closed)
+                                    T(a_hedge_answers_for_one_that_hangs) T(
+                                        more_requests_than_connections_wait_and_more_than_allowed_are_refused)
+                                        T(health_checks_see_a_peer_go_and_come)
+                                            T(a_peer_that_is_down_at_load_needs_a_declared_model)
+                                                T(loading_says_what_is_wrong) T(
+                                                    memory_that_is_short_while_loading_is_an_error)
                                                     T(bad_settings_name_the_key))
