@@ -115,7 +115,7 @@ def test_a_reply_that_is_too_long(peer):
 @pytest.mark.parametrize("status, code, calls", [
     (grpc.StatusCode.INVALID_ARGUMENT, "INVALID", 1),
     (grpc.StatusCode.NOT_FOUND, "NOT_FOUND", 1),
-    (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", 1),
+    (grpc.StatusCode.RESOURCE_EXHAUSTED, "LIMITED", 1),
     (grpc.StatusCode.UNAUTHENTICATED, "INTERNAL", 1),
     (grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE", 3),
 ])
