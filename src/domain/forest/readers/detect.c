@@ -61,6 +61,10 @@ static const struct refusal refusals[] = {
     {"binf", 4, "an old binary XGBoost model (removed in XGBoost 3.1)",
      "with XGBoost 3.0 or older: " SAVE_AS_JSON},
     {"bs64", 4, "an old base64 XGBoost model", "with XGBoost 3.0 or older: " SAVE_AS_JSON},
+    {"\x80\x02\x8A\x0Al\xFC\x9C"
+     "F\xF9 j\xA8P\x19.",
+     15, "a legacy file of torch.save, which has weights or a pickle and not the program",
+     "load it in Python and call torch.jit.script(model.eval()).save('model.pt')"},
     {"\x80", 1, "a Python pickle, which can run code when it is loaded",
      SAVE_AS_JSON " (XGBoost) or save_model('model.txt') (LightGBM)"},
     {"PK\x03\x04", 4, "a zip archive", "unpack it and name the model file inside"},

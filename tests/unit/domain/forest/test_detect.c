@@ -40,6 +40,9 @@ PX_TEST(known_strangers_are_refused_by_name_with_a_hint)
     } cases[] = {
         {PX_STR("binf\0\0\0\0"), "old binary XGBoost model", "save_model('model.json')"},
         {PX_STR("\x80\x04\x95"), "Python pickle", "save_model"},
+        {PX_STR("\x80\x02\x8A\x0Al\xFC\x9C"
+                "F\xF9 j\xA8P\x19.\x80\x02M"),
+         "torch.save", "torch.jit.script"},
         {PX_STR("PK\x03\x04zzzz"), "zip archive", "unpack"},
         {PX_STR("\x1F\x8B\x08"), "gzip", "gunzip"},
         {PX_STR("\x28\xB5\x2F\xFD"), "zstd", "unzstd"},
