@@ -65,7 +65,7 @@ static const char *expected(unsigned types)
     case BOOL: return "true or false";
     case UNSIGNED: return "an integer >= 0";
     case TEXT: return "a text";
-    case UNSIGNED | TEXT: return "an integer >= 0 or a text";
+    case UNSIGNED | TEXT: return "an integer from 0 to 18446744073709551615, or a text";
     default: return "text, a number or a boolean";
     } // clang-format on
 }

@@ -332,7 +332,9 @@ PX_TEST(checks_parameters)
     check_refused(INFER, "{\"parameters\":{\"sequence_start\":1}," X "}", 400,
                   "parameter 'sequence_start': expected true or false");
     check_refused(INFER, "{\"parameters\":{\"sequence_id\":1.5}," X "}", 400,
-                  "parameter 'sequence_id': expected an integer >= 0 or a text");
+                  "parameter 'sequence_id': expected an integer from 0 to 18446744073709551615");
+    check_refused(INFER, "{\"parameters\":{\"sequence_id\":18446744073709551616}," X "}", 400,
+                  "parameter 'sequence_id': expected an integer from 0 to 18446744073709551615");
     check_refused(INFER, "{\"parameters\":{\"timeout\":1,\"timeout\":2}," X "}", 400, "repeated");
     check_refused(INFER, "{\"parameters\":{\"triton_enable_empty_final_response\":true}," X "}",
                   400, "'triton_'");
