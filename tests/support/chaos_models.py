@@ -51,10 +51,10 @@ def network(folder, more="", make=onnx_models.mlp, **settings):
 
 
 def remote(folder, urls, more="", model="net"):
-    """The network of another server."""
+    """The network of another server. Without a breaker, whose pauses of seconds would hide what the engine does."""
     listed = ", ".join(f"'{url}'" for url in urls)
     write(folder, f"engine: {{name: remote, urls: [{listed}], model: {model}, timeout_ms: 2000, "
-                  f"health: {{interval_ms: 50}}, ejection: {{base_ms: 100}}{more}}}")
+                  f"health: {{interval_ms: 50}}, ejection: {{base_ms: 100}}{more}}}\nbreaker: off")
     return Question(folder.name, {"x": ROW})
 
 

@@ -3,7 +3,7 @@
 
 import math
 
-WIDTH, HEIGHT, LEFT, RIGHT, GAP = 900, 130, 70, 20, 45
+WIDTH, HEIGHT, LEFT, RIGHT, GAP = 900, 130, 110, 20, 45
 CHARTS = [("resident memory, MiB", ["resident_mib"]), ("descriptors", ["descriptors"]),
           ("latency, ms (log)", ["p50_ms", "p99_ms", "p999_ms"]), ("requests per second", ["rate"])]
 COLOURS = ["#1f6feb", "#d29922", "#cf222e"]
