@@ -126,8 +126,9 @@ def test_predict_says_which_rows_a_fallback_answered(tmp_path):
     assert done.stderr == ""
     done = subprocess.run([PHOENIX, "predict", nested(tmp_path), "-"], input="0.75\nNaN\n", capture_output=True, text=True, timeout=60, check=True)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [row["degraded"] for row in rows] == ["inner/decide"] * 2 and rows[1]["prediction"]["label"] == "REVIEW"
-    assert "2 degraded: a step failed and its fallback stood in" in done.stderr
+    assert [row.get("degraded") for row in rows] == [None, "inner/decide"]
+    assert [row["prediction"]["label"] for row in rows] == ["BLOCK", "REVIEW"]
+    assert "1 degraded: a step failed and its fallback stood in" in done.stderr
 
 
 def traced_steps(folder, value):
@@ -173,3 +174,47 @@ def test_a_graph_that_needs_too_much_memory_names_the_setting(tmp_path):
                 text = refusal.read().decode()
             n += 250
     assert "step 's" in text and "serving.request_memory_max" in text
+
+
+PICKY = """phoenix_graph: 1
+name: picky
+inputs: [{name: x, type: FP32, shape: [-1]}, {name: kind, type: BYTES, shape: [-1]}]
+outputs: [{name: label, from: decide.output}, {name: code, from: code.output}]
+steps:
+  - {name: decide, processor: bands, with: {thresholds: [0.5], labels: [APPROVE, BLOCK]}, inputs: x, fallback: {output: "REVIEW"}}
+  - {name: code, processor: encode, with: {categories: [card, cash], method: ordinal}, inputs: kind, fallback: {output: -7}}
+"""
+
+
+def infer_all(server, rows):
+    inputs = [{"name": "x", "datatype": "FP32", "shape": [len(rows)], "data": [row["x"] for row in rows]},
+              {"name": "kind", "datatype": "BYTES", "shape": [len(rows)], "data": [row["kind"] for row in rows]}]
+    request = urllib.request.Request(f"{server.url}/v2/models/picky/infer", json.dumps({"inputs": inputs}).encode())
+    with urllib.request.urlopen(request, timeout=60) as reply:
+        answer = json.load(reply)
+    data = {output["name"]: output["data"] for output in answer["outputs"]}
+    rows = [{"label": label, "code": code} for label, code in zip(data["label"], data["code"])]
+    return rows, answer.get("parameters", {}).get("degraded")
+
+
+def test_a_bad_row_does_not_change_its_neighbours(tmp_path):
+    (tmp_path / "graph.yaml").write_text(PICKY)
+    rows = [{"x": i % 7 / 7, "kind": ("card", "cash")[i % 2]} for i in range(600)]
+    for i in (3, 4, 77, 300, 599):
+        rows[i]["x"] = float("nan")
+    for i in (0, 77, 255, 256):
+        rows[i]["kind"] = "cheque"
+    with Server(tmp_path / "graph.yaml") as server:
+        together, degraded = infer_all(server, rows)
+        assert degraded in ("decide,code", "code,decide")
+        for i in (*range(8), 76, 77, 78, 254, 255, 256, 300, 599):
+            alone, degraded = infer_all(server, rows[i : i + 1])
+            assert alone[0] == together[i]
+            assert bool(degraded) == (alone[0]["label"] == "REVIEW" or alone[0]["code"] == -7)
+    assert [i for i, row in enumerate(together) if row["label"] == "REVIEW"] == [3, 4, 77, 300, 599]
+    assert [i for i, row in enumerate(together) if row["code"] == -7] == [0, 77, 255, 256]
+    done = subprocess.run([PHOENIX, "predict", tmp_path / "graph.yaml", "-"], input="".join(json.dumps(row) + "\n" for row in rows),
+                          capture_output=True, text=True, timeout=60, check=True)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["prediction"] for line in lines] == together
+    assert [i for i, line in enumerate(lines) if "degraded" in line] == [0, 3, 4, 77, 255, 256, 300, 599]

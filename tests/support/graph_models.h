@@ -25,6 +25,8 @@ struct graph_model {
     bool ignores_cancel, whole, gives_matrix;
     unsigned sleep_us; /* of THREAD */
     _Atomic int fail_with;
+    float
+        fails_on; /* not 0: a run with a row whose first column is this fails, as for an invalid input */
 
     /* private */
     struct px_engine base;
@@ -66,6 +68,9 @@ static inline enum px_code graph_model_compute(struct graph_model *model, struct
     for (size_t i = 0; i < n_rows; i++) {
         float row[2];
         memcpy(row, x->bytes.ptr + i * sizeof row, sizeof row);
+        if (model->fails_on != 0 && row[0] == model->fails_on)
+            return px_err_set(&run->err, PX_E_INVALID, "model '%s' does not like row %zu",
+                              model->path, i);
         sums[i] = model->factor * (row[0] + row[1]);
     }
     for (size_t i = 0; i < run->n_outputs; i++) {

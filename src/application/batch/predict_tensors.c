@@ -42,8 +42,14 @@ static enum px_code begin_run(struct work *w, struct px_run *run, struct px_err 
     return code != PX_OK ? code : px_engine_check_run(w->engine, run, err);
 }
 
+/* Did a step of an ensemble fail for row `i`? */
+static bool is_degraded(const struct px_run *run, size_t i)
+{
+    return run->degraded.len && (!run->degraded_rows || run->degraded_rows[i]);
+}
+
 static void put_line(struct work *w, const struct line *line, const struct px_run *run,
-                     struct px_json_rows_of_tensors *rows)
+                     struct px_json_rows_of_tensors *rows, bool degraded)
 {
     struct px_json_writer json = px_json_writer(&w->output);
     px_json_begin_object(&json);
@@ -53,7 +59,7 @@ static void put_line(struct work *w, const struct line *line, const struct px_ru
         px_json_rows_put(rows, &json);
     else
         px_json_put_columns(&json, run->outputs, run->n_outputs);
-    if (run->degraded.len)
+    if (degraded)
         px_json_member_str(&json, "degraded", run->degraded);
     px_json_end_object(&json);
     px_buf_byte(&w->output, '\n');
@@ -73,10 +79,12 @@ static enum px_code put_answers(struct work *w, const struct line *lines, size_t
         px_json_rows_begin(&rows, run->outputs, run->n_outputs, left) && rows.n_rows == n;
     if (!has_rows && n > 1)
         return px_err_set(err, PX_E_INVALID, "the model gave no answer for each of %zu rows", n);
-    for (size_t i = 0; i < n; i++)
-        put_line(w, &lines[i], run, has_rows ? &rows : NULL);
+    for (size_t i = 0; i < n; i++) {
+        bool degraded = is_degraded(run, i);
+        put_line(w, &lines[i], run, has_rows ? &rows : NULL, degraded);
+        w->done->rows_degraded += degraded;
+    }
     w->done->rows_scored += n;
-    w->done->rows_degraded += run->degraded.len ? n : 0;
     return px_buf_check(&w->output, "the output", err);
 }
 

@@ -143,6 +143,49 @@ static bool is_idle(struct px_engine *engine)
     return idle;
 }
 
+/* Does the request, or another step, wait for this one in every run, with nothing to stand in for it? */
+static bool is_indispensable(const struct px_graph *graph, uint64_t needed, size_t at)
+{
+    const struct px_graph_step *step = &graph->steps[at];
+    return (needed >> at & 1) && step->fallback.kind == PX_GRAPH_NOTHING;
+}
+
+/* Steps that every run computes: those that outputs and conditions come from, and what these need. */
+static uint64_t find_needed(const struct px_graph *graph)
+{
+    uint64_t needed = 0;
+    if (graph->n_exits) /* a row may never come further than what the first one reads */
+        needed = graph->exits[0].when->needs;
+    for (size_t i = 0; i < graph->gives.n && graph->n_exits == 0; i++) {
+        int step = graph->outputs[i].from.source.step;
+        needed |= step == PX_GRAPH_INPUT ? 0 : UINT64_C(1) << step;
+    }
+    for (size_t i = graph->n_steps; i-- > 0;) {
+        unsigned at = graph->order[i];
+        const struct px_graph_step *step = &graph->steps[at];
+        if (is_indispensable(graph, needed, at))
+            needed |= step->when ? step->when->needs : step->needs;
+    }
+    return needed;
+}
+
+/* It is not while a model that every request needs is not: one without a fallback and without a condition. */
+static bool is_able(struct px_engine *engine, struct px_err *err)
+{
+    struct px_graph_engine *e = engine_of(engine);
+    uint64_t needed = find_needed(e->graph);
+    for (size_t i = 0; i < e->graph->n_steps; i++) {
+        const struct px_graph_step *step = &e->graph->steps[i];
+        struct px_engine *model = e->parts[i].model.engine;
+        if (!model || step->when || !is_indispensable(e->graph, needed, i) ||
+            px_engine_is_able(model, err))
+            continue;
+        px_err_wrap(err, "step '%.*s'", PX_STR_ARG(step->name));
+        return false;
+    }
+    return true;
+}
+
 static void describe(const struct px_engine *engine, struct px_json_writer *json)
 {
     px_graph_put_json(engine_of(engine)->graph, json);
@@ -156,6 +199,7 @@ static const struct px_engine_ops graph_ops = {
     .cancel = px_graph_cancel,
     .describe = describe,
     .is_idle = is_idle,
+    .is_able = is_able,
     .destroy = destroy,
 };
 

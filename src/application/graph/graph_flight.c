@@ -233,17 +233,12 @@ static enum px_code fill_inputs(struct px_graph_run *g, unsigned step,
                                 struct px_graph_flight *flight, struct px_err *err)
 {
     const struct px_graph_step *spec = &g->engine->graph->steps[step];
-    const struct px_graph_step_run *s = &g->steps[step];
     size_t n = 0;
     for (size_t i = 0; i < spec->n_inputs; i++) {
-        const struct px_tensor *from = px_graph_tensor(g, spec->inputs[i].from.source);
         struct px_tensor *input = &flight->inputs[n];
-        enum px_code code = PX_OK;
-        if (!from)
+        if (!px_graph_tensor(g, spec->inputs[i].from.source))
             continue;
-        *input = *from;
-        if (s->packed)
-            code = px_graph_gather(from, &s->rows, g->run->arena, input, err);
+        enum px_code code = px_graph_take_input(g, step, i, input, err);
         input->name = spec->takes.list[i].name;
         px_graph_shape_column(input, &spec->takes.list[i]);
         if (code == PX_OK)
@@ -295,15 +290,26 @@ static void set_deadline(struct px_graph_run *g, const struct px_graph_step *spe
         run->deadline_ns = s->timer.at_ns;
 }
 
+/* Will step `i` ask for memory while `step` has its share? Of processors, those that wait for nothing that `step` gives. */
+static bool is_waiting(const struct px_graph_run *g, unsigned i, unsigned step)
+{
+    const struct px_graph_step *spec = &g->engine->graph->steps[i];
+    if (i == step || !((g->wanted & ~g->settled) >> i & 1))
+        return i == step;
+    bool starts_meanwhile =
+        !(spec->needs & ~g->settled & ~g->running) && !(spec->needs >> step & 1);
+    return spec->kind == PX_GRAPH_MODEL || starts_meanwhile;
+}
+
 /*
  * One budget, that of the run's own arena, for all flights: what those under way were given and the others used is taken off, and the
- * rest is shared among the models that are still to start, so that no order of ends starves one.
+ * rest is shared among the models that are still to start, and processors that may start meanwhile, so that no order of ends starves one.
  */
 static size_t memory_share(const struct px_graph_run *g, unsigned step)
 {
     const struct px_graph *graph = g->engine->graph;
     size_t max = g->run->arena->max, used = g->run->arena->used;
-    size_t n_waiting = graph->steps[step].kind != PX_GRAPH_MODEL; /* itself; a model is counted */
+    size_t n_waiting = 0;
     for (unsigned i = 0; i < graph->n_steps; i++) {
         const struct px_graph_flight *flight = g->steps[i].flight;
         uint64_t bit = UINT64_C(1) << i;
@@ -312,7 +318,7 @@ static size_t memory_share(const struct px_graph_run *g, unsigned step)
         else if (flight)
             used += flight->arena.used;
         else
-            n_waiting += graph->steps[i].kind == PX_GRAPH_MODEL && (g->wanted & ~g->settled & bit);
+            n_waiting += is_waiting(g, i, step);
     }
     return used < max ? (max - used) / (n_waiting ? n_waiting : 1) : 0;
 }

@@ -40,16 +40,11 @@ static enum px_code fetch_input(struct px_graph_run *g, unsigned step, size_t i,
                                 struct px_tensor *ret, struct px_err *err)
 {
     const struct px_graph_step *spec = &g->engine->graph->steps[step];
-    const struct px_graph_step_run *s = &g->steps[step];
-    const struct px_tensor *tensor = px_graph_tensor(g, spec->inputs[i].from.source);
-    enum px_code code = PX_OK;
-    if (!tensor) {
+    if (!px_graph_tensor(g, spec->inputs[i].from.source)) {
         *ret = (struct px_tensor){.type = PX_TYPE_NONE};
         return PX_OK;
     }
-    *ret = *tensor;
-    if (s->packed)
-        code = px_graph_gather(tensor, &s->rows, g->run->arena, ret, err);
+    enum px_code code = px_graph_take_input(g, step, i, ret, err);
     if (code != PX_OK || spec->kind == PX_GRAPH_COMBINE)
         return code;
     px_graph_shape_column(ret, &spec->takes.list[i]);

@@ -75,9 +75,14 @@ static void end_with_failure(struct px_graph_run *g, uint64_t failed)
 {
     unsigned step = (unsigned)__builtin_ctzll(failed);
     unsigned blame = g->steps[step].blame;
+    const struct px_graph_flight *flight = g->steps[blame].flight;
     struct px_err err = *g->steps[step].failure;
+    bool lacks_memory = flight && flight->arena.failed;
+    if (lacks_memory && err.code == PX_E_TOO_LARGE) /* it only knows its share */
+        px_err_set(&err, PX_E_TOO_LARGE, "the request needs more than %zu bytes of memory",
+                   g->run->arena->max);
     px_err_wrap(&err, "step '%.*s'", PX_STR_ARG(g->engine->graph->steps[blame].name));
-    if (g->steps[blame].flight && g->steps[blame].flight->arena.failed)
+    if (lacks_memory)
         g->run->arena->failed = true; /* whoever gave it knows how to give more */
     px_graph_end(g, err.code, &err);
 }

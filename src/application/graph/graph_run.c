@@ -122,6 +122,8 @@ static void reset_state(struct px_graph_run *g, struct px_run *run)
     g->next_exit = g->n_exit_rows = g->n_exited = 0;
     g->exit_of_row = NULL;
     g->exits_used = 0;
+    g->degraded_rows = NULL;
+    g->all_degraded = false;
     g->exit_of_all = -1;
     px_graph_count_run(g);
     g->cancel = (struct px_graph_event){.kind = PX_EVENT_CANCEL};

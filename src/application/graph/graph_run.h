@@ -100,7 +100,11 @@ enum px_graph_phase {
 struct px_graph_step_run {
     enum px_graph_phase phase;
     bool has_rows, packed, has_result, fell_back, is_late;
-    struct px_graph_rows rows; /* of a condition of rows that holds for some */
+    struct px_graph_rows rows;      /* of a condition of rows that holds for some */
+    struct px_graph_search *search; /* while the rows that it fails for are looked for */
+    struct px_graph_rows
+        kept;       /* n not 0: those whose results stand, the others take the fallback */
+    size_t n_given; /* rows that were searched */
     struct px_tensor *tensors; /* results, one per output of the step */
     uint64_t start_ns;
     struct px_err *failure;         /* why it failed, even when it was replaced */
@@ -127,8 +131,10 @@ struct px_graph_run {
     bool ending;
     enum px_code code;           /* of the run, when it is ending */
     struct px_err spare_failure; /* of a step, when the run's arena has no room for it */
-    size_t next_exit;            /* exits before it have been decided */
-    uint8_t *exit_of_row;        /* 0: none; else the number of the exit from 1 */
+    uint8_t *degraded_rows;      /* one per row: it took the fallback of some step */
+    bool all_degraded;
+    size_t next_exit;     /* exits before it have been decided */
+    uint8_t *exit_of_row; /* 0: none; else the number of the exit from 1 */
     size_t n_exit_rows, n_exited;
     uint64_t exits_used;             /* those that took a row */
     int exit_of_all;                 /* -1, or the exit that took everything at once */
@@ -152,6 +158,7 @@ void px_graph_want(struct px_graph_run *g, uint64_t steps);
 void px_graph_advance(struct px_graph_run *g);
 void px_graph_step_failed(struct px_graph_run *g, unsigned step, const struct px_err *err);
 void px_graph_step_computed(struct px_graph_run *g, unsigned step);
+size_t px_graph_count_rows(const struct px_graph_run *g); /* of the request */
 /* NULL while it is not settled, and when it is absent. */
 const struct px_tensor *px_graph_tensor(const struct px_graph_run *g,
                                         struct px_graph_source source);
@@ -161,6 +168,24 @@ PX_MUST_USE enum px_code px_graph_value_of(struct px_graph_run *g,
                                            const struct px_graph_value *value,
                                            const struct px_tensor_spec *spec, struct px_tensor *ret,
                                            struct px_err *err);
+
+/* graph_search.c: a step whose rows do not know of each other failed for some of them */
+struct px_graph_search;
+/* The step failed: true when it is computed again, for fewer rows, or takes the fallback for some. */
+PX_MUST_USE bool px_graph_search_on(struct px_graph_run *g, unsigned step, enum px_code code);
+/* It was computed for the rows that are tried: keeps them and goes on. */
+PX_MUST_USE enum px_code px_graph_search_found(struct px_graph_run *g, unsigned step,
+                                               struct px_err *err);
+/* Input `i` of a step, which is there: the rows of it that the step is to see now. */
+PX_MUST_USE enum px_code px_graph_take_input(struct px_graph_run *g, unsigned step, size_t i,
+                                             struct px_tensor *ret, struct px_err *err);
+size_t px_graph_search_begin(const struct px_graph_search *search); /* first row that is tried */
+
+/* graph_degraded.c: what the answer says of steps that were replaced */
+/* The rows that the step was given, but those that it kept, took its fallback. */
+void px_graph_note_degraded(struct px_graph_run *g, unsigned step);
+/* The step's own engine says so of its run. */
+void px_graph_note_degraded_inner(struct px_graph_run *g, unsigned step, const struct px_run *run);
 
 /* graph_work.c: is it small, and how long did it take? */
 struct px_graph_work {

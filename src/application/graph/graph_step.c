@@ -54,7 +54,7 @@ struct px_graph_tensors px_graph_lookup(struct px_graph_run *g)
 }
 
 /* Rows of the request: of the graph's first input that has some. */
-static size_t count_rows(const struct px_graph_run *g)
+size_t px_graph_count_rows(const struct px_graph_run *g)
 {
     const struct px_graph *graph = g->engine->graph;
     for (unsigned i = 0; i < graph->takes.n; i++) {
@@ -72,7 +72,7 @@ enum px_code px_graph_value_of(struct px_graph_run *g, const struct px_graph_val
                                struct px_err *err)
 {
     if (value->constant)
-        return px_graph_fill(value, spec, count_rows(g), g->run->arena, ret, err);
+        return px_graph_fill(value, spec, px_graph_count_rows(g), g->run->arena, ret, err);
     const struct px_tensor *tensor = px_graph_tensor(g, value->from.source);
     if (!tensor)
         return px_err_set(err, PX_E_INTERNAL, "'%.*s' is absent", PX_STR_ARG(value->from.text));
@@ -87,8 +87,11 @@ enum px_code px_graph_value_of(struct px_graph_run *g, const struct px_graph_val
 static struct px_str make_note(struct px_graph_run *g, unsigned step, bool replaced)
 {
     struct px_graph_step_run *s = &g->steps[step];
-    char text[PX_ERR_MESSAGE_MAX + 32] = "";
-    if (replaced && s->failure)
+    char text[PX_ERR_MESSAGE_MAX + 64] = "";
+    if (replaced && s->failure && s->kept.n)
+        snprintf(text, sizeof text, "fallback: %zu of %zu rows: %s", s->n_given - s->kept.n_chosen,
+                 s->n_given, s->failure->message);
+    else if (replaced && s->failure)
         snprintf(text, sizeof text, "fallback: %s", s->failure->message);
     else if (s->failure)
         snprintf(text, sizeof text, "failed: %s", s->failure->message);
@@ -113,21 +116,6 @@ static void settle(struct px_graph_run *g, unsigned step, bool replaced)
                                      .code = s->failure ? s->failure->code : PX_OK,
                                      .note = make_note(g, step, replaced)};
     px_run_note_step(g->run, &note);
-}
-
-/* Adds a step to the list of those that were replaced; `inner` is what its own engine says of itself. */
-static void note_degraded(struct px_graph_run *g, struct px_str name, struct px_str inner)
-{
-    struct px_run *run = g->run;
-    size_t len = run->degraded.len + name.len + inner.len + 4;
-    char *text = px_arena_alloc(run->arena, len, 1);
-    if (!text)
-        return;
-    int n = snprintf(text, len, "%.*s%s%.*s%s%.*s", (int)run->degraded.len,
-                     run->degraded.ptr ? run->degraded.ptr : "", run->degraded.len ? "," : "",
-                     (int)name.len, name.ptr, inner.len ? "/" : "", (int)inner.len,
-                     inner.ptr ? inner.ptr : "");
-    run->degraded = px_str_n(text, (size_t)n);
 }
 
 /* The whole step was not chosen, or what it needs is absent. */
@@ -180,6 +168,8 @@ void px_graph_step_failed(struct px_graph_run *g, unsigned step, const struct px
         s->failure = keep_failure(g, err);
         s->blame = step;
     }
+    if (px_graph_search_on(g, step, err->code))
+        return;
     if (spec->fallback.kind == PX_GRAPH_VALUES && !s->fell_back) {
         s->fell_back = true;
         s->phase = PX_PHASE_FALLBACK;
@@ -188,7 +178,7 @@ void px_graph_step_failed(struct px_graph_run *g, unsigned step, const struct px
     }
     if (spec->fallback.kind == PX_GRAPH_SKIP) {
         g->absent |= bit(step);
-        note_degraded(g, spec->name, px_str(""));
+        px_graph_note_degraded(g, step);
     } else
         g->failed |= bit(step);
     settle(g, step, spec->fallback.kind == PX_GRAPH_SKIP);
@@ -227,6 +217,33 @@ static enum px_code take_values(struct px_graph_run *g, unsigned step,
     return code;
 }
 
+/*
+ * Results for the rows that the step could be computed for, its fallback for the rest. Where both do not have the same shape in a
+ * row, the fallback is for all.
+ */
+static enum px_code take_fallback(struct px_graph_run *g, unsigned step, struct px_err *err)
+{
+    const struct px_graph_step *spec = spec_of(g, step);
+    struct px_graph_step_run *s = &g->steps[step];
+    struct px_tensor *found = s->tensors;
+    enum px_code code = PX_OK;
+    if (s->kept.n == 0)
+        return take_values(g, step, &spec->fallback, err);
+    for (size_t i = 0; i < spec->gives.n && code == PX_OK; i++) {
+        struct px_tensor other;
+        if (!(spec->used >> i & 1))
+            continue;
+        code = px_graph_value_of(g, &spec->fallback.values[i], &spec->gives.list[i], &other, err);
+        const struct px_graph_merge merge = {&found[i], &other, true, &s->kept};
+        if (code == PX_OK)
+            code = px_graph_merge_rows(&merge, g->run->arena, &found[i], err);
+    }
+    if (code != PX_E_INVALID)
+        return code;
+    s->kept.n = 0;
+    return take_values(g, step, &spec->fallback, err);
+}
+
 /* The step has its tensors, from its engine or its fallback. */
 static void complete(struct px_graph_run *g, unsigned step)
 {
@@ -250,10 +267,16 @@ void px_graph_step_computed(struct px_graph_run *g, unsigned step)
                 s->tensors[i] = s->flight->run.outputs[n++];
         }
         if (s->flight->run.degraded.len)
-            note_degraded(g, spec->name, s->flight->run.degraded);
+            px_graph_note_degraded_inner(g, step, &s->flight->run);
     }
     s->has_result = true;
-    complete(g, step);
+    if (!s->search) {
+        complete(g, step);
+        return;
+    }
+    struct px_err err;
+    if (px_graph_search_found(g, step, &err) != PX_OK)
+        px_graph_step_failed(g, step, &err);
 }
 
 /* ---- phases ---- */
@@ -297,7 +320,8 @@ static void compute(struct px_graph_run *g, unsigned step)
 {
     const struct px_graph_step *spec = spec_of(g, step);
     struct px_err err;
-    if (g->run->trace || spec->timeout_ns) /* else nobody asks */
+    bool asked = g->run->trace || spec->timeout_ns;
+    if (asked && !g->steps[step].search) /* of a search: since its first try */
         g->steps[step].start_ns = px_clock_monotonic_ns();
     g->steps[step].phase = PX_PHASE_RUNNING;
     enum px_code code = spec->kind == PX_GRAPH_MODEL ? px_graph_take_off(g, step, &err)
@@ -339,15 +363,13 @@ static void try_otherwise(struct px_graph_run *g, unsigned step)
 
 static void try_fallback(struct px_graph_run *g, unsigned step)
 {
-    const struct px_graph_step *spec = spec_of(g, step);
     struct px_err err;
-    enum px_code code = take_values(g, step, &spec->fallback, &err);
-    if (code != PX_OK) {
+    if (take_fallback(g, step, &err) != PX_OK) {
         px_graph_step_failed(g, step, &err);
         return;
     }
     g->steps[step].packed = false; /* a substitute has all rows */
-    note_degraded(g, spec->name, px_str(""));
+    px_graph_note_degraded(g, step);
     complete(g, step);
 }
 

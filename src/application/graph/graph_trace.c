@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The steps of graphs inside graphs, when somebody wants to know the steps of a run. Each flight of a graph notes its own steps, because several fly at
- * once; the driver takes them over under the name of the step when the flight has landed. Their texts live as long as the flight's
- * outputs. Without memory for the list they are left out.
+ * once; the driver takes them over under the name of the step when the flight has landed.  Without memory for the list they are left out.
  */
 #include "application/graph/graph_run.h"
 
@@ -10,7 +9,8 @@ enum { INNER_STEPS_MAX = 64 };
 
 void px_graph_trace_flight(struct px_graph_run *g, unsigned step, struct px_graph_flight *flight)
 {
-    if (!g->run->trace || !px_graph_of_engine(g->engine->parts[step].model.engine))
+    if (!g->run->trace || g->steps[step].search ||
+        !px_graph_of_engine(g->engine->parts[step].model.engine))
         return;
     struct px_run_trace *trace = px_arena_zalloc(&flight->arena, 1, sizeof *trace);
     struct px_run_step *steps = px_arena_zalloc(&flight->arena, INNER_STEPS_MAX, sizeof *steps);
@@ -33,6 +33,7 @@ void px_graph_note_inner(struct px_graph_run *g, unsigned step)
         snprintf(name, size, "%.*s/%.*s", (int)outer.len, outer.ptr, (int)note.name.len,
                  note.name.ptr);
         note.name = px_str(name);
+        note.note = px_arena_str(g->run->arena, note.note); /* the flight may go before the run */
         px_run_note_step(g->run, &note);
     }
 }

@@ -51,6 +51,8 @@ struct px_run {
      * Whoever shows the answer says so.
      */
     struct px_str degraded;
+    /* Of `degraded`: one per row of the run, not 0 when it is about that row; NULL: about all. In the run's arena. */
+    const uint8_t *degraded_rows;
 
     /* the engine's */
     void *state; /* from start to done */

@@ -144,6 +144,30 @@ static void append(char *out, size_t *at, struct px_str row)
     *at += row.len;
 }
 
+size_t *px_graph_row_starts(const struct px_tensor *tensor, struct px_arena *arena)
+{
+    size_t n = px_graph_n_rows(tensor), at = 0;
+    size_t *starts = px_arena_alloc(arena, n + 1, sizeof *starts);
+    struct row_reader reader = read_rows(tensor);
+    for (size_t i = 0; starts && i < n; i++) {
+        starts[i] = at;
+        at += next_row(&reader).len;
+    }
+    if (starts)
+        starts[n] = at;
+    return starts;
+}
+
+struct px_tensor px_graph_slice(const struct px_tensor *tensor, const size_t *starts, size_t begin,
+                                size_t end)
+{
+    struct px_tensor slice = *tensor;
+    PX_ASSERT(tensor->n_dims && begin <= end && end <= tensor->shape[0]);
+    slice.shape[0] = end - begin;
+    slice.bytes = px_str_n(tensor->bytes.ptr + starts[begin], starts[end] - starts[begin]);
+    return slice;
+}
+
 enum px_code px_graph_gather(const struct px_tensor *from, const struct px_graph_rows *rows,
                              struct px_arena *arena, struct px_tensor *ret, struct px_err *err)
 {
@@ -168,7 +192,7 @@ enum px_code px_graph_gather(const struct px_tensor *from, const struct px_graph
     return PX_OK;
 }
 
-static bool same_rows(const struct px_tensor *a, const struct px_tensor *b)
+bool px_graph_same_rows(const struct px_tensor *a, const struct px_tensor *b)
 {
     if (a->type != b->type || a->n_dims != b->n_dims || a->n_dims == 0)
         return false;
@@ -183,7 +207,7 @@ static enum px_code check_merge(const struct px_graph_merge *merge, struct px_er
 {
     char got[PX_TENSOR_SHAPE_TEXT_MAX], other[PX_TENSOR_SHAPE_TEXT_MAX];
     size_t expected = merge->packed ? merge->rows->n_chosen : merge->rows->n;
-    if (same_rows(merge->chosen, merge->other) && merge->chosen->shape[0] == expected &&
+    if (px_graph_same_rows(merge->chosen, merge->other) && merge->chosen->shape[0] == expected &&
         merge->other->shape[0] == merge->rows->n)
         return PX_OK;
     return px_err_set(

@@ -24,6 +24,14 @@ size_t px_graph_n_rows(const struct px_tensor *tensor);
 /* Elements of one row. */
 size_t px_graph_row_elements(const struct px_tensor *tensor);
 
+/* Where each row begins in the bytes, and after the last where it ends; NULL when the arena is full. */
+size_t *px_graph_row_starts(const struct px_tensor *tensor, struct px_arena *arena);
+/* Rows `begin` to before `end` of a tensor with dimensions, lent by it. */
+struct px_tensor px_graph_slice(const struct px_tensor *tensor, const size_t *starts, size_t begin,
+                                size_t end);
+/* Are a row of `a` and a row of `b` of one type and shape? */
+bool px_graph_same_rows(const struct px_tensor *a, const struct px_tensor *b);
+
 /* A column [n] as [n,1], or the other way round, where the spec wants that; else the tensor stays as it is. */
 void px_graph_shape_column(struct px_tensor *tensor, const struct px_tensor_spec *spec);
 

@@ -78,12 +78,16 @@ enum px_code px_tensor_check_bytes(const struct px_tensor *tensor, struct px_err
     bool fits = px_tensor_elements(tensor, &n);
     if (fits && tensor->type == PX_TYPE_BYTES)
         return check_texts(tensor, n, err);
-    if (fits && !__builtin_mul_overflow(n, size, &n_bytes) && n_bytes == tensor->bytes.len)
+    fits = fits && !__builtin_mul_overflow(n, size, &n_bytes);
+    if (!fits)
+        return px_err_set(err, PX_E_INVALID, "tensor '%.*s': the shape %s of %s is too large",
+                          PX_STR_ARG(tensor->name), px_tensor_shape_text(tensor, shape),
+                          px_datatype_name(tensor->type));
+    if (n_bytes == tensor->bytes.len)
         return PX_OK;
     return px_err_set(err, PX_E_INVALID, "tensor '%.*s': expected %zu bytes for %s of %s, got %zu",
-                      PX_STR_ARG(tensor->name), fits ? n * size : SIZE_MAX,
-                      px_tensor_shape_text(tensor, shape), px_datatype_name(tensor->type),
-                      tensor->bytes.len);
+                      PX_STR_ARG(tensor->name), n_bytes, px_tensor_shape_text(tensor, shape),
+                      px_datatype_name(tensor->type), tensor->bytes.len);
 }
 
 static bool fits_shape(const struct px_tensor *tensor, const struct px_tensor_spec *spec)

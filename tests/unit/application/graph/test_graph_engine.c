@@ -339,6 +339,88 @@ PX_TEST(a_late_step_is_replaced_and_may_end_when_the_graph_has_gone_on)
     close_graph();
 }
 
+/* Two models in a row: `deep` fails for rows of 7 and is only asked for those above 0.4. */
+static const char picky[] =
+    HEAD "outputs: [{name: score, from: deep.predictions}]\n"
+         "steps:\n"
+         "  - {name: quick, model: quick, inputs: x}\n"
+         "  - {name: deep, model: deep, inputs: x, when: quick.predictions > 0.4, otherwise: "
+         "{predictions: -1}, fallback: {predictions: -2}%s}\n";
+
+static float want_of_picky(float x)
+{
+    return x == 7 ? -2.0F : x > 0.4F ? x * 100 : -1.0F;
+}
+
+static void check_picky(const float *x, size_t n, size_t n_bad)
+{
+    start_run(x, n);
+    CHECK_OK(waited_run_wait(&wait));
+    CHECK_INT(outputs[0].shape[0], n);
+    for (size_t i = 0; i < n; i++) {
+        CHECK_DOUBLE(score(i), want_of_picky(x[i]));
+        if (wait.run.degraded_rows)
+            CHECK_INT(wait.run.degraded_rows[i], x[i] == 7);
+    }
+    CHECK_STR(wait.run.degraded, n_bad ? "deep" : "");
+    CHECK(n_bad == 0 || wait.run.degraded_rows);
+    end_run();
+}
+
+static void check_all_picky(const char *extra, enum graph_model_mode mode)
+{
+    static const float one[] = {0.1F, 0.5F, 7, 0.9F, 0.3F, 2, 3, 4};
+    static const float some[] = {7, 0.1F, 7, 0.9F, 0.2F, 2, 7, 5, 6, 8, 9, 7};
+    static const float all[] = {7, 7, 7}, good[] = {1, 2, 0.1F};
+    char yaml[1024];
+    graph_model_add(&set, "quick", 1, GRAPH_NOW);
+    struct graph_model *deep = graph_model_add(&set, "deep", 100, mode);
+    deep->fails_on = 7;
+    snprintf(yaml, sizeof yaml, picky, extra);
+    CHECK_OK(open_graph(yaml));
+    check_picky(one, 8, 1);
+    CHECK_CONTAINS(note_of("deep"), "fallback: 1 of 6 rows: model 'deep' does not like row 1");
+    CHECK_INT(deep->n_runs, 7); /* 6 rows, 3 and 3, 1 and 2, 1 and 1: not one run for each row */
+    check_picky(some, 12, 4);
+    check_picky(all, 3, 3);
+    check_picky(good, 3, 0);
+    for (size_t i = 0; i < 12; i++)
+        check_picky(&some[i], 1, some[i] == 7);
+    close_graph();
+}
+
+PX_TEST(a_row_that_fails_does_not_take_the_results_of_its_neighbours_away)
+{
+    check_all_picky("", GRAPH_NOW);
+    check_all_picky("", GRAPH_THREAD);
+    check_all_picky(", timeout_ms: 60000", GRAPH_NOW);
+    check_all_picky(", timeout_ms: 60000", GRAPH_THREAD);
+}
+
+PX_TEST(a_model_that_is_broken_is_not_asked_for_every_row)
+{
+    static const float x[ROWS_MAX] = {1, 2, 3, 4, 5, 6, 8, 9, 1, 2, 3, 4, 5, 6, 8, 9};
+    char yaml[1024];
+    graph_model_add(&set, "quick", 1, GRAPH_NOW);
+    struct graph_model *deep = graph_model_add(&set, "deep", 100, GRAPH_NOW);
+    snprintf(yaml, sizeof yaml, picky, "");
+    CHECK_OK(open_graph(yaml));
+    static const struct {
+        enum px_code code;
+        size_t n_runs;
+    } cases[] = {{PX_E_UNAVAILABLE, 1}, {PX_E_OVERLOADED, 1}, {PX_E_INTERNAL, 31}};
+    for (size_t i = 0; i < PX_ARRAY_LEN(cases); i++) {
+        deep->fail_with = (int)cases[i].code;
+        deep->n_runs = 0;
+        start_run(x, ROWS_MAX);
+        CHECK_OK(waited_run_wait(&wait));
+        CHECK_DOUBLE(score(5), -2);
+        CHECK_INT(deep->n_runs, cases[i].n_runs);
+        end_run();
+    }
+    close_graph();
+}
+
 PX_TEST(a_late_step_without_fallback_is_a_deadline)
 {
     static const float x[] = {1};
@@ -694,18 +776,20 @@ PX_TEST_MAIN(
             T(a_failure_waits_for_steps_that_do_not_obey) T(
                 a_step_in_reserve_runs_only_when_it_is_needed)
                 T(a_late_step_is_replaced_and_may_end_when_the_graph_has_gone_on) T(
-                    a_late_step_without_fallback_is_a_deadline)
-                    T(a_cancel_reaches_the_steps_and_ends_the_run_once) T(
-                        the_deadline_of_the_run_is_that_of_its_steps)
-                        T(a_failure_after_the_deadline_takes_no_fallback) T(
-                            a_graph_inside_a_graph_tells_what_was_replaced_in_it)
-                            T(a_column_may_be_given_with_one_dimension_or_two) T(
-                                a_failing_voice_is_left_out_of_the_mean)
-                                T(an_exit_of_every_row_starts_nothing_more) T(
-                                    only_what_is_asked_for_runs)
-                                    T(two_steps_may_be_given_the_same_model) T(
-                                        models_are_closed_when_the_graph_does_not_open)
-                                        T(a_condition_that_fails_on_its_values_has_a_fallback_as_well)
-                                            T(without_memory_runs_fail_and_nothing_else) T(
-                                                after_warm_up_a_run_allocates_only_for_its_arena)
-                                                T(many_runs_with_timeouts_and_cancels_each_end_once))
+                    a_row_that_fails_does_not_take_the_results_of_its_neighbours_away)
+                    T(a_model_that_is_broken_is_not_asked_for_every_row) T(
+                        a_late_step_without_fallback_is_a_deadline)
+                        T(a_cancel_reaches_the_steps_and_ends_the_run_once) T(
+                            the_deadline_of_the_run_is_that_of_its_steps)
+                            T(a_failure_after_the_deadline_takes_no_fallback) T(
+                                a_graph_inside_a_graph_tells_what_was_replaced_in_it)
+                                T(a_column_may_be_given_with_one_dimension_or_two) T(
+                                    a_failing_voice_is_left_out_of_the_mean)
+                                    T(an_exit_of_every_row_starts_nothing_more) T(
+                                        only_what_is_asked_for_runs)
+                                        T(two_steps_may_be_given_the_same_model) T(
+                                            models_are_closed_when_the_graph_does_not_open)
+                                            T(a_condition_that_fails_on_its_values_has_a_fallback_as_well)
+                                                T(without_memory_runs_fail_and_nothing_else) T(
+                                                    after_warm_up_a_run_allocates_only_for_its_arena)
+                                                    T(many_runs_with_timeouts_and_cancels_each_end_once))
