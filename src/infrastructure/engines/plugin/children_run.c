@@ -198,9 +198,11 @@ static enum px_code await_answer(const struct px_children *c, struct px_worker *
         }
         *ret_state = PX_WORKER_DYING;
         if (now - w->since_ns >= most_ns)
-            return px_err_set(err, PX_E_DEADLINE,
-                              "the model's process did not answer within %u ms and was ended",
-                              (unsigned)c->options->settings->timeout_ms);
+            return px_err_set(
+                err, PX_E_DEADLINE,
+                "the model's process did not answer within %u ms (engine.timeout_ms of model.yaml) "
+                "and was ended",
+                (unsigned)c->options->settings->timeout_ms);
     }
     *ret_state = PX_WORKER_IDLE;
     return PX_OK;

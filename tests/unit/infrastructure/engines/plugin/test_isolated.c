@@ -208,7 +208,7 @@ PX_TEST(a_hang_costs_the_process_not_the_server)
 {
     CHECK_OK(open_puppet("mode: hangs", "timeout_ms: 50"));
     CHECK_INT(plugin_fixture_run(&f, 1), PX_E_DEADLINE);
-    CHECK_CONTAINS(f.err.message, "did not answer within 50 ms and was ended");
+    CHECK_CONTAINS(f.err.message, "did not answer within 50 ms (engine.timeout_ms of model.yaml)");
     for (int i = 0; i < 2000 && restarts() == 0; i++)
         pause_ms(5);
     CHECK(restarts() > 0);
