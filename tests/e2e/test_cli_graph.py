@@ -218,3 +218,8 @@ def test_a_bad_row_does_not_change_its_neighbours(tmp_path):
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line["prediction"] for line in lines] == together
     assert [i for i, line in enumerate(lines) if "degraded" in line] == [0, 3, 4, 77, 255, 256, 300, 599]
+
+
+def test_the_key_may_come_after_a_long_comment(tmp_path):
+    (tmp_path / "other.yaml").write_text("# about this graph\n" * 400 + INNER)
+    assert "would be served" in succeed("check", tmp_path / "other.yaml")

@@ -99,3 +99,29 @@ def test_a_remote_model_without_a_peer(tmp_path):
         check_faces(server, "add", False, "no peer of 'add'")
         with Server(tmp_path / "add.onnx", port=port):
             wait_for(ready, 200)
+
+
+GRAPH = """phoenix_graph: 1
+inputs: [{{name: x, type: FP32, shape: [-1]}}]
+outputs: [{{name: y, from: falls.y}}]
+steps:
+  - {{name: falls, model: models/falls, inputs: {{x: x}}{fallback}}}
+"""
+
+
+def test_a_graph_is_as_able_as_the_models_that_it_cannot_do_without(tmp_path):
+    for name, fallback in (("needs", ""), ("copes", ", fallback: {y: 0}")):
+        folder = tmp_path / name / "models" / "falls"
+        folder.mkdir(parents=True)
+        (folder / "model.py").write_text(FALLS)
+        (folder / "model.yaml").write_text(
+            f"phoenix: 1\nname: falls\nengine: {{name: python, file: model.py, python: {sys.executable}, backoff_ms: 30000}}\n"
+            "inputs: [{name: x, type: FP32, shape: [-1]}]\noutputs: [{name: y, type: FP32, shape: [-1]}]\n")
+        (tmp_path / name / "graph.yaml").write_text(GRAPH.format(fallback=fallback))
+    with Server(tmp_path / "needs", tmp_path / "copes") as server:
+        body = b'{"inputs":[{"name":"x","shape":[1],"datatype":"FP32","data":[1]}]}'
+        for name, code in (("needs", 503), ("copes", 200)):
+            assert status(f"{server.url}/v2/models/{name}/ready")[0] == 200
+            status(urllib.request.Request(f"{server.url}/v2/models/{name}/infer", body))
+            text = wait_for(f"{server.url}/v2/models/{name}/ready", code)
+            assert code == 200 or "step 'falls'" in text and "no worker is up" in text

@@ -84,11 +84,26 @@ static enum px_code read_file(void *context, struct px_str name, struct px_str *
 
 /* ---- the provider ---- */
 
+/* Its key may come after a long comment. */
+static bool knows_whole(const char *path)
+{
+    struct px_buf text = px_buf(PX_GRAPH_YAML_MAX);
+    bool is_graph = px_file_kind(path) == PX_FILE_REGULAR &&
+                    px_file_read(path, &text, NULL) == PX_OK &&
+                    px_graph_recognise(px_buf_view(&text));
+    px_buf_deinit(&text);
+    return is_graph;
+}
+
 static bool knows(const char *path, struct px_str first_bytes)
 {
     const char *name = strrchr(path, '/');
     name = name ? name + 1 : path;
-    return strcmp(name, PX_GRAPH_FILE_NAME) == 0 || px_graph_recognise(first_bytes);
+    if (strcmp(name, PX_GRAPH_FILE_NAME) == 0 || px_graph_recognise(first_bytes))
+        return true;
+    const char *ending = strrchr(name, '.');
+    bool is_yaml = ending && (strcmp(ending, ".yaml") == 0 || strcmp(ending, ".yml") == 0);
+    return is_yaml && first_bytes.len >= PX_ENGINE_SNIFF_BYTES && knows_whole(path);
 }
 
 static enum px_code check_settings(const struct px_yaml *settings, struct px_err *err)

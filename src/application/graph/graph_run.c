@@ -206,6 +206,24 @@ static void handle(struct px_graph_run *g, const struct px_graph_event *event)
     }
 }
 
+/* States of sequences do not go back: whoever sends the request again should know. */
+static void tell_of_states(struct px_graph_run *g)
+{
+    const struct px_graph *graph = g->engine->graph;
+    for (size_t i = 0; i < graph->n_steps; i++) {
+        const struct px_engine *model = g->engine->parts[i].model.engine;
+        bool advanced =
+            g->steps[i].has_result && model && px_engine_has(model, PX_ENGINE_SEQUENCES);
+        if (!advanced)
+            continue;
+        px_err_hint(
+            &g->run->err,
+            "the state of step '%.*s' has advanced: sent again, the request advances it again",
+            PX_STR_ARG(graph->steps[i].name));
+        return;
+    }
+}
+
 void px_graph_end(struct px_graph_run *g, enum px_code code, const struct px_err *err)
 {
     PX_ASSERT(!g->ending);
@@ -213,6 +231,8 @@ void px_graph_end(struct px_graph_run *g, enum px_code code, const struct px_err
     g->code = code;
     if (err)
         g->run->err = *err;
+    if (code != PX_OK)
+        tell_of_states(g);
     for (uint64_t left = g->running; left; left &= left - 1) {
         unsigned step = (unsigned)__builtin_ctzll(left);
         stop_timer(g, step);

@@ -39,6 +39,7 @@ struct fixed {
     uint64_t length;    /* its */
     size_t n;           /* tensors with that length, and */
     size_t n_matrices;  /* those of them that have further dimensions */
+    struct names names; /* theirs */
 };
 
 struct reading {
@@ -406,6 +407,8 @@ static void note_shape(struct reading *r, const struct value *value, struct fixe
     if (fixed->n == 0)
         *fixed = (struct fixed){.name = value->name, .length = value->first};
     fixed->n += value->first == fixed->length;
+    if (value->first == fixed->length)
+        add_name(&fixed->names, value->name);
     fixed->n_matrices += value->first == fixed->length && value->n_dims > 1;
 }
 
@@ -592,7 +595,31 @@ static void judge_operators(struct reading *r)
                PX_STR_ARG(r->trains));
 }
 
-#define DYNAMIC_AXES "torch.onnx.export(..., dynamic_axes={'x': {0: 'batch'}, 'y': {0: 'batch'}})"
+static void put_names(struct px_buf *out, const struct names *names, const char *after)
+{
+    for (size_t i = 0; i < names->n; i++)
+        px_buf_printf(out, "%s'%.*s'%s", i ? ", " : "", PX_STR_ARG(names->list[i]), after);
+}
+
+/* How to export without it, in the arena. Of a file with very many tensors, without their names. */
+static const char *free_rows(struct reading *r)
+{
+    char memory[TEXT_MAX];
+    struct px_buf out = px_buf_fixed(memory, sizeof memory);
+    const struct names *in = &r->fixed_inputs.names, *of = &r->fixed_outputs.names;
+    px_buf_text(&out, "torch.onnx.export(..., input_names=[");
+    put_names(&out, in, "");
+    px_buf_text(&out, "], output_names=[");
+    put_names(&out, of, "");
+    px_buf_text(&out, "], dynamic_axes={");
+    put_names(&out, in, ": {0: 'batch'}");
+    px_buf_text(&out, of->n ? ", " : "");
+    put_names(&out, of, ": {0: 'batch'}");
+    px_buf_text(&out, "})");
+    const char *text = out.failed ? NULL : px_arena_cstr(r->arena, px_buf_view(&out));
+    return text ? text
+                : "torch.onnx.export(..., dynamic_axes={NAME: {0: 'batch'}, ...}) for each tensor";
+}
 
 /* A first dimension that is fixed counts rows where it is 1 of all inputs, or the same of all inputs and outputs, which are matrices. */
 static void judge_rows(struct reading *r)
@@ -601,11 +628,11 @@ static void judge_rows(struct reading *r)
     if (r->n_inputs == 0 || in->n != r->n_inputs)
         return;
     if (in->length == 1)
-        report(r, false, DYNAMIC_AXES,
+        report(r, false, free_rows(r),
                "the first dimension of the input '%.*s' is fixed to 1: a request can hold one row",
                PX_STR_ARG(in->name));
     else if (in->n_matrices == r->n_inputs && out->n == r->n_outputs && out->length == in->length)
-        report(r, false, DYNAMIC_AXES,
+        report(r, false, free_rows(r),
                "the first dimension of the input '%.*s' is fixed to %" PRIu64
                ": a request has to hold exactly %" PRIu64 " rows",
                PX_STR_ARG(in->name), in->length, in->length);
