@@ -9,8 +9,8 @@ enum { INNER_STEPS_MAX = 64 };
 
 void px_graph_trace_flight(struct px_graph_run *g, unsigned step, struct px_graph_flight *flight)
 {
-    if (!g->run->trace || g->steps[step].search ||
-        !px_graph_of_engine(g->engine->parts[step].model.engine))
+    const struct px_engine *engine = g->engine->parts[step].model.engine; /* NULL: no model */
+    if (!g->run->trace || g->steps[step].search || !engine || !px_graph_of_engine(engine))
         return;
     struct px_run_trace *trace = px_arena_zalloc(&flight->arena, 1, sizeof *trace);
     struct px_run_step *steps = px_arena_zalloc(&flight->arena, INNER_STEPS_MAX, sizeof *steps);

@@ -220,6 +220,21 @@ PX_TEST(what_nobody_has_measured_yet_is_judged_by_its_size)
     close_graph();
 }
 
+PX_TEST(steps_without_a_model_may_be_traced_on_the_pool)
+{
+    struct px_run_step steps[8];
+    struct px_run_trace trace = {.steps = steps, .n_steps_max = PX_ARRAY_LEN(steps)};
+    open_unmeasured(
+        GRAPH("  - {name: last, processor: scale, inputs: x, with: {mean: 0.5, scale: 3}}\n"));
+    prepare(&runs[0], ROWS_MAX); /* so large that it is not computed here */
+    runs[0].wait.run.trace = &trace;
+    px_engine_start(engine, &runs[0].wait.run);
+    check_end(0, PX_OK);
+    CHECK_INT(trace.n_steps, 1);
+    CHECK_STR(steps[0].name, "last");
+    close_graph();
+}
+
 PX_TEST(slow_branches_compute_at_the_same_time)
 {
     open_graph(GRAPH("  - {name: a, model: slow, inputs: x}\n"
@@ -383,10 +398,11 @@ PX_TEST(many_runs_on_the_pool_each_end_once)
 PX_TEST_MAIN(
     T(a_slow_step_does_not_hold_the_thread_that_brings_its_input) T(a_small_step_stays_where_it_is)
         T(what_nobody_has_measured_yet_is_judged_by_its_size)
-            T(slow_branches_compute_at_the_same_time)
-                T(a_cancel_reaches_a_step_that_is_being_started_and_the_run_ends_after_it)
-                    T(a_run_that_waits_for_the_pool_ends_at_its_deadline_or_cancel)
-                        T(a_late_step_on_the_pool_is_left_and_the_graph_waits_for_it_at_its_end)
-                            T(a_queue_that_is_full_refuses_or_has_a_fallback_take_over)
-                                T(without_memory_runs_on_the_pool_fail_and_nothing_else)
-                                    T(many_runs_on_the_pool_each_end_once))
+            T(steps_without_a_model_may_be_traced_on_the_pool)
+                T(slow_branches_compute_at_the_same_time)
+                    T(a_cancel_reaches_a_step_that_is_being_started_and_the_run_ends_after_it)
+                        T(a_run_that_waits_for_the_pool_ends_at_its_deadline_or_cancel)
+                            T(a_late_step_on_the_pool_is_left_and_the_graph_waits_for_it_at_its_end)
+                                T(a_queue_that_is_full_refuses_or_has_a_fallback_take_over)
+                                    T(without_memory_runs_on_the_pool_fail_and_nothing_else)
+                                        T(many_runs_on_the_pool_each_end_once))

@@ -331,6 +331,7 @@ PX_TEST(a_graph_is_known_by_its_key_however_it_is_written)
 
 PX_TEST(a_graph_that_cannot_be_read_has_no_name)
 {
+    px_arena_deinit(&arena);
     arena = px_arena(8 << 20);
     CHECK_STR(px_graph_own_name(px_str("name: fraud\nphoenix_graph: 1\n"), &arena), "fraud");
     CHECK_STR(px_graph_own_name(px_str("{\"name\": \"a b\"}"), &arena), "a b");
