@@ -285,7 +285,7 @@ def test_a_missing_model_and_a_golden_request_that_differs(tmp_path):
     one = {"shape": [1], "datatype": "FP64"}
     (rules / "golden.json").write_text(json.dumps({
         "inputs": [{"name": "amount", **one, "data": [100]}, {"name": "age", **one, "data": [30]}],
-        "outputs": [{"name": "score", **one, "data": [0.7]}]}))
+        "outputs": [{"name": "decision", "shape": [1], "datatype": "BYTES", "data": ["BLOCK"]}]}))
     with pytest.raises(ValueError, match="golden requests are answered differently"):
         library.module().Session(rules)
 

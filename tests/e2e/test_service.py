@@ -85,6 +85,7 @@ def test_a_watchdog_that_is_for_another_process_is_not_fed(model, tmp_path):
         manager.until("READY=1")
         time.sleep(0.5)
         server.signal()
+        assert server.wait() == 0  # a second signal would end it at once
         _, seen = manager.until("STOPPING=1")
         assert not any("WATCHDOG" in message for message in seen)
 
