@@ -2,9 +2,8 @@
 /* The remote engine against servers that fail in every way: what the caller is told, and what goes on. */
 #include "http_peer.h"
 #include "remote_fixture.h"
-#include "tensor_engine_contract.h"
-
 #include "shared/clock.h"
+#include "tensor_engine_contract.h"
 
 static const struct tensor_engine_case add_case = {
     .name = "remote", .make = NULL, .x = "x", .y = "y", .sum = "sum"};
@@ -213,7 +212,6 @@ PX_TEST(a_connection_that_the_peer_closes_is_opened_again)
     struct px_err err;
     struct http_peer *peer = http_peer_start(true);
     atomic_store(&peer->infer, close_after);
-    /* Each run may meet a connection whose end has not been seen yet, and is sent once more then. */
     open_peers(&f, peer, NULL, ", retries: {budget_percent: 100}");
     for (int i = 0; i < 10; i++)
         CHECK_INT(add_once(f.engine, 0, &err), PX_OK);
