@@ -85,7 +85,7 @@ static struct timespec tick_of(const struct px_watch *watch, const struct px_upg
     uint64_t tick_ns = watch->tick_ns;
     if (upgrade->phase != PX_UPGRADE_NONE && tick_ns > UPGRADE_TICK_MS * PX_NS_PER_MS)
         tick_ns = UPGRADE_TICK_MS * PX_NS_PER_MS;
-    return (struct timespec){(time_t)(tick_ns / PX_NS_PER_S), (long)(tick_ns % PX_NS_PER_S)};
+    return px_clock_timespec(tick_ns);
 }
 
 /* Until a signal ends the server, or (true) another process serves. */

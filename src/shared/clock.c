@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shared/clock.h"
 
-#include <time.h>
-
 static uint64_t read_clock(clockid_t id)
 {
     struct timespec now;
@@ -24,6 +22,12 @@ uint64_t px_clock_wall_ns(void)
 uint64_t px_clock_thread_ns(void)
 {
     return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
+struct timespec px_clock_timespec(uint64_t ns)
+{
+    return (struct timespec){.tv_sec = (time_t)(ns / PX_NS_PER_S),
+                             .tv_nsec = (long)(ns % PX_NS_PER_S)};
 }
 
 void px_clock_format(struct px_buf *buf, uint64_t wall_ns)

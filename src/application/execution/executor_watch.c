@@ -238,8 +238,7 @@ void px_executor_wait(struct px_executor *self, pthread_cond_t *condition, uint6
         pthread_cond_wait(condition, &self->mutex);
         return;
     }
-    struct timespec at = {.tv_sec = (time_t)(at_ns / PX_NS_PER_S),
-                          .tv_nsec = (long)(at_ns % PX_NS_PER_S)};
+    struct timespec at = px_clock_timespec(at_ns);
     pthread_cond_timedwait(condition, &self->mutex, &at);
 }
 

@@ -247,8 +247,7 @@ void px_polling_look(struct px_polling *polling)
 static bool sleep_a_while(struct px_polling *polling)
 {
     uint64_t until_ns = px_clock_monotonic_ns() + polling->interval_ns;
-    const struct timespec until = {.tv_sec = (time_t)(until_ns / PX_NS_PER_S),
-                                   .tv_nsec = (long)(until_ns % PX_NS_PER_S)};
+    const struct timespec until = px_clock_timespec(until_ns);
     pthread_mutex_lock(&polling->mutex);
     while (!polling->stopping && px_clock_monotonic_ns() < until_ns)
         pthread_cond_timedwait(&polling->changed, &polling->mutex, &until);

@@ -312,8 +312,7 @@ static void sleep_until(struct px_residency *residency, uint64_t at_ns)
         pthread_cond_wait(&residency->changed, &residency->mutex);
         return;
     }
-    const struct timespec until = {.tv_sec = (time_t)(at_ns / PX_NS_PER_S),
-                                   .tv_nsec = (long)(at_ns % PX_NS_PER_S)};
+    const struct timespec until = px_clock_timespec(at_ns);
     pthread_cond_timedwait(&residency->changed, &residency->mutex, &until);
 }
 

@@ -39,8 +39,7 @@ static void sleep_until(struct px_sequencer *self, uint64_t at_ns)
         pthread_cond_wait(&self->changed, &self->mutex);
         return;
     }
-    struct timespec at = {.tv_sec = (time_t)(at_ns / PX_NS_PER_S),
-                          .tv_nsec = (long)(at_ns % PX_NS_PER_S)};
+    struct timespec at = px_clock_timespec(at_ns);
     pthread_cond_timedwait(&self->changed, &self->mutex, &at);
 }
 

@@ -136,8 +136,7 @@ static bool wait_for_loops(struct px_grave *grave)
 {
     struct px_repository *r = grave->repository;
     uint64_t until_ns = px_clock_monotonic_ns() + r->patience_ns;
-    const struct timespec until = {.tv_sec = (time_t)(until_ns / PX_NS_PER_S),
-                                   .tv_nsec = (long)(until_ns % PX_NS_PER_S)};
+    const struct timespec until = px_clock_timespec(until_ns);
     while (!is_free(grave) && !atomic_load_explicit(&r->stopping, memory_order_acquire)) {
         if (sem_clockwait(&r->passed, CLOCK_MONOTONIC, &until) != 0 && errno == ETIMEDOUT)
             break;

@@ -253,18 +253,13 @@ static void tell_unended(struct px_serving *serving)
     }
 }
 
-static struct timespec time_at(uint64_t at_ns)
-{
-    return (struct timespec){.tv_sec = (time_t)(at_ns / PX_NS_PER_S),
-                             .tv_nsec = (long)(at_ns % PX_NS_PER_S)};
-}
-
 bool px_end_all_runs(struct px_serving *serving)
 {
     struct px_repository *r = px_repository_of(serving);
     uint64_t patience_ns = serving->limits.stop_ns ? serving->limits.stop_ns : PX_STOP_NS;
     uint64_t until_ns = px_clock_monotonic_ns() + patience_ns;
-    const struct timespec until = time_at(until_ns), pause = time_at(IDLE_PAUSE_NS);
+    const struct timespec until = px_clock_timespec(until_ns),
+                          pause = px_clock_timespec(IDLE_PAUSE_NS);
     size_t n = cancel_all(serving);
     while (r->n_orphaned < n) {
         if (sem_clockwait(&r->orphaned, CLOCK_MONOTONIC, &until) == 0) {

@@ -65,8 +65,7 @@ static bool post_listening(struct px_ticker *ticker, bool really)
 
 static void sleep_until(struct px_ticker *ticker, uint64_t due_ns)
 {
-    const struct timespec due = {.tv_sec = (time_t)(due_ns / PX_NS_PER_S),
-                                 .tv_nsec = (long)(due_ns % PX_NS_PER_S)};
+    const struct timespec due = px_clock_timespec(due_ns);
     (void)sem_clockwait(&ticker->changed, CLOCK_MONOTONIC, &due);
 }
 

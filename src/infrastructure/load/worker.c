@@ -279,8 +279,7 @@ static void ignore_timer(struct px_loop_source *source, uint32_t events)
 
 static void set_timer(struct px_load_worker *w, uint64_t at_ns)
 {
-    const struct itimerspec when = {.it_value = {.tv_sec = (time_t)(at_ns / PX_NS_PER_S),
-                                                 .tv_nsec = (long)(at_ns % PX_NS_PER_S)}};
+    const struct itimerspec when = {.it_value = px_clock_timespec(at_ns)};
     if (w->timer_ns == at_ns)
         return;
     int rc = timerfd_settime(w->timer.fd, TFD_TIMER_ABSTIME, &when, NULL);

@@ -197,8 +197,7 @@ static void set_phase(struct px_net *net, enum px_worker_phase phase)
 static void wait_for_threads(struct px_net *net, unsigned timeout_ms)
 {
     uint64_t until_ns = px_clock_monotonic_ns() + timeout_ms * PX_NS_PER_MS;
-    struct timespec until = {.tv_sec = (time_t)(until_ns / PX_NS_PER_S),
-                             .tv_nsec = (long)(until_ns % PX_NS_PER_S)};
+    struct timespec until = px_clock_timespec(until_ns);
     int rc = 0;
     pthread_mutex_lock(&net->mutex);
     while (net->n_running && rc == 0)

@@ -169,8 +169,7 @@ static void wait_until(uint64_t due_ns)
     if (due_ns <= now_ns)
         return;
     uint64_t left_ns = due_ns - now_ns;
-    const struct timespec pause = {.tv_sec = (time_t)(left_ns / PX_NS_PER_S),
-                                   .tv_nsec = (long)(left_ns % PX_NS_PER_S)};
+    const struct timespec pause = px_clock_timespec(left_ns);
     nanosleep(&pause, NULL);
 }
 
