@@ -132,13 +132,13 @@ void px_cache_destroy(struct px_cache *cache)
 enum px_code px_cache_open(struct px_cache *cache, const struct px_cache_space_settings *settings,
                            struct px_cache_space **ret, struct px_err *err)
 {
-    enum px_code code = settings->waits ? px_graph_timers_hold(err) : PX_OK;
+    enum px_code code = settings->waits ? px_timers_hold(err) : PX_OK;
     if (code != PX_OK)
         return code;
     struct px_cache_space *space = px_alloc(1, sizeof *space);
     if (!space) {
         if (settings->waits)
-            px_graph_timers_release();
+            px_timers_release();
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for the cache of a model");
     }
     space->cache = cache;
@@ -214,7 +214,7 @@ void px_cache_close(struct px_cache_space *space)
         } while (gone);
     }
     if (space->settings.waits)
-        px_graph_timers_release();
+        px_timers_release();
     px_free(space);
 }
 
@@ -358,7 +358,7 @@ static bool leave(struct px_cache_wait *wait)
 }
 
 /* Called under the timers' mutex: true when the waiter is ours to wake. */
-static bool is_due(struct px_graph_timer *timer)
+static bool is_due(struct px_timer *timer)
 {
     struct px_cache_wait *wait = PX_CONTAINER_OF(timer, struct px_cache_wait, timer);
     return leave(wait);
@@ -386,7 +386,7 @@ static enum px_cache_verdict watch_deadline(struct px_cache_wait *wait,
     wait->timer.due = is_due;
     wait->timer.run = end_late;
     wait->timer.subject = wait;
-    if (px_graph_timer_start(&wait->timer, NULL) == PX_OK || !leave(wait))
+    if (px_timer_start(&wait->timer, NULL) == PX_OK || !leave(wait))
         return PX_CACHE_WAIT;
     px_cache_release(entry);
     wait->entry = NULL;
@@ -655,5 +655,5 @@ void px_cache_leave(struct px_cache_wait *wait)
 void px_cache_settle(struct px_cache_wait *wait)
 {
     if (wait->timer.due)
-        px_graph_timer_stop(&wait->timer);
+        px_timer_stop(&wait->timer);
 }

@@ -19,7 +19,7 @@
 #ifndef PX_APPLICATION_CACHE_CACHE_H
 #define PX_APPLICATION_CACHE_CACHE_H
 
-#include "application/graph/graph_timer.h"
+#include "application/control/timers.h"
 #include "domain/caching/answers.h"
 #include "domain/inference/tensor.h"
 #include "shared/hash.h"
@@ -89,7 +89,7 @@ struct px_cache_wait {
     /* private */
     void *shard; /* of the entry that is waited for */
     struct px_answer_waiter waiter;
-    struct px_graph_timer timer;
+    struct px_timer timer;
 };
 
 PX_MUST_USE enum px_code px_cache_create(const struct px_cache_settings *settings,

@@ -123,7 +123,7 @@ static void destroy(struct px_engine *engine)
             e->sources.close(e->sources.context, &e->parts[i].model);
     }
     if (e->holds_timers)
-        px_graph_timers_release();
+        px_timers_release();
     if (e->holds_pool)
         px_graph_pool_release();
     pthread_cond_destroy(&e->none_left);
@@ -223,7 +223,7 @@ static enum px_code settle_abilities(struct px_graph_engine *e, struct px_err *e
         e->holds_pool = code == PX_OK;
     }
     if (code == PX_OK && timed) {
-        code = px_graph_timers_hold(err);
+        code = px_timers_hold(err);
         e->holds_timers = code == PX_OK;
     }
     return code;

@@ -265,7 +265,7 @@ static void name_outputs(const struct px_graph_step *spec, struct px_graph_fligh
     flight->run.n_outputs = n;
 }
 
-static bool note_late(struct px_graph_timer *timer)
+static bool note_late(struct px_timer *timer)
 {
     struct px_graph_run *g = timer->subject;
     struct px_graph_step_run *s = PX_CONTAINER_OF(timer, struct px_graph_step_run, timer);
@@ -284,7 +284,7 @@ static void set_deadline(struct px_graph_run *g, const struct px_graph_step *spe
     run->deadline_ns = g->run->deadline_ns;
     if (!spec->timeout_ns)
         return;
-    s->timer = (struct px_graph_timer){
+    s->timer = (struct px_timer){
         .at_ns = s->start_ns + spec->timeout_ns, .due = note_late, .run = drive, .subject = g};
     if (!run->deadline_ns || s->timer.at_ns < run->deadline_ns)
         run->deadline_ns = s->timer.at_ns;
@@ -398,7 +398,7 @@ enum px_code px_graph_take_off(struct px_graph_run *g, unsigned step, struct px_
     if (code == PX_OK)
         code = expect(g, flight, &work, err);
     if (code == PX_OK && timed)
-        code = px_graph_timer_start(&s->timer, err);
+        code = px_timer_start(&s->timer, err);
     if (code == PX_OK)
         start(g, flight, &work);
     else /* what there is of it goes with the run */

@@ -148,7 +148,7 @@ static void release_run(struct px_run *run)
 static void stop_timer(struct px_graph_run *g, unsigned step)
 {
     if (g->engine->graph->steps[step].timeout_ns)
-        px_graph_timer_stop(&g->steps[step].timer);
+        px_timer_stop(&g->steps[step].timer);
 }
 
 static void fail_late(struct px_graph_run *g, unsigned step)

@@ -18,10 +18,10 @@
 #ifndef PX_APPLICATION_GRAPH_GRAPH_RUN_H
 #define PX_APPLICATION_GRAPH_GRAPH_RUN_H
 
+#include "application/control/timers.h"
 #include "application/graph/graph_cost.h"
 #include "application/graph/graph_engine.h"
 #include "application/graph/graph_pool.h"
-#include "application/graph/graph_timer.h"
 #include "domain/graph/combine.h"
 #include "domain/graph/condition.h"
 #include "domain/graph/values.h"
@@ -111,7 +111,7 @@ struct px_graph_step_run {
     unsigned blame;                 /* the step whose failure that was */
     struct px_graph_flight *flight; /* while it flies and after it landed */
     struct px_graph_event landed, late;
-    struct px_graph_timer timer;
+    struct px_timer timer;
 };
 
 struct px_graph_run {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A binary heap by time under one mutex. Steps with timeouts take the lock twice; others never. The thread is woken only for a timer that is due
- * before it would look by itself: most steps end in time, and the next timer is then later than the one that it still sleeps for.
+ * A binary heap by time under one mutex. What has a timeout takes the lock twice, the rest never. The thread is woken only for a timer that is due
+ * before it would look by itself: most ends come in time, and the next timer is then later than the one that it still sleeps for.
  *
  * Rejected: a timerfd or the loops' timer wheels. The engine also runs in the command line and in the library, where there are no loops.
  */
-#include "application/graph/graph_timer.h"
+#include "application/control/timers.h"
 
 #include "shared/clock.h"
 #include "shared/thread.h"
@@ -17,32 +17,32 @@ static struct {
     pthread_t thread;
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t changed;
-    PX_VEC(struct px_graph_timer *) heap; /* heap.items[0] is the first of all */
-    uint64_t wakes_at_ns;                 /* when the thread looks again by itself */
+    PX_VEC(struct px_timer *) heap; /* heap.items[0] is the first of all */
+    uint64_t wakes_at_ns;           /* when the thread looks again by itself */
     bool ending;
 } timers = {.holders_mutex = PTHREAD_MUTEX_INITIALIZER, .mutex = PTHREAD_MUTEX_INITIALIZER};
 
 /* ---- the heap ---- */
 
-static void put_at(size_t place, struct px_graph_timer *timer)
+static void put_at(size_t place, struct px_timer *timer)
 {
     timers.heap.items[place - 1] = timer;
     timer->place = place;
 }
 
-static struct px_graph_timer *at(size_t place)
+static struct px_timer *at(size_t place)
 {
     return timers.heap.items[place - 1];
 }
 
-static void sift_up(struct px_graph_timer *timer, size_t place)
+static void sift_up(struct px_timer *timer, size_t place)
 {
     for (; place > 1 && at(place / 2)->at_ns > timer->at_ns; place /= 2)
         put_at(place, at(place / 2));
     put_at(place, timer);
 }
 
-static void sift_down(struct px_graph_timer *timer, size_t place)
+static void sift_down(struct px_timer *timer, size_t place)
 {
     size_t n = timers.heap.len;
     for (size_t child; (child = place * 2) <= n; place = child) {
@@ -55,10 +55,10 @@ static void sift_down(struct px_graph_timer *timer, size_t place)
     put_at(place, timer);
 }
 
-static void take_out(struct px_graph_timer *timer)
+static void take_out(struct px_timer *timer)
 {
     size_t place = timer->place;
-    struct px_graph_timer *last = at(timers.heap.len);
+    struct px_timer *last = at(timers.heap.len);
     timers.heap.len--;
     timer->place = 0;
     if (last == timer)
@@ -77,8 +77,7 @@ static void wait_for_change(void)
         return;
     }
     uint64_t at_ns = timers.wakes_at_ns;
-    const struct timespec until = {.tv_sec = (time_t)(at_ns / PX_NS_PER_S),
-                                   .tv_nsec = (long)(at_ns % PX_NS_PER_S)};
+    const struct timespec until = px_clock_timespec(at_ns);
     pthread_cond_timedwait(&timers.changed, &timers.mutex, &until);
 }
 
@@ -90,7 +89,7 @@ static void *run_timers(void *unused)
             wait_for_change();
             continue;
         }
-        struct px_graph_timer *timer = at(1);
+        struct px_timer *timer = at(1);
         take_out(timer);
         void (*run)(void *) = timer->run;
         void *subject = timer->subject;
@@ -119,7 +118,7 @@ static enum px_code start_thread(struct px_err *err)
     return px_err_set(err, PX_E_UNAVAILABLE, "no thread for timeouts: %s", strerror(rc));
 }
 
-enum px_code px_graph_timers_hold(struct px_err *err)
+enum px_code px_timers_hold(struct px_err *err)
 {
     pthread_mutex_lock(&timers.holders_mutex);
     enum px_code code = timers.n_holders ? PX_OK : start_thread(err);
@@ -129,7 +128,7 @@ enum px_code px_graph_timers_hold(struct px_err *err)
     return code;
 }
 
-void px_graph_timers_release(void)
+void px_timers_release(void)
 {
     pthread_mutex_lock(&timers.holders_mutex);
     if (--timers.n_holders == 0) {
@@ -147,7 +146,7 @@ void px_graph_timers_release(void)
 
 /* ---- timers ---- */
 
-enum px_code px_graph_timer_start(struct px_graph_timer *timer, struct px_err *err)
+enum px_code px_timer_start(struct px_timer *timer, struct px_err *err)
 {
     pthread_mutex_lock(&timers.mutex);
     bool room = px_vec_push(&timers.heap) != NULL;
@@ -161,7 +160,7 @@ enum px_code px_graph_timer_start(struct px_graph_timer *timer, struct px_err *e
     return room ? PX_OK : px_err_set(err, PX_E_NO_MEMORY, "no memory for a timeout");
 }
 
-void px_graph_timer_stop(struct px_graph_timer *timer)
+void px_timer_stop(struct px_timer *timer)
 {
     pthread_mutex_lock(&timers.mutex);
     if (timer->place)
