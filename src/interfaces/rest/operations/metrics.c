@@ -467,22 +467,25 @@ static void put_engines(const struct page *page)
 
 /* ---- breakers and ladders ---- */
 
-/* One number of every breaker, by its place in the report. */
-static void put_breaker_number(const struct page *page, const char *name, const char *type,
-                               const char *help, size_t offset)
+enum breaker_number { BREAKER_STATE, BREAKER_OPENED, BREAKER_REFUSED, BREAKER_PROBES };
+
+static void put_breakers(const struct page *page, const char *name, const char *type,
+                         const char *help, enum breaker_number number)
 {
-    struct px_rescue_report report;
     put_head(page->out, name, type, help);
     for (size_t i = 0; i < page->set->n_models; i++) {
         const struct px_model *model = page->set->models[i];
+        struct px_rescue_report report;
         if (!model->rescue || !px_rescue_has_breaker(model->rescue))
             continue;
-        uint64_t value;
         px_rescue_report(model->rescue, &report);
-        memcpy(&value, (const char *)&report + offset, sizeof value);
+        const uint64_t values[] = {[BREAKER_STATE] = report.state,
+                                   [BREAKER_OPENED] = report.n_opened,
+                                   [BREAKER_REFUSED] = report.n_refused,
+                                   [BREAKER_PROBES] = report.n_probes};
         put_model_name(page->out, name, "", model);
         px_buf_byte(page->out, '}');
-        put_value(page->out, offset ? value : (uint64_t)report.state);
+        put_value(page->out, values[number]);
     }
 }
 
@@ -506,17 +509,14 @@ static void put_fallbacks(const struct page *page, const struct px_model *model)
 
 static void put_rescue(const struct page *page)
 {
-    put_breaker_number(page, "phoenix_breaker_state", "gauge",
-                       "0: closed, 1: open, 2: half open. Of models that have a breaker.", 0);
-    put_breaker_number(page, "phoenix_breaker_opened_total", "counter",
-                       "How often the breaker opened.",
-                       offsetof(struct px_rescue_report, n_opened));
-    put_breaker_number(page, "phoenix_breaker_refused_total", "counter",
-                       "Requests that it refused; fallbacks may have answered them.",
-                       offsetof(struct px_rescue_report, n_refused));
-    put_breaker_number(page, "phoenix_breaker_probes_total", "counter",
-                       "Requests that passed to see whether the model works again.",
-                       offsetof(struct px_rescue_report, n_probes));
+    put_breakers(page, "phoenix_breaker_state", "gauge",
+                 "0: closed, 1: open, 2: half open. Of models that have a breaker.", BREAKER_STATE);
+    put_breakers(page, "phoenix_breaker_opened_total", "counter", "How often the breaker opened.",
+                 BREAKER_OPENED);
+    put_breakers(page, "phoenix_breaker_refused_total", "counter",
+                 "Requests that it refused; fallbacks may have answered them.", BREAKER_REFUSED);
+    put_breakers(page, "phoenix_breaker_probes_total", "counter",
+                 "Requests that passed to see whether the model works again.", BREAKER_PROBES);
     put_head(page->out, "phoenix_fallbacks_total", "counter",
              "Requests for the version that a rung of its ladder took over, by rung and reason.");
     for (size_t i = 0; i < page->set->n_models; i++) {
