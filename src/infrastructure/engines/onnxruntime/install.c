@@ -4,13 +4,13 @@
 #include "application/ports/engine_provider.h"
 #include "infrastructure/engines/onnxruntime/places.h"
 #include "shared/file.h"
+#include "shared/sha256.h"
 #include "shared/unconst.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <openssl/evp.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -27,7 +27,7 @@ static const struct package package =
 // clang-format on
 #undef PX_ORT_PACKAGE
 
-enum { LIBRARY_MAX = 512 << 20, SHA256_TEXT = 64 };
+enum { LIBRARY_MAX = 512 << 20 };
 
 /* ---- child processes ---- */
 
@@ -97,13 +97,10 @@ static enum px_code unpack(const char *archive, const char *folder, struct px_er
 
 static enum px_code check_sum(struct px_str bytes, const char *path, struct px_err *err)
 {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    char text[SHA256_TEXT + 1];
-    unsigned n = 0;
-    if (!EVP_Digest(bytes.ptr, bytes.len, digest, &n, EVP_sha256(), NULL) || n != SHA256_TEXT / 2)
-        return px_err_set(err, PX_E_INTERNAL, "cannot compute SHA-256");
-    for (unsigned i = 0; i < n; i++)
-        snprintf(text + 2 * (size_t)i, 3, "%02x", digest[i]);
+    char text[PX_SHA256_HEX];
+    struct px_sha256 sha = px_sha256();
+    px_sha256_add(&sha, bytes);
+    px_sha256_end(&sha, text);
     if (strcmp(text, package.sha256) == 0)
         return PX_OK;
     px_err_set(err, PX_E_CORRUPT, "%s is not ONNX Runtime %s of %s: expected SHA-256 %s, got %s",
