@@ -131,7 +131,7 @@ def measure(port, body_path, head, seconds, rounds):
 
 def run(folder, quick):
     rounds, seconds = (1, 1) if quick else (5, 2)
-    os.environ.update(onnx_models.library())
+    os.environ.update(onnx_models.environment())
     networks = []
     for at, (title, write, shape) in enumerate(NETWORKS):
         row = np.random.default_rng(3).normal(size=(1, *shape)).astype(np.float32)

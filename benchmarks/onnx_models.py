@@ -76,7 +76,7 @@ def make_rows(model, n, seed=11):
     return np.random.default_rng(seed).normal(size=(n, *model.shape)).astype(np.float32)
 
 
-def library():
+def environment():
     """What a process of build/ needs to find ONNX Runtime."""
     folder = common.PHOENIX.parent / "engines"
     if "PHOENIX_ONNXRUNTIME" not in common.os.environ and not (folder / "libonnxruntime.so").exists():

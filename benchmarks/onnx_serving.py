@@ -152,7 +152,7 @@ def measure(server, port, model, folder, seconds, rounds):
 
 def run(folder, quick):
     rounds, seconds = (1, 1) if quick else (3, 1)
-    os.environ.update(onnx_models.library())
+    os.environ.update(onnx_models.environment())
     loads = []
     for model in (TINY,) if quick else (TINY, MLP, CNN):
         path = onnx_models.write(model, folder / f"{model.name}.onnx")

@@ -96,7 +96,7 @@ def measure(contender, port, folder, loads, seconds):
 
 def run(folder, quick):
     seconds, loads = (2, QUICK_LOADS) if quick else (10, LOADS)
-    os.environ.update(onnx_models.library())
+    os.environ.update(onnx_models.environment())
     model_path, probe = write_model(folder / "wide.onnx"), onnx_models.make_rows(MODEL, 3, seed=5)
     results, expected = [], None
     for contender in contenders()[:2] if quick else contenders():

@@ -63,7 +63,7 @@ def onnx_case(folder):
     timer = common.PHOENIX.parent / "tests" / "onnx_timer"
 
     def bare_us(n):
-        lines = subprocess.run([timer, model, str(n), str(onnx_models.TINY.shape[0])], env=os.environ | onnx_models.library(),
+        lines = subprocess.run([timer, model, str(n), str(onnx_models.TINY.shape[0])], env=os.environ | onnx_models.environment(),
                                check=True, capture_output=True, text=True).stdout.splitlines()
         return int(next(line for line in lines if line.startswith("bare ")).split()[1]) / 1000
     return Case(f"ONNX, {onnx_models.TINY.title}, 1 row", 15, model, onnx_models.make_rows(onnx_models.TINY, 1),
@@ -149,7 +149,7 @@ def run(folder, quick):
     n, rounds = (1_000, 2) if quick else (20_000, 5)
     subprocess.run([common.ROOT / "tools" / "build", "release", "onnx_timer"], check=True,
                    stdout=subprocess.DEVNULL)
-    os.environ.update(onnx_models.library())
+    os.environ.update(onnx_models.environment())
     tool = folder / "socket_timer"
     subprocess.run(["cc", "-O2", common.ROOT / "benchmarks" / "socket_timer.c", "-o", tool], check=True)
     results = []
