@@ -5,6 +5,8 @@
  * Units are bytes and rows of the inputs. The mean is weighted by units, so that large runs, which matter, say what a unit takes, and it
  * follows within some runs. Of engines that only pass a run on, starting is measured, which is all that they do here.
  *
+ * Unlike domain/batching/cost_line.h, which fits a line and needs a lock, it is one word and one ratio: it is asked at every step.
+ *
  * Threads: any, without locks. A note that meets another may be lost; nothing is ever half a note.
  */
 #ifndef PX_APPLICATION_GRAPH_GRAPH_COST_H
