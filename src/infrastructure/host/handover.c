@@ -42,6 +42,11 @@ void px_handover_note_program(void)
     program[n > 0 ? n : 0] = '\0';
 }
 
+const char *px_handover_program(void)
+{
+    return program;
+}
+
 /* ---- messages ---- */
 
 /* A record of a word, a text and descriptors. */
@@ -76,9 +81,10 @@ static enum px_handover_word hear(int fd, struct px_handover_message *message, i
 {
     char bytes[PX_HANDOVER_TEXT_MAX];
     ssize_t n;
+    /* ECONNRESET: it closed without having read all. That comes once, and before what it said last. */
     do {
         n = recv(fd, bytes, sizeof bytes, flags);
-    } while (n < 0 && errno == EINTR);
+    } while (n < 0 && (errno == EINTR || errno == ECONNRESET));
     *message = (struct px_handover_message){.word = PX_HANDOVER_NOTHING};
     if (n == 0 || (n < 0 && errno != EAGAIN))
         message->word = PX_HANDOVER_GONE;

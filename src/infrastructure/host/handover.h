@@ -54,6 +54,7 @@ struct px_successor {
 
 /* Notes the file of this program, so that what lies there later can be started. Early, before it may be replaced. */
 void px_handover_note_program(void);
+const char *px_handover_program(void); /* its path, as noted */
 
 /* Starts the program in that file with this process's arguments and environment, and sends it the sockets, which stay open here. */
 PX_MUST_USE enum px_code px_successor_start(struct px_successor *successor, const int *fds,
