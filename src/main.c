@@ -8,6 +8,7 @@
 #include "interfaces/cli/cli.h"
 #include "server_process.h"
 #include "server_upgrade.h"
+#include "upgrade.h"
 
 int main(int argc, char **argv)
 {
@@ -18,6 +19,8 @@ int main(int argc, char **argv)
         .serve_begins = px_server_process_begin,
         .serve = px_server_process_run,
         .serve_failed = px_upgrade_fail,
+        .list_servers = px_upgrade_list_servers,
+        .upgrade = px_upgrade_run,
         .open_load = px_load_client_create,
         .engines = px_engines_of_program(),
     };

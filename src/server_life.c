@@ -63,13 +63,16 @@ void px_server_life_begin(void)
            SIG_IGN); /* a client that went away is an error of its socket, not of the process */
 }
 
-/* Waits for a signal, at most for `timeout` (NULL: for ever); 0 when none came. */
-static int wait_signal(const sigset_t *signals, const struct timespec *timeout)
+/* Waits for a signal, at most for `timeout` (NULL: for ever); 0 when none came. `ret_sender` (may be NULL) is the process that sent it. */
+static int wait_signal(const sigset_t *signals, const struct timespec *timeout, pid_t *ret_sender)
 {
     int number;
+    siginfo_t info = {0};
     do {
-        number = sigtimedwait(signals, NULL, timeout);
+        number = sigtimedwait(signals, &info, timeout);
     } while (number < 0 && errno == EINTR);
+    if (ret_sender)
+        *ret_sender = info.si_pid;
     return number < 0 ? 0 : number;
 }
 
@@ -94,13 +97,14 @@ static bool look_after(struct px_server *server, struct px_watch *watch, struct 
     const sigset_t signals = all_signals();
     for (;;) {
         const struct timespec tick = tick_of(watch, upgrade);
-        int number = wait_signal(&signals, &tick);
+        pid_t sender;
+        int number = wait_signal(&signals, &tick, &sender);
         if (number == SIGTERM || number == SIGINT)
             return false;
         if (number == SIGHUP)
             reload(server);
         else if (number == SIGUSR2)
-            px_upgrade_start(upgrade);
+            px_upgrade_start(upgrade, sender);
         if (px_upgrade_look(upgrade))
             return true;
         px_watch_look(watch);
@@ -117,7 +121,7 @@ static void wait_while_watched(struct px_watch *watch, uint64_t until_ns)
         uint64_t wait_ns = left_ns < watch->tick_ns ? left_ns : watch->tick_ns;
         const struct timespec timeout = {(time_t)(wait_ns / PX_NS_PER_S),
                                          (long)(wait_ns % PX_NS_PER_S)};
-        if (wait_signal(&signals, &timeout) || left_ns == 0)
+        if (wait_signal(&signals, &timeout, NULL) || left_ns == 0)
             return;
         px_watch_look(watch);
     }

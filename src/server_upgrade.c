@@ -50,15 +50,44 @@ void px_upgrade_deinit(struct px_upgrade *upgrade)
 
 void px_upgrade_cancel(struct px_upgrade *upgrade, const char *reason)
 {
-    char how[64] = "";
+    char how[64] = "", text[PX_UPGRADE_TEXT_MAX];
     px_successor_end(&upgrade->successor, how, sizeof how);
     forget(upgrade);
     px_log(PX_LOG_ERROR, "upgrade.failed", PX_LOG_T("reason", reason), PX_LOG_T("process", how),
            PX_LOG_T("hint", "this process goes on serving"));
     px_service_notify("STATUS=serving; an upgrade failed: %s", reason);
+    snprintf(text, sizeof text, "%s%s%s", reason, how[0] ? "; it " : "", how);
+    px_upgrade_call_tell(upgrade->caller, PX_UPGRADE_FAILED, text);
 }
 
-void px_upgrade_start(struct px_upgrade *upgrade)
+static void refuse(pid_t caller, const struct px_err *err)
+{
+    char text[PX_UPGRADE_TEXT_MAX];
+    px_log_err(PX_LOG_ERROR, "upgrade.failed", err);
+    px_upgrade_call_tell(caller, PX_UPGRADE_FAILED, px_err_text(err, text, sizeof text));
+}
+
+static void tell_started(const struct px_upgrade *upgrade, size_t n_sockets)
+{
+    char text[PX_UPGRADE_TEXT_MAX];
+    px_log(PX_LOG_INFO, "upgrade.started", PX_LOG_I("pid", upgrade->successor.pid),
+           PX_LOG_U("sockets", n_sockets));
+    snprintf(text, sizeof text, "%d %s", (int)upgrade->successor.pid, px_handover_program());
+    px_upgrade_call_tell(upgrade->caller, PX_UPGRADE_STARTED, text);
+}
+
+static void tell_done(const struct px_upgrade *upgrade)
+{
+    char text[32];
+    int pid = (int)upgrade->successor.pid;
+    px_log(PX_LOG_INFO, "upgrade.done", PX_LOG_I("pid", pid),
+           PX_LOG_T("hint", "this process answers what it has begun, and ends"));
+    px_service_notify("MAINPID=%d\nSTATUS=a new process serves", pid);
+    snprintf(text, sizeof text, "%d", pid);
+    px_upgrade_call_tell(upgrade->caller, PX_UPGRADE_DONE, text);
+}
+
+void px_upgrade_start(struct px_upgrade *upgrade, pid_t caller)
 {
     int fds[FDS_MAX];
     struct px_err err;
@@ -66,19 +95,20 @@ void px_upgrade_start(struct px_upgrade *upgrade)
     if (upgrade->phase != PX_UPGRADE_NONE) {
         px_log(PX_LOG_WARN, "upgrade.busy", PX_LOG_I("pid", upgrade->successor.pid),
                PX_LOG_T("reason", "a new process is being started already"));
+        px_upgrade_call_tell(caller, PX_UPGRADE_FAILED, "a new process is being started already");
         return;
     }
     size_t n = px_net_listeners(upgrade->server->net, fds, FDS_MAX);
     if (px_successor_start(&upgrade->successor, fds, n, &err) != PX_OK) {
-        px_log_err(PX_LOG_ERROR, "upgrade.failed", &err);
+        refuse(caller, &err);
         return;
     }
+    upgrade->caller = caller;
     upgrade->names = px_arena(NAMES_BYTES_MAX);
     upgrade->until_ns =
         px_clock_monotonic_ns() + (uint64_t)config->server_upgrade_timeout_ms * PX_NS_PER_MS;
     upgrade->phase = PX_UPGRADE_LOADING;
-    px_log(PX_LOG_INFO, "upgrade.started", PX_LOG_I("pid", upgrade->successor.pid),
-           PX_LOG_U("sockets", n));
+    tell_started(upgrade, n);
 }
 
 static void write_name(const struct px_model *model, char *text)
@@ -186,9 +216,7 @@ void px_upgrade_leave(struct px_upgrade *upgrade, const struct px_config *config
     struct slower slower = {server->net, px_server_net_config(server, config)};
     unsigned timeout_ms = (unsigned)config->server_drain_timeout_ms;
     slower.config.last_timeout_ms = timeout_ms / 2 < IDLE_MS ? timeout_ms / 2 + 1 : IDLE_MS;
-    px_log(PX_LOG_INFO, "upgrade.done", PX_LOG_I("pid", upgrade->successor.pid),
-           PX_LOG_T("hint", "this process answers what it has begun, and ends"));
-    px_service_notify("MAINPID=%d\nSTATUS=a new process serves", (int)upgrade->successor.pid);
+    tell_done(upgrade);
     px_successor_release(&upgrade->successor);
     forget(upgrade);
     px_loop_round_run(upgrade->round, wait_longer, &slower);

@@ -7,6 +7,7 @@
 #define PX_SERVER_UPGRADE_H
 
 #include "infrastructure/host/handover.h"
+#include "infrastructure/host/upgrade_call.h"
 #include "server.h"
 #include "shared/map.h"
 
@@ -26,6 +27,7 @@ struct px_upgrade {
     struct px_arena names;
     struct px_map models; /* "name/version" of what is ready there */
     struct px_loop_round *round;
+    pid_t caller; /* who asked, and hears what comes of it; 0: nobody listens */
 };
 
 PX_MUST_USE enum px_code px_upgrade_init(struct px_upgrade *upgrade, struct px_server *server,
@@ -34,8 +36,8 @@ void px_upgrade_deinit(
     struct px_upgrade
         *upgrade); /* when the loops have ended; ends a process that does not serve yet */
 
-/* Starts a process; what goes wrong, now or later, is logged and changes nothing. */
-void px_upgrade_start(struct px_upgrade *upgrade);
+/* Starts a process; what goes wrong, now or later, is logged, told to the caller (a process, or 0), and changes nothing. */
+void px_upgrade_start(struct px_upgrade *upgrade, pid_t caller);
 /* Hears what it says. True when it serves, and this process may go. Call it again and again while there is one. */
 bool px_upgrade_look(struct px_upgrade *upgrade);
 /* There is something else to do: the new process is ended. */

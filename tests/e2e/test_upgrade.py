@@ -197,6 +197,74 @@ class Http2Client:
             self.socket = None
 
 
+class Stubborn:
+    """An HTTP/2 client whose requests are always on their way: it goes on opening streams until the server names the last one."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
+        window = raw_http2.frame(raw_http2.WINDOW_UPDATE, 0, 0, (1 << 30).to_bytes(4, "big"))
+        self.socket.sendall(raw_http2.opening() + window)
+        self.opened, self.goaways, self.statuses, self.ended = [], [], {}, set()
+
+    def open_streams(self, n=4):
+        numbers = range(2 * len(self.opened) + 1, 2 * (len(self.opened) + n), 2)
+        self.opened += numbers
+        kind = {"content_type": "application/json"}
+        self.socket.sendall(b"".join(raw_http2.post(PATH, BODY.encode(), number, **kind) for number in numbers))
+
+    def read(self):
+        """One frame; False at the end of the connection."""
+        try:
+            kind, flags, number, payload = raw_http2.read_frame(self.socket.recv)
+        except (EOFError, ConnectionError):
+            return False
+        if kind == raw_http2.GOAWAY:
+            self.goaways.append((int.from_bytes(payload[:4], "big"), int.from_bytes(payload[4:8], "big"), len(self.opened)))
+        elif kind == raw_http2.PING and not flags & raw_http2.ACK:
+            self.socket.sendall(raw_http2.frame(raw_http2.PING, raw_http2.ACK, 0, payload))
+        elif kind == raw_http2.HEADERS:
+            self.statuses[number] = payload[0]
+        if kind in (raw_http2.HEADERS, raw_http2.DATA) and flags & raw_http2.END_STREAM:
+            self.ended.add(number)
+        return True
+
+    def run(self, begin_leaving):
+        """Asks until the second GOAWAY, then reads to the end."""
+        while len(self.ended) < 20:
+            self.open_streams()
+            while len(self.ended) < len(self.opened):
+                assert self.read()
+        begin_leaving()
+        while len(self.goaways) < 2:
+            self.open_streams()
+            while len(self.ended) < len(self.opened) and len(self.goaways) < 2:
+                assert self.read(), f"the connection ended after {self.goaways}"
+            time.sleep(0.005)
+        while self.read():
+            pass
+        self.socket.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR2, signal.SIGTERM], ids=["upgrade", "stop"])
+def test_streams_that_are_opened_after_the_first_goaway_are_answered(model, tmp_path, number):
+    """RFC 9113, 6.8: the first one names no stream, the second the last that was taken; every one up to that has its answer."""
+    config = tmp_path / "phoenix.yaml"
+    config.write_text("server:\n  drain_timeout_ms: 2000\n")
+    with Server(model, "--config", config, "--threads", "2") as server:
+        client = Stubborn(server.port)
+        client.run(lambda: server.signal(number))
+        (notice, notice_error, opened_before), (last, error, _) = client.goaways
+        assert (notice, notice_error, error) == (2**31 - 1, 0, 0)
+        late = [stream for stream in client.opened[opened_before:] if stream <= last]
+        assert len(late) >= 4, client.goaways  # so the time between the two was used
+        taken = {stream for stream in client.opened if stream <= last}
+        assert client.ended == taken and set(client.statuses) == taken
+        assert set(client.statuses.values()) == {raw_http2.STATUS_200}
+        assert server.wait() == 0
+        for pid in re.findall(r"upgrade.done pid=(\d+)", server.log()):
+            os.kill(int(pid), signal.SIGTERM)
+
+
 def test_unix_sockets_and_tls_are_handed_over(model, tmp_path):
     key, certificate = tmp_path / "k.pem", tmp_path / "c.pem"
     subprocess.run(

@@ -35,6 +35,16 @@ struct px_serve_job {
     void *context; /* of announce */
 };
 
+/* A serving process that another one is to take over from. */
+struct px_upgrade_job {
+    int64_t pid;
+    const char *program; /* a file to put in the place of its program first, or NULL */
+    uint64_t timeout_ms;
+    /* Called when the new process has been started: its number and its program. */
+    void (*announce)(void *context, int64_t pid, const char *program);
+    void *context; /* of announce */
+};
+
 /* What the composition root lends to verbs, so that they need no adapter. */
 struct px_cli_services {
     /* A trainer for this machine; the caller destroys it. */
@@ -53,6 +63,10 @@ struct px_cli_services {
      * accepted, with the URLs ("http://127.0.0.1:8080", "unix:/PATH"). Returns when everything has ended.
      */
     enum px_code (*serve)(const struct px_serve_job *job, struct px_err *err);
+    /* Numbers of the processes that serve on this machine; at most `max`. */
+    size_t (*list_servers)(int64_t *pids, size_t max);
+    /* Returns when another process serves instead; its number is `*ret_pid`. An error has changed nothing, or says what. */
+    enum px_code (*upgrade)(const struct px_upgrade_job *job, int64_t *ret_pid, struct px_err *err);
     /* A client that makes load; the caller destroys it. */
     enum px_code (*open_load)(struct px_load **ret, struct px_err *err);
     const struct px_engines *engines; /* what opens models of tensors; NULL: tree models only */

@@ -11,6 +11,7 @@ const struct px_verb *const px_verbs[] = {
     &px_verb_check,
     &px_verb_serve,
     &px_verb_publish,
+    &px_verb_upgrade,
     &px_verb_predict,
     &px_verb_bench,
     &px_verb_why_batch,

@@ -16,6 +16,7 @@ extern const struct px_verb px_verb_predict;
 extern const struct px_verb px_verb_serve;
 extern const struct px_verb px_verb_publish;
 extern const struct px_verb px_verb_train;
+extern const struct px_verb px_verb_upgrade;
 extern const struct px_verb px_verb_version;
 extern const struct px_verb px_verb_why_batch;
 
