@@ -228,3 +228,65 @@ def test_a_grpc_client_that_gives_up_is_not_waited_for(large_file, tmp_path):
         assert "DEADLINE" in str(failure.value).upper()
         assert client.get_model_metadata("big").name == "big"
         client.close()
+
+
+def test_what_was_in_demand_is_back_before_it_is_asked_for(large_file, tmp_path):
+    """A model that many use has to leave for one that needs all the memory, and comes back without a request."""
+    folder = repository(tmp_path / "repo", large_file, ["busy", "rare", "huge"])
+    (folder / "huge" / "1" / large_file.name).unlink()
+    large_models.xgboost_json(folder / "huge" / "1" / "large.json", trees=400, depth=10)
+    row = {"instances": [[1.0] * large_models.FEATURES]}
+
+    def ask(server, name):
+        status, reply = server.request(f"/v1/models/{name}:predict", row)
+        assert status == 200, reply
+        return reply["predictions"]
+
+    free = settings(tmp_path, load_models="demand", load_wait_ms=60000, preload_s=0)
+    with Server(folder, "--config", free) as server:
+        ask(server, "busy")
+        one = server.metric("phoenix_models_resident_bytes")
+        ask(server, "huge")
+        two = server.metric("phoenix_models_resident_bytes") - one
+    tight = settings(
+        tmp_path,
+        load_models="demand",
+        load_wait_ms=60000,
+        resident_min_s=0,
+        memory_max=int(two * 1.2),
+        preload_s=1,
+    )
+    with Server(folder, "--config", tight) as server:
+        first = ask(server, "busy")
+        for _ in range(40):
+            ask(server, "busy")
+        ask(server, "huge")
+        until = time.monotonic() + 60
+        while server.metric("phoenix_model_preloads_total") < 1 and time.monotonic() < until:
+            time.sleep(0.05)
+        assert states(server) == {"busy": "READY", "huge": "REGISTERED", "rare": "REGISTERED"}
+        misses = server.metric("phoenix_model_misses_total")
+        assert misses == 2, "each was asked for once while it was not there"
+        assert ask(server, "busy") == first
+        assert server.metric("phoenix_model_misses_total") == misses
+        while server.metric("phoenix_model_preload_hits_total") < 1 and time.monotonic() < until:
+            time.sleep(0.05)
+        assert server.metric("phoenix_model_preload_hits_total") == 1
+        assert server.metric("phoenix_model_preload_unused_total") == 0
+        assert server.metric("phoenix_model_demand_loads_total") == 2
+        # A request goes before whatever is expected; what then is expected comes back again.
+        ask(server, "huge")
+        while server.metric("phoenix_model_preloads_total") < 2 and time.monotonic() < until:
+            time.sleep(0.05)
+        assert states(server)["busy"] == "READY"
+
+
+def test_nothing_is_preloaded_when_preloading_is_off_or_models_are_loaded_at_the_start(model_file, tmp_path):
+    folder = repository(tmp_path / "repo", model_file, ["m0", "m1"])
+    for serving in ({"load_models": "demand", "preload_s": 0}, {"load_models": "start", "preload_s": 1}):
+        with Server(folder, "--config", settings(tmp_path, **serving)) as server:
+            for _ in range(20):
+                server.predict("m0", [ROW])
+            time.sleep(1.5)
+            assert server.metric("phoenix_model_preloads_total") == 0
+            assert states(server)["m1"] == ("REGISTERED" if serving["load_models"] == "demand" else "READY")

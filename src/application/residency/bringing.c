@@ -47,8 +47,8 @@ static void fail_too_large(struct px_model *model, uint64_t memory_max)
     px_err_hint(&model->reason, "raise serving.memory_max");
 }
 
-static enum px_code replace(struct px_repository *r, struct px_model *old, struct px_model *new,
-                            struct px_grave **ret, struct px_err *err)
+enum px_code px_residency_replace(struct px_repository *r, struct px_model *old,
+                                  struct px_model *new, struct px_grave **ret, struct px_err *err)
 {
     const struct px_snapshot_change change = {
         .added = &new, .n_added = 1, .removed = &old, .n_removed = 1};
@@ -69,38 +69,46 @@ static void count(struct px_residency_counts *counts, const struct px_model *mod
     px_metric_add(&counts->load_ns, px_clock_monotonic_ns() - started_ns);
 }
 
-/* The model is new in the snapshot, READY or FAILED; the grave is what it replaced. */
-static enum px_code bring(struct px_repository *r, struct px_model *known,
-                          const struct px_model **ret, struct px_grave **ret_grave,
-                          struct px_err *err)
+struct px_model *px_residency_load(struct px_repository *r, const struct px_model *known)
 {
-    struct px_residency *residency = &r->serving->residency;
-    uint64_t memory_max = residency->settings.memory_max, started_ns = px_clock_monotonic_ns();
+    uint64_t memory_max = r->serving->residency.settings.memory_max;
     const struct px_model_place place = {.name = known->name,
                                          .version = known->version,
                                          .path = known->path,
                                          .policy = known->policy,
                                          .stands_alone = known->stands_alone};
-    enum px_code code = px_residency_make_room(r, px_residency_expect(known), NULL, err);
+    struct px_model *model = px_model_load(r->serving, &place);
+    if (model && memory_max && model->state == PX_MODEL_READY && model->bytes > memory_max)
+        fail_too_large(model, memory_max);
+    if (model && model->state == PX_MODEL_FAILED)
+        set_retry(model, known);
+    return model;
+}
+
+/* The model is new in the snapshot, READY or FAILED; the grave is what it replaced. */
+static enum px_code bring(struct px_repository *r, struct px_model *known,
+                          const struct px_model **ret, struct px_grave **ret_grave,
+                          struct px_err *err)
+{
+    const struct px_room room = {.n_bytes = px_residency_expect(known)};
+    uint64_t started_ns = px_clock_monotonic_ns();
+    enum px_code code = px_residency_make_room(r, &room, err);
     if (code != PX_OK)
         return code;
-    struct px_model *model = px_model_load(r->serving, &place);
+    struct px_model *model = px_residency_load(r, known);
     if (!model)
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for another model");
-    if (memory_max && model->state == PX_MODEL_READY && model->bytes > memory_max)
-        fail_too_large(model, memory_max);
-    if (model->state == PX_MODEL_FAILED)
-        set_retry(model, known);
-    count(&residency->counts, model, started_ns);
+    count(&r->serving->residency.counts, model, started_ns);
+    px_residency_note_asked(r->serving, known, model);
     *ret = model;
-    return replace(r, known, model, ret_grave, err);
+    return px_residency_replace(r, known, model, ret_grave, err);
 }
 
 /* It took more than its files let expect. */
 static void make_up(struct px_repository *r, const struct px_model *model)
 {
     struct px_err err;
-    if (px_residency_make_room(r, 0, model, &err) != PX_OK)
+    if (px_residency_make_room(r, &(struct px_room){.keep = model}, &err) != PX_OK)
         px_log_err(PX_LOG_WARN, "residency.over_memory_max", &err);
 }
 

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who leaves memory when another needs it: the least recently used.
+ * Who leaves memory when another needs it: for a request the least recently used; for a model that is only expected, who is expected to be used least,
+ * and of those of whom next to nothing is expected the least recently used.
+ *
+ * Rejected: to let those that are expected least leave for requests, too. Models that were used much until just now would keep their places for minutes, while two
+ * new ones push each other out at every request.
  *
  * Each loop notes in its own lane when it last used a model, so that a call writes nothing that is shared; the loader takes the latest
  * of them. What is resident is added up anew each time, from the snapshot: a sum that is kept could drift, and a load takes
@@ -17,6 +21,7 @@
 
 struct candidate {
     struct px_model *model;
+    double uses; /* that are expected */
     uint64_t used_ns;
 };
 
@@ -74,38 +79,43 @@ static bool may_leave(const struct px_residency *residency, const struct px_mode
 static int compare_candidates(const void *a, const void *b)
 {
     const struct candidate *x = a, *y = b;
-    return (x->used_ns > y->used_ns) - (x->used_ns < y->used_ns);
+    int order = (x->uses > y->uses) - (x->uses < y->uses);
+    return order ? order : (x->used_ns > y->used_ns) - (x->used_ns < y->used_ns);
 }
 
-/* Those that may leave, the one that was not used for the longest time first. */
-static enum px_code list_candidates(struct px_repository *r, const struct px_model *keep,
+/* Those that may leave, the one that will be missed least first. */
+static enum px_code list_candidates(struct px_repository *r, const struct px_room *room,
                                     candidate_vec *ret, struct px_err *err)
 {
     const struct px_model_set *set = px_serving_models(r->serving);
     uint64_t now_ns = px_clock_monotonic_ns();
     for (size_t i = 0; i < set->n_models; i++) {
         struct px_model *model = set->models[i];
-        if (model == keep || !may_leave(&r->serving->residency, model, now_ns))
+        if (model == room->keep || !may_leave(&r->serving->residency, model, now_ns))
             continue;
         struct candidate *slot = px_vec_push(ret);
         if (!slot)
             return px_err_set(err, PX_E_NO_MEMORY, "no memory to choose who leaves");
-        *slot = (struct candidate){model, last_used_ns(model)};
+        double uses = room->is_ahead ? px_residency_expected_uses(r->serving, model) : 0;
+        *slot = (struct candidate){model, uses, last_used_ns(model)};
     }
     if (ret->len > 1)
         qsort(ret->items, ret->len, sizeof *ret->items, compare_candidates);
     return PX_OK;
 }
 
-/* The first of them that together free `n_bytes`; all of them and false when that is not enough. */
-static bool cut_candidates(candidate_vec *candidates, uint64_t n_bytes)
+/* The first of them that together free `n_bytes`; false when that is not enough, or they may not leave for it. */
+static bool cut_candidates(candidate_vec *candidates, uint64_t n_bytes, const struct px_room *room)
 {
     uint64_t freed = 0;
+    double uses = 0;
     size_t n = 0;
-    while (n < candidates->len && freed < n_bytes)
+    while (n < candidates->len && freed < n_bytes) {
+        uses += candidates->items[n].uses;
         freed += candidates->items[n++].model->bytes;
+    }
     candidates->len = n;
-    return freed >= n_bytes;
+    return freed >= n_bytes && !(room->is_ahead && uses > room->uses_max);
 }
 
 static void note_evictions(struct px_repository *r, const candidate_vec *leaving)
@@ -171,17 +181,17 @@ static enum px_code refuse(const struct px_residency_settings *settings, uint64_
                        (unsigned long long)(settings->resident_min_ns / PX_NS_PER_S + 1));
 }
 
-enum px_code px_residency_make_room(struct px_repository *r, uint64_t n_bytes,
-                                    const struct px_model *keep, struct px_err *err)
+enum px_code px_residency_make_room(struct px_repository *r, const struct px_room *room,
+                                    struct px_err *err)
 {
     const struct px_residency_settings *settings = &r->serving->residency.settings;
-    uint64_t resident = px_residency_bytes(r->serving), wanted = resident + n_bytes;
+    uint64_t resident = px_residency_bytes(r->serving), wanted = resident + room->n_bytes;
     if (settings->memory_max == 0 || wanted <= settings->memory_max)
         return PX_OK;
     candidate_vec leaving = {0};
-    enum px_code code = list_candidates(r, keep, &leaving, err);
-    if (code == PX_OK && !cut_candidates(&leaving, wanted - settings->memory_max))
-        code = refuse(settings, n_bytes, resident, err);
+    enum px_code code = list_candidates(r, room, &leaving, err);
+    if (code == PX_OK && !cut_candidates(&leaving, wanted - settings->memory_max, room))
+        code = refuse(settings, room->n_bytes, resident, err);
     if (code == PX_OK)
         code = evict(r, &leaving, err);
     px_vec_free(&leaving);

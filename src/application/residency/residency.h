@@ -11,12 +11,15 @@
  *   after the other, so that what is measured is one model, and so that loads do not compete for the cores of those who answer.
  * - Under serving.memory_max a load first makes room: models that were not used for the longest time leave memory, but those that
  *   are pinned (model.yaml, residency: pinned) or have not been there for serving.resident_min_s.
+ * - With serving.preload_s a *look* every so often learns how much each version is used (domain/residency/forecast.h) and brings those into memory that
+ *   will be wanted soon: into free room, or for others of which much less is expected.
  *
  * Threads: the settings on main, before the first model; the rest as it says.
  */
 #ifndef PX_APPLICATION_RESIDENCY_RESIDENCY_H
 #define PX_APPLICATION_RESIDENCY_RESIDENCY_H
 
+#include "domain/residency/forecast.h"
 #include "shared/err.h"
 
 #include <stdatomic.h>
@@ -27,6 +30,7 @@ struct px_call;
 enum {
     PX_RESIDENCY_CALLS_MAX = 10000, /* that wait for models at a time */
     PX_RESIDENCY_WANTED_MAX = 1000, /* models that are waited for at a time */
+    PX_RESIDENCY_PRELOADS_MAX = 16, /* models that are preloaded in one period */
 };
 
 struct px_residency_settings {
@@ -35,6 +39,7 @@ struct px_residency_settings {
     uint64_t load_wait_ns;    /* how long a call waits for its model; 0: not at all */
     uint64_t resident_min_ns; /* a model that was loaded stays as long */
     uint64_t poll_ns;         /* between two looks at folders of models (polling.h); 0: never */
+    uint64_t preload_ns;      /* between two looks at what will be used soon; 0: never */
 };
 
 /* What was done since the start; read it anywhere. */
@@ -47,6 +52,16 @@ struct px_residency_counts {
     _Atomic uint64_t evictions;
     _Atomic uint64_t evicted_age_ns; /* sum: from its last use to a model's eviction */
     _Atomic uint64_t no_room;        /* loads that were put off because nothing could leave */
+    _Atomic uint64_t preloads, failed_preloads;
+    _Atomic uint64_t preload_hits;   /* of them, those that were used; noticed by the next look */
+    _Atomic uint64_t preload_unused; /* that left memory without */
+};
+
+/* What is known of a version's use. It outlives the version's stay in memory; the loader's, when preloading is on. */
+struct px_usage {
+    struct px_forecast forecast;
+    uint64_t n_seen;   /* uses of this stay that the forecast knows of */
+    bool is_preloaded; /* and was not used since */
 };
 
 /* What is there now. */

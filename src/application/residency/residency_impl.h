@@ -2,8 +2,8 @@
 /*
  * Private to application/residency and application/serving: the manager of what is resident.
  *
- * waiting.c keeps the calls that wait and the thread that lets them go; making_room.c decides who leaves; bringing.c loads. The last
- * two run on the repository's loader, which is the one writer of snapshots.
+ * waiting.c keeps the calls that wait and the thread that lets them go; making_room.c decides who leaves; bringing.c loads what is asked for,
+ * preloading.c what will be. The last three run on the repository's loader, which is the one writer of snapshots.
  */
 #ifndef PX_APPLICATION_RESIDENCY_RESIDENCY_IMPL_H
 #define PX_APPLICATION_RESIDENCY_RESIDENCY_IMPL_H
@@ -15,6 +15,8 @@
 
 struct px_model;
 struct px_repository;
+struct px_grave;
+struct px_snapshot_change;
 
 /* One model version that calls wait for, or have waited for: it is loaded even when they have gone, for those that come back. */
 struct px_wanted {
@@ -43,6 +45,12 @@ struct px_residency {
     pthread_t thread;
     struct px_control_job job;
     struct px_repository *repository;
+
+    /* Preloading; under the mutex, too. */
+    struct px_control_job look;
+    bool is_look_given;
+    unsigned n_looks;    /* of the period under way: each brings one model */
+    uint64_t look_at_ns; /* when the next period begins; UINT64_MAX: never */
 };
 
 void px_residency_init(struct px_residency *residency);
@@ -65,15 +73,44 @@ void px_residency_put_off(struct px_residency *residency, struct px_wanted *want
 /* Loads the most wanted model, if any is. */
 void px_residency_bring_next(struct px_repository *r);
 
+/*
+ * Loads one that is registered, or has failed, beside it. NULL without memory; one that fails is given a time at which it may be tried again.
+ */
+struct px_model *px_residency_load(struct px_repository *r, const struct px_model *known);
+/* Publishes `new` for `old`; takes the new one, also on failure. The grave is the caller's to close. */
+PX_MUST_USE enum px_code px_residency_replace(struct px_repository *r, struct px_model *old,
+                                              struct px_model *new, struct px_grave **ret,
+                                              struct px_err *err);
+
+/* Learns, and brings the most wanted of what will be used soon. True when it did: there may be another. */
+bool px_residency_preload_next(struct px_repository *r);
+/* What was counted since it was last asked goes into the forecasts. Nothing when preloading is off. */
+void px_residency_learn(struct px_serving *serving);
+/* A new snapshot comes: what is known of those that leave it is known of those that come for them. */
+void px_residency_pass_on(struct px_serving *serving, const struct px_snapshot_change *change);
+/*
+ * The model, loaded for the one that is known, was asked for. Its request is still to come: without knowing of it nothing would be expected of a model that has
+ * just been brought.
+ */
+void px_residency_note_asked(struct px_serving *serving, struct px_model *known,
+                             struct px_model *model);
+/* Uses that are expected soon; 0 when that is next to nothing, or preloading is off. */
+double px_residency_expected_uses(const struct px_serving *serving, const struct px_model *model);
+
 /* Bytes of all that are resident. On the loader, or on main before the loops run. */
 uint64_t px_residency_bytes(struct px_serving *serving);
 /* Bytes that a version will probably take: what was measured, else what lies on the disk. */
 uint64_t px_residency_expect(const struct px_model *model);
-/*
- * Evicts until `n_bytes` more fit under serving.memory_max, but not `keep` (may be NULL). PX_E_OVERLOADED, and nobody leaves, when
- * that cannot be.
- */
-PX_MUST_USE enum px_code px_residency_make_room(struct px_repository *r, uint64_t n_bytes,
-                                                const struct px_model *keep, struct px_err *err);
+/* Room that is needed, and who may leave for it. */
+struct px_room {
+    uint64_t n_bytes;
+    const struct px_model *keep; /* NULL: none */
+    bool
+        is_ahead; /* nobody waits for it: then those that leave have at most this many uses expected, together */
+    double uses_max;
+};
+/* Evicts until that many bytes more fit under serving.memory_max. PX_E_OVERLOADED, and nobody leaves, when that cannot be. */
+PX_MUST_USE enum px_code px_residency_make_room(struct px_repository *r, const struct px_room *room,
+                                                struct px_err *err);
 
 #endif

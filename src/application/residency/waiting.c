@@ -305,6 +305,19 @@ static uint64_t next_job_ns(const struct px_residency *residency)
     return residency->is_job_given ? UINT64_MAX : first_ns;
 }
 
+/* The next look at what will be used, UINT64_MAX when there is none. With the mutex held. */
+static uint64_t give_look(struct px_residency *residency, uint64_t now_ns)
+{
+    if (residency->look_at_ns > now_ns)
+        return residency->look_at_ns;
+    residency->look_at_ns = now_ns + residency->settings.preload_ns;
+    residency->n_looks = 0;
+    if (!residency->is_look_given) /* a loader that has too much to do looks the next time */
+        residency->is_look_given =
+            px_control_give(residency->repository->loader, &residency->look, NULL) == PX_OK;
+    return residency->look_at_ns;
+}
+
 static void sleep_until(struct px_residency *residency, uint64_t at_ns)
 {
     residency->wakes_at_ns = at_ns;
@@ -327,6 +340,8 @@ static void *run_thread(void *argument)
             give_job(residency);
             job_ns = residency->is_job_given ? UINT64_MAX : now_ns + put_off_ns;
         }
+        uint64_t look_ns = give_look(residency, now_ns);
+        at_ns = look_ns < at_ns ? look_ns : at_ns;
         sleep_until(residency, job_ns < at_ns ? job_ns : at_ns);
     }
     pthread_mutex_unlock(&residency->mutex);
@@ -348,6 +363,19 @@ static void run_job(struct px_control_job *job)
     pthread_mutex_unlock(&residency->mutex);
 }
 
+/* One model, and then behind whatever else the loader has to do: who waits goes first. */
+static void run_look(struct px_control_job *job)
+{
+    struct px_residency *residency = PX_CONTAINER_OF(job, struct px_residency, look);
+    px_residency_bring_next(residency->repository);
+    bool has_brought = px_residency_preload_next(residency->repository);
+    pthread_mutex_lock(&residency->mutex);
+    residency->is_look_given =
+        has_brought && ++residency->n_looks < PX_RESIDENCY_PRELOADS_MAX &&
+        px_control_give(residency->repository->loader, &residency->look, NULL) == PX_OK;
+    pthread_mutex_unlock(&residency->mutex);
+}
+
 static void drop_job(struct px_control_job *job)
 {
     (void)job; /* part of the manager */
@@ -362,13 +390,17 @@ void px_residency_init(struct px_residency *residency)
     pthread_condattr_destroy(&attributes);
     pthread_mutex_init(&residency->mutex, NULL);
     residency->wakes_at_ns = UINT64_MAX;
+    residency->look_at_ns = UINT64_MAX;
     residency->job = (struct px_control_job){.run = run_job, .drop = drop_job};
+    residency->look = (struct px_control_job){.run = run_look, .drop = drop_job};
 }
 
 enum px_code px_residency_start(struct px_residency *residency, struct px_repository *repository,
                                 struct px_err *err)
 {
     residency->repository = repository;
+    if (residency->settings.preload_ns)
+        residency->look_at_ns = px_clock_monotonic_ns() + residency->settings.preload_ns;
     int rc = px_thread_start("px-residency", run_thread, residency, &residency->thread);
     if (rc != 0)
         return px_err_set(err, PX_E_IO, "start the thread px-residency: %s", strerror(rc));

@@ -167,7 +167,8 @@ static struct px_model *load_place(struct loading *l, const struct px_model_plac
                      !(old && old->state == PX_MODEL_READY) && !px_package_is_pinned(place->path);
     enum px_code code = PX_OK;
     if (!registers)
-        code = px_residency_make_room(l->r, px_memory_on_disk(place->path), NULL, err);
+        code = px_residency_make_room(
+            l->r, &(struct px_room){.n_bytes = px_memory_on_disk(place->path)}, err);
     if (code != PX_OK)
         return NULL;
     struct px_model *model =
@@ -316,6 +317,7 @@ enum px_code px_repository_prepare(struct px_repository *r, const struct px_snap
         px_grave_free(grave);
         return code;
     }
+    px_residency_pass_on(r->serving, change);
     if (change->n_removed > 0) /* else there may be no array */
         memcpy(grave->models, change->removed, change->n_removed * sizeof *grave->models);
     grave->n_models = change->n_removed;

@@ -78,6 +78,7 @@ struct px_model {
     uint64_t retry_ns,
         retry_pause_ns; /* of one that FAILED on demand: when it is tried again; 0: never */
     /* private */
+    struct px_usage usage; /* the one that changes: the loader's */
     struct px_lane *lanes; /* [n_lanes], one per loop: what it has parked for this model */
     unsigned n_lanes;
     char *names; /* what name, version and path point to */

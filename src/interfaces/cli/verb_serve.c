@@ -73,8 +73,10 @@ static struct px_residency_settings residency_settings(const struct px_config *c
 {
     if (config->serving_memory_max)
         px_memory_prefer_mappings();
+    bool on_demand = px_str_is(config->serving_load_models, "demand");
     return (struct px_residency_settings){
-        .on_demand = px_str_is(config->serving_load_models, "demand"),
+        .on_demand = on_demand,
+        .preload_ns = on_demand ? (uint64_t)config->serving_preload_s * PX_NS_PER_S : 0,
         .memory_max = (uint64_t)config->serving_memory_max,
         .load_wait_ns = (uint64_t)config->serving_load_wait_ms * PX_NS_PER_MS,
         .resident_min_ns = (uint64_t)config->serving_resident_min_s * PX_NS_PER_S,

@@ -91,6 +91,17 @@ static void put_residency(const struct px_metrics_page *page)
     px_put_seconds_total(out, "phoenix_model_evicted_age_seconds_total",
                          "From their last use to their eviction, added up.",
                          px_metric_get(&counts->evicted_age_ns));
+    px_put_counter(out, "phoenix_model_preloads_total",
+                   "Models that were loaded because they would probably be used.",
+                   px_metric_get(&counts->preloads));
+    px_put_counter(out, "phoenix_model_preload_failures_total", "Such loads that failed.",
+                   px_metric_get(&counts->failed_preloads));
+    px_put_counter(out, "phoenix_model_preload_hits_total",
+                   "Of them, models that were used; seen at the next look.",
+                   px_metric_get(&counts->preload_hits));
+    px_put_counter(out, "phoenix_model_preload_unused_total",
+                   "Of them, models that left memory without having been used.",
+                   px_metric_get(&counts->preload_unused));
 }
 
 static void put_loop_busy(const struct px_metrics_page *page)

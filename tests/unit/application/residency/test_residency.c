@@ -1,144 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Calls for models that are registered only: who waits, who is let go, what is loaded first, who leaves memory. */
-#include "application/serving/repository_impl.h"
-#include "manual_loops.h"
-#include "shared/clock.h"
-#include "shared/file.h"
-#include "tiny_model.h"
+#include "residency_fixture.h"
 
-#include "harness.h"
-
-#include <ftw.h>
-#include <stdatomic.h>
-#include <unistd.h>
-
-enum { LOOPS = 3, MODELS = 6, ASKS = 300 };
-
-static char root[64];
-static struct px_serving *serving;
-static struct manual_loops loops;
-static sem_t loader_may_go, loader_is_idle;
-static size_t n_loaded;
-
-static void put(const char *name)
-{
-    char path[256];
-    snprintf(path, sizeof path, "%s/%s/1", root, name);
-    CHECK_OK(px_file_mkdirs(path, NULL));
-    snprintf(path, sizeof path, "%s/%s/1/model.txt", root, name);
-    CHECK_OK(px_file_write(path, px_str(tiny_model), NULL));
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
-/* Models m0 ... m5, and `probe`, which is loaded at the start. */
-static void set_up(struct px_residency_settings settings)
-{
-    const struct px_serving_limits limits = {
-        .request_rows_max = 100, .batch_rows_max = 16, .wave_bytes_max = 1 << 26};
-    char argument[128];
-    snprintf(root, sizeof root, "/tmp/px-residency-XXXXXX");
-    CHECK(mkdtemp(root) != NULL);
-    for (char name[] = "m0"; name[1] < '0' + MODELS; name[1]++)
-        put(name);
-    settings.on_demand = true;
-    n_loaded = 0;
-    sem_init(&loader_may_go, 0, 0);
-    sem_init(&loader_is_idle, 0, 0);
-    CHECK_OK(px_serving_create(LOOPS, &limits, &serving, NULL));
-    px_serving_set_residency(serving, &settings);
-    CHECK_OK(px_serving_add(serving, root, NULL));
-    snprintf(argument, sizeof argument, "probe=%s/m0/1/model.txt", root);
-    CHECK_OK(px_serving_add(serving, argument, NULL));
-    manual_loops_init(&loops, LOOPS);
-    CHECK_OK(px_serving_manage(serving, &loops.port, true, NULL));
-    px_repository_of(serving)->patience_ns = PX_NS_PER_MS; /* only loop 0 runs */
-}
-
-static void tear_down(void)
-{
-    sem_post(&loader_may_go);
-    for (unsigned i = 0; i < LOOPS; i++)
-        manual_loops_stop(&loops, i);
-    px_serving_unmanage(serving);
-    px_serving_destroy(serving);
-    sem_destroy(&loader_may_go);
-    sem_destroy(&loader_is_idle);
-    nftw(root, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-static void hold(struct px_control_job *job)
-{
-    (void)job;
-    while (sem_wait(&loader_may_go) != 0) {
-    }
-}
-
-static struct px_control_job hold_job = {.run = hold, .drop = hold};
-
-/* What is asked for from now on waits until the semaphore is posted. */
-static void hold_the_loader(void)
-{
-    CHECK_OK(px_control_give(px_repository_of(serving)->loader, &hold_job, NULL));
-}
-
-static void tell(struct px_control_job *job)
-{
-    (void)job;
-    sem_post(&loader_is_idle);
-}
-
-/* It has ended what it does after the calls were let go. */
-static void wait_for_loader(void)
-{
-    static struct px_control_job job = {.run = tell, .drop = tell};
-    CHECK_OK(px_control_give(px_repository_of(serving)->loader, &job, NULL));
-    while (sem_wait(&loader_is_idle) != 0) {
-    }
-}
-
-static void loaded(struct px_call *call)
-{
-    (void)call;
-    n_loaded++;
-}
-
-static struct px_call call_for(const char *name)
-{
-    return (struct px_call){.model_name = px_str(name), .received_ns = px_clock_monotonic_ns()};
-}
-
-static void run_until_loaded(size_t n)
-{
-    while (n_loaded < n) {
-        manual_loops_run(&loops, 0);
-        usleep(100);
-    }
-}
-
-static struct px_model *find(const char *name)
-{
-    return px_serving_find_known(serving, px_str(name), px_str("1"), NULL);
-}
-
-static void bring(const char *name)
-{
-    struct px_call call = call_for(name);
-    size_t before = n_loaded;
-    CHECK_OK(px_call_await_model(serving, &call, loaded));
-    run_until_loaded(before + 1);
-    wait_for_loader();
-    CHECK_OK(call.code);
-    CHECK_INT(find(name)->state, PX_MODEL_READY);
-}
-
-static const struct px_residency_settings patient = {.load_wait_ns = 3600 * PX_NS_PER_S};
+enum { ASKS = 300 };
 
 PX_TEST(calls_that_wait_for_one_model_share_its_load)
 {
@@ -254,12 +118,6 @@ PX_TEST(unknown_models_are_not_waited_for)
     set_up(patient);
     CHECK_INT(px_call_await_model(serving, &call, loaded), PX_E_NOT_FOUND);
     tear_down();
-}
-
-/* Sizes that leave room for two, whatever the models really take. */
-static void pretend_size(const char *name)
-{
-    find(name)->bytes = 1 << 29;
 }
 
 PX_TEST(the_one_that_was_not_used_for_the_longest_time_leaves)
@@ -385,10 +243,9 @@ static void *serve(void *argument)
     return NULL;
 }
 
-PX_TEST(models_come_and_go_under_load_and_every_call_is_answered)
+static void answer_all_under_load(struct px_residency_settings settings)
 {
     pthread_t threads[LOOPS];
-    struct px_residency_settings settings = patient;
     set_up(settings);
     settings.memory_max = find("probe")->bytes * 7 / 2;
     px_serving_set_residency(serving, &settings);
@@ -404,6 +261,19 @@ PX_TEST(models_come_and_go_under_load_and_every_call_is_answered)
     tear_down();
 }
 
+PX_TEST(models_come_and_go_under_load_and_every_call_is_answered)
+{
+    answer_all_under_load(patient);
+}
+
+PX_TEST(models_are_preloaded_under_load_and_every_call_is_answered)
+{
+    struct px_residency_settings settings = patient;
+    settings.preload_ns = PX_NS_PER_MS;
+    atomic_store(&n_finished, 0);
+    answer_all_under_load(settings);
+}
+
 PX_TEST_MAIN(
     T(calls_that_wait_for_one_model_share_its_load)
         T(an_open_call_is_told_that_its_model_is_absent_and_not_counted)
@@ -411,8 +281,9 @@ PX_TEST_MAIN(
                 T(a_call_waits_no_longer_than_its_deadline_and_the_load_goes_on)
                     T(a_call_that_has_waited_long_enough_is_refused_when_it_comes_again)
                         T(a_cancelled_call_is_let_go_once)
-                            T(calls_that_wait_are_forgotten_when_the_server_stops)
-                                T(unknown_models_are_not_waited_for)
-                                    T(the_one_that_was_not_used_for_the_longest_time_leaves) T(
-                                        nobody_leaves_before_its_time)
-                                        T(models_come_and_go_under_load_and_every_call_is_answered))
+                            T(calls_that_wait_are_forgotten_when_the_server_stops) T(
+                                unknown_models_are_not_waited_for)
+                                T(the_one_that_was_not_used_for_the_longest_time_leaves) T(
+                                    nobody_leaves_before_its_time)
+                                    T(models_come_and_go_under_load_and_every_call_is_answered) T(
+                                        models_are_preloaded_under_load_and_every_call_is_answered))
