@@ -5,6 +5,7 @@ import concurrent.futures
 import json
 import re
 import shutil
+import signal
 import time
 import urllib.error
 import urllib.request
@@ -308,6 +309,103 @@ def test_peers_that_are_killed_are_replaced_until_they_are_back(tmp_path):
             while far()["model_name"] != "far":
                 assert time.time() < deadline
                 time.sleep(0.05)
+
+
+class Front:
+    """A remote model "far" of some peers that serve the same network."""
+
+    def __init__(self, root, urls, engine, more):
+        self.folder = root / "front"
+        self.folder.mkdir()
+        (self.folder / "model.yaml").write_text(
+            f"phoenix: 1\nname: far\nengine: {{name: remote, urls: {json.dumps(urls)}, model: mlp, "
+            f"health: {{interval_ms: 0}}, {engine}}}\n{more}")
+
+    def ask(self, server, timeout_ms=None):
+        """(status, name of the model that answered, headers)"""
+        body = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 4], "data": [0.5] * 4}]}
+        if timeout_ms:
+            body["parameters"] = {"timeout": timeout_ms * 1000}
+        request = urllib.request.Request(server.url + "/v2/models/far/infer", json.dumps(body).encode())
+        try:
+            with urllib.request.urlopen(request, timeout=30) as reply:
+                return 200, json.load(reply)["model_name"], reply.headers
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)["error"], error.headers
+
+    @staticmethod
+    def peers(server):
+        """What the model says of each."""
+        return described(server, "far", 1)["engine"]["peers"]
+
+
+@pytest.fixture(scope="module")
+def mlp(tmp_path_factory):
+    path = tmp_path_factory.mktemp("mlp") / "mlp.onnx"
+    onnx_models.mlp(str(path))
+    return path
+
+
+def test_a_peer_that_accepts_and_never_answers_is_left_out_and_comes_back(mlp, tmp_path):
+    with Server(mlp) as stalls, Server(mlp) as good:
+        engine = "breaker: {failures: 3, slow: 100ms, open: 300ms, open_max: 600ms, probes: 1}"
+        front = Front(tmp_path, [stalls.url, good.url], engine, "breaker: off\n")
+        with Server(front.folder) as server:
+            assert front.ask(server)[0] == 200
+            stalls.process.send_signal(signal.SIGSTOP)  # its kernel goes on accepting connections
+            try:
+                late = 0
+                while front.peers(server)[0]["breaker"]["state"] == "closed":
+                    status = front.ask(server, timeout_ms=150)[0]
+                    assert status in (200, 504)
+                    late += status == 504
+                    assert late <= 3, front.peers(server)
+                # From now on it gets at most a probe at a time; the other one serves the rest.
+                statuses = [front.ask(server, timeout_ms=1000)[0] for _ in range(50)]
+                assert statuses.count(200) >= 45 and set(statuses) <= {200, 504}, statuses
+                assert counted(server, "phoenix_remote_breaker_opened_total", peer=stalls.url) >= 1
+                assert counted(server, "phoenix_remote_breaker_state", peer=good.url) == 0
+                assert counted(server, "phoenix_remote_late_total", peer=stalls.url) >= 3
+            finally:
+                stalls.process.send_signal(signal.SIGCONT)
+            before = front.peers(server)[0]["requests"]
+            deadline = time.time() + 30
+            while front.peers(server)[0]["breaker"]["state"] != "closed":
+                assert front.ask(server, timeout_ms=2000)[0] in (200, 504) and time.time() < deadline
+            while front.peers(server)[0]["requests"] < before + 10:  # it has its share again
+                assert front.ask(server)[0] == 200 and time.time() < deadline
+            log = server.log()
+            for event in ("breaker.opened", "breaker.half_open", "breaker.closed"):
+                assert re.search(rf"{event}.*peer=\"?{stalls.url}", log), log
+            assert good.url not in log
+
+
+def test_when_all_peers_are_open_the_ladder_answers_or_the_client_hears_when_to_come_again(mlp, tmp_path):
+    peers = [Server(mlp), Server(mlp)]
+    engine = "retries: {max: 0}, breaker: {failures: 1, failure_rate: 0.01, open: 20s}"
+    front = Front(tmp_path, [peer.url for peer in peers], engine, "breaker: off\nfallback: [{model: mlp, on: [open]}]\n")
+    with Server(front.folder, mlp) as server:
+        assert front.ask(server)[:2] == (200, "far")
+        before = sum(peer["requests"] for peer in front.peers(server))
+        for peer in peers:
+            peer.stop()
+        tried = [front.ask(server) for _ in range(20)]
+        assert sum(status == 503 for status, _, _ in tried) == 2  # one for each peer; no failure has a rung here
+        for status, who, headers in tried[-10:]:
+            assert (status, who) == (200, "mlp") and headers["Phoenix-Fallback"] == "model; reason=open"
+        assert sum(peer["requests"] for peer in front.peers(server)) == before + 2
+        assert counted(server, "phoenix_remote_refused_total", model="far") >= 10
+        assert counted(server, "phoenix_fallbacks_total", model="far", reason="open") >= 10
+    shutil.rmtree(front.folder)
+    front = Front(tmp_path, [peer.url for peer in peers], engine,
+                  "breaker: off\ninputs: [{name: x, type: FP32, shape: [-1, 4]}]\n"
+                  "outputs: [{name: probabilities, type: FP32, shape: [-1, 3]}]\n")
+    with Server(front.folder) as server:
+        for _ in range(2):
+            assert front.ask(server)[0] == 503
+        status, error, headers = front.ask(server)
+        assert status == 503 and "breakers of all 2 are open" in error
+        assert 15 <= int(headers["Retry-After"]) <= 20
 
 
 @pytest.mark.parametrize("more, words", [

@@ -77,7 +77,8 @@ def test_a_server_that_ends_and_starts_again_costs_no_request(model, scheme):
         goes = Server(model)
         inputs = request(stays)
         urls = [f"{scheme}://127.0.0.1:{server.port}" for server in (goes, stays)]
-        with Remote(urls=urls, model="named", health={"interval_ms": 50}, retries={"budget_percent": 100}) as remote:
+        with Remote(urls=urls, model="named", health={"interval_ms": 50}, retries={"budget_percent": 100},
+                    breaker={"open": "50ms", "open_max": "100ms"}) as remote:
             for _ in range(10):
                 remote.run(inputs)
             port = goes.port

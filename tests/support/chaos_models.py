@@ -51,10 +51,11 @@ def network(folder, more="", make=onnx_models.mlp, **settings):
 
 
 def remote(folder, urls, more="", model="net"):
-    """The network of another server. Without a breaker, whose pauses of seconds would hide what the engine does."""
+    """The network of another server. Its breakers, of the version and of each server, pause for moments, so that chaos reaches what is behind them."""
     listed = ", ".join(f"'{url}'" for url in urls)
+    breaker = "breaker: {failures: 5, open: 20ms, open_max: 100ms, probes: 2}"
     write(folder, f"engine: {{name: remote, urls: [{listed}], model: {model}, timeout_ms: 2000, "
-                  f"health: {{interval_ms: 50}}, ejection: {{base_ms: 100}}{more}}}\nbreaker: off")
+                  f"health: {{interval_ms: 50}}, {breaker}{more}}}\n{breaker}")
     return Question(folder.name, {"x": ROW})
 
 

@@ -51,4 +51,15 @@ static inline double remote_fixture_fact(const struct remote_fixture *f, const c
     return value;
 }
 
+/* Does what the engine tells of itself contain the text? */
+static inline bool remote_fixture_says(const struct remote_fixture *f, const char *part)
+{
+    struct px_buf text = px_buf(1 << 16);
+    struct px_json_writer w = px_json_writer(&text);
+    f->engine->ops->describe(f->engine, &w);
+    bool found = strstr(px_buf_cstr(&text), part) != NULL;
+    px_buf_deinit(&text);
+    return found;
+}
+
 #endif

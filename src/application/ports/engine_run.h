@@ -43,6 +43,8 @@ struct px_run {
     /* answered, by the engine */
     enum px_code code;
     struct px_err err;
+    /* PX_E_UNAVAILABLE because of breakers inside the engine: nobody was asked, and `err` says when it is worth trying again. */
+    bool is_open;
     uint64_t started_ns; /* monotonic, when the computation began; before it the run waited */
     size_t batch_rows;   /* of all that was computed together with it; 0: the engine does not say */
     bool joined_batch;   /* its batch is counted with another of its runs */

@@ -54,7 +54,7 @@ static bool find_reason(const struct px_call *call, enum px_fallback_reason *ret
     bool was_computed = call->run && call->run->code != PX_OK;
     bool began = was_computed && call->run->started_ns != 0;
     enum px_breaker_outcome outcome = px_breaker_judge(call->code);
-    if (call->is_open)
+    if (call->is_open || (was_computed && call->run->is_open))
         *ret = PX_FALLBACK_OPEN;
     else if (call->code == PX_E_OVERLOADED || call->code == PX_E_LIMITED)
         *ret = PX_FALLBACK_OVERLOAD;
@@ -104,6 +104,7 @@ static void reset_run(struct px_call *call)
     for (size_t i = 0; i < run->n_outputs; i++)
         run->outputs[i] = (struct px_tensor){.name = run->outputs[i].name};
     run->code = PX_OK;
+    run->is_open = false;
     run->degraded = (struct px_str){0};
     run->started_ns = 0;
     run->state = run->held = NULL;

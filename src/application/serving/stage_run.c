@@ -167,7 +167,8 @@ static void end_run(struct px_run *run)
     struct px_call *call = run->owner;
     call->run_ended_ns = px_clock_monotonic_ns();
     px_call_leave_limit(call);
-    px_call_leave_breaker(call, run->code, run->started_ns);
+    /* That the engine's own breakers refuse it was learned by them already; the version's counts what was tried. */
+    px_call_leave_breaker(call, run->is_open ? PX_E_CANCELLED : run->code, run->started_ns);
     px_call_post(call);
 }
 

@@ -165,11 +165,22 @@ bool px_breaker_is_open(const struct px_breaker *b, uint64_t now_ns)
     return b->probing + b->good >= b->policy.probes || !is_early;
 }
 
-enum px_breaker_verdict px_breaker_enter(struct px_breaker *b, uint64_t now_ns,
-                                         struct px_breaker_ticket *ret)
+void px_breaker_advance(struct px_breaker *b, uint64_t now_ns)
 {
     if (b->state == PX_BREAKER_HALF_OPEN && now_ns >= b->until_ns)
         trip(b, PX_BREAKER_SILENCE, now_ns);
+}
+
+void px_breaker_probe_now(struct px_breaker *b, uint64_t now_ns)
+{
+    if (b->state == PX_BREAKER_OPEN && now_ns < b->until_ns)
+        b->until_ns = now_ns;
+}
+
+enum px_breaker_verdict px_breaker_enter(struct px_breaker *b, uint64_t now_ns,
+                                         struct px_breaker_ticket *ret)
+{
+    px_breaker_advance(b, now_ns);
     if (b->state == PX_BREAKER_OPEN && now_ns >= b->until_ns) {
         enter_state(b, PX_BREAKER_HALF_OPEN);
         b->until_ns = now_ns + b->open_for_ns;

@@ -66,7 +66,7 @@ enum px_breaker_outcome {
     PX_BREAKER_UNKNOWN = 0, /* nothing can be learned from it */
     PX_BREAKER_SUCCEEDED,
     PX_BREAKER_FAILED,
-    PX_BREAKER_LATE, /* its deadline passed while it was computed */
+    PX_BREAKER_LATE, /* its deadline passed while it was computed, or another that was asked as well was faster */
 };
 /* What the code of a computation says about who computed. */
 enum px_breaker_outcome px_breaker_judge(enum px_code code);
@@ -114,5 +114,14 @@ void px_breaker_leave(struct px_breaker *breaker, const struct px_breaker_ticket
 
 /* After what time something may pass again; 0: now. */
 uint64_t px_breaker_retry_ns(const struct px_breaker *breaker, uint64_t now_ns);
+
+/*
+ * For an owner who asks px_breaker_is_open before it enters, and then does not enter: probes that did not come back in time have failed.
+ * px_breaker_enter sees to that by itself.
+ */
+void px_breaker_advance(struct px_breaker *breaker, uint64_t now_ns);
+
+/* Something else says that it is well again: if it is OPEN, probes may come now. */
+void px_breaker_probe_now(struct px_breaker *breaker, uint64_t now_ns);
 
 #endif

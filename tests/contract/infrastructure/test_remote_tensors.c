@@ -94,7 +94,7 @@ static struct px_engine *make_patient(void)
 {
     return make(
         ", connections_max: 4, retries: {max: 10, budget_percent: 1000, minimum_per_s: 1000}, "
-        "ejection: {consecutive_errors: 0}, health: {interval_ms: 0}");
+        "breaker: off, health: {interval_ms: 0}");
 }
 
 PX_TEST(grpc_of_servers_that_close_connections)

@@ -6,7 +6,6 @@
 #include "infrastructure/engines/remote/discovery.h"
 #include "shared/alloc.h"
 #include "shared/clock.h"
-#include "shared/hash.h"
 
 /* A retry of the only server waits a little: what refused a moment ago refuses still. */
 #define BACKOFF_NS (25 * PX_NS_PER_MS)
@@ -33,12 +32,10 @@ static void list_remove(struct px_remote_calls *list, struct px_remote_call *cal
 /* ---- the end ---- */
 
 static void end_transfer(struct px_remote *self, struct px_remote_transfer *transfer,
-                         enum px_endpoint_outcome outcome, uint64_t now_ns)
+                         enum px_breaker_outcome outcome, uint64_t now_ns)
 {
     struct px_remote_call *call = transfer->call;
-    pthread_mutex_lock(&self->lock);
-    px_balancer_end(&self->balancer, transfer->endpoint, outcome, now_ns);
-    pthread_mutex_unlock(&self->lock);
+    px_remote_peers_end(self, transfer, outcome, now_ns);
     if (call->transfers[0] == transfer)
         call->transfers[0] = call->transfers[1];
     call->transfers[1] = NULL;
@@ -46,9 +43,9 @@ static void end_transfer(struct px_remote *self, struct px_remote_transfer *tran
     px_remote_give_transfer(self, transfer);
 }
 
-/* Those on the way are broken off. A peer that let the time pass has failed; one that was just slower than another has not. */
+/* Those on the way are broken off. Whether a peer that let the time pass, or was slower than another, has failed is its breaker's to say. */
 static void break_off(struct px_remote *self, struct px_remote_call *call,
-                      enum px_endpoint_outcome outcome, uint64_t now_ns)
+                      enum px_breaker_outcome outcome, uint64_t now_ns)
 {
     while (call->n_transfers > 0) {
         struct px_remote_transfer *transfer = call->transfers[0];
@@ -121,22 +118,6 @@ static enum px_code encode(struct px_remote *self, struct px_remote_call *call,
                                 &request->json_len, err);
 }
 
-static bool is_of_sequence(const struct px_run *run)
-{
-    return run->sequence.id != 0 || run->sequence.text_id.len > 0;
-}
-
-/* Steps of a sequence go to one server, which has its state. */
-static size_t pick(struct px_remote *self, const struct px_remote_call *call, uint64_t now_ns)
-{
-    const struct px_sequence_step *step = &call->run->sequence;
-    if (!is_of_sequence(call->run))
-        return px_balancer_pick(&self->balancer, call->tried, px_rng_u64(&self->rng), now_ns);
-    uint64_t key =
-        step->text_id.len ? px_hash_content(step->text_id.ptr, step->text_id.len) : step->id;
-    return px_balancer_pick_sticky(&self->balancer, 0, key, now_ns);
-}
-
 /* Where a transfer goes. */
 struct target {
     size_t endpoint;
@@ -189,18 +170,30 @@ static enum px_code attempt(struct px_remote *self, struct px_remote_call *call,
     call->tried |= UINT64_C(1) << target->endpoint;
     if (call->run->started_ns == 0)
         call->run->started_ns = now_ns;
-    pthread_mutex_lock(&self->lock);
-    px_balancer_begin(&self->balancer, target->endpoint);
-    pthread_mutex_unlock(&self->lock);
+    px_remote_peers_begin(self, transfer, now_ns);
     return PX_OK;
+}
+
+/* All breakers are open. Whoever has tried hears how that ended: the peers' own failure is more than that they are left alone. */
+static void refuse(struct px_remote *self, struct px_remote_call *call, uint64_t now_ns)
+{
+    struct px_run *run = call->run;
+    if (call->n_attempts == 0) {
+        call->last = px_remote_peers_refuse(self, now_ns, &run->err);
+        run->is_open = true;
+    }
+    finish_flying(self, call, call->last);
 }
 
 /* The first transfer of an attempt; begins the wait for the hedge. */
 static void fly(struct px_remote *self, struct px_remote_call *call, uint64_t now_ns)
 {
-    pthread_mutex_lock(&self->lock);
-    struct target target = {.endpoint = pick(self, call, now_ns), .fresh = call->fresh};
-    pthread_mutex_unlock(&self->lock);
+    struct target target = {.endpoint = px_remote_peers_pick(self, call, now_ns),
+                            .fresh = call->fresh};
+    if (target.endpoint == PX_ENDPOINT_NONE) {
+        refuse(self, call, now_ns);
+        return;
+    }
     call->n_attempts++;
     enum px_code code = attempt(self, call, &target, now_ns);
     if (code != PX_OK) {
@@ -208,7 +201,7 @@ static void fly(struct px_remote *self, struct px_remote_call *call, uint64_t no
         return;
     }
     uint64_t delay_ns = px_hedging_delay_ns(&self->hedging);
-    if (delay_ns && !call->hedged && !is_of_sequence(call->run)) {
+    if (delay_ns && !call->hedged && !px_remote_is_of_sequence(call->run)) {
         call->hedge_at_ns = now_ns + delay_ns;
         px_remote_loop_due(self, call->hedge_at_ns);
     }
@@ -221,7 +214,7 @@ static bool has_room(const struct px_remote *self)
 
 void px_remote_calls_pump(struct px_remote *self, uint64_t now_ns)
 {
-    while (self->waiting.first && has_room(self)) {
+    while (self->waiting.first && (has_room(self) || !px_remote_peers_pass(self, now_ns))) {
         struct px_remote_call *call = self->waiting.first;
         list_remove(&self->waiting, call);
         px_remote_call_list_add(&self->flying, call);
@@ -321,8 +314,8 @@ static void answer(struct px_remote *self, struct px_remote_transfer *transfer, 
     bool bad = code == PX_E_INTERNAL;
     if (code == PX_OK)
         code = hold_reply(transfer, run);
-    end_transfer(self, transfer, bad ? PX_ENDPOINT_FAILED : PX_ENDPOINT_SUCCEEDED, now_ns);
-    break_off(self, call, PX_ENDPOINT_ABANDONED, now_ns);
+    end_transfer(self, transfer, bad ? PX_BREAKER_FAILED : PX_BREAKER_SUCCEEDED, now_ns);
+    break_off(self, call, PX_BREAKER_LATE, now_ns);
     px_hedging_add(&self->hedging, latency_ns);
     pthread_mutex_lock(&self->lock);
     self->counts.hedges_won += won && code == PX_OK;
@@ -335,7 +328,8 @@ static void answer(struct px_remote *self, struct px_remote_transfer *transfer, 
 
 static bool may_retry(struct px_remote *self, const struct px_remote_call *call, uint64_t now_ns)
 {
-    if (call->n_attempts > (unsigned)self->settings.retries_max || is_of_sequence(call->run))
+    if (call->n_attempts > (unsigned)self->settings.retries_max ||
+        px_remote_is_of_sequence(call->run) || !px_remote_peers_pass(self, now_ns))
         return false;
     bool allowed = px_retry_budget_take(&self->budget, now_ns);
     pthread_mutex_lock(&self->lock);
@@ -373,10 +367,18 @@ static void again(struct px_remote *self, struct px_remote_transfer *transfer, u
 {
     struct px_remote_call *call = transfer->call;
     struct target target = {transfer->endpoint, transfer->is_hedge, true};
-    end_transfer(self, transfer, PX_ENDPOINT_ABANDONED, now_ns);
+    end_transfer(self, transfer, PX_BREAKER_UNKNOWN, now_ns);
     enum px_code code = attempt(self, call, &target, now_ns);
     if (code != PX_OK && call->n_transfers == 0)
         finish_flying(self, call, code);
+}
+
+/* A peer that says that it was too late has only been told our deadline, and memory that is short is our own. */
+static enum px_breaker_outcome outcome_of(const struct px_remote_verdict *verdict)
+{
+    if (verdict->peer_failed)
+        return PX_BREAKER_FAILED;
+    return verdict->code == PX_E_NO_MEMORY ? PX_BREAKER_UNKNOWN : px_breaker_judge(verdict->code);
 }
 
 void px_remote_call_on_end(struct px_remote *self, struct px_remote_transfer *transfer,
@@ -393,16 +395,16 @@ void px_remote_call_on_end(struct px_remote *self, struct px_remote_transfer *tr
         again(self, transfer, now_ns);
         return;
     }
-    end_transfer(self, transfer, verdict.peer_failed ? PX_ENDPOINT_FAILED : PX_ENDPOINT_SUCCEEDED,
-                 now_ns);
+    end_transfer(self, transfer, outcome_of(&verdict), now_ns);
     if (call->n_transfers > 0) /* the other one may still answer */
         return;
+    call->run->err = err;
+    call->last = verdict.code;
     if (verdict.may_retry && now_ns < call->deadline_ns && may_retry(self, call, now_ns)) {
         call->fresh = verdict.dropped;
         retry(self, call, now_ns);
         return;
     }
-    call->run->err = err;
     finish_flying(self, call, verdict.code);
 }
 
@@ -413,10 +415,12 @@ static void hedge(struct px_remote *self, struct px_remote_call *call, uint64_t 
     call->hedge_at_ns = 0;
     if (call->n_transfers != 1 || !has_room(self) || !px_retry_budget_take(&self->budget, now_ns))
         return;
+    struct target target = {.endpoint = px_remote_peers_pick(self, call, now_ns), .is_hedge = true};
+    if (target.endpoint == PX_ENDPOINT_NONE)
+        return;
     call->hedged = true;
     pthread_mutex_lock(&self->lock);
     self->counts.hedges++;
-    struct target target = {.endpoint = pick(self, call, now_ns), .is_hedge = true};
     pthread_mutex_unlock(&self->lock);
     struct px_err before = call->run->err;
     if (attempt(self, call, &target, now_ns) != PX_OK)
@@ -429,7 +433,7 @@ static void sweep_flying(struct px_remote *self, struct px_remote_call *call, ui
     enum px_code code = check_wanted(self, call, now_ns);
     if (code != PX_OK) {
         bool late = code == PX_E_DEADLINE;
-        break_off(self, call, late ? PX_ENDPOINT_FAILED : PX_ENDPOINT_ABANDONED, now_ns);
+        break_off(self, call, late ? PX_BREAKER_LATE : PX_BREAKER_UNKNOWN, now_ns);
         finish_flying(self, call, code);
         return;
     }

@@ -9,7 +9,7 @@
  * Life of a call: inbox -> waiting (for a connection) -> flying (one transfer, or two when it is hedged; or none, until a retry is due)
  * -> the run is finished and the call freed. Its request is encoded once for each form that a peer wants.
  *
- * Locks: `lock` guards the inbox, the balancer and the numbers that describe() reads. Everything else is the thread's.
+ * Locks: `lock` guards the inbox, the balancer with its breakers and the numbers that describe() reads. Everything else is the thread's.
  */
 #ifndef PX_INFRASTRUCTURE_ENGINES_REMOTE_ENGINE_H
 #define PX_INFRASTRUCTURE_ENGINES_REMOTE_ENGINE_H
@@ -47,6 +47,7 @@ struct px_remote_call {
     uint64_t tried; /* endpoints, as bits */
     uint64_t began_ns, deadline_ns;
     uint64_t retry_at_ns, hedge_at_ns; /* 0: none */
+    enum px_code last;                 /* how the latest attempt ended; the run has the reason */
     struct px_remote_call *prev, *next;
 };
 
@@ -65,7 +66,7 @@ struct px_remote_probe {
 
 /* Counted by the thread under the lock. */
 struct px_remote_counts {
-    uint64_t requests, answered, failed, cancelled, late;
+    uint64_t requests, answered, failed, cancelled, late, refused;
     uint64_t retries, retries_refused, hedges, hedges_won;
     uint64_t probes, probes_failed;
 };
@@ -74,7 +75,11 @@ struct px_remote {
     struct px_engine base;
     const struct px_curl *curl;
     struct px_remote_settings settings;
+    struct px_str name; /* the model's here, for the log */
     struct px_buf infer_path, ready_path, ready_body;
+    struct px_breaker
+        *breakers; /* of the peers; NULL: none. Only the thread changes them, under the lock */
+    uint64_t told_era[PX_ENDPOINTS_MAX]; /* of the breaker whose state was logged */
 
     pthread_mutex_t lock;
     struct px_remote_calls inbox;
@@ -116,6 +121,27 @@ void px_remote_give_transfer(struct px_remote *self, struct px_remote_transfer *
 PX_MUST_USE enum px_code px_remote_send(struct px_remote *self, struct px_remote_transfer *transfer,
                                         struct px_err *err);
 void px_remote_take_off(struct px_remote *self, struct px_remote_transfer *transfer);
+
+/* ---- peers.c ---- */
+
+/* The breakers, when the settings want them. */
+PX_MUST_USE enum px_code px_remote_peers_init(struct px_remote *self, struct px_err *err);
+/* PX_ENDPOINT_NONE: all breakers are open. A sticky run's key is its sequence's. */
+size_t px_remote_peers_pick(struct px_remote *self, const struct px_remote_call *call,
+                            uint64_t now_ns);
+/* Would it find one? */
+bool px_remote_peers_pass(struct px_remote *self, uint64_t now_ns);
+/* A transfer is on its way to its endpoint; it has ended. */
+void px_remote_peers_begin(struct px_remote *self, struct px_remote_transfer *transfer,
+                           uint64_t now_ns);
+void px_remote_peers_end(struct px_remote *self, const struct px_remote_transfer *transfer,
+                         enum px_breaker_outcome outcome, uint64_t now_ns);
+/* Why nobody is asked, and when it is worth asking again. */
+enum px_code px_remote_peers_refuse(struct px_remote *self, uint64_t now_ns, struct px_err *err);
+bool px_remote_is_of_sequence(const struct px_run *run);
+
+void px_remote_peers_describe(struct px_remote *self, struct px_json_writer *json);
+void px_remote_peers_measure(struct px_remote *self, const struct px_engine_measures *to);
 
 /* ---- call.c ---- */
 

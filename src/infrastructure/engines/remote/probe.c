@@ -121,12 +121,15 @@ void px_remote_probe_on_end(struct px_remote *self, struct px_remote_transfer *t
     px_remote_loop_due(self, probe->at_ns);
     if (soon)
         return;
+    bool is_back = good && probe->failures > 0;
     probe->failures = good ? 0 : probe->failures + 1;
     pthread_mutex_lock(&self->lock);
     self->counts.probes++;
     self->counts.probes_failed += !good;
     if (good || probe->failures >= FAILURES_UNHEALTHY)
         px_balancer_set_health(&self->balancer, index, good);
+    if (is_back)
+        px_balancer_probe_now(&self->balancer, index, now_ns);
     pthread_mutex_unlock(&self->lock);
 }
 

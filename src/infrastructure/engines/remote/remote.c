@@ -68,24 +68,6 @@ static void cancel_run(struct px_engine *engine, struct px_run *run)
 
 /* ---- what people see ---- */
 
-static void describe_peer(const struct px_remote *self, const struct px_balancer *balancer,
-                          size_t index, uint64_t now_ns, struct px_json_writer *json)
-{
-    const struct px_endpoint *e = &balancer->list[index];
-    bool ejected = now_ns < e->ejected_until_ns;
-    px_json_begin_object(json);
-    px_json_member_str(json, "url", self->settings.urls[index].text);
-    px_json_member_bool(json, "healthy", !e->unhealthy);
-    px_json_member_bool(json, "ejected", ejected);
-    if (ejected)
-        px_json_member_u64(json, "ejected_for_ms", (e->ejected_until_ns - now_ns) / PX_NS_PER_MS);
-    px_json_member_u64(json, "ejections", e->n_ejections);
-    px_json_member_u64(json, "outstanding", e->outstanding);
-    px_json_member_u64(json, "requests", e->n_requests);
-    px_json_member_u64(json, "failures", e->n_failures);
-    px_json_end_object(json);
-}
-
 static void describe_counts(const struct px_remote_counts *counts, struct px_json_writer *json)
 {
     px_json_member_u64(json, "requests", counts->requests);
@@ -93,6 +75,7 @@ static void describe_counts(const struct px_remote_counts *counts, struct px_jso
     px_json_member_u64(json, "failed", counts->failed);
     px_json_member_u64(json, "late", counts->late);
     px_json_member_u64(json, "cancelled", counts->cancelled);
+    px_json_member_u64(json, "refused", counts->refused);
     px_json_member_u64(json, "retries", counts->retries);
     px_json_member_u64(json, "retries_refused", counts->retries_refused);
     px_json_member_u64(json, "hedges", counts->hedges);
@@ -105,9 +88,7 @@ static void describe_engine(const struct px_engine *engine, struct px_json_write
 {
     struct px_remote *self =
         PX_CONTAINER_OF((struct px_engine *)px_unconst(engine), struct px_remote, base);
-    uint64_t now_ns = px_clock_monotonic_ns();
     pthread_mutex_lock(&self->lock);
-    struct px_balancer balancer = self->balancer;
     struct px_remote_counts counts = self->counts;
     uint64_t delay_ns = self->hedge_delay_ns;
     size_t n_calls = self->n_calls;
@@ -116,40 +97,19 @@ static void describe_engine(const struct px_engine *engine, struct px_json_write
     if (self->settings.version.len)
         px_json_member_str(json, "version", self->settings.version);
     px_json_member_text(json, "balance",
-                        balancer.balance == PX_BALANCE_POWER_OF_TWO ? "power_of_two"
-                                                                    : "least_outstanding");
+                        self->balancer.balance == PX_BALANCE_POWER_OF_TWO ? "power_of_two"
+                                                                          : "least_outstanding");
     px_json_member_u64(json, "in_flight", n_calls);
     describe_counts(&counts, json);
     if (delay_ns)
         px_json_member_f64(json, "hedge_after_ms", (double)delay_ns / (double)PX_NS_PER_MS);
-    px_json_key(json, "peers");
-    px_json_begin_array(json);
-    for (size_t i = 0; i < balancer.n; i++)
-        describe_peer(self, &balancer, i, now_ns, json);
-    px_json_end_array(json);
-}
-
-static void measure_peers(const struct px_remote *self, const struct px_balancer *balancer,
-                          const struct px_engine_measures *to)
-{
-    uint64_t now_ns = px_clock_monotonic_ns();
-    for (size_t i = 0; i < balancer->n; i++) {
-        const struct px_endpoint *e = &balancer->list[i];
-        struct px_str url = self->settings.urls[i].text;
-        to->put(to->context, PX_ENGINE_METRIC_REMOTE_ATTEMPTS, url, e->n_requests);
-        to->put(to->context, PX_ENGINE_METRIC_REMOTE_FAILURES, url, e->n_failures);
-        to->put(to->context, PX_ENGINE_METRIC_REMOTE_EJECTIONS, url, e->n_ejections);
-        to->put(to->context, PX_ENGINE_METRIC_REMOTE_HEALTHY, url, !e->unhealthy);
-        to->put(to->context, PX_ENGINE_METRIC_REMOTE_EJECTED, url, now_ns < e->ejected_until_ns);
-        to->put(to->context, PX_ENGINE_METRIC_REMOTE_OUTSTANDING, url, e->outstanding);
-    }
+    px_remote_peers_describe(self, json);
 }
 
 static void measure_engine(struct px_engine *engine, const struct px_engine_measures *to)
 {
     struct px_remote *self = of(engine);
     pthread_mutex_lock(&self->lock);
-    struct px_balancer balancer = self->balancer;
     struct px_remote_counts counts = self->counts;
     pthread_mutex_unlock(&self->lock);
     struct px_str none = {0};
@@ -157,10 +117,11 @@ static void measure_engine(struct px_engine *engine, const struct px_engine_meas
     to->put(to->context, PX_ENGINE_METRIC_REMOTE_RETRIES_REFUSED, none, counts.retries_refused);
     to->put(to->context, PX_ENGINE_METRIC_REMOTE_HEDGES, none, counts.hedges);
     to->put(to->context, PX_ENGINE_METRIC_REMOTE_HEDGES_WON, none, counts.hedges_won);
-    measure_peers(self, &balancer, to);
+    to->put(to->context, PX_ENGINE_METRIC_REMOTE_REFUSED, none, counts.refused);
+    px_remote_peers_measure(self, to);
 }
 
-/* While all are out all are asked, as the best that can be done; that is no model that is ready. */
+/* While none is healthy they are asked all the same, as the best that can be done; that is no model that is ready. */
 static bool is_able(struct px_engine *engine, struct px_err *err)
 {
     struct px_remote *self = of(engine);
@@ -185,6 +146,7 @@ static void destroy_engine(struct px_engine *engine)
     px_buf_deinit(&self->infer_path);
     px_buf_deinit(&self->ready_path);
     px_buf_deinit(&self->ready_body);
+    px_free(self->breakers);
     pthread_mutex_destroy(&self->lock);
     px_free(self);
 }
@@ -277,14 +239,11 @@ static enum px_code discover(struct px_remote *self, const struct px_engine_requ
 static void init_rules(struct px_remote *self, uint64_t now_ns)
 {
     const struct px_remote_settings *s = &self->settings;
-    px_balancer_init(&self->balancer, s->n_urls, s->balance, &s->ejection, now_ns);
     self->budget = px_retry_budget(s->budget_percent, s->budget_minimum_per_s, now_ns);
     px_hedging_init(&self->hedging, (uint64_t)s->hedge_after_ms * PX_NS_PER_MS,
                     s->hedge_percentile);
     self->hedge_delay_ns = px_hedging_delay_ns(&self->hedging);
     self->rng = px_rng(now_ns ^ (uint64_t)(uintptr_t)self);
-    for (size_t i = 0; i < s->n_urls; i++)
-        self->peers[i].url = &s->urls[i];
 }
 
 static enum px_code build(struct px_remote *self, const struct px_engine_request *request,
@@ -299,8 +258,11 @@ static enum px_code build(struct px_remote *self, const struct px_engine_request
         code = check_library(self, err);
     if (code == PX_OK)
         code = make_texts(self, err);
+    if (code == PX_OK)
+        code = px_remote_peers_init(self, err);
     if (code != PX_OK)
         return code;
+    self->name = px_arena_str(request->arena, request->model_name);
     init_rules(self, px_clock_monotonic_ns());
     code = discover(self, request, &answered, err);
     if (code != PX_OK)

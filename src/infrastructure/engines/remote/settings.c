@@ -10,15 +10,9 @@
 /* Numbers, by section; "" is the mapping itself. A whole one refuses fractions. */
 struct number {
     const char *section, *name;
-    size_t offset; /* of a double in struct numbers */
+    size_t offset; /* of a double in struct px_remote_settings */
     double least, most;
     bool whole;
-};
-
-/* What the table fills: the settings' own numbers, and those of the ejection rules before they are converted. */
-struct numbers {
-    double consecutive_errors, success_rate_factor, success_rate_hosts, success_rate_requests;
-    double interval_ms, base_ms, max_ms, max_percent;
 };
 
 enum { DAY_MS = 86400000, GIB = 1 << 30 };
@@ -41,21 +35,6 @@ static const struct number settings_numbers[] = {
     SETTING("health", "interval_ms", health_interval_ms, 0, DAY_MS, true),
 };
 
-#define EJECTION(key, member, least, most, whole)                                                  \
-    {                                                                                              \
-        "ejection", key, offsetof(struct numbers, member), least, most, whole                      \
-    }
-static const struct number ejection_numbers[] = {
-    EJECTION("consecutive_errors", consecutive_errors, 0, 1000000, true),
-    EJECTION("success_rate_factor", success_rate_factor, 0, 100, false),
-    EJECTION("success_rate_hosts", success_rate_hosts, 2, PX_ENDPOINTS_MAX, true),
-    EJECTION("success_rate_requests", success_rate_requests, 1, 1000000, true),
-    EJECTION("interval_ms", interval_ms, 1, DAY_MS, true),
-    EJECTION("base_ms", base_ms, 1, DAY_MS, true),
-    EJECTION("max_ms", max_ms, 1, DAY_MS, true),
-    EJECTION("max_percent", max_percent, 0, 100, true),
-};
-
 static enum px_code read_number(const struct number *number, const struct px_yaml *node,
                                 double *ret, struct px_err *err)
 {
@@ -75,53 +54,39 @@ static enum px_code read_number(const struct number *number, const struct px_yam
     return PX_OK;
 }
 
-static enum px_code read_numbers(const struct px_yaml *root, const struct number *list, size_t n,
-                                 void *into, struct px_err *err)
+static enum px_code read_numbers(const struct px_yaml *root, struct px_remote_settings *into,
+                                 struct px_err *err)
 {
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < PX_ARRAY_LEN(settings_numbers); i++) {
+        const struct number *number = &settings_numbers[i];
         const struct px_yaml *section =
-            *list[i].section ? px_yaml_get(root, list[i].section) : root;
-        const struct px_yaml *node = section ? px_yaml_get(section, list[i].name) : NULL;
-        double *to = (double *)(void *)((char *)into + list[i].offset);
-        if (node && read_number(&list[i], node, to, err) != PX_OK)
-            return px_err_wrap(err, "engine.%s%s%s", list[i].section, *list[i].section ? "." : "",
-                               list[i].name);
+            *number->section ? px_yaml_get(root, number->section) : root;
+        const struct px_yaml *node = section ? px_yaml_get(section, number->name) : NULL;
+        double *to = (double *)(void *)((char *)into + number->offset);
+        if (node && read_number(number, node, to, err) != PX_OK)
+            return px_err_wrap(err, "engine.%s%s%s", number->section, *number->section ? "." : "",
+                               number->name);
     }
     return PX_OK;
 }
 
-static double ms(uint64_t ns)
+static enum px_code read_breaker(const struct px_yaml *root, struct px_remote_settings *ret,
+                                 struct px_err *err)
 {
-    return (double)ns / PX_NS_PER_MS;
-}
-
-static enum px_code read_ejection(const struct px_yaml *root, struct px_ejection_rules *rules,
-                                  struct px_err *err)
-{
-    struct numbers n = {
-        .consecutive_errors = rules->consecutive_errors,
-        .success_rate_factor = rules->success_rate_factor,
-        .success_rate_hosts = rules->success_rate_hosts,
-        .success_rate_requests = rules->success_rate_requests,
-        .interval_ms = ms(rules->interval_ns),
-        .base_ms = ms(rules->base_ns),
-        .max_ms = ms(rules->max_ns),
-        .max_percent = rules->ejected_max_percent,
-    };
-    enum px_code code =
-        read_numbers(root, ejection_numbers, PX_ARRAY_LEN(ejection_numbers), &n, err);
-    if (code != PX_OK)
-        return code;
-    *rules = (struct px_ejection_rules){
-        .consecutive_errors = (unsigned)n.consecutive_errors,
-        .success_rate_factor = n.success_rate_factor,
-        .success_rate_hosts = (unsigned)n.success_rate_hosts,
-        .success_rate_requests = (unsigned)n.success_rate_requests,
-        .interval_ns = (uint64_t)n.interval_ms * PX_NS_PER_MS,
-        .base_ns = (uint64_t)n.base_ms * PX_NS_PER_MS,
-        .max_ns = (uint64_t)n.max_ms * PX_NS_PER_MS,
-        .ejected_max_percent = (unsigned)n.max_percent,
-    };
+    const struct px_yaml *former = px_yaml_get(root, "ejection");
+    if (former) {
+        px_err_set(err, PX_E_UNKNOWN_OPTION,
+                   "engine.ejection: line %u: expected 'breaker': it decides which server is left "
+                   "out",
+                   former->key_line);
+        return px_err_hint(err, "consecutive_errors: 5, base_ms: 30000, max_ms: 300000 become "
+                                "breaker: {failures: 5, open: 30s, open_max: 300s}; "
+                                "consecutive_errors: 0 becomes breaker: off");
+    }
+    const struct px_yaml *node = px_yaml_get(root, "breaker");
+    if (px_model_breaker_read(node, &ret->breaker, err) != PX_OK)
+        return px_err_wrap(err, "engine.breaker");
+    ret->breaker.is_on |= !node;
     return PX_OK;
 }
 
@@ -399,14 +364,10 @@ static const struct known_keys known[] = {
      {PX_STR("name"), PX_STR("urls"), PX_STR("model"), PX_STR("version"), PX_STR("timeout_ms"),
       PX_STR("connect_timeout_ms"), PX_STR("connections_max"), PX_STR("requests_max"),
       PX_STR("response_bytes_max"), PX_STR("retries"), PX_STR("hedge"), PX_STR("health"),
-      PX_STR("balance"), PX_STR("ejection"), PX_STR("headers"), PX_STR("tls")}},
+      PX_STR("balance"), PX_STR("breaker"), PX_STR("headers"), PX_STR("tls")}},
     {"retries", {PX_STR("max"), PX_STR("budget_percent"), PX_STR("minimum_per_s")}},
     {"hedge", {PX_STR("after_ms"), PX_STR("percentile")}},
     {"health", {PX_STR("interval_ms"), PX_STR("path")}},
-    {"ejection",
-     {PX_STR("consecutive_errors"), PX_STR("success_rate_factor"), PX_STR("success_rate_hosts"),
-      PX_STR("success_rate_requests"), PX_STR("interval_ms"), PX_STR("base_ms"), PX_STR("max_ms"),
-      PX_STR("max_percent")}},
     {"tls", {PX_STR("ca"), PX_STR("cert"), PX_STR("key")}},
 };
 
@@ -442,21 +403,20 @@ enum px_code px_remote_settings_read(const struct px_yaml *yaml, struct px_str f
         .budget_minimum_per_s = 3,
         .health_interval_ms = 5000,
         .balance = PX_BALANCE_POWER_OF_TWO,
-        .ejection = px_ejection_rules_default(),
     };
     if (!yaml || yaml->type != PX_YAML_MAPPING) {
         px_err_set(err, PX_E_INVALID, "the engine remote needs settings");
         return px_err_hint(err, "engine: {name: remote, urls: [http://HOST:PORT], model: NAME}");
     }
-    enum px_code code = check_keys(yaml, err);
+    enum px_code code = read_breaker(yaml, ret, err);
+    if (code == PX_OK)
+        code = check_keys(yaml, err);
     if (code == PX_OK)
         code = read_urls(yaml, arena, ret, err);
     if (code == PX_OK)
         code = read_names(yaml, arena, ret, err);
     if (code == PX_OK)
-        code = read_numbers(yaml, settings_numbers, PX_ARRAY_LEN(settings_numbers), ret, err);
-    if (code == PX_OK)
-        code = read_ejection(yaml, &ret->ejection, err);
+        code = read_numbers(yaml, ret, err);
     if (code == PX_OK)
         code = read_headers(yaml, arena, ret, err);
     if (code == PX_OK)

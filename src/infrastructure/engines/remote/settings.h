@@ -3,6 +3,7 @@
 #ifndef PX_INFRASTRUCTURE_ENGINES_REMOTE_SETTINGS_H
 #define PX_INFRASTRUCTURE_ENGINES_REMOTE_SETTINGS_H
 
+#include "application/lifecycle/model_breaker.h"
 #include "domain/balancing/balancing.h"
 #include "shared/yaml.h"
 
@@ -24,8 +25,8 @@ struct px_remote_settings {
     double retries_max, budget_percent, budget_minimum_per_s;
     double hedge_after_ms, hedge_percentile;
     double health_interval_ms;
-    const char *health_path; /* NULL: the model's own */
-    struct px_ejection_rules ejection;
+    const char *health_path;                    /* NULL: the model's own */
+    struct px_model_breaker breaker;            /* of each server */
     const char *headers[PX_REMOTE_HEADERS_MAX]; /* "name: value" */
     size_t n_headers;
     const char *ca, *cert, *key; /* files; NULL: the system's authorities, no certificate of ours */

@@ -412,7 +412,7 @@ static struct px_remote_verdict refused(enum px_code code)
     return (struct px_remote_verdict){
         .code = code,
         .may_retry = code == PX_E_UNAVAILABLE,
-        .peer_failed = code == PX_E_UNAVAILABLE || code == PX_E_INTERNAL || code == PX_E_DEADLINE,
+        .peer_failed = code == PX_E_UNAVAILABLE || code == PX_E_INTERNAL,
     };
 }
 

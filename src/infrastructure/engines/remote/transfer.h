@@ -56,6 +56,7 @@ struct px_remote_transfer {
     size_t endpoint;
     bool is_hedge;
     uint64_t started_ns;
+    struct px_breaker_ticket ticket;
     struct px_remote_transfer *next;
 };
 

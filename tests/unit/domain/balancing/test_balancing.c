@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Choosing and ejecting endpoints, in virtual time. */
+/* Choosing endpoints and leaving them out, in virtual time. */
 #include "domain/balancing/balancing.h"
 
 #include "harness.h"
@@ -7,39 +7,70 @@
 
 #define S UINT64_C(1000000000)
 
+static struct px_breaker breakers[PX_ENDPOINTS_MAX]; /* of the balancer that was made last */
+
+/* Two failures of the latest four open for ten seconds, then for twenty; what takes a second is slow; two probes. */
+static const struct px_breaker_policy policy = {.window_calls = 4,
+                                                .failures = 2,
+                                                .failure_rate = 0.5,
+                                                .slow_ns = S,
+                                                .slow_rate = 0.5,
+                                                .open_ns = 10 * S,
+                                                .open_max_ns = 60 * S,
+                                                .probes = 2};
+
 static struct px_balancer make(size_t n, enum px_balance balance)
 {
     struct px_balancer self;
-    struct px_ejection_rules rules = px_ejection_rules_default();
-    px_balancer_init(&self, n, balance, &rules, 0);
+    for (size_t i = 0; i < n; i++)
+        px_breaker_init(&breakers[i], &policy);
+    px_balancer_init(&self, n, balance, breakers);
     return self;
+}
+
+static void begin(struct px_balancer *self, size_t index)
+{
+    struct px_breaker_ticket ticket;
+    px_balancer_begin(self, index, 0, &ticket);
+}
+
+static void ask(struct px_balancer *self, size_t index, uint64_t took_ns,
+                enum px_breaker_outcome outcome, uint64_t now_ns)
+{
+    struct px_breaker_ticket ticket;
+    px_balancer_begin(self, index, now_ns, &ticket);
+    px_balancer_end(self, index, &ticket, outcome, now_ns + took_ns);
 }
 
 static void fail(struct px_balancer *self, size_t index, unsigned times, uint64_t now_ns)
 {
-    for (unsigned i = 0; i < times; i++) {
-        px_balancer_begin(self, index);
-        px_balancer_end(self, index, PX_ENDPOINT_FAILED, now_ns);
-    }
+    for (unsigned i = 0; i < times; i++)
+        ask(self, index, 0, PX_BREAKER_FAILED, now_ns);
 }
 
-static void succeed(struct px_balancer *self, size_t index, unsigned times, uint64_t now_ns)
+/* The endpoints that are picked at that time, as a set. */
+static uint64_t picked(struct px_balancer *self, uint64_t tried, uint64_t now_ns)
 {
-    for (unsigned i = 0; i < times; i++) {
-        px_balancer_begin(self, index);
-        px_balancer_end(self, index, PX_ENDPOINT_SUCCEEDED, now_ns);
+    struct px_rng rng = px_rng(7);
+    uint64_t seen = 0;
+    for (int i = 0; i < 200; i++) {
+        size_t index = px_balancer_pick(self, tried, px_rng_u64(&rng), now_ns);
+        if (index == PX_ENDPOINT_NONE)
+            return 0;
+        seen |= UINT64_C(1) << index;
     }
+    return seen;
 }
 
 PX_TEST(least_outstanding_takes_the_idlest)
 {
     struct px_balancer self = make(3, PX_BALANCE_LEAST_OUTSTANDING);
-    px_balancer_begin(&self, 0);
-    px_balancer_begin(&self, 2);
+    begin(&self, 0);
+    begin(&self, 2);
     for (uint64_t random = 0; random < 9; random++)
         CHECK_INT(px_balancer_pick(&self, 0, random, 0), 1);
-    px_balancer_begin(&self, 1);
-    px_balancer_begin(&self, 1);
+    begin(&self, 1);
+    begin(&self, 1);
     for (uint64_t random = 0; random < 9; random++)
         CHECK(px_balancer_pick(&self, 0, random, 0) != 1);
 }
@@ -62,7 +93,7 @@ PX_TEST(power_of_two_never_takes_the_busiest_of_all)
 {
     struct px_balancer self = make(5, PX_BALANCE_POWER_OF_TWO);
     struct px_rng rng = px_rng(2);
-    px_balancer_begin(&self, 3);
+    begin(&self, 3);
     bool seen[5] = {false};
     for (int i = 0; i < 1000; i++)
         seen[px_balancer_pick(&self, 0, px_rng_u64(&rng), 0)] = true;
@@ -92,130 +123,126 @@ PX_TEST(sixty_four_endpoints_and_one)
     CHECK_INT(px_balancer_pick(&self, 1, UINT64_MAX, 0), 0);
 }
 
-PX_TEST(errors_in_a_row_eject_and_a_success_between_them_does_not)
+PX_TEST(one_that_fails_is_left_out_and_probed_after_its_time)
 {
     struct px_balancer self = make(3, PX_BALANCE_LEAST_OUTSTANDING);
-    fail(&self, 0, 4, 0);
-    succeed(&self, 0, 1, 0);
-    fail(&self, 0, 4, 0);
+    struct px_breaker_ticket a, b;
+    fail(&self, 0, 1, 0);
     CHECK(px_balancer_is_available(&self, 0, 0));
     fail(&self, 0, 1, 0);
     CHECK(!px_balancer_is_available(&self, 0, 0));
-    CHECK(!px_balancer_is_available(&self, 0, 30 * S - 1));
-    CHECK(px_balancer_is_available(&self, 0, 30 * S));
-    CHECK_INT(self.list[0].n_ejections, 1);
-    CHECK_INT(self.list[0].n_failures, 9);
+    CHECK_INT(picked(&self, 0, 10 * S - 1), 6);
+    CHECK_INT(picked(&self, 0, 10 * S), 7);
+    px_balancer_begin(&self, 0, 10 * S, &a);
+    px_balancer_begin(&self, 0, 10 * S, &b);
+    CHECK_INT(picked(&self, 0, 10 * S), 6); /* both probes are on their way */
+    px_balancer_end(&self, 0, &a, PX_BREAKER_SUCCEEDED, 10 * S);
+    px_balancer_end(&self, 0, &b, PX_BREAKER_SUCCEEDED, 10 * S);
+    CHECK_INT(breakers[0].state, PX_BREAKER_CLOSED);
+    CHECK_INT(picked(&self, 0, 10 * S), 7);
+    CHECK_INT(self.list[0].n_failures, 2);
+    CHECK_INT(self.list[0].n_requests, 4);
+    CHECK_INT(self.list[0].outstanding, 0);
+}
+
+PX_TEST(one_that_is_slow_is_left_out_like_one_that_fails)
+{
+    struct px_balancer self = make(2, PX_BALANCE_POWER_OF_TWO);
+    ask(&self, 1, S, PX_BREAKER_SUCCEEDED, 0);
+    ask(&self, 1, S - 1, PX_BREAKER_SUCCEEDED, 0);
+    CHECK_INT(picked(&self, 0, S), 3);
+    ask(&self, 1, S, PX_BREAKER_SUCCEEDED, 0);
+    CHECK_INT(picked(&self, 0, S), 1);
+    CHECK_INT(breakers[1].reason, PX_BREAKER_SLOWNESS);
+    CHECK_INT(self.list[1].n_failures, 0);
+}
+
+PX_TEST(one_that_never_answers_is_left_out_by_what_was_broken_off)
+{
+    struct px_balancer self = make(2, PX_BALANCE_POWER_OF_TWO);
+    for (int i = 0; i < 9; i++)
+        ask(&self, 0, S / 2, PX_BREAKER_LATE, 0); /* too early to say */
+    CHECK_INT(picked(&self, 0, S), 3);
+    ask(&self, 0, S, PX_BREAKER_LATE, 0);
+    ask(&self, 0, S, PX_BREAKER_LATE, 0);
+    CHECK_INT(picked(&self, 0, S), 2);
+    CHECK_INT(self.list[0].n_late, 11);
+}
+
+PX_TEST(probes_that_do_not_come_back_do_not_leave_it_out_for_ever)
+{
+    struct px_balancer self = make(1, PX_BALANCE_POWER_OF_TWO);
+    struct px_breaker_ticket late[2], good;
+    fail(&self, 0, 2, 0);
+    for (int i = 0; i < 2; i++) {
+        CHECK_INT(px_balancer_pick(&self, 0, 0, 10 * S), 0);
+        px_balancer_begin(&self, 0, 10 * S, &late[i]);
+    }
+    CHECK_INT(picked(&self, 0, 20 * S), 0); /* silence: open again, for twice as long */
+    CHECK_INT(breakers[0].reason, PX_BREAKER_SILENCE);
+    CHECK_INT(px_balancer_retry_ns(&self, 20 * S), 20 * S);
+    CHECK_INT(picked(&self, 0, 40 * S), 1);
+    for (int i = 0; i < 2; i++)
+        px_balancer_end(&self, 0, &late[i], PX_BREAKER_FAILED, 41 * S); /* of an era that is over */
+    for (int i = 0; i < 2; i++) {
+        CHECK_INT(px_balancer_pick(&self, 0, 0, 42 * S), 0);
+        px_balancer_begin(&self, 0, 42 * S, &good);
+        px_balancer_end(&self, 0, &good, PX_BREAKER_SUCCEEDED, 42 * S);
+    }
+    CHECK_INT(breakers[0].state, PX_BREAKER_CLOSED);
 }
 
 PX_TEST(what_was_abandoned_is_no_error)
 {
     struct px_balancer self = make(2, PX_BALANCE_LEAST_OUTSTANDING);
-    for (int i = 0; i < 50; i++) {
-        px_balancer_begin(&self, 0);
-        px_balancer_end(&self, 0, PX_ENDPOINT_ABANDONED, 0);
-    }
+    for (int i = 0; i < 50; i++)
+        ask(&self, 0, 5 * S, PX_BREAKER_UNKNOWN, 0);
     CHECK(px_balancer_is_available(&self, 0, 0));
     CHECK_INT(self.list[0].outstanding, 0);
-    CHECK_INT(self.list[0].n_interval, 0);
+    CHECK_INT(self.list[0].n_failures, 0);
 }
 
-PX_TEST(each_ejection_in_a_row_is_longer_up_to_the_cap)
+PX_TEST(when_all_are_open_none_is_asked_until_the_first_may_be)
 {
-    struct px_balancer self = make(2, PX_BALANCE_LEAST_OUTSTANDING);
-    uint64_t now = 0;
-    for (unsigned i = 1; i <= 15; i++) {
-        fail(&self, 0, 5, now);
-        uint64_t time = (i < 10 ? i : 10) * 30 * S;
-        CHECK_INT(self.list[0].ejected_until_ns - now, time);
-        now += time;
-    }
+    struct px_balancer self = make(3, PX_BALANCE_POWER_OF_TWO);
+    CHECK_INT(px_balancer_retry_ns(&self, 0), 0);
+    fail(&self, 1, 2, 0);
+    fail(&self, 0, 2, 2 * S);
+    CHECK(px_balancer_passes(&self, 3 * S));
+    fail(&self, 2, 2, 3 * S);
+    CHECK(!px_balancer_passes(&self, 3 * S));
+    CHECK_INT(picked(&self, 0, 3 * S), 0);
+    CHECK(px_balancer_pick_sticky(&self, 0, 9, 3 * S) == PX_ENDPOINT_NONE);
+    CHECK_INT(px_balancer_retry_ns(&self, 3 * S), 7 * S);
+    CHECK_INT(picked(&self, 0, 10 * S), 2);
+    CHECK(px_balancer_passes(&self, 10 * S));
 }
 
-PX_TEST(quiet_intervals_make_the_next_ejection_shorter)
+PX_TEST(a_retry_never_goes_to_one_that_is_open)
 {
-    struct px_balancer self = make(2, PX_BALANCE_LEAST_OUTSTANDING);
-    fail(&self, 0, 5, 0);
-    fail(&self, 0, 5, 30 * S);
-    CHECK_INT(self.list[0].ejections_in_a_row, 2);
-    uint64_t now = 90 * S;              /* 30 + 2 * 30 */
-    px_balancer_pick(&self, 0, 0, now); /* ends the interval of the ejection itself */
-    for (int i = 1; i < 4; i++)
-        px_balancer_pick(&self, 0, 0, now + (uint64_t)i * 10 * S);
-    CHECK_INT(self.list[0].ejections_in_a_row, 0);
-    fail(&self, 0, 5, now + 40 * S);
-    CHECK_INT(self.list[0].ejected_until_ns, now + 70 * S);
+    struct px_balancer self = make(3, PX_BALANCE_POWER_OF_TWO);
+    fail(&self, 2, 2, 0);
+    CHECK_INT(picked(&self, 1, 0), 2);
+    CHECK_INT(picked(&self, 3, 0),
+              3); /* again to those that were tried, rather than to the open one */
+    px_balancer_set_health(&self, 1, false);
+    CHECK_INT(picked(&self, 1, 0),
+              2); /* one that is thought to be down before one that has just failed */
+    CHECK_INT(picked(&self, 3, 0), 1);
 }
 
-PX_TEST(one_endpoint_always_stays)
+PX_TEST(without_breakers_nothing_is_left_out_for_failures)
 {
-    struct px_balancer self = make(2, PX_BALANCE_LEAST_OUTSTANDING);
-    self.rules.ejected_max_percent = 100;
-    fail(&self, 0, 5, 0);
-    fail(&self, 1, 50, 0);
-    CHECK(!px_balancer_is_available(&self, 0, 0));
-    CHECK(px_balancer_is_available(&self, 1, 0));
-    self = make(1, PX_BALANCE_LEAST_OUTSTANDING);
-    fail(&self, 0, 50, 0);
-    CHECK(px_balancer_is_available(&self, 0, 0));
-}
-
-PX_TEST(no_more_are_ejected_than_the_percentage)
-{
-    struct px_balancer self = make(10, PX_BALANCE_LEAST_OUTSTANDING);
-    self.rules.ejected_max_percent = 30;
-    for (size_t i = 0; i < 10; i++)
-        fail(&self, i, 5, 0);
-    size_t n_out = 0;
-    for (size_t i = 0; i < 10; i++)
-        n_out += !px_balancer_is_available(&self, i, 0);
-    CHECK_INT(n_out, 3);
-    self = make(10, PX_BALANCE_LEAST_OUTSTANDING);
-    self.rules.ejected_max_percent = 0;
-    fail(&self, 4, 5, 0);
-    CHECK(!px_balancer_is_available(&self, 4, 0)); /* one may be out whatever the percentage says */
-}
-
-PX_TEST(a_low_success_rate_is_ejected_at_the_end_of_the_interval)
-{
-    struct px_balancer self = make(6, PX_BALANCE_POWER_OF_TWO);
-    for (size_t i = 0; i < 6; i++) {
-        for (int k = 0; k < 40; k++) {
-            succeed(&self, i, 3, S); /* never 5 errors in a row */
-            fail(&self, i, i == 2 ? 4 : 0, S);
-        }
-    }
-    px_balancer_pick(&self, 0, 0, 9 * S);
-    CHECK(px_balancer_is_available(&self, 2, 9 * S));
-    px_balancer_pick(&self, 0, 0, 10 * S);
-    for (size_t i = 0; i < 6; i++)
-        CHECK(px_balancer_is_available(&self, i, 10 * S) == (i != 2));
-}
-
-PX_TEST(few_requests_say_nothing_about_a_rate)
-{
-    struct px_balancer self = make(6, PX_BALANCE_POWER_OF_TWO);
-    for (size_t i = 0; i < 6; i++) {
-        for (int k = 0; k < 10; k++) {
-            succeed(&self, i, 1, S);
-            fail(&self, i, i == 2 ? 4 : 0, S);
-        }
-    }
-    px_balancer_pick(&self, 0, 0, 10 * S);
-    CHECK(px_balancer_is_available(&self, 2, 10 * S));
-}
-
-PX_TEST(all_that_fail_alike_stay)
-{
-    struct px_balancer self = make(6, PX_BALANCE_POWER_OF_TWO);
-    for (size_t i = 0; i < 6; i++) {
-        for (int k = 0; k < 60; k++) {
-            succeed(&self, i, 1, S);
-            fail(&self, i, 1, S);
-        }
-    }
-    px_balancer_pick(&self, 0, 0, 10 * S);
-    for (size_t i = 0; i < 6; i++)
-        CHECK(px_balancer_is_available(&self, i, 10 * S));
+    struct px_balancer self;
+    px_balancer_init(&self, 2, PX_BALANCE_POWER_OF_TWO, NULL);
+    fail(&self, 0, 100, 0);
+    fail(&self, 1, 100, 0);
+    CHECK_INT(picked(&self, 0, 0), 3);
+    CHECK(px_balancer_passes(&self, 0));
+    CHECK_INT(px_balancer_retry_ns(&self, 0), 0);
+    px_balancer_set_health(&self, 0, false);
+    px_balancer_set_health(&self, 0, true);
+    CHECK_INT(self.list[0].n_failures, 100);
 }
 
 PX_TEST(an_unhealthy_endpoint_gets_nothing_unless_all_are)
@@ -223,22 +250,24 @@ PX_TEST(an_unhealthy_endpoint_gets_nothing_unless_all_are)
     struct px_balancer self = make(3, PX_BALANCE_POWER_OF_TWO);
     px_balancer_set_health(&self, 0, false);
     px_balancer_set_health(&self, 1, false);
-    for (uint64_t random = 0; random < 50; random++)
-        CHECK_INT(px_balancer_pick(&self, 0, random, 0), 2);
+    CHECK_INT(picked(&self, 0, 0), 4);
     px_balancer_set_health(&self, 2, false);
-    unsigned seen = 0;
-    for (uint64_t random = 0; random < 50; random++)
-        seen |= 1u << px_balancer_pick(&self, 0, random | (random << 32), 0);
-    CHECK_INT(seen, 7);
+    CHECK_INT(picked(&self, 0, 0), 7);
+    fail(&self, 1, 2, 0);
+    CHECK_INT(picked(&self, 0, 0), 5); /* the guess is not made where it was tried */
 }
 
-PX_TEST(a_passed_check_ends_the_ejection)
+PX_TEST(a_check_that_passes_again_lets_probes_come_at_once)
 {
     struct px_balancer self = make(2, PX_BALANCE_POWER_OF_TWO);
-    fail(&self, 0, 5, 0);
+    fail(&self, 0, 2, 0);
+    px_balancer_set_health(&self, 0, true); /* as ever: nothing has changed */
     CHECK(!px_balancer_is_available(&self, 0, S));
-    px_balancer_set_health(&self, 0, true);
-    CHECK(px_balancer_is_available(&self, 0, S));
+    px_balancer_probe_now(&self, 0, 3 * S);
+    CHECK_INT(breakers[0].state, PX_BREAKER_OPEN);
+    CHECK_INT(picked(&self, 0, 3 * S), 3);
+    fail(&self, 0, 1, 3 * S); /* the probe fails: open again, and for longer */
+    CHECK_INT(px_breaker_retry_ns(&breakers[0], 3 * S), 20 * S);
 }
 
 PX_TEST(a_key_stays_with_its_endpoint_and_only_keys_of_a_lost_one_move)
@@ -263,12 +292,14 @@ PX_TEST_MAIN(
     T(least_outstanding_takes_the_idlest) T(ties_are_shared)
         T(power_of_two_never_takes_the_busiest_of_all)
             T(a_retry_goes_elsewhere_while_there_is_an_elsewhere) T(sixty_four_endpoints_and_one) T(
-                errors_in_a_row_eject_and_a_success_between_them_does_not)
-                T(what_was_abandoned_is_no_error) T(each_ejection_in_a_row_is_longer_up_to_the_cap)
-                    T(quiet_intervals_make_the_next_ejection_shorter) T(one_endpoint_always_stays)
-                        T(no_more_are_ejected_than_the_percentage) T(
-                            a_low_success_rate_is_ejected_at_the_end_of_the_interval)
-                            T(few_requests_say_nothing_about_a_rate) T(all_that_fail_alike_stay) T(
+                one_that_fails_is_left_out_and_probed_after_its_time)
+                T(one_that_is_slow_is_left_out_like_one_that_fails) T(
+                    one_that_never_answers_is_left_out_by_what_was_broken_off)
+                    T(probes_that_do_not_come_back_do_not_leave_it_out_for_ever) T(
+                        what_was_abandoned_is_no_error)
+                        T(when_all_are_open_none_is_asked_until_the_first_may_be) T(
+                            a_retry_never_goes_to_one_that_is_open)
+                            T(without_breakers_nothing_is_left_out_for_failures) T(
                                 an_unhealthy_endpoint_gets_nothing_unless_all_are)
-                                T(a_passed_check_ends_the_ejection) T(
+                                T(a_check_that_passes_again_lets_probes_come_at_once) T(
                                     a_key_stays_with_its_endpoint_and_only_keys_of_a_lost_one_move))

@@ -152,6 +152,39 @@ PX_TEST(probes_that_never_come_back_count_as_failed)
     CHECK_INT(breaker.state, PX_BREAKER_HALF_OPEN);
 }
 
+PX_TEST(time_alone_ends_probes_that_do_not_come_back)
+{
+    set_up(NULL);
+    open_it();
+    px_breaker_advance(&breaker, now_ns + 100 * S); /* of an open one it changes nothing */
+    CHECK_INT(breaker.state, PX_BREAKER_OPEN);
+    now_ns += 5 * S;
+    struct px_breaker_ticket ticket;
+    for (int i = 0; i < 3; i++)
+        CHECK_INT(px_breaker_enter(&breaker, now_ns, &ticket), PX_BREAKER_PROBES);
+    px_breaker_advance(&breaker, now_ns + 5 * S - 1);
+    CHECK_INT(breaker.state, PX_BREAKER_HALF_OPEN);
+    px_breaker_advance(&breaker, now_ns + 5 * S);
+    CHECK_INT(breaker.state, PX_BREAKER_OPEN);
+    CHECK_INT(breaker.reason, PX_BREAKER_SILENCE);
+    CHECK_INT(px_breaker_retry_ns(&breaker, now_ns + 5 * S), 10 * S);
+}
+
+PX_TEST(good_news_from_elsewhere_let_probes_come_and_nothing_more)
+{
+    set_up(NULL);
+    px_breaker_probe_now(&breaker, now_ns);
+    CHECK_INT(breaker.state, PX_BREAKER_CLOSED);
+    open_it();
+    px_breaker_probe_now(&breaker, now_ns);
+    CHECK_INT(ask(PX_BREAKER_FAILED, MS), PX_BREAKER_PROBES);
+    CHECK_INT(px_breaker_retry_ns(&breaker, now_ns), 10 * S); /* the row goes on */
+    px_breaker_probe_now(&breaker, now_ns);
+    for (int i = 0; i < 3; i++)
+        CHECK_INT(ask(PX_BREAKER_SUCCEEDED, MS), PX_BREAKER_PROBES);
+    CHECK_INT(breaker.state, PX_BREAKER_CLOSED);
+}
+
 PX_TEST(each_trip_in_a_row_takes_twice_as_long_up_to_the_most)
 {
     static const uint64_t seconds[] = {5, 10, 20, 40, 60, 60};
@@ -262,9 +295,11 @@ PX_TEST_MAIN(
                 T(slow_answers_open_it_and_slow_probes_keep_it_open)
                     T(only_so_many_probes_pass_and_all_must_be_good)
                         T(probes_that_never_come_back_count_as_failed)
-                            T(each_trip_in_a_row_takes_twice_as_long_up_to_the_most)
-                                T(one_that_trips_soon_after_it_closed_goes_on_with_the_row)
-                                    T(what_was_begun_before_the_trip_says_nothing_after_it)
-                                        T(tiny_deadlines_of_clients_do_not_open_it)
-                                            T(codes_that_are_not_the_engine_s_fault_do_not_count)
+                            T(time_alone_ends_probes_that_do_not_come_back)
+                                T(good_news_from_elsewhere_let_probes_come_and_nothing_more)
+                                    T(each_trip_in_a_row_takes_twice_as_long_up_to_the_most) T(
+                                        one_that_trips_soon_after_it_closed_goes_on_with_the_row)
+                                        T(what_was_begun_before_the_trip_says_nothing_after_it)
+                                            T(tiny_deadlines_of_clients_do_not_open_it) T(
+                                                codes_that_are_not_the_engine_s_fault_do_not_count)
                                                 T(nothing_that_happens_breaks_its_bounds))

@@ -1,89 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The remote engine against servers that fail in every way: what the caller is told, and what goes on. */
-#include "http_peer.h"
-#include "remote_fixture.h"
-#include "shared/clock.h"
-#include "tensor_engine_contract.h"
-
-static const struct tensor_engine_case add_case = {
-    .name = "remote", .make = NULL, .x = "x", .y = "y", .sum = "sum"};
-
-static void open_peers(struct remote_fixture *f, struct http_peer *a, struct http_peer *b,
-                       const char *more)
-{
-    char settings[1024];
-    *f = (struct remote_fixture){0};
-    if (b)
-        snprintf(settings, sizeof settings,
-                 "{name: remote, urls: [\"http://127.0.0.1:%u\", \"http://127.0.0.1:%u/\"], "
-                 "model: add, connect_timeout_ms: 2000%s}",
-                 a->port, b->port, more);
-    else
-        snprintf(settings, sizeof settings,
-                 "{name: remote, urls: \"http://127.0.0.1:%u\", model: add%s}", a->port, more);
-    CHECK_OK(remote_fixture_open(f, settings));
-}
-
-/* Runs x + y, as a step of a sequence when it has an id; the error goes to `err`, sums are checked. */
-static enum px_code run_once(struct px_engine *engine, uint64_t sequence, uint64_t timeout_ns,
-                             struct px_err *err)
-{
-    struct contract_run *r = px_xalloc(1, sizeof *r);
-    contract_prepare(&add_case, r, 3, 1);
-    r->wait.run.sequence.id = sequence;
-    if (timeout_ns)
-        r->wait.run.deadline_ns = px_clock_monotonic_ns() + timeout_ns;
-    px_engine_start(engine, &r->wait.run);
-    enum px_code code = waited_run_wait(&r->wait);
-    CHECK_INT(atomic_load(&r->wait.n_done), 1);
-    if (code == PX_OK)
-        contract_check_sum(&add_case, r, 3);
-    *err = r->wait.run.err;
-    waited_run_deinit(&r->wait);
-    px_free(r);
-    return code;
-}
-
-static enum px_code add_once(struct px_engine *engine, uint64_t timeout_ns, struct px_err *err)
-{
-    return run_once(engine, 0, timeout_ns, err);
-}
-
-static enum px_code step_once(struct px_engine *engine, uint64_t sequence, struct px_err *err)
-{
-    return run_once(engine, sequence, 0, err);
-}
+#include "remote_peers.h"
 
 /* ---- behaviours of a peer ---- */
-
-static bool refuse_503(struct http_peer *peer, int fd, struct http_peer_request *request)
-{
-    (void)peer, (void)request;
-    return http_peer_reply_json(fd, 503, "{\"error\":\"busy, come back\"}");
-}
-
-static bool refuse_429(struct http_peer *peer, int fd, struct http_peer_request *request)
-{
-    (void)peer, (void)request;
-    return http_peer_reply(fd, 429, "Retry-After: 7\r\n", px_str("{\"error\":\"too fast\"}"));
-}
-
-static bool refuse_400(struct http_peer *peer, int fd, struct http_peer_request *request)
-{
-    (void)peer, (void)request;
-    return http_peer_reply_json(fd, 400, "{\"error\":\"x has the wrong shape\\u0007\"}");
-}
 
 static bool refuse_500_with_html(struct http_peer *peer, int fd, struct http_peer_request *request)
 {
     (void)peer, (void)request;
     return http_peer_reply_json(fd, 500, "<html>\xff\x01 oops\n</html>");
-}
-
-static bool reset(struct http_peer *peer, int fd, struct http_peer_request *request)
-{
-    (void)peer, (void)request;
-    return http_peer_reset(fd);
 }
 
 static bool reset_in_the_reply(struct http_peer *peer, int fd, struct http_peer_request *request)
@@ -106,16 +30,6 @@ static bool cut_headers(struct http_peer *peer, int fd, struct http_peer_request
 {
     (void)peer, (void)request;
     http_peer_send(fd, "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\n", 36);
-    return false;
-}
-
-/* Holds the request until the peer is stopped. */
-static bool stall(struct http_peer *peer, int fd, struct http_peer_request *request)
-{
-    struct pollfd wait = {.fd = fd, .events = POLLIN};
-    (void)request;
-    while (!atomic_load(&peer->stopping) && poll(&wait, 1, 10) == 0) {
-    }
     return false;
 }
 
@@ -314,22 +228,6 @@ PX_TEST(what_cannot_have_been_computed_is_tried_elsewhere)
     }
 }
 
-PX_TEST(a_server_that_went_away_is_left_out_after_some_failures)
-{
-    struct remote_fixture f;
-    struct px_err err;
-    struct http_peer *gone = http_peer_start(true), *good = http_peer_start(true);
-    open_peers(&f, gone, good,
-               ", retries: {budget_percent: 1000}, ejection: {consecutive_errors: 3}");
-    http_peer_stop(gone);
-    for (int k = 0; k < 60; k++)
-        CHECK_INT(add_once(f.engine, 0, &err), PX_OK);
-    CHECK(remote_fixture_fact(&f, "ejections") == 1); /* of the first peer */
-    CHECK(remote_fixture_fact(&f, "retries") == 3);
-    remote_fixture_close(&f);
-    http_peer_stop(good);
-}
-
 PX_TEST(retries_end_and_the_last_reason_is_told)
 {
     struct remote_fixture f;
@@ -454,7 +352,7 @@ PX_TEST(hostile_replies_are_errors)
     struct remote_fixture f;
     struct px_err err;
     struct http_peer *peer = http_peer_start(true);
-    open_peers(&f, peer, NULL, ", ejection: {consecutive_errors: 0}");
+    open_peers(&f, peer, NULL, ", breaker: off");
     atomic_store(&peer->infer, say);
     for (size_t i = 0; i < PX_ARRAY_LEN(cases); i++) {
         atomic_store(&said, cases[i].body);
@@ -575,21 +473,6 @@ PX_TEST(more_requests_than_connections_wait_and_more_than_allowed_are_refused)
     http_peer_stop(peer);
 }
 
-static void wait_for_health(const struct remote_fixture *f, bool healthy)
-{
-    for (int i = 0; i < 5000; i++) {
-        struct px_buf text = px_buf(1 << 16);
-        struct px_json_writer w = px_json_writer(&text);
-        f->engine->ops->describe(f->engine, &w);
-        bool found = strstr(px_buf_cstr(&text), "\"healthy\":false") == NULL;
-        px_buf_deinit(&text);
-        if (found == healthy)
-            return;
-        usleep(2000);
-    }
-    CHECK(false && "the health did not change");
-}
-
 PX_TEST(health_checks_see_a_peer_go_and_come)
 {
     struct remote_fixture f;
@@ -636,7 +519,8 @@ static void sum_metric(void *context, enum px_engine_metric metric, struct px_st
     bool of_peer = metric != PX_ENGINE_METRIC_REMOTE_RETRIES &&
                    metric != PX_ENGINE_METRIC_REMOTE_RETRIES_REFUSED &&
                    metric != PX_ENGINE_METRIC_REMOTE_HEDGES &&
-                   metric != PX_ENGINE_METRIC_REMOTE_HEDGES_WON;
+                   metric != PX_ENGINE_METRIC_REMOTE_HEDGES_WON &&
+                   metric != PX_ENGINE_METRIC_REMOTE_REFUSED;
     CHECK_INT(peer.len > 0, of_peer);
     sums[metric] += value;
 }
@@ -657,6 +541,8 @@ PX_TEST(attempts_retries_and_failures_are_measured)
     CHECK_INT(sums[PX_ENGINE_METRIC_REMOTE_RETRIES], 1);
     CHECK_INT(sums[PX_ENGINE_METRIC_REMOTE_HEDGES], 0);
     CHECK_INT(sums[PX_ENGINE_METRIC_REMOTE_HEALTHY], 1);
+    CHECK_INT(sums[PX_ENGINE_METRIC_REMOTE_BREAKER_STATE], 0);
+    CHECK_INT(sums[PX_ENGINE_METRIC_REMOTE_REFUSED], 0);
     CHECK_INT(sums[PX_ENGINE_METRIC_REMOTE_OUTSTANDING], 0);
     remote_fixture_close(&f);
     http_peer_stop(peer);
@@ -762,8 +648,12 @@ PX_TEST(bad_settings_name_the_key)
         {"{name: remote, urls: [https://h:1], model: m, tls: {cert: c.pem}}", "engine.tls"},
         {"{name: remote, urls: [https://h:1], model: m, tls: {ca: ../../ca.pem}}",
          "engine.tls.ca: '../../ca.pem' must be a path inside the folder"},
-        {"{name: remote, urls: [http://h:1], model: m, ejection: {max_percent: 101}}",
-         "engine.ejection.max_percent"},
+        {"{name: remote, urls: [http://h:1], model: m, ejection: {max_percent: 50}}",
+         "engine.ejection: line 1: expected 'breaker'"},
+        {"{name: remote, urls: [http://h:1], model: m, breaker: sometimes}", "engine.breaker"},
+        {"{name: remote, urls: [http://h:1], model: m, breaker: {fail: 3}}", "engine.breaker"},
+        {"{name: remote, urls: [http://h:1], model: m, breaker: {open: 2m, open_max: 1m}}",
+         "engine.breaker"},
     };
     for (size_t i = 0; i < PX_ARRAY_LEN(cases); i++) {
         struct remote_fixture f = {0};
@@ -775,26 +665,25 @@ PX_TEST(bad_settings_name_the_key)
 }
 
 PX_TEST_MAIN(
-    T(a_reply_that_ends_inside_its_headers_is_no_reply) T(connections_are_kept) T(
-        a_connection_that_the_peer_closes_is_opened_again)
-        T(what_cannot_have_been_computed_is_tried_elsewhere) T(
-            a_run_that_a_kept_connection_swallows_is_sent_again_by_our_rules_alone)
-            T(a_connection_that_ends_under_a_run_costs_one_retry) T(
-                a_step_of_a_sequence_is_never_sent_twice)
-                T(a_server_that_went_away_is_left_out_after_some_failures) T(
-                    retries_end_and_the_last_reason_is_told)
-                    T(a_single_server_is_asked_again_after_a_while) T(
-                        without_budget_there_are_no_retries)
-                        T(what_the_peer_says_is_passed_on_and_not_tried_again) T(
-                            a_peer_that_wants_fewer_requests_says_so_to_the_caller)
-                            T(attempts_retries_and_failures_are_measured) T(
-                                hostile_replies_are_errors) T(broken_replies_are_errors)
-                                T(deadlines_end_what_stalls_or_drips) T(
-                                    a_cancelled_run_ends_and_its_connection_is_closed)
-                                    T(a_hedge_answers_for_one_that_hangs) T(
-                                        more_requests_than_connections_wait_and_more_than_allowed_are_refused)
-                                        T(health_checks_see_a_peer_go_and_come)
-                                            T(a_peer_that_is_down_at_load_needs_a_declared_model)
+    T(connections_are_kept) T(a_connection_that_the_peer_closes_is_opened_again) T(
+        a_run_that_a_kept_connection_swallows_is_sent_again_by_our_rules_alone)
+        T(a_connection_that_ends_under_a_run_costs_one_retry) T(
+            a_reply_that_ends_inside_its_headers_is_no_reply)
+            T(a_step_of_a_sequence_is_never_sent_twice) T(
+                what_cannot_have_been_computed_is_tried_elsewhere)
+                T(retries_end_and_the_last_reason_is_told) T(
+                    a_single_server_is_asked_again_after_a_while)
+                    T(without_budget_there_are_no_retries) T(
+                        what_the_peer_says_is_passed_on_and_not_tried_again)
+                        T(hostile_replies_are_errors) T(broken_replies_are_errors) T(
+                            deadlines_end_what_stalls_or_drips)
+                            T(a_cancelled_run_ends_and_its_connection_is_closed) T(
+                                a_hedge_answers_for_one_that_hangs)
+                                T(more_requests_than_connections_wait_and_more_than_allowed_are_refused)
+                                    T(health_checks_see_a_peer_go_and_come)
+                                        T(a_peer_that_wants_fewer_requests_says_so_to_the_caller)
+                                            T(attempts_retries_and_failures_are_measured) T(
+                                                a_peer_that_is_down_at_load_needs_a_declared_model)
                                                 T(loading_says_what_is_wrong) T(
                                                     memory_that_is_short_while_loading_is_an_error)
                                                     T(bad_settings_name_the_key))
