@@ -155,3 +155,14 @@ def test_batches_of_a_model_that_has_none_are_refused(tmp_path):
     yaml.write_text(yaml.read_text().replace(", batches: true", ""))
     with pytest.raises(AssertionError, match="batches: true"), Server(folder):
         pass
+
+
+def test_an_unloaded_model_computes_what_waits_for_company(tmp_path):
+    folder = write_package(tmp_path / "m", onnx_models.mlp, "batching: {max_rows: 8, max_delay: 50s}")
+    row = np.ones((1, 4), np.float32)
+    with Server(folder) as server, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(infer, server, "m", tensor("x", row))
+        while batches(server, "m")["queued"] == 0:
+            assert not waiting.done()
+        urllib.request.urlopen(urllib.request.Request(f"{server.url}/v2/repository/models/m/unload", b"{}"), timeout=30)
+        assert waiting.result(timeout=30)[0] == 200

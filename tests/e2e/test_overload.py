@@ -45,7 +45,7 @@ def server(tmp_path_factory):
     root = tmp_path_factory.mktemp("overload")
     xgboost_model(root / "forest.json")
     models = [sleeper(root, "fixed", "{concurrency: 2}"), sleeper(root, "fair", "{concurrency: off, per_client: 1}"),
-              sleeper(root, "learned", "auto"), root / "forest.json"]
+              sleeper(root, "learned", "auto"), sleeper(root, "known", "{concurrency: off}"), root / "forest.json"]
     with Server(*models, env={"PHOENIX_PYTHON": "/usr/bin/python3"}) as server:
         for name in ("fixed", "fair", "learned"):
             assert ask(server, name, 1)[0] == 200
@@ -175,6 +175,15 @@ def test_a_request_that_waits_no_longer_is_504(server, name, value):
     began = time.monotonic()
     status, _, body = ask(server, "learned", 1500, **{name: value})
     assert status == 504 and "deadline" in body["error"] and time.monotonic() - began < 1.4
+
+
+def test_an_idle_model_does_not_begin_what_cannot_be_in_time(server):
+    for _ in range(10):
+        assert ask(server, "known", 100)[0] == 200
+    answers = [ask(server, "known", 100, Phoenix_Timeout_Ms="20") for _ in range(3)]
+    refusals = [body["error"] for status, _, body in answers if status == 503]
+    assert len(refusals) >= 2 and all("would be late" in text for text in refusals), answers
+    assert ask(server, "known", 100, Phoenix_Timeout_Ms="20000")[0] == 200
 
 
 def test_a_limit_that_learns_comes_down_under_load_and_answers_go_on(server):

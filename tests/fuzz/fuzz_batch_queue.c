@@ -131,7 +131,8 @@ static void add(struct run *run)
     item->deadline_ns = time_ns > UINT64_MAX / 2 ? time_ns : time_ns ? run->now_ns + time_ns : 0;
     run->rows_given[item - run->items] = 0;
     enum px_batch_refusal refusal =
-        px_batch_queue_add(&run->queue, item, run->now_ns, &run->cost, take(source) % 4, &shed);
+        px_batch_queue_add(&run->queue, item, run->now_ns, &run->cost,
+                           (struct px_batch_instances){take(source) % 4, take(source) % 4}, &shed);
     must(item->in.waits == (refusal == PX_BATCH_ACCEPTED));
     must(px_batch_refusal_name(refusal)[0]);
     must(!shed || (refusal == PX_BATCH_ACCEPTED && !shed->in.waits && shed != item));

@@ -116,7 +116,7 @@ void check_refusal(struct world *world, const struct request *request,
         return;
     bool late = item->deadline_ns && item->deadline_ns <= world->now_ns;
     bool large = item->n_rows > world->queue.policy.rows_max && !world->queue.policy.splits;
-    bool foresees = item->deadline_ns && world->n_waiting > 0 && world->cost.n >= PX_COST_LINE_SURE;
+    bool foresees = item->deadline_ns && world->cost.n >= PX_COST_LINE_SURE;
     unsigned scope = full_scope(world, request);
     bool full = scope && least_rank(world, scope) >= rank_of(item->urgency.criticality);
     if (refusal == PX_BATCH_ACCEPTED)
@@ -271,6 +271,8 @@ static bool reason_holds(const struct world *world, const struct px_batch *batch
         return has_other_shape(world, batch);
     case PX_BATCH_LARGE:
         return has_larger(world, batch);
+    case PX_BATCH_ALONE:
+        return policy->together_max == 1 && batch->n_parts == 1;
     case PX_BATCH_DRAIN:
         return world->queue.drains;
     }

@@ -8,6 +8,7 @@
 
 #include "shared/alloc.h"
 #include "shared/clock.h"
+#include "shared/str.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,33 +23,37 @@ struct options {
     bool one, overload;
 };
 
+static bool parse_seconds(const char *text, double *ret)
+{
+    char *end;
+    *ret = strtod(text, &end);
+    return end > text && !*end && *ret >= 0;
+}
+
+static bool parse_option(const char *name, const char *value, struct options *ret)
+{
+    if (strcmp(name, "--scenarios") == 0)
+        return px_str_to_u64(px_str(value), &ret->n_scenarios);
+    if (strcmp(name, "--seconds") == 0)
+        return parse_seconds(value, &ret->seconds);
+    if (strcmp(name, "--first") == 0)
+        return px_str_to_u64(px_str(value), &ret->first);
+    if (strcmp(name, "--overloads") == 0)
+        return px_str_to_u64(px_str(value), &ret->n_overloads);
+    ret->one = strcmp(name, "--seed") == 0;
+    return ret->one && px_str_to_u64(px_str(value), &ret->seed);
+}
+
 static bool parse(int argc, char **argv, struct options *ret)
 {
     *ret = (struct options){.n_scenarios = 4000, .n_overloads = 8, .first = 1};
     for (int i = 1; i < argc; i++) {
-        const char *value = i + 1 < argc ? argv[i + 1] : "";
-        if (strcmp(argv[i], "--overload") == 0) {
+        if (strcmp(argv[i], "--overload") == 0)
             ret->overload = true;
-            continue;
-        }
-        char *end;
-        double number = strtod(value, &end);
-        if (end == value || *end || number < 0)
+        else if (i + 1 == argc || !parse_option(argv[i], argv[i + 1], ret))
             return false;
-        if (strcmp(argv[i], "--scenarios") == 0)
-            ret->n_scenarios = (uint64_t)number;
-        else if (strcmp(argv[i], "--seconds") == 0)
-            ret->seconds = number;
-        else if (strcmp(argv[i], "--first") == 0)
-            ret->first = (uint64_t)number;
-        else if (strcmp(argv[i], "--overloads") == 0)
-            ret->n_overloads = (uint64_t)number;
-        else if (strcmp(argv[i], "--seed") == 0)
-            ret->seed = (uint64_t)number;
         else
-            return false;
-        ret->one |= strcmp(argv[i], "--seed") == 0;
-        i++;
+            i++;
     }
     return true;
 }
@@ -135,8 +140,10 @@ static void add(struct totals *totals, const struct world *world)
         totals->tally.n[i] += world->tally.n[i];
     for (size_t i = 0; i <= PX_BATCH_HOPELESS; i++)
         totals->tally.refusals[i] += world->tally.refusals[i];
-    for (size_t i = 0; i <= PX_BATCH_DRAIN; i++)
+    for (size_t i = 0; i <= PX_BATCH_ALONE; i++)
         totals->tally.reasons[i] += world->tally.reasons[i];
+    for (size_t i = 0; mechanisms[i].name; i++)
+        totals->tally.ended_by[i] += world->tally.ended_by[i];
 }
 
 /* A simulation in which something never happened has not tested it. */
@@ -157,9 +164,14 @@ static bool report(const struct totals *totals)
         all = all && totals->tally.refusals[i];
     }
     printf("\nbatches:");
-    for (size_t i = PX_BATCH_IDLE; i <= PX_BATCH_DRAIN; i++) {
+    for (size_t i = PX_BATCH_IDLE; i <= PX_BATCH_ALONE; i++) {
         printf(" %zu %s", totals->tally.reasons[i], px_batch_reason_name((enum px_batch_reason)i));
         all = all && totals->tally.reasons[i];
+    }
+    printf("\nended by:");
+    for (size_t i = 0; mechanisms[i].name; i++) {
+        printf(" %zu %s", totals->tally.ended_by[i], mechanisms[i].name);
+        all = all && totals->tally.ended_by[i];
     }
     printf("\n%s", all ? "" : "something of these never happened\n");
     return all;
@@ -171,8 +183,9 @@ static int play_all(struct world *world, const struct options *options)
     double sum = 0;
     uint64_t n_overloads = 0, began_ns = px_clock_monotonic_ns();
     uint64_t until_ns = began_ns + (uint64_t)(options->seconds * 1e9);
-    uint64_t per_overload =
-        options->n_overloads ? options->n_scenarios / options->n_overloads : UINT64_MAX;
+    uint64_t n_overloads_max =
+        options->n_overloads < options->n_scenarios ? options->n_overloads : options->n_scenarios;
+    uint64_t per_overload = n_overloads_max ? options->n_scenarios / n_overloads_max : UINT64_MAX;
     for (uint64_t i = 0;
          options->seconds > 0 ? px_clock_monotonic_ns() < until_ns : i < options->n_scenarios;
          i++) {

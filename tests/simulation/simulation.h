@@ -102,7 +102,8 @@ struct event {
 struct tally {
     size_t n[FAILED + 1];
     size_t refusals[PX_BATCH_HOPELESS + 1];
-    size_t reasons[PX_BATCH_DRAIN + 1];
+    size_t reasons[PX_BATCH_ALONE + 1];
+    size_t ended_by[MECHANISMS_MAX]; /* requests that came no further than to that mechanism */
     size_t
         rows_in_time; /* of requests that were answered while the load lasted, but for its first quarter */
 };

@@ -108,18 +108,27 @@ static uint64_t own_late_ns(const struct world *world, const struct request *req
     return deadline_ns < late_ns ? deadline_ns : late_ns;
 }
 
+static struct px_batch_instances instances(const struct world *world)
+{
+    struct px_batch_instances instances = {.n = world->scenario.n_instances};
+    for (unsigned i = 0; i < instances.n; i++)
+        instances.n_busy += world->instances[i].busy;
+    return instances;
+}
+
 static void arrive(struct world *world, struct request *request)
 {
     struct px_batch_item *shed;
     world->n_arrived++;
     trace(world, "arrives", request);
     for (const struct mechanism *m = mechanisms; m->name; m++) {
-        if (!m->arrives(world, request))
+        if (!m->arrives(world, request)) {
+            world->tally.ended_by[m - mechanisms]++;
             return;
+        }
     }
-    enum px_batch_refusal refusal =
-        px_batch_queue_add(&world->queue, &request->item, world->now_ns, &world->cost,
-                           world->scenario.n_instances, &shed);
+    enum px_batch_refusal refusal = px_batch_queue_add(&world->queue, &request->item, world->now_ns,
+                                                       &world->cost, instances(world), &shed);
     world->tally.refusals[refusal]++;
     check_refusal(world, request, refusal);
     if (shed) {

@@ -12,6 +12,8 @@ enum { FIXTURE_ITEMS = 512, FIXTURE_PARTS = 128 };
 
 #define MS UINT64_C(1000000)
 
+static const struct px_batch_instances one_instance = {.n = 1};
+
 struct fixture {
     struct px_batch_queue queue;
     struct px_cost_line cost;
@@ -21,6 +23,7 @@ struct fixture {
     struct px_batch_item *shed;
     uint64_t ask_again_ns;
     size_t n_items;
+    unsigned n_busy; /* 1: the one instance computes */
 };
 
 /* One for all tests: it is large. Whatever the policy leaves out is the simplest. */
@@ -50,7 +53,8 @@ static inline enum px_batch_refusal fixture_try(struct fixture *f, uint64_t now_
 {
     PX_ASSERT(f->n_items < FIXTURE_ITEMS);
     f->items[f->n_items] = item;
-    return px_batch_queue_add(&f->queue, &f->items[f->n_items++], now_ns, &f->cost, 1, &f->shed);
+    return px_batch_queue_add(&f->queue, &f->items[f->n_items++], now_ns, &f->cost,
+                              (struct px_batch_instances){1, f->n_busy}, &f->shed);
 }
 
 /* An item that must be let in. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Waking a thread takes 10 to 50 us, more than a small network computes. So a run that is predicted to take no longer than SHORT_NS is
+ * Waking a thread takes 10 to 50 us, more than a small network computes. So a run that is predicted to take no longer than PX_EXECUTOR_SHORT_NS is
  * computed by its caller, if the engine waits for nobody (PX_ENGINE_COMPUTES), no other run waits, nothing asks to wait for company, and
  * a slot is free. The prediction is a line over the bytes of the inputs, learned from every run. A caller that was held up for long
  * does not compute again for some runs. Rejected: threads that spin before they sleep (a core for every model that is loaded).
@@ -14,8 +14,6 @@
 
 #include <stdio.h>
 #include <string.h>
-
-enum { SHORT_NS = 30000 };
 
 /* ---- starting ---- */
 
@@ -49,7 +47,7 @@ static bool is_short_now(const struct px_executor *self, const struct px_entry *
            entry->item.n_rows <= self->batching.policy.rows_max &&
            self->counts.computed >= self->short_from &&
            px_cost_line_knows(&self->bytes_cost, bytes) &&
-           px_cost_line_predict(&self->bytes_cost, bytes) <= SHORT_NS;
+           px_cost_line_predict(&self->bytes_cost, bytes) <= PX_EXECUTOR_SHORT_NS;
 }
 
 /* The watch has to know the deadline of a run that is computed here too: an engine can be wrong about how long it takes. */
@@ -72,10 +70,15 @@ static bool try_to_compute_here(struct px_executor *self, struct px_run *run)
     return here;
 }
 
+static struct px_batch_instances instances(const struct px_executor *self)
+{
+    return (struct px_batch_instances){self->n_instances, (unsigned)self->counts.running};
+}
+
 uint64_t px_executor_foresee(const struct px_executor *self, const struct px_batch_item *item)
 {
     return px_batch_queue_foresee_ns(&self->queue, item, px_clock_monotonic_ns(), &self->cost,
-                                     self->n_instances);
+                                     instances(self));
 }
 
 static uint64_t foresee(struct px_executor *self, const struct px_entry *entry)
@@ -96,10 +99,18 @@ static void refuse(struct px_executor *self, struct px_entry *entry, enum px_bat
                    policy->rows_max, px_engine_run_rows(self->blocking, run));
         px_err_hint(err, "split the request, or set 'split: true' under 'batching' in model.yaml");
     } else if (why == PX_BATCH_HOPELESS) {
-        px_err_set(
-            err, PX_E_OVERLOADED,
-            "the requests that wait for this model take until after the deadline of this one");
+        px_err_set(err, PX_E_OVERLOADED,
+                   "the answer would be late: waiting and computing take about %.3g ms, and the "
+                   "deadline of this request is sooner",
+                   (double)foresee(self, entry) * 1e-6);
         px_err_hint(err, "give it more time, or send fewer at a time");
+    } else if (why == PX_BATCH_LEVEL_FULL) {
+        unsigned level = entry->item.in.level;
+        px_err_set(err, PX_E_OVERLOADED,
+                   "%zu requests of priority %u wait for this model already, as many as may",
+                   policy->levels[level].items_max, level + 1);
+        px_err_hint(err, "send fewer at a time, or raise 'max_queue' of level %u in model.yaml",
+                    level + 1);
     } else {
         px_err_set(err, PX_E_OVERLOADED,
                    "%zu requests wait for this model already, with %u at a time being computed",
@@ -130,11 +141,11 @@ static enum px_batch_refusal accept(struct px_executor *self, struct px_entry *e
     if (entry->item.shape == 0 || self->alone_why)
         entry->item.shape = ++self->n_alone;
     enum px_batch_refusal refusal = px_batch_queue_add(
-        &self->queue, &entry->item, px_clock_monotonic_ns(), &self->cost, self->n_instances, &shed);
+        &self->queue, &entry->item, px_clock_monotonic_ns(), &self->cost, instances(self), &shed);
     if (shed)
         push_out(self, shed, ended);
     if (refusal != PX_BATCH_ACCEPTED) {
-        self->counts.refused++;
+        self->counts.refused += refusal != PX_BATCH_TOO_LARGE;
         return refusal;
     }
     self->counts.accepted++;
@@ -193,9 +204,12 @@ static const char *find_alone_why(const struct px_engine *blocking,
     return batching->policy.rows_max == 1 ? "max_rows is 1" : NULL;
 }
 
-/* Joins nothing: rows are counted, but there is no number of them that is too many. */
-static void set_alone(struct px_batch_policy *policy)
+/* Joins nothing. Rows are counted, but unless model.yaml limits them there is no number of them that is too many. */
+static void set_alone(struct px_batch_policy *policy, bool limits_rows)
 {
+    policy->together_max = 1;
+    if (limits_rows)
+        return;
     policy->rows_max = PX_BATCH_ROWS_MAX;
     policy->n_preferred = 0;
     policy->delay_ns = 0;
@@ -249,8 +263,8 @@ static enum px_code apply(struct px_executor *self, const struct px_batching *ba
     self->batching = *batching;
     self->batching.policy.items_max = items_max;
     self->alone_why = alone_why;
-    if (alone_why && !(batching->limits_rows && !batching->is_off))
-        set_alone(&self->batching.policy);
+    if (alone_why)
+        set_alone(&self->batching.policy, batching->limits_rows && !batching->is_off);
     px_batch_queue_init(&self->queue, &self->batching.policy);
     return PX_OK;
 }
@@ -310,6 +324,16 @@ static bool is_able(struct px_engine *engine, struct px_err *err)
 static void measure(struct px_engine *engine, const struct px_engine_measures *to)
 {
     px_engine_measure(((struct px_executor *)engine)->blocking, to);
+}
+
+/* Batches that wait for company are computed now. */
+static void drain(struct px_engine *engine)
+{
+    struct px_executor *self = (struct px_executor *)engine;
+    px_executor_lock(self);
+    px_batch_queue_drain(&self->queue);
+    pthread_cond_broadcast(&self->queued);
+    px_executor_unlock(self);
 }
 
 static void destroy(struct px_engine *engine)
@@ -380,6 +404,7 @@ static void set_up(struct px_executor *self, struct px_engine *blocking,
         .measure = measure,
         .is_idle = is_idle,
         .is_able = is_able,
+        .drain = drain,
         .destroy = destroy,
     };
     self->n_instances = self->counts.n_threads = options->n_threads ? options->n_threads : 1;

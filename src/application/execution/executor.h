@@ -32,7 +32,7 @@ enum {
     PX_EXECUTOR_QUEUE_MAX = 1 << 16,
     PX_EXECUTOR_QUEUE_DEFAULT = 1000,
     PX_EXECUTOR_BATCHES = 64, /* that are remembered */
-    PX_EXECUTOR_REASONS = PX_BATCH_DRAIN + 1,
+    PX_EXECUTOR_REASONS = PX_BATCH_ALONE + 1,
 };
 
 struct px_executor_options {
@@ -85,8 +85,8 @@ bool px_executor_counts(const struct px_engine *engine, struct px_executor_count
 bool px_executor_report(const struct px_engine *engine, struct px_executor_report *ret);
 
 /*
- * Batches by other rules from now on; the bound of the queue stays. PX_E_UNSUPPORTED for an engine of another kind, PX_E_CONFLICT
- * while runs wait or are computed, PX_E_NO_MEMORY.
+ * Batches by other rules from now on; the bound of the queue stays. While no run is being started: before the model is published.
+ * PX_E_UNSUPPORTED for an engine of another kind, PX_E_CONFLICT while runs wait or are computed, PX_E_NO_MEMORY.
  */
 PX_MUST_USE enum px_code px_executor_set_batching(struct px_engine *engine,
                                                   const struct px_batching *batching,

@@ -36,6 +36,9 @@
 
 #define PX_EXECUTOR_NEVER UINT64_MAX
 
+/* A run that is predicted to take no longer may be computed by its caller. */
+enum { PX_EXECUTOR_SHORT_NS = 30000 };
+
 /* A run in the executor; in the run's arena. */
 struct px_entry {
     struct px_batch_item item; /* first: the queue's view of it */
@@ -66,6 +69,7 @@ struct px_slot {
     bool lends;         /* the engine reads the memory of part `lent` */
     size_t lent;
     uint64_t began_ns; /* the computation */
+    bool has_computed; /* the engine was asked: not everybody had left before */
     size_t n_rows;     /* of what was computed last */
     struct px_executor_batch note;
     struct px_err err; /* why a joint run failed */

@@ -171,13 +171,12 @@ static void end_late(struct px_executor *self, struct px_entry *entry, uint64_t 
         px_entry_unwant(self, entry, PX_E_DEADLINE, ended);
         return;
     }
-    if (run->deadline_ns)
-        px_err_set(&run->err, PX_E_OVERLOADED,
-                   "the request cannot be computed any more before its deadline");
-    else
-        px_err_set(&run->err, PX_E_OVERLOADED,
-                   "the request waited longer than its priority level allows");
-    px_err_hint(&run->err, "send fewer at a time, or raise 'timeout' of the level in model.yaml");
+    unsigned level = entry->item.in.level;
+    px_err_set(&run->err, PX_E_OVERLOADED,
+               "the request waited longer than the %.3g ms that priority %u allows",
+               (double)self->batching.policy.levels[level].timeout_ns * 1e-6, level + 1);
+    px_err_hint(&run->err, "send fewer at a time, or raise 'timeout' of level %u in model.yaml",
+                level + 1);
     px_err_retry(&run->err, px_executor_foresee(self, &entry->item));
     px_entry_give_up(self, entry, ended);
 }

@@ -17,7 +17,7 @@
 #include "shared/clock.h"
 #include "shared/log.h"
 
-enum { SHORT_NS = 30000, LONG_TIMES = 10, PENALTY_RUNS = 1000 };
+enum { LONG_TIMES = 10, PENALTY_RUNS = 1000 };
 
 struct px_slot *px_executor_free_slot(struct px_executor *self)
 {
@@ -105,6 +105,7 @@ static size_t drop_unwanted(struct px_executor *self, struct px_slot *slot,
 static enum px_code run_engine(struct px_executor *self, struct px_slot *slot, struct px_run *run)
 {
     slot->run = run;
+    slot->has_computed = true;
     slot->phase = PX_SLOT_COMPUTING;
     px_executor_unlock(self);
     size_t bytes = px_run_input_bytes(run);
@@ -129,7 +130,7 @@ static void compute_whole(struct px_executor *self, struct px_slot *slot, size_t
     slot->lent = i;
     slot->n_rows = entry->n_rows;
     enum px_code code = run_engine(self, slot, entry->run);
-    slot->note.code = code;
+    slot->note.code = code != PX_OK && entry->why ? entry->why : code;
     land(self, slot, i, code, ended);
 }
 
@@ -236,12 +237,14 @@ static bool may_be_one_runs_fault(enum px_code code)
            code != PX_E_OVERLOADED;
 }
 
-/* Logging takes locks of its own, so the mutex is given up. */
+/* From now on each run is computed by itself, and waits for no other. Logging takes locks of its own, so the mutex is given up. */
 static void stop_joining(struct px_executor *self, const struct px_err *err)
 {
     if (self->alone_why)
         return;
     self->alone_why = "its outputs do not have the rows of its inputs";
+    self->queue.policy.together_max = 1;
+    self->queue.policy.delay_ns = 0;
     px_executor_unlock(self);
     px_log(PX_LOG_WARN, "model.not_batched", PX_LOG_T("reason", err->message));
     px_executor_lock(self);
@@ -287,6 +290,7 @@ static void compute_batch(struct px_executor *self, struct px_slot *slot, struct
     struct px_executor_batch *note = &slot->note;
     self->counts.running++;
     slot->phase = PX_SLOT_LOADING;
+    slot->has_computed = false;
     for (size_t i = 0; i < slot->n_parts; i++) {
         struct px_entry *entry = entry_at(slot, i);
         entry->n_flying++;
@@ -295,10 +299,11 @@ static void compute_batch(struct px_executor *self, struct px_slot *slot, struct
             slot->parts[i].n_rows == entry->item.n_rows ? entry->n_rows : slot->parts[i].n_rows;
     }
     note->requests = slot->n_parts;
-    note->predicted_ns = (uint64_t)px_cost_line_predict(&self->cost, (double)note->rows);
+    if (px_cost_line_knows(&self->cost, (double)note->rows))
+        note->predicted_ns = (uint64_t)px_cost_line_predict(&self->cost, (double)note->rows);
     compute_all(self, slot, ended);
     note->took_ns = px_clock_monotonic_ns() - note->formed_ns;
-    if (note->code == PX_OK)
+    if (note->code == PX_OK && slot->has_computed)
         px_cost_line_learn(&self->cost, (double)note->rows, (double)note->took_ns);
     px_executor_note_batch(self, note);
     slot->phase = PX_SLOT_FREE;
@@ -365,7 +370,7 @@ void px_executor_compute_here(struct px_executor *self, struct px_entry *entry,
     slot->note =
         (struct px_executor_batch){.formed_ns = now_ns, .reason = PX_BATCH_IDLE, .in_place = true};
     compute_batch(self, slot, ended);
-    if (slot->note.took_ns > (uint64_t)LONG_TIMES * SHORT_NS)
+    if (slot->note.took_ns > (uint64_t)LONG_TIMES * PX_EXECUTOR_SHORT_NS)
         self->short_from = self->counts.computed + PENALTY_RUNS;
     if (self->queue.n_items > 0)
         pthread_cond_signal(&self->queued);

@@ -64,6 +64,12 @@ bool px_engine_is_idle(struct px_engine *engine)
     return !engine->ops->is_idle || engine->ops->is_idle(engine);
 }
 
+void px_engine_drain(struct px_engine *engine)
+{
+    if (engine->ops->drain)
+        engine->ops->drain(engine);
+}
+
 void px_engine_destroy(struct px_engine *engine)
 {
     if (engine)

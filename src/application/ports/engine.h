@@ -111,6 +111,12 @@ struct px_engine_ops {
      */
     bool (*is_able)(struct px_engine *engine, struct px_err *err);
 
+    /*
+     * Nobody will start runs but those who have begun with this engine: the model was replaced, or the server ends. What waits for more
+     * before it is computed does not any more. Any thread; never blocks. NULL: nothing waits.
+     */
+    void (*drain)(struct px_engine *engine);
+
     void (*destroy)(struct px_engine *engine);
 };
 
@@ -156,6 +162,8 @@ void px_engine_cancel(struct px_engine *engine, struct px_run *run);
 
 bool px_engine_is_idle(
     struct px_engine *engine); /* destroy would not wait; every run has finished */
+
+void px_engine_drain(struct px_engine *engine);
 
 bool px_engine_is_able(struct px_engine *engine, struct px_err *err); /* `err`: why not */
 

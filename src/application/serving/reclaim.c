@@ -169,6 +169,10 @@ void px_grave_close(struct px_grave *grave)
 {
     struct px_repository *r = grave->repository;
     unsigned n_loops = r->serving->n_loops;
+    for (size_t i = 0; i < grave->n_models; i++) {
+        if (grave->models[i]->engine)
+            px_engine_drain(grave->models[i]->engine);
+    }
     atomic_store_explicit(&grave->n_left, n_loops, memory_order_relaxed);
     for (unsigned i = 0; i < n_loops; i++) {
         grave->tasks[i] = (struct px_grave_task){.task.run = pass, .grave = grave, .loop = i};

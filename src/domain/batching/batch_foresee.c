@@ -4,8 +4,8 @@
  *
  * Before it go the levels above, the rows of its own flow (none while the level stands: it is then the newest), and of each other flow of
  * its level as many as are due before it by fair queueing, so that a client is not refused because of another's backlog. All of that
- * is computed in full batches; the last is the item's own, and others fill it. What is being computed now is known of the latest batch
- * only; of several instances it is as likely to end late as early.
+ * is computed in full batches; the last is the item's own, and others fill it. What is being computed now matters when no instance is
+ * idle; it is known of the latest batch only, and of several instances that is as likely to end late as early.
  */
 #include "domain/batching/batch_queue_private.h"
 
@@ -46,7 +46,8 @@ static uint64_t being_computed_ns(const struct px_batch_queue *queue, uint64_t n
 
 uint64_t px_batch_queue_foresee_ns(const struct px_batch_queue *queue,
                                    const struct px_batch_item *item, uint64_t now_ns,
-                                   const struct px_cost_line *cost, unsigned n_instances)
+                                   const struct px_cost_line *cost,
+                                   struct px_batch_instances instances)
 {
     struct px_batch_item placed = *item;
     px_batch_flows_place(queue, &placed);
@@ -58,7 +59,7 @@ uint64_t px_batch_queue_foresee_ns(const struct px_batch_queue *queue,
     uint64_t one_ns = px_batch_cost_ns(cost, least(rows, full));
     if (one_ns == 0)
         return 0;
-    n_instances = n_instances ? n_instances : 1;
-    uint64_t wait_ns = being_computed_ns(queue, now_ns, cost) / n_instances;
-    return wait_ns + before * one_ns / n_instances + one_ns;
+    unsigned n = instances.n ? instances.n : 1;
+    uint64_t wait_ns = instances.n_busy < n ? 0 : being_computed_ns(queue, now_ns, cost) / n;
+    return wait_ns + before * one_ns / n + one_ns;
 }

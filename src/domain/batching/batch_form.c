@@ -26,8 +26,11 @@
 static const size_t loaded_batches = 2;
 /* Then it must also be in time if computing takes so much longer than predicted, as it often does. */
 static const uint64_t risky_part = 4;
-/* An item is not kept waiting for company in the last part of its time: timers are late, predictions wrong. */
-static const uint64_t spare_part = 8;
+/*
+ * An item is not kept waiting for company in the last part of its time: timers are late, predictions wrong. The less is known of the
+ * cost, the more is left.
+ */
+static const uint64_t spare_part = 8, spare_part_unsure = 2, risky_cost_part = 2;
 
 struct walk {
     struct px_batch_queue *queue;
@@ -90,7 +93,9 @@ static void take(struct walk *walk, struct px_batch_item *item, size_t n_rows)
     if (item->deadline_ns && item->deadline_ns < walk->ends_by_ns)
         walk->ends_by_ns = item->deadline_ns;
     mark_preferred(walk);
-    if (walk->size == walk->queue->policy.rows_max || batch->n_parts == walk->n_parts_max)
+    if (walk->queue->policy.together_max == 1)
+        walk->why = PX_BATCH_ALONE;
+    else if (walk->size == walk->queue->policy.rows_max || batch->n_parts == walk->n_parts_max)
         walk->why = PX_BATCH_FULL;
 }
 
@@ -170,12 +175,15 @@ static uint64_t oldest_ns(const struct px_batch *batch)
 static uint64_t start_by_ns(const struct walk *walk)
 {
     uint64_t cost_ns = px_batch_cost_ns(walk->cost, walk->size), by_ns = PX_BATCH_NEVER;
+    uint64_t part = cost_ns ? spare_part : spare_part_unsure;
+    cost_ns += cost_ns / risky_cost_part;
     for (size_t i = 0; i < walk->batch->n_parts; i++) {
         const struct px_batch_item *item = walk->batch->parts[i].item;
         if (item->in.late_ns == PX_BATCH_NEVER)
             continue;
-        uint64_t spare_ns = (item->in.late_ns - item->arrived_ns) / spare_part;
-        uint64_t needs_ns = spare_ns + (item->in.late_ns == item->deadline_ns ? cost_ns : 0);
+        bool is_deadline = item->in.late_ns == item->deadline_ns;
+        uint64_t time_ns = item->in.late_ns - item->arrived_ns;
+        uint64_t needs_ns = is_deadline ? time_ns / part + cost_ns : time_ns / spare_part;
         uint64_t item_by_ns = item->in.late_ns > needs_ns ? item->in.late_ns - needs_ns : 0;
         by_ns = item_by_ns < by_ns ? item_by_ns : by_ns;
     }
@@ -221,8 +229,8 @@ static enum px_batch_reason decide(struct walk *walk, uint64_t *ask_again_ns)
 {
     const struct px_batch_policy *policy = &walk->queue->policy;
     uint64_t waits_until_ns = px_batch_later_ns(walk->batch->oldest_ns, policy->delay_ns);
-    if (walk->why == PX_BATCH_FULL)
-        return PX_BATCH_FULL;
+    if (walk->why == PX_BATCH_FULL || walk->why == PX_BATCH_ALONE)
+        return walk->why;
     if (walk->queue->drains)
         return PX_BATCH_DRAIN;
     if (walk->n_preferred > 0 && walk->now_ns < waits_until_ns) {

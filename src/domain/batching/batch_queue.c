@@ -12,6 +12,8 @@
 /* A longer silence says no more than this about when the next item comes, so that it is soon forgotten. */
 static const uint64_t gap_max_ns = UINT64_C(1000000000);
 static const uint64_t gap_fading = 8;
+/* After a probe, an instance does other things or nothing for so many times as long as that should take. */
+static const uint64_t probe_times = 5;
 
 const char *px_batch_reason_name(enum px_batch_reason reason)
 {
@@ -20,7 +22,7 @@ const char *px_batch_reason_name(enum px_batch_reason reason)
         [PX_BATCH_PREFERRED] = "preferred", [PX_BATCH_DELAY] = "delay",
         [PX_BATCH_DEADLINE] = "deadline",   [PX_BATCH_GAIN] = "gain",
         [PX_BATCH_SHAPE] = "shape",         [PX_BATCH_LARGE] = "large",
-        [PX_BATCH_DRAIN] = "drain",
+        [PX_BATCH_DRAIN] = "drain",         [PX_BATCH_ALONE] = "alone",
     };
     PX_ASSERT(reason > 0 && reason < PX_ARRAY_LEN(names));
     return names[reason];
@@ -29,9 +31,8 @@ const char *px_batch_reason_name(enum px_batch_reason reason)
 const char *px_batch_refusal_name(enum px_batch_refusal refusal)
 {
     static const char *const names[] = {
-        [PX_BATCH_ACCEPTED] = "accepted",
-        [PX_BATCH_QUEUE_FULL] = "queue_full",
-        [PX_BATCH_TOO_LARGE] = "too_large",
+        [PX_BATCH_ACCEPTED] = "accepted",     [PX_BATCH_QUEUE_FULL] = "queue_full",
+        [PX_BATCH_LEVEL_FULL] = "level_full", [PX_BATCH_TOO_LARGE] = "too_large",
         [PX_BATCH_HOPELESS] = "hopeless",
     };
     PX_ASSERT(refusal < PX_ARRAY_LEN(names));
@@ -81,32 +82,45 @@ void px_batch_queue_remove(struct px_batch_queue *queue, struct px_batch_item *i
 
 /* ---- adding ---- */
 
-static bool is_hopeless(const struct px_batch_queue *queue, const struct px_batch_item *item,
-                        uint64_t now_ns, const struct px_cost_line *cost, unsigned n_instances)
+/* May the line be tried that says so? Only by an instance that has nothing else to do. */
+static bool is_probe(struct px_batch_queue *queue, uint64_t now_ns, uint64_t takes_ns,
+                     struct px_batch_instances instances)
+{
+    bool is_idle = queue->n_items == 0 && instances.n_busy < (instances.n ? instances.n : 1);
+    if (!is_idle || now_ns < queue->probe_at_ns)
+        return false;
+    queue->probe_at_ns = px_batch_later_ns(now_ns, probe_times * takes_ns);
+    return true;
+}
+
+static bool is_hopeless(struct px_batch_queue *queue, const struct px_batch_item *item,
+                        uint64_t now_ns, const struct px_cost_line *cost,
+                        struct px_batch_instances instances)
 {
     if (item->deadline_ns == 0)
         return false;
     if (item->deadline_ns <= now_ns)
         return true;
-    uint64_t takes_ns =
-        queue->n_items == 0 ? 0 : px_batch_queue_foresee_ns(queue, item, now_ns, cost, n_instances);
-    return takes_ns > item->deadline_ns - now_ns;
+    uint64_t takes_ns = px_batch_queue_foresee_ns(queue, item, now_ns, cost, instances);
+    return takes_ns > item->deadline_ns - now_ns && !is_probe(queue, now_ns, takes_ns, instances);
 }
 
 /* Makes room for the item where there is none. */
-static bool make_room(struct px_batch_queue *queue, const struct px_batch_item *item,
-                      struct px_batch_item **shed)
+static enum px_batch_refusal make_room(struct px_batch_queue *queue,
+                                       const struct px_batch_item *item,
+                                       struct px_batch_item **shed)
 {
     const struct px_batch_policy *policy = &queue->policy;
     size_t level_max = policy->levels[item->in.level].items_max;
     bool level_full = level_max && queue->levels[item->in.level].n_items >= level_max;
     if (!level_full && queue->n_items < policy->items_max)
-        return true;
+        return PX_BATCH_ACCEPTED;
     *shed = px_batch_flows_least(queue, item->urgency.criticality,
                                  level_full ? item->in.level : policy->n_levels);
-    if (*shed)
-        px_batch_queue_unlink(queue, *shed);
-    return *shed;
+    if (!*shed)
+        return level_full ? PX_BATCH_LEVEL_FULL : PX_BATCH_QUEUE_FULL;
+    px_batch_queue_unlink(queue, *shed);
+    return PX_BATCH_ACCEPTED;
 }
 
 static void note_arrival(struct px_batch_queue *queue, uint64_t now_ns)
@@ -128,18 +142,20 @@ static uint64_t late_ns(const struct px_batch_queue *queue, const struct px_batc
 
 enum px_batch_refusal px_batch_queue_add(struct px_batch_queue *queue, struct px_batch_item *item,
                                          uint64_t now_ns, const struct px_cost_line *cost,
-                                         unsigned n_instances, struct px_batch_item **shed)
+                                         struct px_batch_instances instances,
+                                         struct px_batch_item **shed)
 {
     PX_ASSERT(!item->in.waits && item->urgency.criticality <= PX_CRITICALITY_SHEDDABLE);
     *shed = NULL;
     if (item->n_rows > queue->policy.rows_max && !queue->policy.splits)
         return PX_BATCH_TOO_LARGE;
     item->n_rows_taken = 0;
-    if (is_hopeless(queue, item, now_ns, cost, n_instances))
+    if (is_hopeless(queue, item, now_ns, cost, instances))
         return PX_BATCH_HOPELESS;
     px_batch_flows_place(queue, item);
-    if (!make_room(queue, item, shed))
-        return PX_BATCH_QUEUE_FULL;
+    enum px_batch_refusal refusal = make_room(queue, item, shed);
+    if (refusal != PX_BATCH_ACCEPTED)
+        return refusal;
     note_arrival(queue, now_ns);
     item->arrived_ns = now_ns;
     item->next = NULL;

@@ -64,14 +64,16 @@ enum px_batch_reason {
     PX_BATCH_SHAPE,     /* what else waits has another shape */
     PX_BATCH_LARGE,     /* what is next would not have fitted */
     PX_BATCH_DRAIN,     /* the model is leaving: nothing waits for company */
+    PX_BATCH_ALONE,     /* each item is computed by itself */
 };
 const char *px_batch_reason_name(enum px_batch_reason reason); /* "idle", "full", ... */
 
 enum px_batch_refusal {
     PX_BATCH_ACCEPTED = 0,
-    PX_BATCH_QUEUE_FULL, /* of its level or of all, and nobody less critical waits */
+    PX_BATCH_QUEUE_FULL, /* and nobody less critical waits */
+    PX_BATCH_LEVEL_FULL, /* the same of its level */
     PX_BATCH_TOO_LARGE,  /* more rows than a batch may have, and the policy does not split */
-    PX_BATCH_HOPELESS, /* its deadline is over, or will be after what waits before it, by the cost line */
+    PX_BATCH_HOPELESS, /* its deadline is over, or will be before it is computed, by the cost line */
 };
 /* "accepted", "queue_full", ... */
 const char *px_batch_refusal_name(enum px_batch_refusal refusal);
@@ -102,6 +104,12 @@ struct px_batch_policy {
     struct px_batch_level levels[PX_BATCH_LEVELS_MAX]; /* [0] is level 1 */
     struct px_batch_weight weights[PX_BATCH_WEIGHTS_MAX];
     size_t n_weights;
+};
+
+/* What computes the batches. */
+struct px_batch_instances {
+    unsigned n; /* 0 counts as 1 */
+    unsigned n_busy;
 };
 
 /* All zero but for what the caller sets, until it is added. */
@@ -169,6 +177,7 @@ struct px_batch_queue {
     uint64_t arrived_ns;           /* the latest arrival */
     uint64_t formed_ns;            /* the latest batch, and its rows */
     size_t formed_rows;
+    uint64_t probe_at_ns; /* when an item may come in again that should be late */
     bool drains;
 };
 
@@ -177,12 +186,14 @@ void px_batch_queue_init(struct px_batch_queue *queue, const struct px_batch_pol
 
 /*
  * `shed` gets the item that was pushed out for this one, or NULL; it is not in the queue any more. `cost` (NULL: nothing is known) and
- * `n_instances` foresee whether the item can be in time (an item without a deadline always can); a `cost` that knows nothing yet, and an
- * idle instance, let everything in whose deadline has not passed.
+ * the instances foresee whether the item can be in time (an item without a deadline always can). A `cost` that knows nothing yet lets
+ * everything in whose deadline has not passed. One that knows may be wrong, and what is refused teaches it nothing: so an idle
+ * instance now and then gets an item that should be late, for a fifth of its time at most.
  */
 enum px_batch_refusal px_batch_queue_add(struct px_batch_queue *queue, struct px_batch_item *item,
                                          uint64_t now_ns, const struct px_cost_line *cost,
-                                         unsigned n_instances, struct px_batch_item **shed);
+                                         struct px_batch_instances instances,
+                                         struct px_batch_item **shed);
 
 /* Nobody wants the item any more. Does nothing to one that has left; the rows of a split one that were not taken yet are dropped. */
 void px_batch_queue_remove(struct px_batch_queue *queue, struct px_batch_item *item);
@@ -208,7 +219,8 @@ uint64_t px_batch_queue_next_late_ns(const struct px_batch_queue *queue);
  */
 uint64_t px_batch_queue_foresee_ns(const struct px_batch_queue *queue,
                                    const struct px_batch_item *item, uint64_t now_ns,
-                                   const struct px_cost_line *cost, unsigned n_instances);
+                                   const struct px_cost_line *cost,
+                                   struct px_batch_instances instances);
 
 /* Batches do not wait for company any more. */
 void px_batch_queue_drain(struct px_batch_queue *queue);

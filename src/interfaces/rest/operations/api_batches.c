@@ -59,7 +59,8 @@ static void put_settings(struct px_json_writer *w, const struct px_executor_repo
     px_json_begin_object(w);
     px_json_member_u64(w, "instances", report->counts.n_threads);
     px_json_member_u64(w, "queue_max", report->batching.policy.items_max);
-    px_batching_put_json(&report->batching, w);
+    if (report->batches)
+        px_batching_put_json(&report->batching, w);
     px_json_end_object(w);
 }
 

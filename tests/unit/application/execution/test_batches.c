@@ -474,7 +474,7 @@ PX_TEST(a_levels_timeout_refuses_what_has_waited_for_too_long)
     prepare(1, 1)->urgency.priority = 2;
     px_engine_start(engine, &waits[1].run);
     CHECK_INT(waited_run_wait(&waits[1]), PX_E_OVERLOADED); /* the gate is still closed */
-    CHECK_CONTAINS(waits[1].run.err.message, "level");
+    CHECK_CONTAINS(waits[1].run.err.message, "priority 2 allows");
     let_go();
     expect(0, 1);
     tear_down(2);

@@ -91,7 +91,7 @@ static void serve_shares(struct fixture *f, size_t n_rows, uint64_t *rows)
             served += f->parts[i].n_rows;
             *item = (struct px_batch_item){.n_rows = 1 + px_rng_below(&rng, 7),
                                            .urgency = {.client = item->urgency.client}};
-            CHECK_INT(px_batch_queue_add(&f->queue, item, 0, NULL, 1, &f->shed), 0);
+            CHECK_INT(px_batch_queue_add(&f->queue, item, 0, NULL, one_instance, &f->shed), 0);
         }
     }
 }

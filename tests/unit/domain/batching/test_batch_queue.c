@@ -38,7 +38,7 @@ PX_TEST(a_level_takes_more_than_its_share)
                                              .n_levels = 2,
                                              .levels = {{.items_max = 0}, {.items_max = 1}}});
     fixture_add(f, 0, urgent(0, 2));
-    CHECK_INT(fixture_try(f, 0, urgent(0, 2)), PX_BATCH_QUEUE_FULL);
+    CHECK_INT(fixture_try(f, 0, urgent(0, 2)), PX_BATCH_LEVEL_FULL);
     fixture_add(f, 0, urgent(0, 1));
     fixture_add(f, 0, urgent(0, 1));
 }
@@ -66,7 +66,10 @@ PX_TEST(an_item_is_let_in_that_cannot_be_in_time_after_what_waits)
     /* Two full batches of 10 ms, then its own, that others fill. */
     CHECK_INT(fixture_try(f, 0, due(29 * MS)), PX_BATCH_HOPELESS);
     fixture_add(f, 0, due(31 * MS));
-    CHECK_INT(px_batch_queue_foresee_ns(&f->queue, &one, 0, &f->cost, 2) / MS, 20);
+    CHECK_INT(px_batch_queue_foresee_ns(&f->queue, &one, 0, &f->cost,
+                                        (struct px_batch_instances){.n = 2}) /
+                  MS,
+              20);
 }
 
 PX_TEST(what_is_being_computed_is_not_foreseen)
@@ -76,8 +79,46 @@ PX_TEST(what_is_being_computed_is_not_foreseen)
     for (int i = 0; i < 8; i++)
         fixture_add(f, 0, one);
     CHECK_FORMS(f, 0, PX_BATCH_FULL, 4, 4);
+    f->n_busy = 1;
     CHECK_INT(fixture_try(f, 2 * MS, due(29 * MS)), PX_BATCH_HOPELESS);
     fixture_add(f, 2 * MS, due(31 * MS));
+}
+
+PX_TEST(an_idle_instance_computes_what_cannot_be_in_time)
+{
+    struct fixture *f = fixture_new((struct px_batch_policy){.rows_max = 4});
+    fixture_cost(f, 50 * MS, 0, 4);
+    /* The line may be wrong: one is tried, and then nobody for five times as long. */
+    fixture_add(f, 0, due(10 * MS));
+    CHECK_FORMS(f, 0, PX_BATCH_DEADLINE, 1, 1);
+    CHECK_INT(fixture_try(f, 200 * MS, due(210 * MS)), PX_BATCH_HOPELESS);
+    fixture_add(f, 200 * MS, due(260 * MS));
+    CHECK_FORMS(f, 200 * MS, PX_BATCH_IDLE, 1, 1);
+    fixture_add(f, 300 * MS, due(310 * MS));
+}
+
+PX_TEST(a_busy_instance_is_probed)
+{
+    struct fixture *f = fixture_new((struct px_batch_policy){.rows_max = 4});
+    fixture_cost(f, 50 * MS, 0, 4);
+    fixture_add(f, 0, one);
+    CHECK_FORMS(f, 0, PX_BATCH_IDLE, 1, 1);
+    f->n_busy = 1;
+    CHECK_INT(fixture_try(f, 10 * MS, due(20 * MS)), PX_BATCH_HOPELESS);
+    CHECK_INT(fixture_try(f, 10 * MS, due(95 * MS)), PX_BATCH_HOPELESS);
+    fixture_add(f, 10 * MS, due(105 * MS));
+}
+
+PX_TEST(items_that_are_computed_alone_are_foreseen_as_one_batch)
+{
+    struct fixture *f =
+        fixture_new((struct px_batch_policy){.rows_max = PX_BATCH_ROWS_MAX, .together_max = 1});
+    fixture_cost(f, 50 * MS, 0, 1);
+    for (int i = 0; i < 8; i++)
+        fixture_add(f, 0, one);
+    CHECK_INT(fixture_try(f, 0, due(200 * MS)), PX_BATCH_HOPELESS);
+    fixture_add(f, 0, due(451 * MS));
+    CHECK_FORMS(f, 0, PX_BATCH_ALONE, 1, 1);
 }
 
 PX_TEST(a_wrong_cost_line_refuses_everything_for_ever)
@@ -93,8 +134,8 @@ PX_TEST(an_item_is_refused_by_a_line_that_knows_nothing)
     struct fixture *f = fixture_new((struct px_batch_policy){.rows_max = 4});
     for (int i = 0; i < 100; i++)
         fixture_add(f, 0, due(MS));
-    CHECK_INT(px_batch_queue_foresee_ns(&f->queue, &one, 0, &f->cost, 1), 0);
-    CHECK_INT(px_batch_queue_foresee_ns(&f->queue, &one, 0, NULL, 1), 0);
+    CHECK_INT(px_batch_queue_foresee_ns(&f->queue, &one, 0, &f->cost, one_instance), 0);
+    CHECK_INT(px_batch_queue_foresee_ns(&f->queue, &one, 0, NULL, one_instance), 0);
 }
 
 PX_TEST(a_client_is_refused_for_the_backlog_of_another)
@@ -159,7 +200,7 @@ PX_TEST(a_full_level_sheds_from_another)
         (struct px_batch_policy){.rows_max = 4, .n_levels = 2, .levels = {{.items_max = 1}}});
     fixture_add(f, 0, urgent(PX_CRITICALITY_SHEDDABLE, 2));
     fixture_add(f, 0, urgent(PX_CRITICALITY_DEFAULT, 1));
-    CHECK_INT(fixture_try(f, 0, urgent(PX_CRITICALITY_DEFAULT, 1)), PX_BATCH_QUEUE_FULL);
+    CHECK_INT(fixture_try(f, 0, urgent(PX_CRITICALITY_DEFAULT, 1)), PX_BATCH_LEVEL_FULL);
     fixture_add(f, 0, urgent(PX_CRITICALITY_CRITICAL, 1));
     CHECK(f->shed == &f->items[1] && f->items[0].in.waits);
 }
@@ -322,18 +363,21 @@ PX_TEST_MAIN(
         T(an_item_whose_deadline_has_passed_is_let_in) T(
             an_item_is_let_in_that_cannot_be_in_time_after_what_waits)
             T(what_is_being_computed_is_not_foreseen) T(
-                a_wrong_cost_line_refuses_everything_for_ever)
-                T(an_item_is_refused_by_a_line_that_knows_nothing) T(
-                    a_client_is_refused_for_the_backlog_of_another)
-                    T(an_urgent_item_is_refused_for_what_it_overtakes) T(a_refusal_has_no_name) T(
-                        a_full_queue_sheds_the_wrong_item) T(a_full_level_sheds_from_another)
-                        T(an_item_is_shed_of_which_rows_were_computed) T(
-                            items_are_late_at_another_time_than_their_deadline)
-                            T(a_late_item_is_computed) T(an_items_deadline_beats_a_shorter_timeout)
-                                T(a_demoted_item_is_refused_or_served_too_early)
-                                    T(a_demoted_item_outlives_its_own_deadline)
-                                        T(the_order_of_deadlines_is_lost_when_items_leave)
-                                            T(removing_what_never_came_or_has_left_does_something)
+                an_idle_instance_computes_what_cannot_be_in_time) T(a_busy_instance_is_probed)
+                T(items_that_are_computed_alone_are_foreseen_as_one_batch) T(
+                    a_wrong_cost_line_refuses_everything_for_ever)
+                    T(an_item_is_refused_by_a_line_that_knows_nothing) T(
+                        a_client_is_refused_for_the_backlog_of_another)
+                        T(an_urgent_item_is_refused_for_what_it_overtakes) T(a_refusal_has_no_name)
+                            T(a_full_queue_sheds_the_wrong_item) T(a_full_level_sheds_from_another)
+                                T(an_item_is_shed_of_which_rows_were_computed) T(
+                                    items_are_late_at_another_time_than_their_deadline)
+                                    T(a_late_item_is_computed) T(
+                                        an_items_deadline_beats_a_shorter_timeout)
+                                        T(a_demoted_item_is_refused_or_served_too_early) T(
+                                            a_demoted_item_outlives_its_own_deadline)
+                                            T(the_order_of_deadlines_is_lost_when_items_leave) T(
+                                                removing_what_never_came_or_has_left_does_something)
                                                 T(a_split_item_that_is_removed_leaves_rows)
                                                     T(a_split_item_that_is_late_leaves_rows)
                                                         T(a_demoted_item_cannot_be_removed))
