@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import onnx_models
 import pytest
+from command import fail, succeed
 from server import Server
 
 CLIENTS = 8
@@ -166,3 +167,43 @@ def test_an_unloaded_model_computes_what_waits_for_company(tmp_path):
             assert not waiting.done()
         urllib.request.urlopen(urllib.request.Request(f"{server.url}/v2/repository/models/m/unload", b"{}"), timeout=30)
         assert waiting.result(timeout=30)[0] == 200
+
+
+GRAPH = """phoenix_graph: 1
+inputs: [{name: x, type: FP32, shape: [-1, 4]}]
+outputs: [{name: y, from: net.probabilities}]
+steps:
+  - {name: net, model: net, inputs: x}
+"""
+
+
+def write_graph(folder, settings):
+    folder.mkdir()
+    write_package(folder / "net", onnx_models.mlp, TOGETHER)
+    (folder / "graph.yaml").write_text(GRAPH)
+    (folder / "model.yaml").write_text(f"phoenix: 1\nname: {folder.name}\nmodel: graph.yaml\n{settings}")
+    return folder
+
+
+def test_a_graph_has_settings_of_its_own_and_shows_the_batches_of_its_steps(tmp_path):
+    folder = write_graph(tmp_path / "pipe", "cache: true\nlimits: {concurrency: 4}\nbreaker: on\nfallback: [{default: {y: 0.5}}]\n")
+    x = tensor("x", np.ones((8, 4), np.float32))
+    with Server(folder) as server:
+        assert [infer(server, "pipe", x)[0] for _ in range(2)] == [200, 200]
+        assert metric(server, "phoenix_cache_hits_total", "pipe") == 1
+        (model,) = json.loads(get(server, "/api/v1/models"))["models"]
+        assert model["limits"]["limit"] == 4 and model["breaker"]["state"] == "closed" and model["fallback"]
+        (step,) = model["engine"]["steps"]
+        assert step["batching"]["form"] == "queue" and step["batching"]["max_rows"] == 8
+        report = batches(server, "pipe")
+        assert report["form"] == "none" and report["steps"][0]["name"] == "net"
+        assert report["steps"][0]["batches"][0]["rows"] == 8 and "batches" not in report
+        told = succeed("why-batch", server.url)
+    assert told.startswith("pipe version 1, none: ") and "\nstep net, queue: " in told and " full " in told
+
+
+def test_settings_of_a_step_that_would_have_no_effect_are_refused(tmp_path):
+    folder = write_graph(tmp_path / "pipe", "")
+    (folder / "net" / "model.yaml").write_text((folder / "net" / "model.yaml").read_text() + "cache: true\n")
+    said = fail("check", folder)
+    assert "'cache' is for models that clients ask" in said and "a model.yaml beside graph.yaml" in said

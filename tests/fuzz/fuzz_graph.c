@@ -30,7 +30,7 @@ static void check_json(const struct px_graph *graph)
     struct px_json json;
     struct px_arena arena = px_arena(1 << 20);
     px_json_begin_object(&w);
-    px_graph_put_json(graph, &w);
+    px_graph_put_json(graph, NULL, &w);
     px_json_end_object(&w);
     px_json_init(&json, px_buf_view(&text), &arena, 0);
     px_json_skip(&json);

@@ -83,6 +83,9 @@ PX_MUST_USE enum px_code px_executor_engine_create(struct px_engine *blocking,
 /* Of an engine that this executor made; false and zeros for another. Any thread. */
 bool px_executor_counts(const struct px_engine *engine, struct px_executor_counts *ret);
 bool px_executor_report(const struct px_engine *engine, struct px_executor_report *ret);
+/* The members `batching` (how and why, with the cost line) and `cost` (nothing before a batch was measured) of an object. */
+void px_executor_put_batching(const struct px_executor_report *report, struct px_json_writer *json);
+void px_executor_put_cost(const struct px_executor_report *report, struct px_json_writer *json);
 
 /*
  * Batches by other rules from now on; the bound of the queue stays. While no run is being started: before the model is published.

@@ -57,8 +57,10 @@ bool px_executor_report(const struct px_engine *engine, struct px_executor_repor
     return true;
 }
 
-static void put_cost(const struct px_cost_line *cost, struct px_json_writer *json)
+/* A row may cost less than a microsecond: two decimals. */
+void px_executor_put_cost(const struct px_executor_report *report, struct px_json_writer *json)
 {
+    const struct px_cost_line *cost = &report->cost;
     if (cost->n == 0)
         return;
     px_json_key(json, "cost");
@@ -66,6 +68,18 @@ static void put_cost(const struct px_cost_line *cost, struct px_json_writer *jso
     px_json_member_f64(json, "fixed_us", round(cost->fixed_ns / 10) / 100);
     px_json_member_f64(json, "row_us", round(cost->one_ns / 10) / 100);
     px_json_member_u64(json, "observations", cost->n);
+    px_json_end_object(json);
+}
+
+void px_executor_put_batching(const struct px_executor_report *report, struct px_json_writer *json)
+{
+    px_json_key(json, "batching");
+    px_json_begin_object(json);
+    px_json_member_text(json, "form", report->batches ? "queue" : "none");
+    px_json_member_text(json, "why", report->why);
+    if (report->batches)
+        px_batching_put_json(&report->batching, json);
+    px_executor_put_cost(report, json);
     px_json_end_object(json);
 }
 
@@ -78,14 +92,7 @@ void px_executor_describe(const struct px_engine *engine, struct px_json_writer 
     px_json_member_u64(json, "queue_max", report.batching.policy.items_max);
     px_json_member_u64(json, "queued", report.counts.queued);
     px_json_member_u64(json, "running", report.counts.running);
-    px_json_key(json, "batching");
-    px_json_begin_object(json);
-    px_json_member_text(json, "form", report.batches ? "queue" : "none");
-    px_json_member_text(json, "why", report.why);
-    if (report.batches)
-        px_batching_put_json(&report.batching, json);
-    put_cost(&report.cost, json);
-    px_json_end_object(json);
+    px_executor_put_batching(&report, json);
     if (self->blocking->ops->describe)
         self->blocking->ops->describe(self->blocking, json);
 }

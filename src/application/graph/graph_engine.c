@@ -5,6 +5,8 @@
  */
 #include "application/graph/graph_run.h"
 
+#include "application/execution/executor.h"
+#include "application/sequences/sequence_engine.h"
 #include "shared/alloc.h"
 #include "shared/unconst.h"
 
@@ -186,9 +188,42 @@ static bool is_able(struct px_engine *engine, struct px_err *err)
     return true;
 }
 
+const struct px_engine *px_graph_step_model(const struct px_engine *engine, size_t at)
+{
+    return px_graph_of_engine(engine) && at < PX_GRAPH_STEPS_MAX
+               ? engine_of(engine)->parts[at].model.engine
+               : NULL;
+}
+
+/* How the runs of a step's model are put together: of its queue, or of the steps of a graph inside. */
+static void put_batching(const void *context, size_t at, struct px_json_writer *json)
+{
+    const struct px_engine *model = px_graph_step_model(context, at);
+    struct px_executor_report report;
+    if (!model)
+        return;
+    const struct px_engine *inner = px_sequence_engine_inner(model);
+    model = inner ? inner : model;
+    const struct px_graph *graph = px_graph_of_engine(model);
+    if (px_executor_report(model, &report))
+        px_executor_put_batching(&report, json);
+    if (!graph)
+        return;
+    px_json_key(json, "steps");
+    px_json_begin_array(json);
+    for (size_t i = 0; i < graph->n_steps; i++) {
+        px_json_begin_object(json);
+        px_json_member_str(json, "name", graph->steps[i].name);
+        put_batching(model, i, json); /* as deep as graphs may be nested */
+        px_json_end_object(json);
+    }
+    px_json_end_array(json);
+}
+
 static void describe(const struct px_engine *engine, struct px_json_writer *json)
 {
-    px_graph_put_json(engine_of(engine)->graph, json);
+    px_graph_put_json(engine_of(engine)->graph, &(struct px_graph_step_notes){put_batching, engine},
+                      json);
 }
 
 static const struct px_engine_ops graph_ops = {

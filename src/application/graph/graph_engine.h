@@ -49,5 +49,7 @@ PX_MUST_USE enum px_code px_graph_engine_create(struct px_str yaml,
 
 /* The graph of an engine that was made here; NULL for any other. */
 const struct px_graph *px_graph_of_engine(const struct px_engine *engine);
+/* The engine of its step at `at` that is a model; NULL for other steps and engines. */
+const struct px_engine *px_graph_step_model(const struct px_engine *engine, size_t at);
 
 #endif

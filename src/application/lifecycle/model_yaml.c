@@ -212,6 +212,27 @@ static enum px_code read_residency(const struct px_yaml *root, struct px_model_y
     return px_err_hint(err, "pinned keeps the model in memory whatever else is asked for");
 }
 
+/* A step of a graph is asked by its graph alone: what guards or keeps answers of requests never sees it. */
+static void find_clients_only(const struct px_yaml *root, struct px_model_yaml *ret)
+{
+    const struct {
+        const char *key;
+        bool asks;
+    } keys[] = {{"cache", ret->cache.is_on},
+                {"limits", ret->limits.is_on},
+                {"breaker", ret->breaker.is_set && ret->breaker.is_on},
+                {"fallback", ret->fallback.n_rungs > 0},
+                {"residency", ret->is_pinned},
+                {"warm_up", ret->warm_up > 0}};
+    for (size_t i = 0; i < PX_ARRAY_LEN(keys); i++) {
+        if (!keys[i].asks)
+            continue;
+        ret->clients_only = keys[i].key;
+        ret->clients_only_line = px_yaml_get(root, keys[i].key)->line;
+        return;
+    }
+}
+
 static enum px_code read_root(const struct px_yaml *root, struct px_arena *arena,
                               struct px_model_yaml *ret, struct px_err *err)
 {
@@ -256,6 +277,8 @@ static enum px_code read_root(const struct px_yaml *root, struct px_arena *arena
         code = read_texts(labels, arena, &ret->labels, &ret->n_labels, err);
     if (code == PX_OK && features)
         code = read_features(features, arena, ret, err);
+    if (code == PX_OK)
+        find_clients_only(root, ret);
     return code;
 }
 

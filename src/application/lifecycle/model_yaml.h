@@ -29,6 +29,9 @@ struct px_model_yaml {
     struct px_model_limits limits;
     struct px_model_breaker breaker;
     struct px_model_fallback fallback; /* without rungs when absent */
+    const char *
+        clients_only; /* the first key that asks for something which only requests of clients get, or NULL */
+    unsigned clients_only_line; /* of it */
 
     /* of models of tensors */
     const struct px_yaml

@@ -517,6 +517,22 @@ static enum px_code set_fallback(struct opening *o, struct px_err *err)
     return code == PX_OK ? PX_OK : px_err_wrap(err, "%s", o->yaml_path.ptr);
 }
 
+/* Settings without an effect, which somebody should know. */
+static enum px_code check_step(const struct opening *o, struct px_err *err)
+{
+    if (!o->asked_for.outer || !o->yaml.clients_only)
+        return PX_OK;
+    px_err_set(
+        err, PX_E_CONFLICT,
+        "%s: line %u: '%s' is for models that clients ask, and here the model is a step of a "
+        "graph, which asks it by itself",
+        o->yaml_path.ptr, o->yaml.clients_only_line, o->yaml.clients_only);
+    return px_err_hint(err,
+                       "give it to the graph: a model.yaml beside graph.yaml with phoenix: 1, "
+                       "model: graph.yaml and '%s'",
+                       o->yaml.clients_only);
+}
+
 enum px_code px_package_open(const char *path, const struct px_package_options *options,
                              struct px_package **ret, struct px_err *err)
 {
@@ -526,6 +542,8 @@ enum px_code px_package_open(const char *path, const struct px_package_options *
     if (o.asked_for.forest)
         o.options = *o.asked_for.forest;
     enum px_code code = open_head(&o, path, err);
+    if (code == PX_OK)
+        code = check_step(&o, err);
     if (code == PX_OK)
         code = open_model(&o, err);
     if (code == PX_OK)

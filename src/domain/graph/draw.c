@@ -338,9 +338,10 @@ static void put_substitute_json(struct px_json_writer *w, const char *key,
     px_buf_deinit(&text);
 }
 
-static void put_step_json(struct px_json_writer *w, const struct px_graph *graph,
-                          const struct px_graph_step *step)
+static void put_step_json(struct px_json_writer *w, const struct px_graph *graph, size_t at,
+                          const struct px_graph_step_notes *notes)
 {
+    const struct px_graph_step *step = &graph->steps[at];
     px_json_begin_object(w);
     px_json_member_str(w, "name", step->name);
     px_json_member_str(w, px_graph_kind_name(step->kind), step->what);
@@ -362,16 +363,19 @@ static void put_step_json(struct px_json_writer *w, const struct px_graph *graph
     if (step->timeout_ns)
         px_json_member_u64(w, "timeout_ms", step->timeout_ns / 1000000);
     put_substitute_json(w, "fallback", graph, &step->fallback, &step->gives);
+    if (notes)
+        notes->put(notes->context, at, w);
     px_json_end_object(w);
 }
 
-void px_graph_put_json(const struct px_graph *graph, struct px_json_writer *json)
+void px_graph_put_json(const struct px_graph *graph, const struct px_graph_step_notes *notes,
+                       struct px_json_writer *json)
 {
     px_tensor_specs_put_json(&graph->takes, "inputs", json);
     px_json_key(json, "steps");
     px_json_begin_array(json);
     for (size_t i = 0; i < graph->n_steps; i++)
-        put_step_json(json, graph, &graph->steps[graph->order[i]]);
+        put_step_json(json, graph, graph->order[i], notes);
     px_json_end_array(json);
     px_json_key(json, "exits");
     px_json_begin_array(json);

@@ -181,7 +181,13 @@ const struct px_tensor_spec *px_graph_spec(const struct px_graph *graph,
 
 /* The graph as lines of text, steps from top to bottom and their connections at the left; UTF-8, each line ends in \n. */
 void px_graph_draw(const struct px_graph *graph, struct px_buf *out);
-/* The same as members of a JSON object: inputs, outputs, steps, exits. */
-void px_graph_put_json(const struct px_graph *graph, struct px_json_writer *json);
+/* Adds members to the object of the step at `at`: what is known of it where it runs. */
+struct px_graph_step_notes {
+    void (*put)(const void *context, size_t at, struct px_json_writer *json);
+    const void *context;
+};
+/* The same as members of a JSON object: inputs, outputs, steps, exits. `notes` may be NULL. */
+void px_graph_put_json(const struct px_graph *graph, const struct px_graph_step_notes *notes,
+                       struct px_json_writer *json);
 
 #endif

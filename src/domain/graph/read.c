@@ -425,12 +425,38 @@ static enum px_code check_layout(struct px_graph_reading *r, const struct px_yam
                       node->line, layout, PX_GRAPH_LAYOUT);
 }
 
+static bool is_in(struct px_str key, const struct px_str *keys, size_t n)
+{
+    size_t i = 0;
+    while (i < n && !px_str_eq(key, keys[i]))
+        i++;
+    return i < n;
+}
+
+/* The first unknown key may be one of a model's package, which people look for here as well. */
+static void hint_at_package(const struct px_yaml *root, const struct px_str *known, size_t n_known,
+                            struct px_err *err)
+{
+    static const struct px_str keys[] = {PX_STR("cache"),     PX_STR("limits"), PX_STR("breaker"),
+                                         PX_STR("fallback"),  PX_STR("golden"), PX_STR("labels"),
+                                         PX_STR("residency"), PX_STR("warm_up")};
+    const struct px_yaml *node = root->first_child;
+    while (is_in(node->key, known, n_known))
+        node = node->next;
+    if (is_in(node->key, keys, PX_ARRAY_LEN(keys)))
+        px_err_hint(err,
+                    "a model.yaml beside it takes '%.*s', with phoenix: 1 and model: graph.yaml",
+                    PX_STR_ARG(node->key));
+}
+
 enum px_code px_graph_read_root(struct px_graph_reading *r, const struct px_yaml *root)
 {
     static const struct px_str known[] = {PX_STR("phoenix_graph"), PX_STR("name"),
                                           PX_STR("inputs"),        PX_STR("outputs"),
                                           PX_STR("steps"),         PX_STR("exits")};
     enum px_code code = px_yaml_only(root, known, PX_ARRAY_LEN(known), r->err);
+    if (code == PX_E_UNKNOWN_OPTION)
+        hint_at_package(root, known, PX_ARRAY_LEN(known), r->err);
     if (code == PX_OK)
         code = check_layout(r, root);
     if (code == PX_OK && px_yaml_get(root, "name"))

@@ -268,9 +268,12 @@ static void print_settings(FILE *out, struct px_str json)
 
 static void print_head(FILE *out, const struct told *t)
 {
+    fputs(t->version.len ? "" : "\nstep ", out);
     px_print_visible(out, t->model);
-    fputs(" version ", out);
-    px_print_visible(out, t->version);
+    if (t->version.len) {
+        fputs(" version ", out);
+        px_print_visible(out, t->version);
+    }
     fputs(", ", out);
     px_print_visible(out, t->form);
     fputs(": ", out);
@@ -287,7 +290,7 @@ static void print_head(FILE *out, const struct told *t)
                 t->queued, t->running, t->refused, t->late, t->retried);
     }
     if (t->has_cost)
-        fprintf(out, "  cost line  %.1f us + %.1f us a row, of %.0f batches\n", t->fixed_us,
+        fprintf(out, "  cost line  %.2f us + %.2f us a row, of %.0f batches\n", t->fixed_us,
                 t->row_us, t->observations);
 }
 
@@ -307,8 +310,17 @@ static bool read_text(struct px_json *json, struct px_str key, struct told *t)
     return false;
 }
 
-/* The batches are the last member: what is before them heads the table. */
-static enum px_code tell(struct asking *a, struct px_err *err)
+static void tell_queue(FILE *out, struct px_json *json);
+
+static void tell_steps(FILE *out, struct px_json *json)
+{
+    px_json_enter_array(json);
+    while (px_json_next_element(json) && px_json_peek(json) == PX_JSON_OBJECT)
+        tell_queue(out, json);
+}
+
+/* A model's queue, or one of a graph's. Batches and steps come last: what is before them heads them. */
+static void tell_queue(FILE *out, struct px_json *json)
 {
     struct told t = {0};
     const struct number numbers[] = {{"queued", &t.queued},
@@ -316,32 +328,37 @@ static enum px_code tell(struct asking *a, struct px_err *err)
                                      {"refused", &t.refused},
                                      {"late", &t.late},
                                      {"retried", &t.retried}};
-    struct px_json json;
     struct px_str key;
-    FILE *out = a->cli->out;
     bool headed = false;
-    px_json_init(&json, px_buf_view(&a->reply.body), &a->arena, 0);
-    px_json_enter_object(&json);
-    while (px_json_next_key(&json, &key)) {
-        if (px_str_is(key, "batches")) {
+    px_json_enter_object(json);
+    while (px_json_next_key(json, &key)) {
+        bool is_last = px_str_is(key, "batches") || px_str_is(key, "steps");
+        if (is_last && !headed)
             print_head(out, &t);
-            headed = true;
-            print_batches(out, &json);
-        } else if (px_str_is(key, "cost")) {
-            read_cost(&json, &t);
-        } else if (px_str_is(key, "settings")) {
-            t.settings = px_json_raw(&json);
-        } else if (!read_text(&json, key, &t) &&
-                   !read_number(&json, key, numbers, PX_ARRAY_LEN(numbers))) {
-            px_json_skip(&json);
-        }
+        headed = headed || is_last;
+        if (px_str_is(key, "batches"))
+            print_batches(out, json);
+        else if (is_last)
+            tell_steps(out, json); /* as deep as px_json allows */
+        else if (px_str_is(key, "cost"))
+            read_cost(json, &t);
+        else if (px_str_is(key, "settings"))
+            t.settings = px_json_raw(json);
+        else if (!read_text(json, key, &t) &&
+                 !read_number(json, key, numbers, PX_ARRAY_LEN(numbers)))
+            px_json_skip(json);
     }
-    enum px_code code = px_json_finish(&json, err);
-    if (code != PX_OK)
-        return px_err_wrap(err, "the server's answer");
-    if (!headed)
+    if (!headed && !px_json_failed(json))
         print_head(out, &t);
-    return PX_OK;
+}
+
+static enum px_code tell(struct asking *a, struct px_err *err)
+{
+    struct px_json json;
+    px_json_init(&json, px_buf_view(&a->reply.body), &a->arena, 0);
+    tell_queue(a->cli->out, &json);
+    enum px_code code = px_json_finish(&json, err);
+    return code == PX_OK ? PX_OK : px_err_wrap(err, "the server's answer");
 }
 
 static enum px_code run(struct asking *a, struct px_err *err)

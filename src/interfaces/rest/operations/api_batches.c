@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GET /api/v1/models/{model}/batches: how a model's requests are put together, and why the latest batches were formed. */
 #include "application/execution/executor.h"
+#include "application/graph/graph_engine.h"
 #include "application/sequences/sequence_engine.h"
 #include "interfaces/rest/operations/api.h"
 #include "interfaces/rest/reply.h"
@@ -8,22 +9,22 @@
 
 #include <math.h>
 
-/* Models that keep state have their queue behind the sequences. NULL of a model that failed. */
-static const struct px_engine *engine_of(const struct px_model *model)
+/* Models that keep state have their queue behind the sequences. NULL of NULL. */
+static const struct px_engine *queue_of(const struct px_engine *engine)
 {
-    const struct px_engine *inner = model->engine ? px_sequence_engine_inner(model->engine) : NULL;
-    return inner ? inner : model->engine;
+    const struct px_engine *inner = engine ? px_sequence_engine_inner(engine) : NULL;
+    return inner ? inner : engine;
 }
 
 bool px_model_batches(const struct px_model *model, struct px_executor_report *ret)
 {
-    const struct px_engine *engine = engine_of(model);
+    const struct px_engine *engine = queue_of(model->engine); /* NULL of a model that failed */
     return engine && px_executor_report(engine, ret);
 }
 
 bool px_model_counts(const struct px_model *model, struct px_executor_counts *ret)
 {
-    const struct px_engine *engine = engine_of(model);
+    const struct px_engine *engine = queue_of(model->engine); /* NULL of a model that failed */
     return engine && px_executor_counts(engine, ret);
 }
 
@@ -64,18 +65,6 @@ static void put_settings(struct px_json_writer *w, const struct px_executor_repo
     px_json_end_object(w);
 }
 
-static void put_cost(struct px_json_writer *w, const struct px_cost_line *cost)
-{
-    if (cost->n == 0)
-        return;
-    px_json_key(w, "cost");
-    px_json_begin_object(w);
-    put_us(w, "fixed_us", cost->fixed_ns);
-    put_us(w, "row_us", cost->one_ns);
-    px_json_member_u64(w, "observations", cost->n);
-    px_json_end_object(w);
-}
-
 static void put_counts(struct px_json_writer *w, const struct px_executor_counts *counts)
 {
     px_json_member_u64(w, "queued", counts->queued);
@@ -93,12 +82,49 @@ static void put_queue(struct px_json_writer *w, const struct px_executor_report 
     px_json_member_text(w, "form", report->batches ? "queue" : "none");
     px_json_member_text(w, "why", report->why);
     put_settings(w, report);
-    put_cost(w, &report->cost);
+    px_executor_put_cost(report, w);
     put_counts(w, &report->counts);
     px_json_key(w, "batches");
     px_json_begin_array(w);
     for (size_t i = 0; i < report->n_batches; i++)
         put_batch(w, &report->latest[i], now_ns);
+    px_json_end_array(w);
+}
+
+/* ---- graphs ---- */
+
+enum { STEP_NAME_MAX = 512 };
+
+static void put_steps(struct px_json_writer *w, const struct px_engine *engine, const char *outer,
+                      struct px_executor_report *report)
+{
+    const struct px_graph *graph = px_graph_of_engine(engine);
+    for (size_t i = 0; graph && i < graph->n_steps; i++) {
+        const struct px_engine *model = queue_of(px_graph_step_model(engine, i));
+        char name[STEP_NAME_MAX];
+        snprintf(name, sizeof name, "%s%s%.*s", outer, *outer ? "/" : "",
+                 PX_STR_ARG(graph->steps[i].name));
+        if (model && px_executor_report(model, report)) {
+            px_json_begin_object(w);
+            px_json_member_text(w, "name", name);
+            put_queue(w, report);
+            px_json_end_object(w);
+        } else if (model) {
+            put_steps(w, model, name, report); /* as deep as graphs may be nested */
+        }
+    }
+}
+
+/* A graph has no queue; its steps do, those of graphs inside under "graph/step". */
+static void put_graph(struct px_json_writer *w, const struct px_model *model,
+                      struct px_executor_report *report)
+{
+    px_put_batching_form(w, model);
+    if (!model->engine || !px_graph_of_engine(queue_of(model->engine)))
+        return;
+    px_json_key(w, "steps");
+    px_json_begin_array(w);
+    put_steps(w, queue_of(model->engine), "", report);
     px_json_end_array(w);
 }
 
@@ -132,7 +158,7 @@ void px_handle_api_batches(struct px_rest_request *request)
     if (px_model_batches(model, report))
         put_queue(&w, report);
     else
-        px_put_batching_form(&w, model);
+        put_graph(&w, model, report);
     px_json_end_object(&w);
     px_reply_json(request, 200);
 }

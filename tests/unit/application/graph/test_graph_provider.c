@@ -9,6 +9,7 @@
 #include "shared/file.h"
 #include "waited_run.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -357,6 +358,62 @@ PX_TEST(a_graph_is_a_package_and_a_step_of_another)
     remove_folder();
 }
 
+/* The file of the step is a package of its own: the folder "step". */
+static void write_step(const char *settings)
+{
+    struct px_file file = {0};
+    char yaml[512];
+    CHECK(mkdir(in_folder("step"), 0755) == 0 || errno == EEXIST);
+    CHECK_OK(px_file_load(&file, in_folder("m.json"), 1 << 20, &err));
+    CHECK_OK(px_file_write(in_folder("step/m.json"), file.bytes, &err));
+    px_file_unload(&file);
+    snprintf(yaml, sizeof yaml, "phoenix: 1\nmodel: m.json\n%s", settings);
+    write_file("step/model.yaml", yaml);
+}
+
+PX_TEST(what_only_clients_get_is_refused_of_a_step)
+{
+    static const char *const settings[][2] = {
+        {"cache: true\n", "line 3: 'cache' is for models that clients ask"},
+        {"fallback: [previous_version]\n", "line 3: 'fallback'"},
+        {"residency: pinned\n", "line 3: 'residency'"},
+    };
+    struct px_package *package = NULL;
+    make_folder();
+    for (size_t i = 0; i < PX_ARRAY_LEN(settings); i++) {
+        write_step(settings[i][0]);
+        check_refused(GRAPH_OF("step"), PX_E_CONFLICT, settings[i][1]);
+        CHECK_CONTAINS(err.message, "step/model.yaml");
+        CHECK_CONTAINS(err.hint, "a model.yaml beside graph.yaml");
+        package = open_package(in_folder("step")); /* by itself it is right */
+        px_package_close(package);
+    }
+    write_step("cache: false\nresidency: on_demand\n");
+    package = open_package(in_folder("graph.yaml"));
+    px_package_close(package);
+    unlink(in_folder("step/m.json"));
+    unlink(in_folder("step/model.yaml"));
+    rmdir(in_folder("step"));
+    remove_folder();
+}
+
+PX_TEST(settings_of_a_graph_are_in_a_model_yaml_beside_it)
+{
+    make_folder();
+    write_file("graph.yaml", GRAPH_OF("m.json"));
+    write_file("model.yaml", "phoenix: 1\nmodel: graph.yaml\ncache: {ttl: 60s}\nlimits: auto\n"
+                             "breaker: on\nfallback: [previous_version]\nwarm_up: 2\n");
+    struct px_package *package = open_package(folder);
+    CHECK(package->cache.is_on && package->limits.is_on && package->breaker.is_on);
+    CHECK_INT(package->fallback.n_rungs, 1);
+    CHECK_INT(package->warm_up, 2);
+    px_package_close(package);
+    unlink(in_folder("model.yaml"));
+    check_refused("cache: true\n" GRAPH_OF("m.json"), PX_E_UNKNOWN_OPTION, "unknown key 'cache'");
+    CHECK_CONTAINS(err.hint, "a model.yaml beside it takes 'cache'");
+    remove_folder();
+}
+
 PX_TEST(a_folder_with_nothing_but_a_graph_is_a_package)
 {
     struct px_model_name name;
@@ -438,14 +495,15 @@ PX_TEST(a_step_may_name_the_folder_of_a_graph)
     remove_folder();
 }
 
-PX_TEST_MAIN(T(the_cascade_scores_as_its_models_do_row_by_row)
-                 T(stacking_feeds_the_scores_to_the_meta_model)
-                     T(texts_go_through_their_pipeline_as_in_python)
-                         T(paths_do_not_leave_the_folder) T(a_graph_inside_itself_is_a_circle)
-                             T(a_file_is_opened_once_however_its_path_is_spelt)
-                                 T(graphs_that_multiply_are_refused_before_they_do)
-                                     T(a_graph_is_a_package_and_a_step_of_another)
-                                         T(a_folder_with_nothing_but_a_graph_is_a_package)
-                                             T(a_graph_is_called_what_it_calls_itself)
-                                                 T(a_graph_yaml_is_a_graph_whatever_it_begins_with)
-                                                     T(a_step_may_name_the_folder_of_a_graph))
+PX_TEST_MAIN(
+    T(the_cascade_scores_as_its_models_do_row_by_row) T(stacking_feeds_the_scores_to_the_meta_model)
+        T(texts_go_through_their_pipeline_as_in_python) T(paths_do_not_leave_the_folder)
+            T(a_graph_inside_itself_is_a_circle) T(a_file_is_opened_once_however_its_path_is_spelt)
+                T(graphs_that_multiply_are_refused_before_they_do)
+                    T(a_graph_is_a_package_and_a_step_of_another)
+                        T(what_only_clients_get_is_refused_of_a_step)
+                            T(settings_of_a_graph_are_in_a_model_yaml_beside_it)
+                                T(a_folder_with_nothing_but_a_graph_is_a_package)
+                                    T(a_graph_is_called_what_it_calls_itself)
+                                        T(a_graph_yaml_is_a_graph_whatever_it_begins_with)
+                                            T(a_step_may_name_the_folder_of_a_graph))

@@ -392,7 +392,7 @@ PX_TEST(the_json_is_json)
     struct px_json_writer w = px_json_writer(&text);
     CHECK_OK(read_graph(cascade));
     px_json_begin_object(&w);
-    px_graph_put_json(graph, &w);
+    px_graph_put_json(graph, NULL, &w);
     px_json_end_object(&w);
     struct px_json json;
     px_json_init(&json, px_buf_view(&text), NULL, 0);
