@@ -311,6 +311,43 @@ def test_peers_that_are_killed_are_replaced_until_they_are_back(tmp_path):
                 time.sleep(0.05)
 
 
+def test_a_rung_that_is_not_in_memory_is_loaded_for_those_who_come_later(tmp_path):
+    big = Model(tmp_path / "models", "big", 1, 0, "breaker: off\nfallback: [{model: small}]\n")
+    Model(tmp_path / "models", "small", 1, 10)
+    Model(tmp_path / "models", "m", 1, 100)
+    Model(tmp_path / "models", "m", 2, 200)
+    new = Model(tmp_path / "models", "m", 3, 300, "breaker: off\nfallback: [previous_version]\n")
+    config = tmp_path / "phoenix.yaml"
+    config.write_text("serving: {load_models: demand}\n")
+
+    def state(name, version):
+        return described(server, name, version)["state"]
+
+    def ask_until(name, value):
+        """The refusals before it say why the version that was asked for failed."""
+        deadline = time.time() + 30
+        while (reply := ask(server, name))[0] != 200 or reply[1] != [value]:
+            assert reply[0] == 200 or "failed on command" in reply[1], reply
+            assert time.time() < deadline, reply
+        return reply
+
+    with serve(tmp_path / "models", "--config", config) as server:
+        assert ask(server, "big")[1] == [1] and ask(server, "m")[1] == [301]  # these wait for their model
+        assert state("small", 1) == state("m", 1) == state("m", 2) == "REGISTERED"
+        assert not described(server, "big", 1)["fallback"][0]["usable"]  # and looking at it loads nothing
+        assert state("small", 1) == "REGISTERED"
+        big.do("fail")
+        assert ask(server, "big")[0] == 500  # it does not wait
+        assert marks(ask_until("big", 11)) == ("model", "failure")
+        assert state("small", 1) == "READY" and state("m", 2) == "REGISTERED"
+        assert described(server, "big", 1)["fallback"][0]["usable"]
+        assert ask(server, "m", path="/v2/models/{}/versions/1/infer")[1] == [101]
+        new.do("fail")
+        reply = ask(server, "m")  # 1 is there and answers; 2 is loaded meanwhile
+        assert reply[1] == [101] and marks(reply) == ("previous_version", "failure")
+        ask_until("m", 201)
+
+
 class Front:
     """A remote model "far" of some peers that serve the same network."""
 

@@ -83,6 +83,25 @@ def test_a_plug_in_whose_only_worker_is_down(tmp_path):
         check_faces(server, "falls", False, "no worker is up")
 
 
+def test_a_ladder_answers_for_a_model_that_is_not_ready(tmp_path):
+    """Readiness tells about the version itself."""
+    folder = tmp_path / "falls"
+    folder.mkdir()
+    (folder / "model.py").write_text(FALLS)
+    (folder / "model.yaml").write_text(
+        f"phoenix: 1\nname: falls\nengine: {{name: python, file: model.py, python: {sys.executable}, backoff_ms: 30000}}\n"
+        "inputs: [{name: x, type: FP32, shape: [-1]}]\noutputs: [{name: y, type: FP32, shape: [-1]}]\n"
+        "fallback: [{default: {y: 7}}]\n")
+    with Server(folder) as server:
+        check_faces(server, "falls", True)
+        for value in (1, 0, 0):  # the first one ends the only worker
+            body = f'{{"inputs":[{{"name":"x","shape":[1],"datatype":"FP32","data":[{value}]}}]}}'.encode()
+            code, text = status(urllib.request.Request(f"{server.url}/v2/models/falls/infer", body))
+            assert code == 200 and json.loads(text)["parameters"]["fallback"] == "default", text
+            wait_for(f"{server.url}/v2/models/falls/ready", 503)
+        check_faces(server, "falls", False, "no worker is up")
+
+
 def test_a_remote_model_without_a_peer(tmp_path):
     front = tmp_path / "front"
     front.mkdir()

@@ -25,6 +25,7 @@
 #include <stdatomic.h>
 
 struct px_serving;
+struct px_model;
 struct px_call;
 
 enum {
@@ -86,5 +87,12 @@ void px_residency_look(struct px_serving *serving, struct px_residency_view *ret
  */
 PX_MUST_USE enum px_code px_call_await_model(struct px_serving *serving, struct px_call *call,
                                              void (*loaded)(struct px_call *call));
+
+/*
+ * Somebody would take the model if it were resident, and does not wait: it is loaded behind those that calls wait for. Nothing is done for
+ * one that is READY, or when too many are wanted.
+ * Threads: a loop.
+ */
+void px_residency_want(struct px_serving *serving, const struct px_model *model);
 
 #endif

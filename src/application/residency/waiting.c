@@ -197,6 +197,17 @@ enum px_code px_call_await_model(struct px_serving *serving, struct px_call *cal
     return call->code;
 }
 
+void px_residency_want(struct px_serving *serving, const struct px_model *model)
+{
+    struct px_residency *residency = &serving->residency;
+    if (model->state == PX_MODEL_READY)
+        return;
+    pthread_mutex_lock(&residency->mutex);
+    if (residency->is_running && (find_wanted(residency, model) || add_wanted(residency, model)))
+        give_job(residency);
+    pthread_mutex_unlock(&residency->mutex);
+}
+
 void px_residency_forget_call(struct px_call *call)
 {
     struct px_residency *residency = &call->serving->residency;

@@ -113,9 +113,9 @@ struct px_model *px_serving_find(struct px_serving *serving, struct px_str name,
 struct px_model *px_serving_find_known(struct px_serving *serving, struct px_str name,
                                        struct px_str version, struct px_err *err);
 
-/* The highest READY version below that one, or NULL. */
+/* The highest version below that one that is READY, or else that is READY or would be loaded when it is wanted; NULL when there is none. */
 struct px_model *px_serving_find_before(struct px_serving *serving, struct px_str name,
-                                        struct px_str version);
+                                        struct px_str version, bool is_ready);
 /* Does the model take and give what `asked` does, so that it can answer its requests? Else PX_E_CONFLICT says what differs. */
 PX_MUST_USE enum px_code px_model_can_stand_in(const struct px_model *model,
                                                const struct px_model *asked, struct px_err *err);

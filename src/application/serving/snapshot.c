@@ -253,12 +253,12 @@ static size_t find_versions(struct px_serving *serving, struct px_str name,
 }
 
 struct px_model *px_serving_find_before(struct px_serving *serving, struct px_str name,
-                                        struct px_str version)
+                                        struct px_str version, bool is_ready)
 {
     struct px_model *const *versions = NULL, *before = NULL;
     size_t n = find_versions(serving, name, &versions);
     for (size_t i = 0; i < n && px_compare_versions(versions[i]->version, version) < 0; i++) {
-        if (versions[i]->state == PX_MODEL_READY)
+        if (is_ready ? versions[i]->state == PX_MODEL_READY : is_answerable(versions[i]))
             before = versions[i];
     }
     return before;

@@ -121,9 +121,10 @@ static void reset_run(struct px_call *call)
 struct px_model *px_rung_find(struct px_serving *serving, const struct px_rung *rung,
                               const struct px_model *asked, struct px_err *err)
 {
-    struct px_model *model = rung->kind == PX_RUNG_MODEL
-                                 ? px_serving_find(serving, rung->model, rung->version, err)
-                                 : px_serving_find_before(serving, asked->name, asked->version);
+    struct px_model *model =
+        rung->kind == PX_RUNG_MODEL
+            ? px_serving_find(serving, rung->model, rung->version, err)
+            : px_serving_find_before(serving, asked->name, asked->version, true);
     if (!model && rung->kind == PX_RUNG_PREVIOUS_VERSION)
         px_err_set(err, PX_E_UNAVAILABLE, "model '%.*s' has no version below %.*s that is ready",
                    PX_STR_ARG(asked->name), PX_STR_ARG(asked->version));
@@ -133,6 +134,36 @@ struct px_model *px_rung_find(struct px_serving *serving, const struct px_rung *
         model = NULL;
     }
     return model && px_model_can_stand_in(model, asked, err) == PX_OK ? model : NULL;
+}
+
+/*
+ * A rung that is registered only is loaded for those that come later. This request does not wait for that: a ladder is for now, and the
+ * rungs below may have an answer.
+ */
+static void want_rung(struct px_serving *serving, const struct px_rung *rung,
+                      const struct px_model *asked)
+{
+    struct px_err err;
+    const struct px_model *model =
+        rung->kind == PX_RUNG_MODEL
+            ? px_serving_find_known(serving, rung->model, rung->version, &err)
+            : px_serving_find_before(serving, asked->name, asked->version, false);
+    if (model && model != asked)
+        px_residency_want(serving, model);
+}
+
+/* The model that can be asked now; what would be one is loaded. */
+static struct px_model *take_rung(struct px_serving *serving, const struct px_model *asked,
+                                  size_t number)
+{
+    const struct px_rung *rung = &px_rescue_ladder(asked->rescue)->rungs[number];
+    struct px_err why = {0};
+    struct px_model *model = px_rung_find(serving, rung, asked, &why);
+    if (rung->kind == PX_RUNG_PREVIOUS_VERSION || why.code == PX_E_UNAVAILABLE)
+        want_rung(serving, rung, asked);
+    if (!model)
+        px_rescue_skip(asked->rescue, number, &why);
+    return model;
 }
 
 static bool start_on(struct px_serving *serving, struct px_call *call, struct px_model *model)
@@ -150,14 +181,9 @@ static bool start_on(struct px_serving *serving, struct px_call *call, struct px
     return true;
 }
 
-static bool ask_model(struct px_serving *serving, struct px_call *call, const struct px_rung *rung,
-                      size_t number)
+static bool ask_model(struct px_serving *serving, struct px_call *call, size_t number)
 {
-    struct px_model *origin = call->ladder->origin;
-    struct px_err why;
-    struct px_model *model = px_rung_find(serving, rung, origin, &why);
-    if (!model)
-        px_rescue_skip(origin->rescue, number, &why);
+    struct px_model *model = take_rung(serving, call->ladder->origin, number);
     return model && start_on(serving, call, model);
 }
 
@@ -188,7 +214,7 @@ static bool use_rung(struct px_serving *serving, struct px_call *call, size_t nu
     else if (rung->kind == PX_RUNG_DEFAULT)
         is_used = declare_answer(serving, call, rung);
     else
-        is_used = ask_model(serving, call, rung, number);
+        is_used = ask_model(serving, call, number);
     if (is_used)
         px_rescue_count(ladder->origin->rescue, number, ladder->reason);
     return is_used;
@@ -234,17 +260,15 @@ bool px_call_fall_back_at_route(struct px_serving *serving, struct px_call *call
     for (size_t i = 0; i < fallback->n_rungs; i++) {
         const struct px_rung *rung = &fallback->rungs[i];
         bool is_model = rung->kind == PX_RUNG_MODEL || rung->kind == PX_RUNG_PREVIOUS_VERSION;
-        struct px_err why;
         if (!is_model || !(rung->reasons >> PX_FALLBACK_FAILURE & 1))
             continue;
-        call->model = px_rung_find(serving, rung, asked, &why);
+        call->model = take_rung(serving, asked, i);
         if (call->model) {
             call->fallback = rung->kind;
             call->fallback_reason = PX_FALLBACK_FAILURE;
             px_rescue_count(asked->rescue, i, PX_FALLBACK_FAILURE);
             return true;
         }
-        px_rescue_skip(asked->rescue, i, &why);
     }
     return false;
 }

@@ -5,7 +5,9 @@
  * Invariants
  * 1. `now` is the sum of the window. It is empty unless the breaker is CLOSED.
  * 2. probing + good <= probes: more never pass while it is HALF_OPEN.
- * 3. Every change of state begins an era, and only tickets of the present one count.
+ * 3. Probes that are on their way have to be back `open_for_ns` after the first of them went. When none is, time does nothing: who is asked
+ *    once an hour is not left out for being asked so seldom.
+ * 4. Every change of state begins an era, and only tickets of the present one count.
  *
  * Rejected: time-outs by timers (the state changes when somebody comes: nobody has to wake up for a breaker), and forgetting the trips
  * in a row as soon as it closes (what fails under load and works when probed would be asked again and again after the shortest time).
@@ -162,12 +164,12 @@ bool px_breaker_is_open(const struct px_breaker *b, uint64_t now_ns)
     bool is_early = now_ns < b->until_ns;
     if (b->state == PX_BREAKER_OPEN)
         return is_early;
-    return b->probing + b->good >= b->policy.probes || !is_early;
+    return b->probing + b->good >= b->policy.probes || (b->probing > 0 && !is_early);
 }
 
 void px_breaker_advance(struct px_breaker *b, uint64_t now_ns)
 {
-    if (b->state == PX_BREAKER_HALF_OPEN && now_ns >= b->until_ns)
+    if (b->state == PX_BREAKER_HALF_OPEN && b->probing > 0 && now_ns >= b->until_ns)
         trip(b, PX_BREAKER_SILENCE, now_ns);
 }
 
@@ -181,10 +183,8 @@ enum px_breaker_verdict px_breaker_enter(struct px_breaker *b, uint64_t now_ns,
                                          struct px_breaker_ticket *ret)
 {
     px_breaker_advance(b, now_ns);
-    if (b->state == PX_BREAKER_OPEN && now_ns >= b->until_ns) {
+    if (b->state == PX_BREAKER_OPEN && now_ns >= b->until_ns)
         enter_state(b, PX_BREAKER_HALF_OPEN);
-        b->until_ns = now_ns + b->open_for_ns;
-    }
     if (px_breaker_is_open(b, now_ns)) {
         b->n_refused++;
         return PX_BREAKER_REFUSED;
@@ -192,6 +192,8 @@ enum px_breaker_verdict px_breaker_enter(struct px_breaker *b, uint64_t now_ns,
     *ret = (struct px_breaker_ticket){now_ns, b->era};
     if (b->state == PX_BREAKER_CLOSED)
         return PX_BREAKER_PASSED;
+    if (b->probing == 0)
+        b->until_ns = now_ns + b->open_for_ns;
     b->probing++;
     b->n_probes++;
     return PX_BREAKER_PROBES;
@@ -264,7 +266,5 @@ void px_breaker_leave(struct px_breaker *b, const struct px_breaker_ticket *tick
 
 uint64_t px_breaker_retry_ns(const struct px_breaker *b, uint64_t now_ns)
 {
-    if (b->state == PX_BREAKER_CLOSED || now_ns >= b->until_ns)
-        return 0;
-    return b->until_ns - now_ns;
+    return px_breaker_is_open(b, now_ns) && now_ns < b->until_ns ? b->until_ns - now_ns : 0;
 }

@@ -152,6 +152,22 @@ PX_TEST(probes_that_never_come_back_count_as_failed)
     CHECK_INT(breaker.state, PX_BREAKER_HALF_OPEN);
 }
 
+PX_TEST(probes_that_come_seldom_close_it_all_the_same)
+{
+    set_up(NULL);
+    open_it();
+    for (int i = 0; i < 3; i++) {
+        now_ns += 60 * S;
+        CHECK(!px_breaker_is_open(&breaker, now_ns));
+        CHECK_INT(px_breaker_retry_ns(&breaker, now_ns), 0);
+        px_breaker_advance(&breaker, now_ns);
+        CHECK_INT(ask(PX_BREAKER_SUCCEEDED, MS), PX_BREAKER_PROBES);
+    }
+    CHECK_INT(breaker.state, PX_BREAKER_CLOSED);
+    CHECK_INT(breaker.n_opened, 1);
+    CHECK_INT(breaker.n_refused, 0);
+}
+
 PX_TEST(time_alone_ends_probes_that_do_not_come_back)
 {
     set_up(NULL);
@@ -295,8 +311,9 @@ PX_TEST_MAIN(
                 T(slow_answers_open_it_and_slow_probes_keep_it_open)
                     T(only_so_many_probes_pass_and_all_must_be_good)
                         T(probes_that_never_come_back_count_as_failed)
-                            T(time_alone_ends_probes_that_do_not_come_back)
-                                T(good_news_from_elsewhere_let_probes_come_and_nothing_more)
+                            T(probes_that_come_seldom_close_it_all_the_same)
+                                T(time_alone_ends_probes_that_do_not_come_back) T(
+                                    good_news_from_elsewhere_let_probes_come_and_nothing_more)
                                     T(each_trip_in_a_row_takes_twice_as_long_up_to_the_most) T(
                                         one_that_trips_soon_after_it_closed_goes_on_with_the_row)
                                         T(what_was_begun_before_the_trip_says_nothing_after_it)
