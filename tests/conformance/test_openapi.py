@@ -10,9 +10,11 @@ import shutil
 import subprocess
 import sys
 
+import jsonschema_rs
 import pytest
 import requests
 from command import ROOT
+from models import NAMES, xgboost_model
 from rest_models import make_models
 from server import Server
 
@@ -82,3 +84,49 @@ def test_the_page_and_its_files_are_served(server):
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
     for name in re.findall(r'(?:href|src)="(/[\w.]*)"', page.text):
         assert requests.get(server.url + name, timeout=60).status_code == 200, name
+
+
+FALLBACKS = [  # path of the document, path, body, schema of the reply
+    ("/v2/models/{model}/infer", "/v2/models/forest/infer",
+     {"inputs": [{"name": n, "shape": [1, 1], "datatype": "FP32", "data": [1]} for n in NAMES]}, "InferenceResponse"),
+    ("/v1/models/{model}:predict", "/v1/models/forest:predict", {"instances": [[1, 2, 3, 4]]}, "Predictions"),
+    ("/v1/models/{model}:explain", "/v1/models/forest:explain", {"instances": [[1, 2, 3, 4]]}, "Explanations"),
+    ("/v1/models/{model}:classify", "/v1/models/forest:classify", {"examples": [dict.fromkeys(NAMES, 1)]}, "ClassifyResults"),
+    ("/v1/models/{model}:regress", "/v1/models/forest:regress", {"examples": [dict.fromkeys(NAMES, 1)]}, "RegressResults"),
+    ("/invocations", "/invocations", {"instances": [[1, 2, 3, 4]]}, "InvocationsReply"),
+]
+
+
+@pytest.fixture(scope="module")
+def fallen(tmp_path_factory):
+    """A server whose only model has a version that cannot be loaded, above one that answers instead."""
+    root = tmp_path_factory.mktemp("fallen") / "forest"
+    for version, more in (("1", ""), ("2", "fallback: [previous_version]\n")):
+        (root / version).mkdir(parents=True)
+        xgboost_model(root / version / "model.json")
+        (root / version / "model.yaml").write_text(f"phoenix: 1\nname: forest\nmodel: model.json\n{more}")
+    (root / "2" / "model.json").write_text("{")
+    with Server(root.parent) as one:
+        yield one
+
+
+@pytest.mark.parametrize("path, url, body, schema", FALLBACKS, ids=[row[0] for row in FALLBACKS])
+def test_a_reply_that_a_fallback_gave_says_so_and_is_described(fallen, path, url, body, schema):
+    api = requests.get(fallen.url + "/openapi.json", timeout=60).json()
+    reply = requests.post(fallen.url + url, json=body, timeout=60)
+    assert reply.status_code == 200, reply.text
+    headers = api["paths"][path]["post"]["responses"]["200"]["headers"]
+    assert headers["Phoenix-Fallback"]["$ref"] == "#/components/headers/fallback"
+    described = api["components"]["headers"]["fallback"]["schema"]
+    assert reply.headers["Phoenix-Fallback"] == "previous_version; reason=failure"
+    assert re.match(described["pattern"], reply.headers["Phoenix-Fallback"])
+    got = reply.json()
+    marks = got["parameters"] if schema == "InferenceResponse" else got
+    assert (marks["fallback"], marks["fallback_reason"]) == ("previous_version", "failure")
+    keeps = jsonschema_rs.validator_for({"$ref": f"#/components/schemas/{schema}", "components": api["components"]})
+    assert keeps.is_valid(got), [str(error) for error in keeps.iter_errors(got)]
+    marks["fallback"] = "nobody"
+    assert not keeps.is_valid(got)
+    marks["fallback"] = "default"
+    del marks["fallback_reason"]
+    assert not keeps.is_valid(got)

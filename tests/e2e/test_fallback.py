@@ -226,6 +226,27 @@ def test_when_nobody_can_answer_the_client_hears_of_the_first_failure(tmp_path):
         assert "fallback.skipped" in server.log()
 
 
+def test_a_trace_names_the_rung_and_the_reason(tmp_path):
+    """The model that answered is the one that is traced."""
+    Model(tmp_path / "models", "small", 1, 10)
+    big = Model(tmp_path / "models", "big", 1, 0, "breaker: off\nfallback: [{model: small}]\n")
+    last = Model(tmp_path / "models", "last", 1, 0, "breaker: off\nfallback: [{default: {y: 1}}]\n")
+    file = tmp_path / "trace.json"
+    (tmp_path / "phoenix.yaml").write_text(f"trace: {{file: {file}}}\n")
+    with serve(tmp_path / "models", "--config", tmp_path / "phoenix.yaml") as server:
+        settings = json.dumps({"trace_level": ["TIMESTAMPS"], "trace_rate": "1"}).encode()
+        urllib.request.urlopen(urllib.request.Request(server.url + "/v2/trace/setting", settings), timeout=30).close()
+        assert ask(server, "big")[1] == [1]
+        big.do("fail")
+        last.do("fail")
+        assert ask(server, "big")[1] == [11] and ask(server, "last")[1] == [1]
+    traces = [row for row in json.loads(file.read_text()) if "model_name" in row]
+    told = [(row["model_name"], row.get("note")) for row in traces if row["model_name"] in ("model", "default")]
+    assert told == [("model", "failure"), ("default", "failure")], traces
+    asked = [row["model_name"] for row in traces if "parent_id" not in row]
+    assert asked == ["big", "small", "last"], traces
+
+
 def test_an_old_answer_is_better_than_none(tmp_path):
     more = BREAKER + "cache: {ttl: 50ms}\nfallback: [cached, {default: {y: 0}}]\n"
     model = Model(tmp_path, "m", 1, 5, more)

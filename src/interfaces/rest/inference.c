@@ -151,6 +151,17 @@ static void add_cache(struct px_http_exchange *exchange, enum px_call_cache cach
     px_reply_add_header(exchange, headers[cache]);
 }
 
+void px_rest_put_remarks(struct px_json_writer *w, const struct px_infer *infer)
+{
+    struct px_str degraded = px_infer_degraded(infer);
+    if (degraded.len)
+        px_json_member_str(w, "degraded", degraded);
+    if (!px_infer_fallback(infer))
+        return;
+    px_json_member_text(w, "fallback", px_infer_fallback(infer));
+    px_json_member_text(w, "fallback_reason", px_infer_fallback_reason(infer));
+}
+
 void px_rest_infer_reply(struct px_infer *infer, const char *content_type)
 {
     struct px_http_exchange *exchange = px_rest_exchange(infer);

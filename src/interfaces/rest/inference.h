@@ -35,6 +35,12 @@ struct px_infer *px_rest_infer_open(struct px_rest_request *request,
  */
 const struct px_model *px_rest_find_model(struct px_rest_request *request);
 
+/*
+ * For `encode`, of dialects whose answer is an object with room for it: members that say that it is not what was asked for, `degraded`, `fallback` and
+ * `fallback_reason`. None otherwise. The headers say the same in every dialect.
+ */
+void px_rest_put_remarks(struct px_json_writer *w, const struct px_infer *infer);
+
 /* For `encode`: finishes with the body written so far; one that grew past its limit becomes an error of the model's. */
 void px_rest_infer_reply(struct px_infer *infer, const char *content_type);
 

@@ -163,6 +163,7 @@ static void reply_json(struct px_infer *infer)
         put_sagemaker_rows(&w, infer);
     else
         px_put_predictions(&w, infer, false);
+    px_rest_put_remarks(&w, infer);
     px_json_end_object(&w);
     px_rest_infer_reply(infer, "application/json");
 }

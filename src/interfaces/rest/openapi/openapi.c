@@ -156,6 +156,23 @@ static void put_body(struct px_json_writer *w, const struct px_operation *operat
     px_json_end_object(w);
 }
 
+/* Requests whose urgency can be told are for an answer of a model; these headers say whose it is. */
+static void put_headers(struct px_json_writer *w, const struct px_operation *operation)
+{
+    static const char *const names[][2] = {{"Phoenix-Fallback", "fallback"},
+                                           {"Phoenix-Degraded", "degraded"},
+                                           {"Phoenix-Cache", "cache"}};
+    if (!strstr(operation->query, "criticality"))
+        return;
+    px_json_key(w, "headers");
+    px_json_begin_object(w);
+    for (size_t i = 0; i < PX_ARRAY_LEN(names); i++) {
+        px_json_key(w, names[i][0]);
+        put_ref(w, "headers", names[i][1]);
+    }
+    px_json_end_object(w);
+}
+
 static void put_responses(struct px_json_writer *w, const struct px_operation *operation)
 {
     px_json_key(w, "responses");
@@ -163,6 +180,7 @@ static void put_responses(struct px_json_writer *w, const struct px_operation *o
     px_json_key(w, "200");
     px_json_begin_object(w);
     px_json_member_text(w, "description", "Done.");
+    put_headers(w, operation);
     put_content(w, operation->gives, operation->reply);
     px_json_end_object(w);
     px_json_key(w, "default");

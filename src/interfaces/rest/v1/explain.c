@@ -69,6 +69,7 @@ static void reply(struct px_infer *infer)
         put_row(&w, engine, contributions + i * engine->n_margins * (engine->n_features + 1));
     px_json_end_array(&w);
     put_features(&w, call->model->signature);
+    px_rest_put_remarks(&w, infer);
     px_json_end_object(&w);
     px_rest_infer_reply(infer, "application/json");
 }

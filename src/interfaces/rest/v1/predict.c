@@ -140,12 +140,7 @@ void px_v1_reply_json(struct px_infer *infer)
     px_put_predictions(&w, infer, columns);
     if (infer->call.n_unseen)
         px_json_member_u64(&w, "unseen_categories", infer->call.n_unseen);
-    if (px_infer_degraded(infer).len)
-        px_json_member_str(&w, "degraded", px_infer_degraded(infer));
-    if (px_infer_fallback(infer)) {
-        px_json_member_text(&w, "fallback", px_infer_fallback(infer));
-        px_json_member_text(&w, "fallback_reason", px_infer_fallback_reason(infer));
-    }
+    px_rest_put_remarks(&w, infer);
     px_json_end_object(&w);
     px_rest_infer_reply(infer, "application/json");
 }

@@ -100,6 +100,7 @@ static struct px_json_writer begin_results(struct px_infer *infer)
 static void end_results(struct px_json_writer *w, struct px_infer *infer)
 {
     px_json_end_array(w);
+    px_rest_put_remarks(w, infer);
     px_json_end_object(w);
     px_rest_infer_reply(infer, "application/json");
 }

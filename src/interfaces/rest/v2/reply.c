@@ -84,14 +84,9 @@ static void put_remarks(struct px_json_writer *w, const struct px_infer *infer)
     px_json_begin_object(w);
     if (infer->call.n_unseen)
         px_json_member_u64(w, "unseen_categories", infer->call.n_unseen);
-    if (degraded.len)
-        px_json_member_str(w, "degraded", degraded);
     if (cache)
         px_json_member_text(w, "cache", cache);
-    if (fallback) {
-        px_json_member_text(w, "fallback", fallback);
-        px_json_member_text(w, "fallback_reason", px_infer_fallback_reason(infer));
-    }
+    px_rest_put_remarks(w, infer);
     px_json_end_object(w);
 }
 
