@@ -35,6 +35,9 @@ PX_MUST_USE enum px_code px_file_mkdirs(const char *path, struct px_err *err);
 enum px_file_kind { PX_FILE_ABSENT, PX_FILE_REGULAR, PX_FILE_FOLDER, PX_FILE_OTHER };
 enum px_file_kind px_file_kind(const char *path);
 
+/* Bytes of a regular file; 0 when it is none. */
+uint64_t px_file_size(const char *path);
+
 /*
  * Why px_file_kind says PX_FILE_ABSENT: PX_E_NOT_FOUND, or PX_E_IO when something is there that cannot be looked at (a
  * link that leads to itself, a folder that may not be entered).

@@ -28,7 +28,6 @@
 
 enum {
     PACKAGE_MEMORY_MAX = 512 << 20,
-    BEHIND_BYTES_MIN = 1 << 20, /* reading less is over too soon to be worth a thread */
 };
 
 static const char yaml_name[] = "model.yaml", graph_name[] = PX_GRAPH_FILE_NAME;
@@ -220,27 +219,9 @@ static void free_text(void *file)
 
 struct forest_work {
     struct opening *o;
-    struct px_str bytes;
     enum px_code code;
     struct px_err *err;
 };
-
-static void do_forest_work(void *argument)
-{
-    struct forest_work *w = argument;
-    w->code = px_forest_create(w->bytes, &w->o->options, &w->o->package->forest, w->err);
-}
-
-/* While others answer requests, reading a large forest stands back for them. */
-static enum px_code create_forest(struct opening *o, struct px_str bytes, struct px_err *err)
-{
-    struct forest_work work = {.o = o, .bytes = bytes, .err = err};
-    if (o->asked_for.behind && bytes.len >= BEHIND_BYTES_MIN)
-        px_thread_run_behind(do_forest_work, &work);
-    else
-        do_forest_work(&work);
-    return work.code;
-}
 
 static enum px_code read_forest(struct opening *o, struct px_err *err)
 {
@@ -256,11 +237,28 @@ static enum px_code read_forest(struct opening *o, struct px_err *err)
     bool kernel_asked = px_forest_options_complete(&o->options);
     o->options.bytes_read = free_text;
     o->options.bytes_context = &file;
-    code = create_forest(o, file.bytes, err);
+    code = px_forest_create(file.bytes, &o->options, &p->forest, err);
     px_file_unload(&file);
     if (code == PX_E_INVALID && kernel_asked) /* what is wrong with the file has other codes */
         px_err_wrap(err, PX_KERNEL_VARIABLE);
     return code == PX_OK ? PX_OK : px_err_wrap(err, "%s", p->model_path.ptr);
+}
+
+static void do_forest_work(void *argument)
+{
+    struct forest_work *w = argument;
+    w->code = read_forest(w->o, w->err);
+}
+
+/* While others answer requests, reading a forest stands back for them. */
+static enum px_code read_forest_behind(struct opening *o, struct px_err *err)
+{
+    struct forest_work work = {.o = o, .err = err};
+    if (o->asked_for.behind && px_file_size(o->package->model_path.ptr) >= PX_PACKAGE_BEHIND_BYTES)
+        px_thread_run_behind(do_forest_work, &work);
+    else
+        do_forest_work(&work);
+    return work.code;
 }
 
 /* Features as the model file alone describes them. */
@@ -468,7 +466,7 @@ static enum px_code open_model(struct opening *o, struct px_err *err)
         code = px_package_find_provider(&o->yaml, o->asked_for.engines, &provider, err);
         return code == PX_OK ? open_engine(o, provider, err) : code;
     }
-    code = read_forest(o, &refusal);
+    code = read_forest_behind(o, &refusal);
     if (code == PX_OK)
         return open_forest(o, err);
     if (code != PX_E_NO_MEMORY)

@@ -63,6 +63,8 @@ enum {
     PX_PACKAGE_MODEL_MAX = 1 << 30, /* bytes of a model file */
     PX_PACKAGE_YAML_MAX = 16 << 20,
     PX_PACKAGE_WARM_UP_DEFAULT = 1, /* runs */
+    PX_PACKAGE_BEHIND_BYTES =
+        64 << 10, /* a smaller model file is read too soon to be worth a thread */
 };
 
 struct px_package {
@@ -97,8 +99,8 @@ struct px_package_options {
         *forest; /* `rounds` counts where model.yaml says nothing; NULL: defaults */
     const struct px_engines *engines; /* NULL: forests only */
     bool from_client;                 /* it came with a request: no engine that needs trust */
-    bool behind;    /* others answer requests meanwhile: reading a forest stands back for them */
-    unsigned depth; /* of packages inside graphs */
+    bool behind; /* others answer requests meanwhile: reading a large forest stands back for them */
+    unsigned depth;                 /* of packages inside graphs */
     struct px_graph_opening *outer; /* the graph that names it, while that is opened */
 };
 

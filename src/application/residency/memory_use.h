@@ -13,7 +13,7 @@ void px_memory_give_back(void);
 
 /*
  * Large blocks are mappings of their own from now on, so that each goes back to the system when it is freed; by itself the allocator
- * would begin to keep them. Once, when models are going to leave memory.
+ * would begin to keep them. Once, in a process whose models come and go.
  */
 void px_memory_prefer_mappings(void);
 

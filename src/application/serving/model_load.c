@@ -15,6 +15,7 @@
 #include "shared/alloc.h"
 #include "shared/clock.h"
 #include "shared/log.h"
+#include "shared/thread.h"
 
 #include <math.h>
 
@@ -87,36 +88,33 @@ enum px_code px_model_reserve(const struct px_serving *serving, struct px_model 
     return code;
 }
 
-/* Scores probe rows through one lane, which touches its memory, and widens the range of shown scores. */
-static enum px_code warm_lane(const struct px_model *model, struct px_lane *lane, double range[2],
-                              struct px_err *err)
+/*
+ * Scores probe rows with one lane's memory, which touches it, and widens the range of shown scores. Not through the engine: the pool, whose
+ * threads stand back for nobody, would help it, and then not the loops.
+ */
+static void warm_lane(const struct px_model *model, struct px_lane *lane, double range[2])
 {
     struct px_matrix rows = lane->rows, scores = lane->scores;
     rows.n_rows = scores.n_rows = lane->rows_max < WARM_UP_ROWS ? lane->rows_max : WARM_UP_ROWS;
     px_forest_probe_rows(model->package->forest, WARM_UP_SEED, &rows);
-    enum px_code code = px_engine_score(model->engine, &rows, &scores, lane->scratch, 0, err);
-    for (size_t row = 0; code == PX_OK && row < rows.n_rows; row++) {
+    px_forest_predict(model->package->forest, &rows, scores.data, lane->scratch, 0);
+    for (size_t row = 0; row < rows.n_rows; row++) {
         double score = px_shown_score(&scores, row);
         range[0] = fmin(range[0], score);
         range[1] = fmax(range[1], score);
     }
-    return code;
 }
 
 /* Warms every lane, and finds the range of the score histogram for scores that are no probabilities. */
-static enum px_code warm_up(struct px_model *model, struct px_err *err)
+static void warm_up(struct px_model *model)
 {
     double range[2] = {INFINITY, -INFINITY};
-    for (unsigned i = 0; i < model->n_lanes; i++) {
-        enum px_code code = warm_lane(model, &model->lanes[i], range, err);
-        if (code != PX_OK)
-            return code;
-    }
+    for (unsigned i = 0; i < model->n_lanes; i++)
+        warm_lane(model, &model->lanes[i], range);
     bool flat = !isfinite(range[0]) || !isfinite(range[1]) || !(range[1] > range[0]);
     bool unit = model->forest->score_is_probability || flat;
     model->score_min = unit ? 0 : range[0];
     model->score_max = unit ? 1 : range[1];
-    return PX_OK;
 }
 
 /* An example is a help, not a need: a model that is too wide for one has none. */
@@ -132,12 +130,47 @@ static void keep_sample(struct px_model *model)
 static enum px_code load_forest(const struct px_serving *serving, struct px_model *model,
                                 struct px_err *err)
 {
+    struct px_check_report report;
+    enum px_code code = px_check_package(model->package, NULL, &report, err);
     model->forest = px_forest_info(model->package->forest);
-    enum px_code code =
-        px_forest_engine_create(model->package->forest, serving->pool, &model->engine, err);
+    if (code == PX_OK)
+        code = px_forest_engine_create(model->package->forest, serving->pool, &model->engine, err);
     if (code == PX_OK)
         code = px_model_reserve(serving, model, err);
-    return code == PX_OK ? warm_up(model, err) : code;
+    if (code == PX_OK)
+        warm_up(model);
+    return code;
+}
+
+struct forest_work {
+    const struct px_serving *serving;
+    struct px_model *model;
+    enum px_code code;
+    struct px_err *err;
+};
+
+static void do_forest_work(void *argument)
+{
+    struct forest_work *w = argument;
+    w->code = load_forest(w->serving, w->model, w->err);
+}
+
+/* Loops are at work, and other models answer. */
+static bool is_answering(const struct px_serving *serving)
+{
+    return atomic_load_explicit(&serving->repository, memory_order_relaxed) != NULL;
+}
+
+/* Checking a large forest takes as long as reading a part of it, and stands back like that. */
+static enum px_code load_forest_behind(const struct px_serving *serving, struct px_model *model,
+                                       struct px_err *err)
+{
+    struct forest_work work = {.serving = serving, .model = model, .err = err};
+    if (is_answering(serving) && model->package->model_size >= PX_PACKAGE_BEHIND_BYTES)
+        px_thread_run_behind(do_forest_work, &work);
+    else
+        do_forest_work(&work);
+    return work.code;
 }
 
 /* A run that fails is only told: zeros may be no request. */
@@ -152,9 +185,12 @@ static void warm_up_tensors(const struct px_package *package)
 static enum px_code load_tensors(const struct px_serving *serving, struct px_model *model,
                                  struct px_err *err)
 {
+    struct px_check_report report;
+    enum px_code code = px_check_package(model->package, NULL, &report, err);
     model->engine = model->package->engine;
     model->score_max = 1;
-    enum px_code code = px_model_reserve(serving, model, err);
+    if (code == PX_OK)
+        code = px_model_reserve(serving, model, err);
     if (code == PX_OK)
         code = px_limit_create(&model->package->limits, model->engine, &model->limit, err);
     if (code == PX_OK)
@@ -189,19 +225,16 @@ static enum px_code load(const struct px_serving *serving, struct px_model *mode
         *err = *place->refusal;
         return err->code;
     }
-    bool is_answering = atomic_load_explicit(&serving->repository, memory_order_relaxed) != NULL;
-    const struct px_package_options options = {
-        .engines = serving->engines, .from_client = place->from_client, .behind = is_answering};
+    const struct px_package_options options = {.engines = serving->engines,
+                                               .from_client = place->from_client,
+                                               .behind = is_answering(serving)};
     enum px_code code = px_package_open(place->path, &options, &model->package, err);
     if (code != PX_OK)
         return code;
     model->signature = &model->package->signature;
     model->is_pinned = model->package->is_pinned;
-    struct px_check_report report;
-    code = px_check_package(model->package, NULL, &report, err); /* as `phoenix check` does */
-    if (code == PX_OK)
-        code = model->package->engine ? load_tensors(serving, model, err)
-                                      : load_forest(serving, model, err);
+    code = model->package->engine ? load_tensors(serving, model, err)
+                                  : load_forest_behind(serving, model, err);
     if (code == PX_OK)
         keep_sample(model);
     if (code != PX_OK || !model->package->cache.is_on || !serving->cache)

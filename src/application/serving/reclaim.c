@@ -12,7 +12,7 @@
  *
  * Invariants
  * 1. A grave is closed after the swap: a loop that starts anew finds the new snapshot.
- * 2. Everything is freed on the control thread; large models take milliseconds to free.
+ * 2. Everything is freed on the control thread, or by a thread behind the others that it waits for.
  * 3. A server that stops does not wait: loops may be gone. What is left is freed with the core, when px_serving_unmanage has seen
  *    the end of every run.
  * 4. A run that takes long, or a step of a graph that was late and has not ended, does not hold up the loader: its grave is looked at again when the next one is closed.
@@ -24,6 +24,7 @@
 
 #include "shared/alloc.h"
 #include "shared/clock.h"
+#include "shared/thread.h"
 
 #include <errno.h>
 #include <time.h>
@@ -131,6 +132,30 @@ void px_grave_free(struct px_grave *grave)
     px_free(grave);
 }
 
+static void free_grave(void *grave)
+{
+    px_grave_free(grave);
+}
+
+static bool holds_a_large_forest(const struct px_grave *grave)
+{
+    for (size_t i = 0; i < grave->n_models; i++) {
+        const struct px_package *package = grave->models[i]->package;
+        if (package && package->forest && package->model_size >= PX_PACKAGE_BEHIND_BYTES)
+            return true;
+    }
+    return false;
+}
+
+/* Giving the pages of a large forest back takes the system tens of milliseconds, and stands back as reading it did. */
+static void free_behind(struct px_grave *grave)
+{
+    if (holds_a_large_forest(grave))
+        px_thread_run_behind(free_grave, grave);
+    else
+        px_grave_free(grave);
+}
+
 /* True when nobody uses it any more; false when the server stops, or runs take too long. */
 static bool wait_for_loops(struct px_grave *grave)
 {
@@ -158,7 +183,7 @@ static void free_kept(struct px_repository *r)
     while (kept) {
         struct px_grave *next = kept->next;
         if (is_free(kept))
-            px_grave_free(kept);
+            free_behind(kept);
         else
             keep(kept);
         kept = next;
@@ -181,7 +206,7 @@ void px_grave_close(struct px_grave *grave)
     }
     free_kept(r);
     if (wait_for_loops(grave))
-        px_grave_free(grave);
+        free_behind(grave);
     else
         keep(grave);
 }

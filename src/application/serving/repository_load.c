@@ -483,6 +483,8 @@ void px_repository_unload(struct px_repository *r, struct px_repository_request 
     request->code = unload(r, request->name, &grave, &request->err);
     px_repository_set_idle(r);
     px_repository_answer(r, request);
-    if (grave)
+    if (grave) {
         px_grave_close(grave);
+        px_memory_give_back();
+    }
 }

@@ -71,8 +71,6 @@ static enum px_code find_sources(struct px_cli *cli, struct px_config_sources *s
 
 static struct px_residency_settings residency_settings(const struct px_config *config)
 {
-    if (config->serving_memory_max)
-        px_memory_prefer_mappings();
     bool on_demand = px_str_is(config->serving_load_models, "demand");
     return (struct px_residency_settings){
         .on_demand = on_demand,
@@ -88,6 +86,7 @@ static enum px_code load_models(struct px_cli *cli, const struct px_config *conf
                                 struct px_serving **ret, struct px_err *err)
 {
     size_t cache_bytes = (size_t)config->cache_bytes_max;
+    px_memory_prefer_mappings();
     const struct px_serving_limits limits = {
         .request_rows_max = (size_t)config->serving_request_rows_max,
         .batch_rows_max = (size_t)config->serving_batch_rows_max,

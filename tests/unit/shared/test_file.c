@@ -47,6 +47,9 @@ PX_TEST(writes_reads_and_loads)
     struct px_file file;
     CHECK_OK(px_file_load(&file, path_of("a"), 11, &err));
     CHECK_STR(file.bytes, "hello again");
+    CHECK_INT(px_file_size(path_of("a")), 11);
+    CHECK_INT(px_file_size(folder), 0);
+    CHECK_INT(px_file_size(path_of("absent")), 0);
     px_file_unload(&file);
     px_file_unload(&file);
     CHECK_INT(file.bytes.len, 0);
