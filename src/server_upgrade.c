@@ -4,7 +4,7 @@
  *
  * Both processes have the same sockets, not sockets of the same address: a connection that waits in a queue is accepted by whoever is there.
  * The new process listens only when it could answer everything that the old one answers (every model version that is ready here
- * must be ready there), and the old one stops only when the new one has begun. So there is no moment in which nobody accepts, and
+ * must be ready there, or registered, so that a request brings it into memory), and the old one stops only when the new one has begun. So there is no moment in which nobody accepts, and
  * every failure before the last step leaves the old process as it was.
  */
 #include "server_upgrade.h"
@@ -262,7 +262,8 @@ enum px_code px_upgrade_agree(struct px_serving *serving, struct px_err *err)
     if (predecessor < 0)
         return PX_OK;
     for (size_t i = 0; i < set->n_models; i++) {
-        if (set->models[i]->state != PX_MODEL_READY)
+        enum px_model_state state = set->models[i]->state;
+        if (state != PX_MODEL_READY && state != PX_MODEL_REGISTERED)
             continue;
         write_name(set->models[i], name);
         (void)px_predecessor_say(predecessor, PX_HANDOVER_MODEL, px_str(name));

@@ -342,6 +342,21 @@ def test_a_new_process_that_lacks_a_model_does_not_take_over(model, tmp_path):
             assert still.getresponse().status == 200
 
 
+def test_models_that_are_loaded_on_demand_do_not_hold_it_up(model, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / "models" / name / "1").mkdir(parents=True)
+        shutil.copy(model, tmp_path / "models" / name / "1" / "model.json")
+    config = tmp_path / "phoenix.yaml"
+    config.write_text("serving:\n  load_models: demand\n")
+    with Server(tmp_path / "models", "--config", config) as server:
+        assert server.request("/v1/models/a:predict", BODY)[0] == 200
+        with upgraded(server):
+            for name in ("a", "b"):
+                client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+                client.request("POST", f"/v1/models/{name}:predict", BODY)
+                assert client.getresponse().status == 200
+
+
 def test_of_several_models_each_must_be_there(model, tmp_path):
     other = tmp_path / "churn.json"
     shutil.copy(model, other)
