@@ -2,6 +2,7 @@
 /* Composition root: builds the adapters, lends them to the verbs, runs the command line. */
 #include "engines.h"
 #include "infrastructure/engines/plugin/worker.h"
+#include "infrastructure/host/limits.h"
 #include "infrastructure/load/client.h"
 #include "infrastructure/persistence/duckdb/duckdb.h"
 #include "infrastructure/training/xgboost.h"
@@ -22,6 +23,7 @@ int main(int argc, char **argv)
         .list_servers = px_upgrade_list_servers,
         .upgrade = px_upgrade_run,
         .open_load = px_load_client_create,
+        .read_memory = px_limits_memory,
         .engines = px_engines_of_program(),
     };
     if (px_xgboost_is_worker(argc, argv))

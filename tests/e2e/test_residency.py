@@ -2,7 +2,9 @@
 """Models that are registered and loaded when they are asked for, under a memory cap."""
 
 import concurrent.futures
+import os
 import queue
+import resource
 import shutil
 import time
 
@@ -10,6 +12,7 @@ import large_models
 import models
 import numpy as np
 import pytest
+from command import SANITIZED
 from server import Server
 
 ROW = dict.fromkeys(models.NAMES, 1.0)
@@ -290,3 +293,22 @@ def test_nothing_is_preloaded_when_preloading_is_off_or_models_are_loaded_at_the
             time.sleep(1.5)
             assert server.metric("phoenix_model_preloads_total") == 0
             assert states(server)["m1"] == ("REGISTERED" if serving["load_models"] == "demand" else "READY")
+
+
+@pytest.mark.skipif(SANITIZED, reason="sanitizers reserve most of the address space")
+def test_the_limit_of_the_system_holds_without_a_cap_of_ones_own(large_file, tmp_path):
+    names = [f"m{i}" for i in range(6)]
+    folder = repository(tmp_path / "repo", large_file, names)
+    row = {"instances": [[1.0] * large_models.FEATURES]}
+    file = settings(tmp_path, load_models="demand", load_wait_ms=60000, resident_min_s=0)
+    with Server(folder, "--config", file, "--threads", "1") as server:
+        assert server.request("/v1/models/m0:predict", row)[0] == 200
+        with open(f"/proc/{server.process.pid}/statm", encoding="ascii") as statm:
+            used = int(statm.read().split()[0]) * 4096
+        most = int((used + 3.5 * os.stat(large_file).st_size) / 0.95)
+        resource.prlimit(server.process.pid, resource.RLIMIT_AS, (most, most))
+        for name in names[1:] * 2:
+            status, reply = server.request(f"/v1/models/{name}:predict", row)
+            assert status == 200, reply
+        assert server.metric("phoenix_model_evictions_total") > 0
+        assert server.metric("phoenix_model_demand_load_failures_total") == 0

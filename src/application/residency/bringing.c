@@ -90,7 +90,7 @@ static enum px_code bring(struct px_repository *r, struct px_model *known,
                           const struct px_model **ret, struct px_grave **ret_grave,
                           struct px_err *err)
 {
-    const struct px_room room = {.n_bytes = px_residency_expect(known)};
+    const struct px_room room = px_residency_expect(known);
     uint64_t started_ns = px_clock_monotonic_ns();
     enum px_code code = px_residency_make_room(r, &room, err);
     if (code != PX_OK)

@@ -53,9 +53,11 @@ void px_residency_look(struct px_serving *serving, struct px_residency_view *ret
     pthread_mutex_unlock(&residency->mutex);
 }
 
-uint64_t px_residency_expect(const struct px_model *model)
+struct px_room px_residency_expect(const struct px_model *model)
 {
-    return model->bytes ? model->bytes : px_memory_on_disk(model->path);
+    uint64_t on_disk = px_memory_on_disk(model->path);
+    uint64_t n_bytes = model->bytes && on_disk ? model->bytes : on_disk;
+    return (struct px_room){.n_bytes = n_bytes, .load_bytes = n_bytes + on_disk};
 }
 
 static uint64_t last_used_ns(const struct px_model *model)
@@ -181,17 +183,57 @@ static enum px_code refuse(const struct px_residency_settings *settings, uint64_
                        (unsigned long long)(settings->resident_min_ns / PX_NS_PER_S + 1));
 }
 
+static enum px_code refuse_by_system(const struct px_pressure_reading *system, uint64_t load_bytes,
+                                     struct px_err *err)
+{
+    px_err_set(err, PX_E_OVERLOADED,
+               "a load takes about %llu bytes for a moment, file and model, and %llu of %llu are "
+               "used (%s)",
+               (unsigned long long)load_bytes, (unsigned long long)system->used,
+               (unsigned long long)system->max, system->limit);
+    return px_err_hint(err, "unload models, or give the process more memory");
+}
+
+/* Models leave by themselves where they come by themselves. */
+static bool may_evict(const struct px_residency_settings *settings)
+{
+    return settings->on_demand || settings->memory_max > 0;
+}
+
+uint64_t px_residency_over_system(const struct px_residency *residency, uint64_t load_bytes,
+                                  struct px_pressure_reading *ret)
+{
+    *ret = (struct px_pressure_reading){0};
+    if (!residency->settings.read_memory || load_bytes == 0)
+        return 0;
+    *ret = residency->settings.read_memory();
+    uint64_t most = ret->max / 100 * PX_PRESSURE_CRITICAL, needs = ret->used + load_bytes;
+    return ret->max && needs > most ? needs - most : 0;
+}
+
+/* What has to leave under serving.memory_max. A guess that alone is over it is tried when all others have left: it may be wrong. */
+static uint64_t over_maximum(const struct px_residency_settings *settings, uint64_t n_bytes,
+                             uint64_t resident)
+{
+    uint64_t most = settings->memory_max, needs = n_bytes < most ? n_bytes : most;
+    return most && resident + needs > most ? resident + needs - most : 0;
+}
+
 enum px_code px_residency_make_room(struct px_repository *r, const struct px_room *room,
                                     struct px_err *err)
 {
     const struct px_residency_settings *settings = &r->serving->residency.settings;
-    uint64_t resident = px_residency_bytes(r->serving), wanted = resident + room->n_bytes;
-    if (settings->memory_max == 0 || wanted <= settings->memory_max)
+    struct px_pressure_reading system;
+    uint64_t resident = px_residency_bytes(r->serving);
+    uint64_t own = over_maximum(settings, room->n_bytes, resident);
+    uint64_t systems = px_residency_over_system(&r->serving->residency, room->load_bytes, &system);
+    if (own == 0 && systems == 0)
         return PX_OK;
     candidate_vec leaving = {0};
-    enum px_code code = list_candidates(r, room, &leaving, err);
-    if (code == PX_OK && !cut_candidates(&leaving, wanted - settings->memory_max, room))
-        code = refuse(settings, room->n_bytes, resident, err);
+    enum px_code code = may_evict(settings) ? list_candidates(r, room, &leaving, err) : PX_OK;
+    if (code == PX_OK && !cut_candidates(&leaving, own > systems ? own : systems, room))
+        code = own > systems ? refuse(settings, room->n_bytes, resident, err)
+                             : refuse_by_system(&system, room->load_bytes, err);
     if (code == PX_OK)
         code = evict(r, &leaving, err);
     px_vec_free(&leaving);

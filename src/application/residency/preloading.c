@@ -168,9 +168,9 @@ static enum px_code preload(struct px_repository *r, const struct choice *choice
 {
     struct px_model *known = choice->model;
     struct px_grave *grave = NULL;
-    struct px_room room = {.n_bytes = px_residency_expect(known),
-                           .is_ahead = true,
-                           .uses_max = choice->uses / advantage};
+    struct px_room room = px_residency_expect(known);
+    room.is_ahead = true;
+    room.uses_max = choice->uses / advantage;
     enum px_code code = px_residency_make_room(r, &room, err);
     if (code != PX_OK)
         return code;
@@ -178,6 +178,7 @@ static enum px_code preload(struct px_repository *r, const struct choice *choice
     struct px_model *model = px_residency_load(r, known);
     px_repository_set_idle(r);
     room.n_bytes = model ? model->bytes : 0;
+    room.load_bytes = 0;
     if (model && model->state == PX_MODEL_READY && px_residency_make_room(r, &room, err) != PX_OK)
         model = forget(model, known);
     if (!model)

@@ -10,7 +10,8 @@
  * - What a model takes is *measured*: how much more memory the process holds after its load than before. Models are loaded one
  *   after the other, so that what is measured is one model, and so that loads do not compete for the cores of those who answer.
  * - Under serving.memory_max a load first makes room: models that were not used for the longest time leave memory, but those that
- *   are pinned (model.yaml, residency: pinned) or have not been there for serving.resident_min_s.
+ *   are pinned (model.yaml, residency: pinned) or have not been there for serving.resident_min_s. The same holds for what the system
+ *   lets the process have, whatever memory_max says: a load that the system kills takes all models with it.
  * - With serving.preload_s a *look* every so often learns how much each version is used (domain/residency/forecast.h) and brings those into memory that
  *   will be wanted soon: into free room, or for others of which much less is expected.
  *
@@ -19,6 +20,7 @@
 #ifndef PX_APPLICATION_RESIDENCY_RESIDENCY_H
 #define PX_APPLICATION_RESIDENCY_RESIDENCY_H
 
+#include "application/pressure/pressure.h"
 #include "domain/residency/forecast.h"
 #include "shared/err.h"
 
@@ -41,6 +43,8 @@ struct px_residency_settings {
     uint64_t resident_min_ns; /* a model that was loaded stays as long */
     uint64_t poll_ns;         /* between two looks at folders of models (polling.h); 0: never */
     uint64_t preload_ns;      /* between two looks at what will be used soon; 0: never */
+    /* What the system lets the process have, just now; any thread. NULL: nobody knows. */
+    struct px_pressure_reading (*read_memory)(void);
 };
 
 /* What was done since the start; read it anywhere. */

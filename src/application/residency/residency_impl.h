@@ -97,19 +97,27 @@ void px_residency_note_asked(struct px_serving *serving, struct px_model *known,
 /* Uses that are expected soon; 0 when that is next to nothing, or preloading is off. */
 double px_residency_expected_uses(const struct px_serving *serving, const struct px_model *model);
 
+/* How many bytes too many a load that takes so many would make; `ret` is what the system says. */
+uint64_t px_residency_over_system(const struct px_residency *residency, uint64_t load_bytes,
+                                  struct px_pressure_reading *ret);
 /* Bytes of all that are resident. On the loader, or on main before the loops run. */
 uint64_t px_residency_bytes(struct px_serving *serving);
-/* Bytes that a version will probably take: what was measured, else what lies on the disk. */
-uint64_t px_residency_expect(const struct px_model *model);
+/* The room that a version will probably need: what was measured, else what lies on the disk. */
+struct px_room px_residency_expect(const struct px_model *model);
 /* Room that is needed, and who may leave for it. */
 struct px_room {
-    uint64_t n_bytes;
+    uint64_t n_bytes; /* that it will take */
+    uint64_t
+        load_bytes; /* more than now while it is loaded: its file and what becomes of it; 0: it is loaded */
     const struct px_model *keep; /* NULL: none */
     bool
         is_ahead; /* nobody waits for it: then those that leave have at most this many uses expected, together */
     double uses_max;
 };
-/* Evicts until that many bytes more fit under serving.memory_max. PX_E_OVERLOADED, and nobody leaves, when that cannot be. */
+/*
+ * Evicts until that many bytes more fit under serving.memory_max and what the system allows. PX_E_OVERLOADED, and nobody leaves, when
+ * that cannot be.
+ */
 PX_MUST_USE enum px_code px_residency_make_room(struct px_repository *r, const struct px_room *room,
                                                 struct px_err *err);
 

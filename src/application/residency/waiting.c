@@ -119,7 +119,7 @@ static void resume(struct px_loop_task *task)
     call->next = call->previous = NULL;
     call->code = PX_OK;
     if (px_call_has_ended(call, px_clock_monotonic_ns()))
-        px_metric_add(&call->serving->residency.counts.refused, 1);
+        px_metric_add_shared(&call->serving->residency.counts.refused, 1);
     call->loaded(call);
 }
 
@@ -132,7 +132,7 @@ static uint64_t patience_ends_ns(const struct px_residency *residency, const str
 static enum px_code refuse_late(struct px_residency *residency, struct px_call *call,
                                 const struct px_model *model, const struct px_wanted *wanted)
 {
-    px_metric_add(&residency->counts.refused, 1);
+    px_metric_add_shared(&residency->counts.refused, 1);
     if (call->deadline_ns && px_clock_monotonic_ns() >= call->deadline_ns)
         return px_err_set(&call->err, PX_E_DEADLINE,
                           "the deadline passed while model '%.*s' was being loaded",
@@ -149,7 +149,7 @@ static enum px_code refuse_late(struct px_residency *residency, struct px_call *
 
 static enum px_code refuse_many(struct px_residency *residency, struct px_call *call)
 {
-    px_metric_add(&residency->counts.refused, 1);
+    px_metric_add_shared(&residency->counts.refused, 1);
     px_err_set(&call->err, PX_E_OVERLOADED,
                "%zu requests for %zu models that are not in memory already wait",
                residency->n_calls, residency->n_wanted);
@@ -188,7 +188,7 @@ enum px_code px_call_await_model(struct px_serving *serving, struct px_call *cal
     call->loaded = loaded;
     call->task.run = resume;
     call->wait_until_ns = patience_ends_ns(residency, call);
-    px_metric_add(&residency->counts.misses, 1);
+    px_metric_add_shared(&residency->counts.misses, 1);
     pthread_mutex_lock(&residency->mutex);
     call->code = residency->is_running
                      ? wait_locked(residency, call, model)

@@ -159,6 +159,14 @@ static bool is_changed(const struct loading *l, struct px_str version)
     return false;
 }
 
+static enum px_code make_room(struct px_repository *r, const struct px_model_place *place,
+                              struct px_err *err)
+{
+    uint64_t on_disk = px_memory_on_disk(place->path);
+    const struct px_room room = {.n_bytes = on_disk, .load_bytes = 2 * on_disk};
+    return px_residency_make_room(r, &room, err);
+}
+
 /* What is found by polling, and is not in memory, need not come there when models are loaded on demand. */
 static struct px_model *load_place(struct loading *l, const struct px_model_place *place,
                                    const struct px_model *old, struct px_err *err)
@@ -167,8 +175,7 @@ static struct px_model *load_place(struct loading *l, const struct px_model_plac
                      !(old && old->state == PX_MODEL_READY) && !px_package_is_pinned(place->path);
     enum px_code code = PX_OK;
     if (!registers)
-        code = px_residency_make_room(
-            l->r, &(struct px_room){.n_bytes = px_memory_on_disk(place->path)}, err);
+        code = make_room(l->r, place, err);
     if (code != PX_OK)
         return NULL;
     struct px_model *model =

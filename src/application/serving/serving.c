@@ -74,8 +74,10 @@ static bool is_loaded_now(const struct px_serving *serving, const struct px_mode
     const struct px_residency_settings *settings = &serving->residency.settings;
     if (place->stands_alone || place->refusal)
         return true;
-    bool has_room = settings->memory_max == 0 ||
-                    resident + px_memory_on_disk(place->path) <= settings->memory_max;
+    struct px_pressure_reading unused;
+    uint64_t n_bytes = px_memory_on_disk(place->path);
+    bool has_room = (settings->memory_max == 0 || resident + n_bytes <= settings->memory_max) &&
+                    px_residency_over_system(&serving->residency, 2 * n_bytes, &unused) == 0;
     return (!settings->on_demand && has_room) || px_package_is_pinned(place->path);
 }
 

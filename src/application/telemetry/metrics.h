@@ -70,6 +70,12 @@ static inline void px_metric_add(_Atomic uint64_t *cell, uint64_t n)
                           memory_order_relaxed);
 }
 
+/* The same to one that several threads write: for what is rare. */
+static inline void px_metric_add_shared(_Atomic uint64_t *cell, uint64_t n)
+{
+    atomic_fetch_add_explicit(cell, n, memory_order_relaxed);
+}
+
 static inline uint64_t px_metric_get(const _Atomic uint64_t *cell)
 {
     return atomic_load_explicit(cell, memory_order_relaxed);

@@ -3,7 +3,7 @@
  * Descriptors and memory of the process: what is used and what there may be.
  *
  * Memory has several limits: the control group's, the address space (RLIMIT_AS), and the machine itself. The one of which most
- * is used is told. Threads: main.
+ * is used is told. Threads: any, but raising, which is main's.
  */
 #ifndef PX_INFRASTRUCTURE_HOST_LIMITS_H
 #define PX_INFRASTRUCTURE_HOST_LIMITS_H

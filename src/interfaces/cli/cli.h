@@ -17,6 +17,7 @@
 #include "application/ports/http.h"
 #include "application/ports/table_reader.h"
 #include "application/ports/trainer.h"
+#include "application/pressure/pressure.h"
 #include "domain/forest/forest.h"
 
 #include <stdio.h>
@@ -69,6 +70,8 @@ struct px_cli_services {
     enum px_code (*upgrade)(const struct px_upgrade_job *job, int64_t *ret_pid, struct px_err *err);
     /* A client that makes load; the caller destroys it. */
     enum px_code (*open_load)(struct px_load **ret, struct px_err *err);
+    /* What the system lets the process have, just now; any thread. NULL: nobody knows. */
+    struct px_pressure_reading (*read_memory)(void);
     const struct px_engines *engines; /* what opens models of tensors; NULL: tree models only */
 };
 

@@ -98,7 +98,8 @@ static enum px_code load_models(struct px_cli *cli, const struct px_config *conf
     };
     enum px_code code = px_serving_create((unsigned)config->server_threads, &limits, ret, err);
     if (code == PX_OK) {
-        const struct px_residency_settings residency = residency_settings(config);
+        struct px_residency_settings residency = residency_settings(config);
+        residency.read_memory = cli->services->read_memory;
         px_serving_set_engines(*ret, cli->services->engines);
         px_serving_set_residency(*ret, &residency);
     }
