@@ -6,7 +6,8 @@
  *   echo  takes text, BYTES [-1]; gives text as it came
  *
  * The script: `fail_with` makes every run fail, `gate` holds runs until memory_tensor_engine_open, or until they are cancelled when
- * `obeys_cancel` says so; `silent` engines fail without an error message; `busy` ones are not idle.
+ * `obeys_cancel` says so; `silent` engines fail without an error message, `shut` ones as those that have breakers of their own, without
+ * trying; `busy` ones are not idle.
  */
 #ifndef PX_TESTS_MEMORY_TENSOR_ENGINE_H
 #define PX_TESTS_MEMORY_TENSOR_ENGINE_H
@@ -24,6 +25,7 @@ struct memory_tensor_engine {
     enum memory_tensor_kind kind;
     _Atomic int fail_with; /* px_code */
     bool silent, obeys_cancel;
+    _Atomic bool shut;
     _Atomic bool busy;
 
     pthread_mutex_t mutex;
@@ -159,6 +161,11 @@ static inline enum px_code memory_tensor_run(struct px_engine *engine, struct px
 /* The asynchronous form computes at once: the run is done before the start returns. */
 static inline void memory_tensor_start(struct px_engine *engine, struct px_run *run)
 {
+    if (atomic_load(&memory_tensor_engine_of(engine)->shut)) {
+        run->is_open = true;
+        px_run_finish(run, px_err_set(&run->err, PX_E_UNAVAILABLE, "the engine is shut"));
+        return;
+    }
     run->started_ns = px_clock_monotonic_ns();
     px_run_finish(run, memory_tensor_run(engine, run, &run->err));
 }

@@ -12,7 +12,8 @@
  * Invariants
  * 1. The version that was asked for lives until the call has ended: its lane counts the call once more (px_call_origin_lane).
  * 2. Rungs are only ever passed downwards, so a call ends after PX_RUNGS_MAX attempts at the latest.
- * 3. When no rung has an answer the client hears why the version that it asked for has none.
+ * 3. When no rung has an answer the client hears why the version that it asked for has none; unless the call was cancelled or its time was
+ *    over meanwhile.
  * 4. Nothing is done for a request that is bad, cancelled or late.
  */
 #include "application/serving/repository_impl.h"
@@ -238,14 +239,16 @@ bool px_call_fall_back(struct px_serving *serving, struct px_call *call)
     enum px_code code = call->code;
     struct px_model *failed = call->model;
     struct px_err err = call->err;
-    if (px_call_has_ended(call, px_clock_monotonic_ns()) || (!call->ladder && !call->model->rescue))
+    bool has_ended = px_call_has_ended(call, px_clock_monotonic_ns());
+    if (has_ended || (!call->ladder && !call->model->rescue))
         ;
     else if ((call->ladder || step_on_ladder(serving, call)) && climb_down(serving, call))
         return true;
+    bool tells_first = call->ladder && !has_ended; /* else how it ended: cancelled, or late */
     call->fallback = 0;
     call->model = call->ladder ? call->ladder->origin : failed;
-    call->err = call->ladder ? call->ladder->first : err;
-    call->code = call->ladder ? call->err.code : code;
+    call->err = tells_first ? call->ladder->first : err;
+    call->code = tells_first ? call->err.code : code;
     return false;
 }
 
