@@ -9,7 +9,7 @@ import threading
 
 import chaos_models
 import pytest
-from chaos import ROUNDS, Load, Question, unharmed, wait_until, wait_until_answered
+from chaos import ROUNDS, Client, Load, Question, unharmed, wait_until, wait_until_answered
 from server import Server
 
 SCHEMES = ["http", "grpc"]
@@ -114,10 +114,13 @@ class Meddler:
     """A proxy to a port of this machine. `spoil(bytes)` makes of a piece of a reply what is sent in its place; None ends the connection.
 
     Breakers keep requests away from what fails: that pieces were spoiled is known by their count, not by refusals.
+
+    forgets()   from now on nothing comes over the connections that are open, and nobody is told: as behind a firewall that has forgotten them
     """
 
     def __init__(self, port):
         self.upstream, self.spoil, self.spoiled = port, None, 0
+        self.accepted, self._forgotten = 0, 0
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -129,13 +132,19 @@ class Meddler:
                 upstream = socket.create_connection(("127.0.0.1", self.upstream))
             except OSError:
                 return
+            self.accepted += 1
             for a, b, spoils in ((client, upstream, False), (upstream, client, True)):
                 a.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                threading.Thread(target=self._pump, args=(a, b, spoils), daemon=True).start()
+                threading.Thread(target=self._pump, args=(a, b, spoils, self.accepted), daemon=True).start()
 
-    def _pump(self, a, b, spoils):
+    def forgets(self):
+        self._forgotten = self.accepted
+
+    def _pump(self, a, b, spoils, number):
         try:
             while data := a.recv(65536):
+                if number <= self._forgotten:
+                    continue
                 spoil = self.spoil if spoils else None
                 data = spoil(data) if spoil else data
                 self.spoiled += spoil is not None
@@ -205,6 +214,24 @@ def test_replies_are_spoiled_on_their_way(net, tmp_path, scheme):
                     wait_until_answered(server, far)
                 others.wait_for(100)
             assert "breaker.opened" in server.log()
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_connections_that_have_died_in_silence_are_given_up_together(net, tmp_path, scheme):
+    """One request (and one check) finds out, and waits in vain; not one for each connection that was kept."""
+    clients = 12
+    with Peer(net[0]) as peer, Meddler(peer.port) as meddler:
+        server, far, near = front_of(tmp_path, net[1].expected, f"{scheme}://127.0.0.1:{meddler.port}")
+        with server, unharmed(server, far, near, kept=KEPT):
+            with Load(server, far, clients=clients) as load:
+                load.wait_for(100)
+            assert meddler.accepted >= clients // 2  # so many are kept now
+            meddler.forgets()
+            with Client(server.port, allowed=MISSING) as client:
+                while client.tally[200] < 2 * clients:
+                    client.ask(far)
+                    assert not client.faults, client.faults
+            assert client.tally[504] <= 3, client.tally
 
 
 class Unjudged(Question):

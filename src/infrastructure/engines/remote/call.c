@@ -236,6 +236,8 @@ static enum px_code check_wanted(const struct px_remote *self, const struct px_r
         return px_err_set(&run->err, PX_E_DEADLINE,
                           "no peer of '%.*s' took the request within %.0f ms",
                           PX_STR_ARG(self->settings.model), ms);
+    for (size_t i = 0; i < call->n_transfers; i++)
+        px_remote_transfer_doubt(call->transfers[i], now_ns);
     return px_err_set(&run->err, PX_E_DEADLINE, "%.*s: no answer within %.0f ms",
                       PX_STR_ARG(call->transfers[0]->peer->url->text), ms);
 }

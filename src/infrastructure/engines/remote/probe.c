@@ -112,6 +112,8 @@ void px_remote_probe_on_end(struct px_remote *self, struct px_remote_transfer *t
     struct px_remote_probe *probe = &self->probes[index];
     bool stale = transfer->refused, asked_server = probe->asks_server;
     bool good = !stale && is_good(self, transfer, result);
+    if (result == CURLE_OPERATION_TIMEDOUT)
+        px_remote_transfer_doubt(transfer, now_ns);
     px_remote_give_transfer(self, transfer);
     probe->transfer = NULL;
     probe->fresh = stale;

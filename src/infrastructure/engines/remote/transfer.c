@@ -16,6 +16,9 @@
 
 enum { RETRY_AFTER_MAX_S = 86400 };
 
+/* Of silence; less of it is a peer that has much to do, whose connections are worth keeping. */
+#define DOUBT_NS PX_NS_PER_S
+
 /* ---- what libcurl calls ---- */
 
 static size_t on_read(char *to, size_t size, size_t n, void *context)
@@ -231,6 +234,15 @@ static void set_callbacks(struct px_remote_transfer *self)
     set(easy, CURLOPT_PRIVATE, (void *)self);
 }
 
+/* Connections from before the doubt are closed instead of used again. libcurl counts their age in seconds. */
+static void set_age(struct px_remote_transfer *self)
+{
+    uint64_t since_ns = px_clock_monotonic_ns() - self->peer->doubted_ns;
+    long seconds = since_ns < PX_NS_PER_S ? 1 : (long)(since_ns / PX_NS_PER_S);
+    if (self->peer->doubted_ns)
+        self->curl->set(self->easy, CURLOPT_MAXLIFETIME_CONN, seconds);
+}
+
 static void set_transport(struct px_remote_transfer *self,
                           const struct px_remote_exchange *exchange)
 {
@@ -293,9 +305,16 @@ enum px_code px_remote_transfer_prepare(struct px_remote_transfer *self,
     if (code != PX_OK)
         return code;
     set_transport(self, exchange);
+    set_age(self);
     set_callbacks(self);
     peer->n_transfers++;
     return PX_OK;
+}
+
+void px_remote_transfer_doubt(const struct px_remote_transfer *self, uint64_t now_ns)
+{
+    if (self->status == 0 && now_ns - self->started_ns >= DOUBT_NS)
+        self->peer->doubted_ns = now_ns;
 }
 
 /* ---- judging ---- */

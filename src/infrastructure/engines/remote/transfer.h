@@ -26,6 +26,7 @@ struct px_remote_peer {
     const struct px_remote_url *url;
     enum px_remote_form form;
     unsigned n_sockets, n_transfers; /* open connections, and exchanges on the way */
+    uint64_t doubted_ns; /* older connections are not used again; 0: none was in doubt so far */
 };
 
 struct px_remote_call;
@@ -92,6 +93,12 @@ PX_MUST_USE enum px_code px_remote_transfer_prepare(struct px_remote_transfer *s
 
 /* The transfer has ended, or is given up: its connection is the pool's. */
 void px_remote_transfer_release(struct px_remote_transfer *self);
+
+/*
+ * It was given up because its time was over. Where nothing at all came for long, the way to the peer may have been lost without a word (a host
+ * that has gone, a firewall that has forgotten): then every other idle connection is as dead, and each would cost a request its whole time.
+ */
+void px_remote_transfer_doubt(const struct px_remote_transfer *self, uint64_t now_ns);
 
 /* What a performed transfer came to. PX_OK: the body is the reply, of gRPC the message without its prefix. */
 struct px_remote_verdict px_remote_transfer_judge(struct px_remote_transfer *self, CURLcode result,
