@@ -5,6 +5,8 @@
 #   DATA=F.csv TARGET=col  `make run` on a file of yours instead of the simulated card payments
 #   SECONDS_EACH=60        length of `make fuzz`, per target
 #   SOAK_SECONDS=300       length of `make soak`
+#   PRESET=tsan            `make chaos` and `make soak` on a binary with a sanitizer: tsan or asan
+#   CHAOS=short            `make chaos` as `make test` runs it
 #   QUICK=1                `make bench` in short rounds: does it work, not how fast is it
 .DEFAULT_GOAL := build
 .PHONY: build run test peers bench asan tsan fuzz chaos soak lint coverage docs format clean help
@@ -39,12 +41,12 @@ fuzz: ## Run every fuzz target for SECONDS_EACH seconds
 
 chaos: build ## What can go wrong under load, at full length: peers, models, limits, clients, overload, settings, upgrades
 	@tools/setup build test
-	@CHAOS=full .venv/bin/python -m pytest tests/chaos tests/e2e/test_chaos.py
+	@CHAOS=$(or $(CHAOS),full) tools/with-preset $(or $(PRESET),release) .venv/bin/python -m pytest --timeout 3600 tests/chaos tests/e2e/test_chaos.py
 
 soak: build ## Serve everything at once for SOAK_SECONDS, with faults; plots memory and latency, fails on growth; simulates overload first
 	@tools/setup test
 	@tools/simulate 60
-	@.venv/bin/python tools/soak --seconds $(or $(SOAK_SECONDS),300)
+	@tools/with-preset $(or $(PRESET),release) .venv/bin/python tools/soak --seconds $(or $(SOAK_SECONDS),300)
 
 bench: build ## Benchmarks side by side with their peers; results in benchmarks/results
 	@tools/setup run bench

@@ -4,6 +4,7 @@
 import os
 import random
 import signal
+import time
 
 import chaos_models
 import pytest
@@ -32,6 +33,30 @@ def test_no_request_fails_while_a_model_is_reloaded(tmp_path, kind):
                 for _ in range(RELOADS if kind != "worker" else RELOADS // 5):
                     assert load(client, kind) == 200
                     asked.wait_for(5)
+
+
+def test_everything_is_reloaded_every_second(tmp_path):
+    """Models of every kind and the settings, once a second, while all of them are asked over connections that stay and that do not."""
+    questions = [chaos_models.forest(tmp_path / "near"), chaos_models.network(tmp_path / "net"),
+                 chaos_models.worker(tmp_path / "echo", "instances: 2\n", engine=", workers: 2")]
+    models = [tmp_path / name for name in ("near", "net", "echo")]
+    config = tmp_path / "phoenix.yaml"
+    config.write_text("")
+    with Server(*models, "--config", config, "--threads", "2") as server:
+        questions[1].learn(server)
+        with unharmed(server, *questions):
+            with Load(server, *questions, clients=6, keeps=False) as asked, Client(server.port) as client:
+                started = time.monotonic()
+                for turn in range(30 if FULL else 3):
+                    time.sleep(max(0, started + turn - time.monotonic()))
+                    config.write_text(f"serving:\n  request_rows_max: {50_000 + turn}\n")
+                    server.signal(signal.SIGHUP)
+                    for model in ("near", "net", "echo"):
+                        assert load(client, model) == 200
+                    asked.wait_for(5)
+                wait_until(lambda: server.log().count("event=config.reloaded") > turn, server.log)
+            assert asked.tally[200] > 0 and set(asked.tally) <= {200, "closed"}, asked.tally
+            assert server.metric("phoenix_request_failures_total") == 0
 
 
 def tear(path, whole, length):
@@ -99,8 +124,8 @@ class Loads(Load):
 
 
 def test_workers_are_killed(tmp_path):
-    """What the process was at is answered with how it ended; the next one goes on."""
-    question = chaos_models.worker(tmp_path / "echo", "instances: 2\n", engine=", workers: 2")
+    """What the process was at is answered with how it ended; the next one goes on. Without a breaker, whose pauses grow."""
+    question = chaos_models.worker(tmp_path / "echo", "instances: 2\nbreaker: off\n", engine=", workers: 2")
     near = chaos_models.forest(tmp_path / "near")
     with Server(tmp_path / "echo", tmp_path / "near", "--threads", "2") as server:
         with unharmed(server, question, near):
@@ -116,7 +141,7 @@ def test_workers_are_killed(tmp_path):
 
 def test_a_worker_is_stopped(tmp_path):
     """One that says nothing any more is ended after timeout_ms, and its request answered."""
-    question = chaos_models.worker(tmp_path / "echo", engine=", timeout_ms: 300")
+    question = chaos_models.worker(tmp_path / "echo", "breaker: off\n", engine=", timeout_ms: 300")
     with Server(tmp_path / "echo", "--threads", "2") as server:
         with unharmed(server, question):
             for _ in range(2 * ROUNDS):

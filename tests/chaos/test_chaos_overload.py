@@ -20,16 +20,22 @@ REFUSED = (200, 429, 503, 504)
 
 
 class OpenLoop:
-    """Requests at even distances, whatever became of the ones before; each on a connection of its own, so none waits for another."""
+    """Requests at even distances, whatever became of the ones before; each on a connection of its own, so none waits for another.
 
-    def __init__(self, server, question, rate, seconds):
+    work    looks at the engine from when the queue is full until the last request is sent
+    """
+
+    def __init__(self, server, question, rate, seconds, work):
         self._port, self._question, self._threads = server.port, question, []
         self.clients = []
         started, n = time.monotonic(), int(rate * seconds)
         for i in range(n):
             time.sleep(max(0, started + i / rate - time.monotonic()))
+            if i == n // 4:
+                work.__enter__()
             self._threads.append(threading.Thread(target=self._ask, daemon=True))
             self._threads[-1].start()
+        work.__exit__()
         for thread in self._threads:
             thread.join(120)
         assert not any(thread.is_alive() for thread in self._threads), "a request was never answered"
@@ -44,18 +50,64 @@ class OpenLoop:
             client.ask(self._question)
 
 
+class Work:
+    """What the engine of a model has done while the block ran, by the server's own counters."""
+
+    def __init__(self, server, model):
+        self._server, self._path = server, f"/v2/models/{model}/stats"
+
+    def _count(self):
+        status, reply = self._server.request(self._path)
+        assert status == 200, reply
+        stats = reply["model_stats"][0]
+        infer = stats["inference_stats"]["compute_infer"]
+        return stats["execution_count"], infer["ns"] / 1e9, time.monotonic()
+
+    def __enter__(self):
+        self._before = self._count()
+        return self
+
+    def __exit__(self, *_):
+        self.runs, self.busy_s, self.seconds = (after - before for after, before in zip(self._count(), self._before))
+
+    @property
+    def busy(self):
+        """The share of the time in which the engine computed."""
+        return self.busy_s / self.seconds
+
+
+GOODPUT_MIN = 0.7  # of the peak; a quiet machine shows 0.95 and more, the rest is for those with other things to do
+ATTEMPTS = 5  # of which one must do: a machine that stands still for a moment is no loss of goodput, one that is lost stays lost
+
+
 @pytest.mark.parametrize("times", [2, 10])
 def test_more_is_asked_than_can_be_answered(tmp_path, times):
-    """Every request is answered or refused; some are answered however many come; other models are not touched."""
+    """Every request is answered or refused; other models are not touched; and as much is answered in time as ever could be.
+
+    The last is two shares, of the peak that was measured just before: the engine computes as much of the time (nobody stands in its
+    way), and what it computes is answered with 200 (nothing is computed for those whose time is over).
+    """
     far = chaos_models.worker(tmp_path / "slow", "queue_max: 20\n", pause_s=PAUSE_S, timeout_ms=300)
     near = chaos_models.forest(tmp_path / "near")
     with Server(tmp_path / "slow", tmp_path / "near", "--threads", "2") as server:
         with unharmed(server, far, near):
-            with Load(server, near, clients=1) as others:
-                loop = OpenLoop(server, far, times * CAPACITY, SECONDS)
-                others.wait_for(20)
-            assert loop.tally[200] > 0, loop.tally
-            assert loop.tally[200] < sum(loop.tally.values()), f"nothing was refused: {loop.tally}"
+            goodputs = []
+            while len(goodputs) < ATTEMPTS and max(goodputs, default=0) < GOODPUT_MIN:
+                goodputs.append(goodput(server, far, near, times))
+            assert max(goodputs) >= GOODPUT_MIN, f"goodput at {times} times the capacity, as shares of the peak: {goodputs}"
+
+
+def goodput(server, far, near, times):
+    """At so many times the capacity, as a share of the peak."""
+    with Load(server, far, clients=4, allowed=REFUSED) as load, Work(server, "slow") as peak:
+        load.wait_for(int(CAPACITY * SECONDS))
+    with Load(server, near, clients=1) as others, Work(server, "slow") as whole:
+        loop = OpenLoop(server, far, times * CAPACITY, SECONDS, work := Work(server, "slow"))
+        others.wait_for(20)
+    assert loop.tally[200] > 0, loop.tally
+    assert loop.tally[200] < sum(loop.tally.values()), f"nothing was refused: {loop.tally}"
+    assert loop.tally[200] <= whole.runs, f"{whole.runs} runs made {loop.tally}"
+    return min(work.busy / peak.busy, 1) * loop.tally[200] / whole.runs
 
 
 def test_a_network_is_asked_by_many_with_little_time(tmp_path):
@@ -84,7 +136,7 @@ def test_clients_that_never_read_are_cut_off(tmp_path):
         with unharmed(server, near, growth_max=64 << 20):
             with Load(server, near, clients=2) as load:
                 for _ in range(ROUNDS):
-                    deaf = [Deaf(server.port, head + body) for _ in range(16)]
+                    deaf = [Deaf(server.port, head + body) for _ in range(16 if FULL else 6)]
                     wait_until(lambda: all(client.send() for client in deaf), lambda: "some were not cut off")
                     load.wait_for(20)
 

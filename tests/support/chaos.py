@@ -303,8 +303,8 @@ def wait_until_answered(server, question):
 
 
 def warm(server, *questions):
-    """What is allocated once is there afterwards."""
-    with Load(server, *questions, clients=8, allowed=(200, 429, 503)) as load:
+    """What is allocated once is there afterwards. On a machine that is busy, questions with little time may come to nothing now and then."""
+    with Load(server, *questions, clients=8, allowed=(200, 429, 503, 504)) as load:
         load.wait_for(200)
 
 
