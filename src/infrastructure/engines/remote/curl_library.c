@@ -79,7 +79,7 @@ static void open_once(void)
 {
     void *handle = open_file();
     if (!handle) {
-        fail("remote models need the library libcurl", dlerror());
+        fail("remote models and URLs of models need the library libcurl", dlerror());
         return;
     }
     for (size_t i = 0; i < PX_ARRAY_LEN(symbols); i++) {
