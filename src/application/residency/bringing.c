@@ -69,39 +69,51 @@ static void count(struct px_residency_counts *counts, const struct px_model *mod
     px_metric_add(&counts->load_ns, px_clock_monotonic_ns() - started_ns);
 }
 
-struct px_model *px_residency_load(struct px_repository *r, const struct px_model *known)
+struct px_model *px_residency_load(struct px_repository *r, const struct px_model *known,
+                                   const struct px_model_place *place)
 {
     uint64_t memory_max = r->serving->residency.settings.memory_max;
-    const struct px_model_place place = {.name = known->name,
-                                         .version = known->version,
-                                         .path = known->path,
-                                         .policy = known->policy,
-                                         .stands_alone = known->stands_alone};
-    struct px_model *model = px_model_load(r->serving, &place);
+    struct px_model *model = px_model_load(r->serving, place);
     if (model && memory_max && model->state == PX_MODEL_READY && model->bytes > memory_max)
         fail_too_large(model, memory_max);
+    if (model && model->state == PX_MODEL_FAILED && place->held)
+        (void)px_fetching_distrust(r->serving->fetching, place->name, place->version, place->held);
     if (model && model->state == PX_MODEL_FAILED)
         set_retry(model, known);
     return model;
 }
 
+struct bringing {
+    const struct px_model *model; /* NULL: it has gone meanwhile */
+    struct px_grave *grave;
+};
+
 /* The model is new in the snapshot, READY or FAILED; the grave is what it replaced. */
-static enum px_code bring(struct px_repository *r, struct px_model *known,
-                          const struct px_model **ret, struct px_grave **ret_grave,
-                          struct px_err *err)
+static enum px_code bring(struct px_repository *r, const struct px_model_place *place,
+                          struct px_model *known, struct bringing *ret, struct px_err *err)
 {
-    const struct px_room room = px_residency_expect(known);
+    const struct px_room room = px_residency_expect(known, place);
     uint64_t started_ns = px_clock_monotonic_ns();
     enum px_code code = px_residency_make_room(r, &room, err);
     if (code != PX_OK)
         return code;
-    struct px_model *model = px_residency_load(r, known);
+    struct px_model *model = px_residency_load(r, known, place);
     if (!model)
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for another model");
     count(&r->serving->residency.counts, model, started_ns);
     px_residency_note_asked(r->serving, known, model);
-    *ret = model;
-    return px_residency_replace(r, known, model, ret_grave, err);
+    ret->model = model;
+    return px_residency_replace(r, known, model, &ret->grave, err);
+}
+
+struct px_model_place px_residency_place_of(const struct px_model *known)
+{
+    return (struct px_model_place){.name = known->name,
+                                   .version = known->version,
+                                   .path = known->path,
+                                   .policy = known->policy,
+                                   .stands_alone = known->stands_alone,
+                                   .is_remote = known->is_remote};
 }
 
 /* It took more than its files let expect. */
@@ -117,21 +129,26 @@ void px_residency_bring_next(struct px_repository *r)
 {
     struct px_residency *residency = &r->serving->residency;
     struct px_wanted *wanted = px_residency_take_wanted(residency);
-    const struct px_model *model = NULL;
-    struct px_grave *grave = NULL;
-    struct px_err err;
+    struct px_model_place place = {0};
+    struct bringing done = {0};
+    char path[PATH_MAX];
+    struct px_err err, refusal;
     if (!wanted)
         return;
     struct px_model *known = find_model(r->serving, wanted);
+    if (known)
+        place = px_residency_place_of(known);
+    if (known && known->is_remote && !px_residency_find_files(r, wanted, &place, path, &refusal))
+        return;
     px_repository_set_busy(r, px_str_n(wanted->text, wanted->name_len), PX_REPOSITORY_LOAD);
-    enum px_code code = known ? bring(r, known, &model, &grave, &err) : PX_OK;
+    enum px_code code = known ? bring(r, &place, known, &done, &err) : PX_OK;
     px_repository_set_idle(r);
     if (code == PX_OK)
         px_residency_settle(residency, wanted);
     else
         px_residency_put_off(residency, wanted, &err);
-    if (grave)
-        px_grave_close(grave);
-    if (code == PX_OK && model)
-        make_up(r, model);
+    if (done.grave)
+        px_grave_close(done.grave);
+    if (code == PX_OK && done.model)
+        make_up(r, done.model);
 }

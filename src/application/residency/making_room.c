@@ -53,9 +53,10 @@ void px_residency_look(struct px_serving *serving, struct px_residency_view *ret
     pthread_mutex_unlock(&residency->mutex);
 }
 
-struct px_room px_residency_expect(const struct px_model *model)
+struct px_room px_residency_expect(const struct px_model *model, const struct px_model_place *place)
 {
-    uint64_t on_disk = px_memory_on_disk(model->path);
+    const char *files = place->refusal ? NULL : px_model_place_files(place);
+    uint64_t on_disk = files ? px_memory_on_disk(files) : 0;
     uint64_t n_bytes = model->bytes && on_disk ? model->bytes : on_disk;
     return (struct px_room){.n_bytes = n_bytes, .load_bytes = n_bytes + on_disk};
 }

@@ -46,14 +46,10 @@ static enum px_code hash_file(const char *path, uint64_t *ret_size, char hex[PX_
 
 /* ---- checking ---- */
 
-struct entry {
-    struct px_str path, sha256;
-    uint64_t size;
-};
-
-static void read_entry(struct px_json *json, struct entry *ret)
+void px_manifest_read_file(struct px_json *json, struct px_manifest_file *ret)
 {
     struct px_str key;
+    *ret = (struct px_manifest_file){0};
     px_json_enter_object(json);
     while (px_json_next_key(json, &key)) {
         if (px_str_is(key, "path"))
@@ -69,40 +65,65 @@ static void read_entry(struct px_json *json, struct entry *ret)
         px_json_fail(json, "expected a file as {\"path\", \"size\", \"sha256\"}");
 }
 
-static enum px_code check_entry(const char *folder, const struct entry *entry, struct px_err *err)
+static enum px_code check_size(const char *path, uint64_t size, const struct px_manifest_file *file,
+                               struct px_err *err)
 {
-    char path[PATH_MAX], hex[PX_SHA256_HEX];
-    uint64_t size;
-    enum px_code code = px_file_resolve_inside(px_str(folder), entry->path, path, err);
-    if (code == PX_OK)
-        code = hash_file(path, &size, hex, err);
-    if (code != PX_OK)
-        return code;
-    if (size != entry->size)
-        return px_err_set(err, PX_E_CORRUPT, "%s has %llu bytes, the manifest says %llu", path,
-                          (unsigned long long)size, (unsigned long long)entry->size);
-    if (!px_str_is(entry->sha256, hex))
-        return px_err_set(err, PX_E_CORRUPT, "%s is another file than the manifest says", path);
-    return PX_OK;
+    if (size == file->size)
+        return PX_OK;
+    return px_err_set(err, PX_E_CORRUPT, "%s has %llu bytes, the manifest says %llu", path,
+                      (unsigned long long)size, (unsigned long long)file->size);
 }
 
-static enum px_code check_files(const char *folder, struct px_json *json, struct px_err *err)
+enum px_code px_manifest_check_file(const char *path, const struct px_manifest_file *file,
+                                    struct px_err *err)
+{
+    char hex[PX_SHA256_HEX];
+    uint64_t size;
+    enum px_code code = hash_file(path, &size, hex, err);
+    if (code == PX_OK)
+        code = check_size(path, size, file, err);
+    if (code == PX_OK && !px_str_is(file->sha256, hex))
+        code = px_err_set(err, PX_E_CORRUPT, "%s is another file than the manifest says", path);
+    return code;
+}
+
+/* What is done with each file that a manifest names; `path` is where it is. */
+struct visit {
+    void *context;
+    enum px_code (*file)(void *context, const char *path, const struct px_manifest_file *file,
+                         struct px_err *err);
+};
+
+static enum px_code check_entry(void *context, const char *path,
+                                const struct px_manifest_file *file, struct px_err *err)
+{
+    (void)context;
+    return px_manifest_check_file(path, file, err);
+}
+
+static enum px_code visit_files(const char *folder, struct px_json *json, const struct visit *visit,
+                                struct px_err *err)
 {
     enum px_code code = PX_OK;
     size_t n = 0;
     px_json_enter_array(json);
     while (code == PX_OK && px_json_next_element(json)) {
-        struct entry entry = {0};
-        read_entry(json, &entry);
+        char path[PATH_MAX];
+        struct px_manifest_file file;
+        px_manifest_read_file(json, &file);
         if (++n > PX_MANIFEST_FILES_MAX)
             px_json_fail(json, "more than %d files", PX_MANIFEST_FILES_MAX);
-        if (!px_json_failed(json))
-            code = check_entry(folder, &entry, err);
+        if (px_json_failed(json))
+            break;
+        code = px_file_resolve_inside(px_str(folder), file.path, path, err);
+        if (code == PX_OK)
+            code = visit->file(visit->context, path, &file, err);
     }
     return code;
 }
 
-static enum px_code check_text(const char *folder, struct px_str text, struct px_err *err)
+static enum px_code visit_text(const char *folder, struct px_str text, const struct visit *visit,
+                               struct px_err *err)
 {
     struct px_arena arena = px_arena(PX_MANIFEST_BYTES_MAX);
     struct px_json json;
@@ -114,7 +135,7 @@ static enum px_code check_text(const char *folder, struct px_str text, struct px
     while (code == PX_OK && px_json_next_key(&json, &key)) {
         if (px_str_is(key, "files")) {
             has_files = true;
-            code = check_files(folder, &json, err);
+            code = visit_files(folder, &json, visit, err);
         } else {
             px_json_skip(&json);
         }
@@ -127,7 +148,8 @@ static enum px_code check_text(const char *folder, struct px_str text, struct px
     return code;
 }
 
-enum px_code px_manifest_check(const char *folder, struct px_err *err)
+static enum px_code visit_manifest(const char *folder, const struct visit *visit,
+                                   struct px_err *err)
 {
     char path[PATH_MAX];
     struct px_file file = {0};
@@ -136,11 +158,17 @@ enum px_code px_manifest_check(const char *folder, struct px_err *err)
         code = px_file_load(&file, path, PX_MANIFEST_BYTES_MAX, err);
     if (code != PX_OK)
         return code;
-    code = check_text(folder, file.bytes, err);
+    code = visit_text(folder, file.bytes, visit, err);
     px_file_unload(&file);
     if (code == PX_E_NOT_FOUND)
         return px_err_set(err, PX_E_CORRUPT, "%s names a file that is not there", path);
     return code == PX_OK ? PX_OK : px_err_wrap(err, "%s", path);
+}
+
+enum px_code px_manifest_check(const char *folder, struct px_err *err)
+{
+    const struct visit visit = {.file = check_entry};
+    return visit_manifest(folder, &visit, err);
 }
 
 /* ---- walking ---- */
@@ -196,22 +224,54 @@ static enum px_code walk_folder(const struct walk *walk, const char *folder, con
 
 /* ---- writing ---- */
 
+static void put_entry(struct px_json_writer *w, struct px_str path, uint64_t size,
+                      struct px_str sha256)
+{
+    px_json_begin_object(w);
+    px_json_member_str(w, "path", path);
+    px_json_member_u64(w, "size", size);
+    px_json_member_str(w, "sha256", sha256);
+    px_json_end_object(w);
+}
+
 static enum px_code put_file(void *context, const char *path, const char *name,
                              const struct stat *st, struct px_err *err)
 {
-    struct px_json_writer *w = context;
     char hex[PX_SHA256_HEX];
     uint64_t size;
     (void)st;
     enum px_code code = hash_file(path, &size, hex, err);
-    if (code != PX_OK)
-        return code;
-    px_json_begin_object(w);
-    px_json_member_text(w, "path", name);
-    px_json_member_u64(w, "size", size);
-    px_json_member_text(w, "sha256", hex);
-    px_json_end_object(w);
-    return PX_OK;
+    if (code == PX_OK)
+        put_entry(context, px_str(name), size, px_str(hex));
+    return code;
+}
+
+static enum px_code put_known(void *context, const char *path, const struct px_manifest_file *file,
+                              struct px_err *err)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return px_err_set(err, PX_E_IO, "look at %s: %s", path, strerror(errno));
+    put_entry(context, file->path, file->size, file->sha256);
+    return check_size(path, (uint64_t)st.st_size, file, err);
+}
+
+static enum px_code put_found(const char *folder, struct px_json_writer *w, struct px_err *err)
+{
+    const struct walk walk = {.context = w, .file = put_file};
+    return walk_folder(&walk, folder, "", 0, err);
+}
+
+enum px_code px_manifest_put_files(const char *folder, struct px_json_writer *w, struct px_err *err)
+{
+    const struct visit visit = {.context = w, .file = put_known};
+    px_json_key(w, "files");
+    px_json_begin_array(w);
+    enum px_code code = visit_manifest(folder, &visit, err);
+    if (code == PX_E_NOT_FOUND)
+        code = put_found(folder, w, err);
+    px_json_end_array(w);
+    return code;
 }
 
 enum px_code px_manifest_write(const char *folder, struct px_err *err)
@@ -219,11 +279,10 @@ enum px_code px_manifest_write(const char *folder, struct px_err *err)
     char path[PATH_MAX];
     struct px_buf text = px_buf(PX_MANIFEST_BYTES_MAX);
     struct px_json_writer w = px_json_writer(&text);
-    const struct walk walk = {.context = &w, .file = put_file};
     px_json_begin_object(&w);
     px_json_key(&w, "files");
     px_json_begin_array(&w);
-    enum px_code code = walk_folder(&walk, folder, "", 0, err);
+    enum px_code code = put_found(folder, &w, err);
     px_json_end_array(&w);
     px_json_end_object(&w);
     if (code == PX_OK)

@@ -10,6 +10,7 @@
 #define PX_APPLICATION_RESIDENCY_MANIFEST_H
 
 #include "shared/buf.h"
+#include "shared/json.h"
 
 #define PX_MANIFEST_FILE "manifest.json"
 
@@ -20,6 +21,25 @@ PX_MUST_USE enum px_code px_manifest_check(const char *folder, struct px_err *er
 
 /* Describes the files of `folder`, but those that begin with '.', and writes its manifest. */
 PX_MUST_USE enum px_code px_manifest_write(const char *folder, struct px_err *err);
+
+/* One file as a manifest describes it. */
+struct px_manifest_file {
+    struct px_str path, sha256; /* below the version's folder; 64 digits */
+    uint64_t size;
+};
+
+/* Reads {"path": ..., "size": ..., "sha256": ...}; what is wrong is the reader's failure. The path is as it came. */
+void px_manifest_read_file(struct px_json *json, struct px_manifest_file *ret);
+/*
+ * Writes "files" with the files of `folder`: as its manifest says, whose sizes are compared with the files, or, without one, as they are, which reads
+ * them. PX_E_CORRUPT as px_manifest_check.
+ */
+PX_MUST_USE enum px_code px_manifest_put_files(const char *folder, struct px_json_writer *w,
+                                               struct px_err *err);
+/* PX_OK when the file has that size and content. Reads it. */
+PX_MUST_USE enum px_code px_manifest_check_file(const char *path,
+                                                const struct px_manifest_file *file,
+                                                struct px_err *err);
 
 /*
  * What can be seen of a file or folder without reading it: changes when a file comes, goes, or is written (names, sizes, times). 0 when

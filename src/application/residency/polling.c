@@ -44,6 +44,8 @@ struct px_polling {
     uint64_t interval_ns;
     struct look last;
     bool has_looked;
+    PX_VEC(struct px_model_name)
+    again; /* loads of models behind URLs that may go well the next time; under the mutex */
 
     pthread_t thread;
     bool has_thread;
@@ -80,8 +82,8 @@ static enum px_code add_watched(struct look *look, const struct px_model_place *
         return px_err_set(err, PX_E_NO_MEMORY, "no memory to watch models");
     watched_path(place, path);
     *slot = (struct watched){.name = place->name, .version = place->version};
-    slot->stamp = px_manifest_stamp(path) ^
-                  (uint64_t)place->policy.kind; /* a policy that changes changes its versions */
+    slot->stamp = place->is_remote ? place->stamp : px_manifest_stamp(path);
+    slot->stamp ^= (uint64_t)place->policy.kind; /* a policy that changes changes its versions */
     snprintf(key, sizeof key, "%.*s/%.*s", PX_STR_ARG(place->name), PX_STR_ARG(place->version));
     struct px_str kept = px_arena_str(&look->places.arena, px_str(key));
     enum px_code code = px_arena_check(&look->places.arena, "the list of models", err);
@@ -95,7 +97,7 @@ static enum px_code look_around(struct px_polling *polling, struct look *ret, st
     *ret = (struct look){.places = px_model_places()};
     for (size_t i = 0; i < serving->arguments.len && code == PX_OK; i++) {
         /* One that holds nothing at the moment has lost its models; one that cannot be read is not taken for that. */
-        code = px_model_scan(serving->arguments.items[i], &ret->places, err);
+        code = px_serving_scan(serving, serving->arguments.items[i], &ret->places, err);
         if (code == PX_E_NOT_FOUND && px_file_kind(serving->arguments.items[i]) == PX_FILE_FOLDER)
             code = PX_OK;
     }
@@ -119,6 +121,8 @@ static bool is_complete(struct watched *w, const struct px_model_place *place, b
 {
     char path[PATH_MAX];
     struct px_err err;
+    if (place->is_remote)
+        return true; /* an index names what is whole; what comes is checked */
     if (w->checked == w->stamp)
         return w->has_manifest || is_second_look;
     watched_path(place, path);
@@ -151,10 +155,35 @@ static int judge(struct look *last, struct watched *w, const struct px_model_pla
 
 /* ---- acting ---- */
 
-static void forget_answer(struct px_repository_request *request)
+/* On a loop. What is behind a URL may be reachable the next time. */
+static void take_answer(struct px_repository_request *request)
 {
-    if (request->code != PX_OK)
-        px_log_err(PX_LOG_WARN, "repository.poll_failed", &request->err);
+    struct px_polling *polling = request->owner;
+    if (request->code == PX_OK)
+        return;
+    px_log_err(PX_LOG_WARN, "repository.poll_failed", &request->err);
+    if (!px_code_retryable(request->code) || !request->serving->fetching)
+        return;
+    pthread_mutex_lock(&polling->mutex);
+    struct px_model_name *slot = px_vec_push(&polling->again);
+    if (slot)
+        snprintf(slot->text, sizeof slot->text, "%.*s", (int)request->name.len, request->name.ptr);
+    pthread_mutex_unlock(&polling->mutex);
+}
+
+/* Models that are to be acted on once more: as if their last load had not been. */
+static void take_again(struct px_polling *polling)
+{
+    pthread_mutex_lock(&polling->mutex);
+    for (size_t i = 0; i < polling->again.len; i++) {
+        for (size_t k = 0; k < polling->last.list.len; k++) {
+            struct px_model_place *place = &polling->last.places.list.items[k];
+            if (place->is_remote && px_str_is(place->name, polling->again.items[i].text))
+                polling->last.list.items[k].acted = 0;
+        }
+    }
+    polling->again.len = 0;
+    pthread_mutex_unlock(&polling->mutex);
 }
 
 /* False when the loader has too much to do: then it is for the next look. */
@@ -168,7 +197,8 @@ static bool submit(struct px_polling *polling, enum px_repository_action action,
     request->name = name;
     request->changed = px_arena_str(&request->arena, versions);
     request->is_own = true;
-    request->done = forget_answer;
+    request->done = take_answer;
+    request->owner = polling;
     return px_repository_submit(polling->repository->serving, request, &err) == PX_OK;
 }
 
@@ -222,11 +252,15 @@ void px_polling_look(struct px_polling *polling)
 {
     struct look now;
     struct px_err err;
+    struct px_fetching *fetching = polling->repository->serving->fetching;
+    if (fetching && polling->has_looked) /* else they were read just now */
+        px_fetching_refresh(fetching);
     if (look_around(polling, &now, &err) != PX_OK) {
         px_log_err(PX_LOG_WARN, "repository.unreadable", &err);
         free_look(&now);
         return;
     }
+    take_again(polling);
     if (!polling->has_looked)
         take_as_done(&now);
     else
@@ -301,6 +335,7 @@ void px_polling_destroy(struct px_polling *polling)
     if (polling->has_thread)
         pthread_join(polling->thread, NULL);
     free_look(&polling->last);
+    px_vec_free(&polling->again);
     pthread_mutex_destroy(&polling->mutex);
     pthread_cond_destroy(&polling->changed);
     px_free(polling);

@@ -163,19 +163,19 @@ static void note_outcome(struct px_residency *residency, struct px_model *model,
 }
 
 /* PX_E_OVERLOADED: there is no room for it. */
-static enum px_code preload(struct px_repository *r, const struct choice *choice,
-                            struct px_err *err)
+static enum px_code preload_from(struct px_repository *r, const struct choice *choice,
+                                 const struct px_model_place *place, struct px_err *err)
 {
     struct px_model *known = choice->model;
     struct px_grave *grave = NULL;
-    struct px_room room = px_residency_expect(known);
+    struct px_room room = px_residency_expect(known, place);
     room.is_ahead = true;
     room.uses_max = choice->uses / advantage;
     enum px_code code = px_residency_make_room(r, &room, err);
     if (code != PX_OK)
         return code;
     px_repository_set_busy(r, known->name, PX_REPOSITORY_LOAD);
-    struct px_model *model = px_residency_load(r, known);
+    struct px_model *model = px_residency_load(r, known, place);
     px_repository_set_idle(r);
     room.n_bytes = model ? model->bytes : 0;
     room.load_bytes = 0;
@@ -187,6 +187,25 @@ static enum px_code preload(struct px_repository *r, const struct choice *choice
     code = px_residency_replace(r, known, model, &grave, err);
     if (code == PX_OK)
         px_grave_close(grave);
+    return code;
+}
+
+/* One behind a URL is preloaded when its files are on the disk; else they come, and it is for a later look. */
+static enum px_code preload(struct px_repository *r, const struct choice *choice,
+                            struct px_err *err)
+{
+    struct px_model_place place = px_residency_place_of(choice->model);
+    struct px_fetching *fetching = r->serving->fetching;
+    char path[PATH_MAX];
+    if (!place.is_remote)
+        return preload_from(r, choice, &place, err);
+    if (!px_fetching_take_ahead(fetching, place.name, place.version, &place.held))
+        return px_err_set(err, PX_E_OVERLOADED, "its files are not here yet");
+    enum px_code code = px_model_find_in_folder(px_cached_version_path(place.held), path, err);
+    place.local = path;
+    if (code == PX_OK)
+        code = preload_from(r, choice, &place, err);
+    px_cached_version_release(place.held);
     return code;
 }
 

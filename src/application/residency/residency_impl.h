@@ -9,6 +9,7 @@
 #define PX_APPLICATION_RESIDENCY_RESIDENCY_IMPL_H
 
 #include "application/control/control.h"
+#include "application/fetching/fetching.h"
 #include "application/residency/residency.h"
 
 #include <pthread.h>
@@ -17,6 +18,7 @@ struct px_model;
 struct px_repository;
 struct px_grave;
 struct px_snapshot_change;
+struct px_model_place;
 
 /* One model version that calls wait for, or have waited for: it is loaded even when they have gone, for those that come back. */
 struct px_wanted {
@@ -25,7 +27,14 @@ struct px_wanted {
     size_t n_calls;
     uint64_t since_ns, not_before_ns;
     uint64_t let_go_ns; /* when the patience of one of its calls ended last; 0: never */
-    bool is_loading;
+    bool is_loading;    /* or being fetched: the loader passes it over */
+    /* Of a model behind a URL (fetch_wanted.c): the loader's, or of the thread that fetches, while is_loading. */
+    struct px_residency *residency;
+    struct px_fetcher_job fetch;
+    struct px_remote_version remote; /* that `held` or `fetch_failure` is of */
+    struct px_cached_version *held;
+    struct px_err fetch_failure; /* code PX_OK unless it could not be fetched */
+    bool is_fetching;
     struct px_err no_room; /* code PX_OK unless its load was put off */
     size_t name_len, version_len;
     char text[]; /* name, version */
@@ -70,13 +79,30 @@ void px_residency_settle(struct px_residency *residency, struct px_wanted *wante
 void px_residency_put_off(struct px_residency *residency, struct px_wanted *wanted,
                           const struct px_err *why);
 
+/* It was fetched, or could not be: the loader is to look at it again. On the thread that fetches. */
+void px_residency_end_fetch(struct px_residency *residency, struct px_wanted *wanted);
+/* Gives back what it holds. */
+void px_wanted_free(struct px_wanted *wanted);
+
+/*
+ * Of a model behind a URL: where its files are, or why there are none, into `place`, whose texts go to `path` and `refusal`. False when they are
+ * being fetched now: then the loader has nothing to do with it until they are here.
+ */
+bool px_residency_find_files(struct px_repository *r, struct px_wanted *wanted,
+                             struct px_model_place *place, char path[PATH_MAX],
+                             struct px_err *refusal);
+
 /* Loads the most wanted model, if any is. */
 void px_residency_bring_next(struct px_repository *r);
 
 /*
- * Loads one that is registered, or has failed, beside it. NULL without memory; one that fails is given a time at which it may be tried again.
+ * Loads one that is registered, or has failed, beside it, from the place where its files are. NULL without memory; one that fails is given a time at which it may
+ * be tried again.
  */
-struct px_model *px_residency_load(struct px_repository *r, const struct px_model *known);
+struct px_model *px_residency_load(struct px_repository *r, const struct px_model *known,
+                                   const struct px_model_place *place);
+/* Its place; one behind a URL still has to be found on the disk. */
+struct px_model_place px_residency_place_of(const struct px_model *known);
 /* Publishes `new` for `old`; takes the new one, also on failure. The grave is the caller's to close. */
 PX_MUST_USE enum px_code px_residency_replace(struct px_repository *r, struct px_model *old,
                                               struct px_model *new, struct px_grave **ret,
@@ -102,8 +128,9 @@ uint64_t px_residency_over_system(const struct px_residency *residency, uint64_t
                                   struct px_pressure_reading *ret);
 /* Bytes of all that are resident. On the loader, or on main before the loops run. */
 uint64_t px_residency_bytes(struct px_serving *serving);
-/* The room that a version will probably need: what was measured, else what lies on the disk. */
-struct px_room px_residency_expect(const struct px_model *model);
+/* The room that a version will probably need: what was measured, else what lies on the disk at its place. */
+struct px_room px_residency_expect(const struct px_model *model,
+                                   const struct px_model_place *place);
 /* Room that is needed, and who may leave for it. */
 struct px_room {
     uint64_t n_bytes; /* that it will take */

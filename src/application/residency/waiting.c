@@ -57,6 +57,7 @@ static struct px_wanted *add_wanted(struct px_residency *residency, const struct
     memcpy(wanted->text + model->name.len, model->version.ptr, model->version.len);
     wanted->name_len = model->name.len;
     wanted->version_len = model->version.len;
+    wanted->residency = residency;
     wanted->since_ns = px_clock_monotonic_ns();
     wanted->next = residency->wanted;
     residency->wanted = wanted;
@@ -142,8 +143,9 @@ static enum px_code refuse_late(struct px_residency *residency, struct px_call *
                    PX_STR_ARG(model->name), PX_STR_ARG(model->version), wanted->no_room.message);
         return px_err_hint(&call->err, "%s", wanted->no_room.hint);
     }
-    px_err_set(&call->err, PX_E_UNAVAILABLE, "model '%.*s' version %.*s is being loaded",
-               PX_STR_ARG(model->name), PX_STR_ARG(model->version));
+    px_err_set(&call->err, PX_E_UNAVAILABLE, "model '%.*s' version %.*s is being %s",
+               PX_STR_ARG(model->name), PX_STR_ARG(model->version),
+               wanted && wanted->is_fetching ? "fetched" : "loaded");
     return px_err_hint(&call->err, "ask again in a moment, or raise serving.load_wait_ms");
 }
 
@@ -233,7 +235,7 @@ struct px_wanted *px_residency_take_wanted(struct px_residency *residency)
     struct px_wanted *best = NULL;
     pthread_mutex_lock(&residency->mutex);
     for (struct px_wanted *w = residency->wanted; w; w = w->next) {
-        if (w->not_before_ns <= now_ns && (!best || is_before(w, best)))
+        if (!w->is_loading && w->not_before_ns <= now_ns && (!best || is_before(w, best)))
             best = w;
     }
     if (best)
@@ -265,7 +267,7 @@ void px_residency_settle(struct px_residency *residency, struct px_wanted *wante
         post(residency, call);
         call = next;
     }
-    px_free(wanted);
+    px_wanted_free(wanted);
 }
 
 void px_residency_put_off(struct px_residency *residency, struct px_wanted *wanted,
@@ -282,6 +284,19 @@ void px_residency_put_off(struct px_residency *residency, struct px_wanted *want
     pthread_mutex_unlock(&residency->mutex);
     if (!is_needed)
         px_residency_settle(residency, wanted);
+}
+
+/* ---- on a thread that fetches ---- */
+
+void px_residency_end_fetch(struct px_residency *residency, struct px_wanted *wanted)
+{
+    pthread_mutex_lock(&residency->mutex);
+    wanted->is_loading = wanted->is_fetching = false;
+    wanted->not_before_ns = 0;
+    give_job(residency);
+    if (!residency->is_job_given)
+        pthread_cond_signal(&residency->changed); /* it gives the job when the loader takes it */
+    pthread_mutex_unlock(&residency->mutex);
 }
 
 /* ---- the thread ---- */
@@ -437,7 +452,7 @@ void px_residency_deinit(struct px_residency *residency)
 {
     for (struct px_wanted *w = residency->wanted, *next; w; w = next) {
         next = w->next;
-        px_free(w);
+        px_wanted_free(w);
     }
     pthread_mutex_destroy(&residency->mutex);
     pthread_cond_destroy(&residency->changed);

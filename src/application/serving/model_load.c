@@ -228,7 +228,9 @@ static enum px_code load(const struct px_serving *serving, struct px_model *mode
     const struct px_package_options options = {.engines = serving->engines,
                                                .from_client = place->from_client,
                                                .behind = is_answering(serving)};
-    enum px_code code = px_package_open(place->path, &options, &model->package, err);
+    const char *path = px_model_place_files(place);
+    PX_ASSERT(path); /* what is remote has been fetched */
+    enum px_code code = px_package_open(path, &options, &model->package, err);
     if (code != PX_OK)
         return code;
     model->signature = &model->package->signature;
@@ -258,6 +260,8 @@ void px_model_release(struct px_model *model)
     if (!model->package || model->engine != model->package->engine)
         px_engine_destroy(model->engine); /* else the package does */
     px_package_close(model->package);
+    px_cached_version_release(model->held); /* after all that may have its files open */
+    model->held = NULL;
     model->cache = NULL;
     model->limit = NULL;
     model->lanes = NULL;
@@ -280,6 +284,7 @@ static bool set_names(struct px_model *model, const struct px_model_place *place
         return false;
     memcpy(model->names + n, place->path, path_size);
     model->path = place->from_client ? NULL : model->names + n;
+    model->is_remote = place->is_remote;
     if (specific.len)
         memcpy(model->names + n + path_size, specific.ptr, specific.len);
     model->policy = place->policy;
@@ -313,7 +318,8 @@ static bool set_rescue(struct px_model *model, const struct px_model_place *plac
 {
     struct px_rescue_settings settings = {model->package, model->name, model->version, false};
     if (!model->package) {
-        if (place->refusal || px_package_open_head(place->path, &settings.package, NULL) != PX_OK)
+        const char *path = px_model_place_files(place);
+        if (place->refusal || !path || px_package_open_head(path, &settings.package, NULL) != PX_OK)
             return true;
         settings.owned = true;
     }
@@ -328,13 +334,16 @@ struct px_model *px_model_load(const struct px_serving *serving, const struct px
     struct px_model *model = px_alloc(1, sizeof *model);
     if (!model)
         return NULL;
+    if (place->held)
+        model->held = px_cached_version_retain(place->held);
     uint64_t before = px_memory_in_use();
     model->loaded_ns = px_clock_wall_ns();
     model->stands_alone = place->stands_alone;
     bool ready = load(serving, model, place, &model->reason) == PX_OK;
     uint64_t after = px_memory_in_use();
     if (ready) /* others may have freed more meanwhile: then its files are the next best guess */
-        model->bytes = after > before ? after - before : px_memory_on_disk(place->path);
+        model->bytes =
+            after > before ? after - before : px_memory_on_disk(px_model_place_files(place));
     model->ready_ns = px_clock_monotonic_ns();
     bool named = set_names(model, place);
     model->state = ready ? PX_MODEL_READY : PX_MODEL_FAILED;
@@ -370,7 +379,8 @@ struct px_model *px_model_register_again(const struct px_model *model)
                                          .version = model->version,
                                          .path = model->path,
                                          .policy = model->policy,
-                                         .stands_alone = model->stands_alone};
+                                         .stands_alone = model->stands_alone,
+                                         .is_remote = model->is_remote};
     struct px_model *known = px_model_register(&place);
     if (known)
         known->bytes = model->bytes;

@@ -7,6 +7,7 @@
  *   FOLDER          otherwise: a repository <model>/<version>/..., each version a package or a folder
  *                   with one model file
  *   NAME=...        the same under another name; a folder that is no package then holds <version>/...
+ *   URL             a repository elsewhere: what its index says (application/fetching)
  *
  * A <model>/versions.yaml chooses among the versions (version_policy.h). Names that begin with '.' are passed over. A version that cannot be used is a place with a refusal;
  * only an argument that names nothing at all is an error.
@@ -51,9 +52,8 @@ static enum px_code no_memory(struct px_err *err)
     return px_err_set(err, PX_E_NO_MEMORY, "no memory for another model");
 }
 
-/* Keeps a place; its texts are copied. */
-static enum px_code add_place(struct px_model_places *places, const struct px_model_place *place,
-                              struct px_err *err)
+enum px_code px_model_places_add(struct px_model_places *places, const struct px_model_place *place,
+                                 struct px_err *err)
 {
     struct px_model_place *slot = px_vec_push(&places->list);
     if (!slot)
@@ -63,6 +63,8 @@ static enum px_code add_place(struct px_model_places *places, const struct px_mo
         .version = px_arena_str(&places->arena, place->version),
         .path = px_arena_cstr(&places->arena, px_str(place->path)),
         .stands_alone = place->stands_alone,
+        .is_remote = place->is_remote,
+        .stamp = place->stamp,
         .policy = place->policy,
     };
     if (place->refusal) {
@@ -147,6 +149,14 @@ static enum px_code only_file(const char *folder, char *path, struct px_err *err
     return code;
 }
 
+enum px_code px_model_find_in_folder(const char *folder, char *path, struct px_err *err)
+{
+    if (!is_package(folder))
+        return only_file(folder, path, err);
+    snprintf(path, PATH_TEXT_MAX, "%s", folder);
+    return PX_OK;
+}
+
 /* What is the same for all versions of a model. */
 struct versions {
     struct px_str name;
@@ -166,12 +176,12 @@ static enum px_code add_version(struct px_model_places *places, const struct ver
                                    .policy = of->policy,
                                    .refusal = of->refusal};
     if (is_package(folder) || of->refusal)
-        return add_place(places, &place, err);
+        return px_model_places_add(places, &place, err);
     if (only_file(folder, path, &reason) == PX_OK)
         place.path = path;
     else
         place.refusal = &reason;
-    return add_place(places, &place, err);
+    return px_model_places_add(places, &place, err);
 }
 
 /*
@@ -190,7 +200,7 @@ static enum px_code add_single(struct px_model_places *places, struct px_str nam
         .version = PX_STR("1"),
         .path = path,
     };
-    return add_place(places, &place, err);
+    return px_model_places_add(places, &place, err);
 }
 
 static enum px_code add_alone(struct px_model_places *places, struct px_str name, const char *path,
@@ -243,7 +253,7 @@ static enum px_code add_missing(struct px_model_places *places, const struct ver
                                        .path = folder,
                                        .policy = of->policy,
                                        .refusal = &reason};
-        code = add_place(places, &place, err);
+        code = px_model_places_add(places, &place, err);
     }
     return code;
 }
@@ -304,6 +314,14 @@ static enum px_code add_folder(struct px_model_places *places, struct px_str nam
         err, "expected model.yaml or graph.yaml (a package), or <model>/<version>/ folders");
 }
 
+enum px_code px_serving_scan(struct px_serving *serving, const char *argument,
+                             struct px_model_places *places, struct px_err *err)
+{
+    return serving->fetching && px_store_is_url(px_str(argument))
+               ? px_fetching_scan(serving->fetching, argument, places, err)
+               : px_model_scan(argument, places, err);
+}
+
 enum px_code px_model_scan(const char *argument, struct px_model_places *places, struct px_err *err)
 {
     /* NAME=PATH, unless the whole argument is a path that happens to contain '='. */
@@ -323,8 +341,12 @@ enum px_code px_model_scan(const char *argument, struct px_model_places *places,
     case PX_FILE_FOLDER:
         return add_folder(places, name, path, err);
     case PX_FILE_ABSENT:
+        if (px_store_is_url(px_str(path))) {
+            px_err_set(err, PX_E_INVALID, "expected a file or folder, got a URL: %.200s", path);
+            return px_err_hint(err, "phoenix serve takes URLs of repositories, without NAME=");
+        }
         (void)px_file_fail_absent(path, err);
-        return px_err_hint(err, "expected MODEL, NAME=MODEL or a folder");
+        return px_err_hint(err, "expected MODEL, NAME=MODEL, a folder or a URL");
     case PX_FILE_OTHER:
         break;
     }

@@ -34,6 +34,7 @@ void px_repository_request_free(struct px_repository_request *request)
         return;
     if (request->charged)
         atomic_fetch_sub(&px_repository_of(request->serving)->waiting_bytes, request->charged);
+    px_repository_free_fetched(request);
     px_arena_deinit(&request->arena);
     px_free(request);
 }
@@ -296,6 +297,8 @@ enum px_code px_serving_manage(struct px_serving *serving, const struct px_loops
     enum px_code code = start_threads(r, err);
     if (code == PX_OK)
         code = px_residency_start(&serving->residency, r, err);
+    if (code == PX_OK && serving->fetching)
+        code = px_fetching_start(serving->fetching, err);
     if (code != PX_OK) {
         free_repository(r);
         return code;
@@ -313,9 +316,13 @@ bool px_serving_unmanage(struct px_serving *serving)
         return true;
     atomic_store_explicit(&r->stopping, true, memory_order_release);
     sem_post(&r->passed); /* who waits for loops looks at `stopping` */
+    if (serving->fetching)
+        px_fetching_cancel(serving->fetching); /* what reads indexes, or fetches, ends soon */
     px_polling_destroy(r->polling);
     r->polling = NULL;
     px_residency_stop(&serving->residency); /* before the loader that it gives jobs to */
+    if (serving->fetching)
+        px_fetching_stop(serving->fetching); /* the same */
     px_control_stop(r->loader);
     px_control_stop(r->lister);
     return px_end_all_runs(serving);

@@ -29,6 +29,7 @@
 #define PX_APPLICATION_SERVING_REPOSITORY_H
 
 #include "application/control/control.h"
+#include "application/fetching/fetcher.h"
 #include "application/ports/loops.h"
 #include "application/serving/serving.h"
 
@@ -68,6 +69,8 @@ struct px_repository_file {
     struct px_str bytes;
 };
 
+struct px_fetched;
+
 struct px_repository_request {
     enum px_repository_action action;
     struct px_arena arena;
@@ -93,6 +96,9 @@ struct px_repository_request {
     /* Versions to load, separated by commas; those that serve and are not among them stay if they are still there. Empty: all. */
     struct px_str changed;
     struct px_serving *serving;
+    struct px_fetched *fetched; /* versions behind URLs (repository_fetch.c) */
+    bool was_fetched;           /* what it needs is in that list */
+    struct px_fetcher_job fetch;
     size_t charged; /* to the repository's waiting_bytes */
     struct px_control_job job;
     struct px_loop_task task;

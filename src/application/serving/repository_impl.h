@@ -7,6 +7,7 @@
 #include "application/serving/repository.h"
 #include "application/serving/serving_impl.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <semaphore.h>
 
@@ -75,6 +76,17 @@ void px_repository_answer(struct px_repository *r, struct px_repository_request 
 void px_repository_load(struct px_repository *r, struct px_repository_request *request);
 void px_repository_unload(struct px_repository *r, struct px_repository_request *request);
 void px_repository_index(struct px_repository *r, struct px_repository_request *request);
+
+/*
+ * Versions behind URLs that a load needs (repository_fetch.c). False: they are being fetched, and the load is given to the loader again when they are
+ * here or cannot be had. On the loader.
+ */
+bool px_repository_has_files(struct px_repository *r, struct px_repository_request *request);
+/* Where they are, or why they are not, into `place`, whose texts go to `path` and `refusal`. */
+void px_repository_use_files(const struct px_repository_request *request,
+                             struct px_model_place *place, char path[PATH_MAX],
+                             struct px_err *refusal);
+void px_repository_free_fetched(struct px_repository_request *request);
 
 /* Remembers, or forgets with `reason` NULL, why a version could not be loaded. Call it with the mutex held. */
 void px_repository_note_failure(struct px_repository *r, const struct px_model *model,

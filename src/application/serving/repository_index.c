@@ -109,7 +109,7 @@ static void scan_all(struct px_serving *serving, struct px_model_places *places)
 {
     for (size_t i = 0; i < serving->arguments.len; i++) {
         struct px_err err;
-        if (px_model_scan(serving->arguments.items[i], places, &err) != PX_OK)
+        if (px_serving_scan(serving, serving->arguments.items[i], places, &err) != PX_OK)
             px_log_err(PX_LOG_WARN, "repository.unreadable", &err);
     }
 }

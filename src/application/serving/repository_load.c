@@ -75,7 +75,8 @@ static enum px_code find_in_arguments(struct px_serving *serving, struct px_str 
     for (size_t i = 0; i < serving->arguments.len; i++) {
         struct px_err why;
         size_t before = places->list.len;
-        if (px_model_scan(serving->arguments.items[i], places, &why) != PX_OK && !first.code)
+        if (px_serving_scan(serving, serving->arguments.items[i], places, &why) != PX_OK &&
+            !first.code)
             first = why;
         keep_name(places, before, name);
     }
@@ -159,27 +160,51 @@ static bool is_changed(const struct loading *l, struct px_str version)
     return false;
 }
 
-static enum px_code make_room(struct px_repository *r, const struct px_model_place *place,
-                              struct px_err *err)
+static enum px_code make_room_for(struct loading *l, const struct px_model_place *place,
+                                  struct px_err *err)
 {
-    uint64_t on_disk = px_memory_on_disk(place->path);
+    const char *files = px_model_place_files(place);
+    uint64_t on_disk = files ? px_memory_on_disk(files) : 0;
     const struct px_room room = {.n_bytes = on_disk, .load_bytes = 2 * on_disk};
-    return px_residency_make_room(r, &room, err);
+    return files ? px_residency_make_room(l->r, &room, err) : PX_OK;
 }
 
-/* What is found by polling, and is not in memory, need not come there when models are loaded on demand. */
+static struct px_model *load_files(struct loading *l, const struct px_model_place *place)
+{
+    struct px_model *model = px_model_load(l->r->serving, place);
+    if (model && model->state == PX_MODEL_FAILED && place->held)
+        (void)px_fetching_distrust(l->r->serving->fetching, place->name, place->version,
+                                   place->held);
+    return model;
+}
+
+/* What is found by polling, and is not in memory, need not come there when models are loaded on demand, as those behind URLs are. */
+static bool registers_only(const struct loading *l, const struct px_model_place *place,
+                           const struct px_model *old)
+{
+    bool is_polled = l->request->changed.len > 0;
+    if (!is_polled || (old && old->state == PX_MODEL_READY))
+        return false;
+    return place->is_remote ||
+           (l->r->serving->residency.settings.on_demand && !px_package_is_pinned(place->path));
+}
+
 static struct px_model *load_place(struct loading *l, const struct px_model_place *place,
                                    const struct px_model *old, struct px_err *err)
 {
-    bool registers = l->request->changed.len > 0 && l->r->serving->residency.settings.on_demand &&
-                     !(old && old->state == PX_MODEL_READY) && !px_package_is_pinned(place->path);
-    enum px_code code = PX_OK;
-    if (!registers)
-        code = make_room(l->r, place, err);
-    if (code != PX_OK)
+    struct px_model_place here = *place;
+    struct px_model *model = NULL;
+    struct px_err refusal;
+    char path[PATH_MAX];
+    bool registers = registers_only(l, place, old);
+    if (!registers && place->is_remote && !place->refusal)
+        px_repository_use_files(l->request, &here, path, &refusal);
+    if (registers)
+        model = px_model_register(place);
+    else if (make_room_for(l, &here, err) == PX_OK)
+        model = load_files(l, &here);
+    else
         return NULL;
-    struct px_model *model =
-        registers ? px_model_register(place) : px_model_load(l->r->serving, place);
     if (!model)
         px_err_set(err, PX_E_NO_MEMORY, "no memory for another model");
     return model;
@@ -409,6 +434,8 @@ void px_repository_load(struct px_repository *r, struct px_repository_request *r
     struct px_err *err = &request->err;
     struct px_grave *grave = NULL;
     struct loading l = {.r = r, .request = request, .places = px_model_places()};
+    if (!px_repository_has_files(r, request))
+        return;
     px_repository_set_busy(r, request->name, PX_REPOSITORY_LOAD);
     enum px_code code = find_places(&l, err);
     if (code == PX_OK)

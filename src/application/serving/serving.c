@@ -63,6 +63,7 @@ void px_serving_destroy(struct px_serving *serving)
     px_cache_destroy(serving->cache); /* after the models, which have spaces in it */
     free_arguments(serving);
     px_residency_deinit(&serving->residency);
+    px_fetching_destroy(serving->fetching); /* after the models, which hold fetched files */
     px_free(serving->loops);
     px_free(serving);
 }
@@ -74,6 +75,8 @@ static bool is_loaded_now(const struct px_serving *serving, const struct px_mode
     const struct px_residency_settings *settings = &serving->residency.settings;
     if (place->stands_alone || place->refusal)
         return true;
+    if (place->is_remote)
+        return false; /* there may be thousands, and whoever asks for one fetches it */
     struct px_pressure_reading unused;
     uint64_t n_bytes = px_memory_on_disk(place->path);
     bool has_room = (settings->memory_max == 0 || resident + n_bytes <= settings->memory_max) &&
@@ -129,13 +132,30 @@ static enum px_code keep_argument(struct px_serving *serving, const char *argume
 enum px_code px_serving_add(struct px_serving *serving, const char *argument, struct px_err *err)
 {
     struct px_model_places places = px_model_places();
-    enum px_code code = px_model_scan(argument, &places, err);
+    enum px_code code = PX_OK;
+    if (serving->fetching && px_store_is_url(px_str(argument)))
+        code = px_fetching_add(serving->fetching, argument, err);
+    if (code == PX_OK)
+        code = px_serving_scan(serving, argument, &places, err);
     if (code == PX_OK)
         code = load_places(serving, &places, err);
     if (code == PX_OK)
         code = keep_argument(serving, argument, err);
     px_model_places_deinit(&places);
     return code;
+}
+
+enum px_code px_serving_set_fetching(struct px_serving *serving,
+                                     const struct px_fetching_settings *settings,
+                                     struct px_err *err)
+{
+    PX_ASSERT(!serving->fetching);
+    return px_fetching_create(settings, &serving->fetching, err);
+}
+
+const struct px_fetching *px_serving_fetching(const struct px_serving *serving)
+{
+    return serving->fetching;
 }
 
 void px_serving_set_engines(struct px_serving *serving, const struct px_engines *engines)

@@ -28,6 +28,9 @@
 #include <stdatomic.h>
 
 struct px_cache_space;
+struct px_cached_version;
+struct px_fetching;
+struct px_fetching_settings;
 struct px_package;
 struct px_rescue;
 struct px_pressure;
@@ -69,7 +72,10 @@ struct px_model {
     struct px_cache_space *cache;     /* NULL: its answers are not kept */
     struct px_rescue
         *rescue; /* breaker and ladder; NULL: neither. A version that FAILED may have a ladder */
-    const char *path; /* where it can be loaded again; NULL: its files came with a request */
+    const char
+        *path; /* where it can be loaded again, also a URL; NULL: its files came with a request */
+    bool is_remote;                  /* it is fetched before it is loaded */
+    struct px_cached_version *held;  /* the files that it was loaded from, when they were fetched */
     struct px_version_policy policy; /* of the model's versions */
     bool is_pinned;                  /* never leaves memory to make room */
     uint64_t
@@ -94,6 +100,13 @@ struct px_serving;
 PX_MUST_USE enum px_code px_serving_create(unsigned n_loops, const struct px_serving_limits *limits,
                                            struct px_serving **ret, struct px_err *err);
 void px_serving_destroy(struct px_serving *serving);
+
+/* From where models behind URLs come, and where they are kept. Before the first px_serving_add; what the settings point to must outlive the core. */
+PX_MUST_USE enum px_code px_serving_set_fetching(struct px_serving *serving,
+                                                 const struct px_fetching_settings *settings,
+                                                 struct px_err *err);
+/* NULL when it was not set. For its counts. */
+const struct px_fetching *px_serving_fetching(const struct px_serving *serving);
 
 /*
  * Adds what one command-line argument names: MODEL, NAME=MODEL, or a folder <model>/<version>/file. A model that cannot be

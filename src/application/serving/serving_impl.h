@@ -4,6 +4,7 @@
 #define PX_APPLICATION_SERVING_SERVING_IMPL_H
 
 #include "application/cache/cache.h"
+#include "application/fetching/fetching.h"
 #include "application/parallel/pool.h"
 #include "application/residency/residency_impl.h"
 #include "application/serving/rescue.h"
@@ -70,6 +71,7 @@ struct px_serving {
     PX_VEC(char *) arguments;      /* of px_serving_add; unchanged once the repository runs */
     _Atomic(struct px_repository *) repository; /* NULL until px_serving_manage */
     struct px_residency residency;
+    struct px_fetching *fetching; /* models behind URLs; NULL: there is no way to fetch any */
 };
 
 struct px_snapshot *px_snapshot_current(struct px_serving *serving);
@@ -206,8 +208,12 @@ void px_trace_end_call(struct px_serving *serving, unsigned loop, struct px_trac
 /* What could be loaded, and under which name (model_source.c). */
 struct px_model_place {
     struct px_str name, version;
-    const char *path;
+    const char *path;                /* of a remote one its URL */
     bool stands_alone;               /* an argument of its own, not found in a folder of models */
+    bool is_remote;                  /* its files have to be fetched */
+    uint64_t stamp;                  /* of a remote one: changes with its files */
+    const char *local;               /* where the files of a remote one are; NULL: not fetched */
+    struct px_cached_version *held;  /* what keeps them there */
     bool from_client;                /* its files came with a request */
     struct px_version_policy policy; /* of its model; its text lives as long as the place */
     const struct px_err *refusal;    /* not NULL: the version cannot be used, for this reason */
@@ -228,9 +234,24 @@ static inline struct px_model_places px_model_places(void)
 }
 void px_model_places_deinit(struct px_model_places *places);
 
-/* Appends what one argument of `phoenix serve` names, without loading anything. */
+/* Keeps a place; its texts are copied. */
+PX_MUST_USE enum px_code px_model_places_add(struct px_model_places *places,
+                                             const struct px_model_place *place,
+                                             struct px_err *err);
+/* Appends what one argument of `phoenix serve` names on the disk, without loading anything. */
 PX_MUST_USE enum px_code px_model_scan(const char *argument, struct px_model_places *places,
                                        struct px_err *err);
+/* The same, also of a URL that px_serving_add was given: what its index said when it was read last. */
+PX_MUST_USE enum px_code px_serving_scan(struct px_serving *serving, const char *argument,
+                                         struct px_model_places *places, struct px_err *err);
+/* What is to be opened in the folder of a version: itself, if it is a package, else its only file. `path` has PATH_MAX bytes. */
+PX_MUST_USE enum px_code px_model_find_in_folder(const char *folder, char *path,
+                                                 struct px_err *err);
+/* Where a place can be read; NULL when it has to be fetched. */
+static inline const char *px_model_place_files(const struct px_model_place *place)
+{
+    return place->is_remote ? place->local : place->path;
+}
 
 /*
  * Loads one model version (model_load.c). NULL only when memory is short: one that cannot be loaded is
