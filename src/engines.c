@@ -5,6 +5,7 @@
 #include "infrastructure/engines/onnxruntime/onnxruntime.h"
 #include "infrastructure/engines/plugin/plugin.h"
 #include "infrastructure/engines/remote/remote.h"
+#include "infrastructure/stores/http/http_store.h"
 
 const struct px_engines *px_engines_of_program(void)
 {
@@ -19,4 +20,11 @@ const struct px_engines *px_engines_of_program(void)
     };
     static const struct px_engines engines = {providers, PX_ARRAY_LEN(providers) - 1};
     return &engines;
+}
+
+const struct px_model_stores *px_stores_of_program(void)
+{
+    static const struct px_model_store_provider *const providers[] = {&px_http_store_provider};
+    static const struct px_model_stores stores = {providers, PX_ARRAY_LEN(providers)};
+    return &stores;
 }

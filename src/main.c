@@ -25,6 +25,7 @@ int main(int argc, char **argv)
         .open_load = px_load_client_create,
         .read_memory = px_limits_memory,
         .engines = px_engines_of_program(),
+        .stores = px_stores_of_program(),
     };
     if (px_xgboost_is_worker(argc, argv))
         return px_xgboost_worker_main();

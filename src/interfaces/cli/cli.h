@@ -15,6 +15,7 @@
 #include "application/config/sources.h"
 #include "application/ports/engine_provider.h"
 #include "application/ports/http.h"
+#include "application/ports/model_store.h"
 #include "application/ports/table_reader.h"
 #include "application/ports/trainer.h"
 #include "application/pressure/pressure.h"
@@ -72,7 +73,8 @@ struct px_cli_services {
     enum px_code (*open_load)(struct px_load **ret, struct px_err *err);
     /* What the system lets the process have, just now; any thread. NULL: nobody knows. */
     struct px_pressure_reading (*read_memory)(void);
-    const struct px_engines *engines; /* what opens models of tensors; NULL: tree models only */
+    const struct px_engines *engines;     /* what opens models of tensors; NULL: tree models only */
+    const struct px_model_stores *stores; /* what models behind URLs come from; NULL: nothing */
 };
 
 enum px_option_type { PX_OPTION_FLAG = 1, PX_OPTION_TEXT, PX_OPTION_INT, PX_OPTION_REAL };

@@ -2,6 +2,7 @@
 /* phoenix serve: loads models and answers requests until it is told to stop. */
 #include "application/cache/cache.h"
 #include "application/config/apply_log.h"
+#include "application/fetching/fetching.h"
 #include "application/parallel/pool.h"
 #include "application/residency/memory_use.h"
 #include "application/serving/serving.h"
@@ -82,6 +83,22 @@ static struct px_residency_settings residency_settings(const struct px_config *c
     };
 }
 
+/* Texts of the configuration end with NUL. */
+static enum px_code set_fetching(struct px_cli *cli, const struct px_config *config,
+                                 struct px_serving *serving, struct px_err *err)
+{
+    const struct px_fetching_settings settings = {
+        .stores = cli->services->stores,
+        .cache_dir = config->repository_cache_dir.ptr,
+        .cache_bytes_max = (uint64_t)config->repository_cache_bytes_max,
+        .store = {.token_file =
+                      config->repository_token_file.len ? config->repository_token_file.ptr : NULL,
+                  .ca_file =
+                      config->repository_ca_file.len ? config->repository_ca_file.ptr : NULL},
+    };
+    return px_serving_set_fetching(serving, &settings, err);
+}
+
 static enum px_code load_models(struct px_cli *cli, const struct px_config *config,
                                 struct px_serving **ret, struct px_err *err)
 {
@@ -102,6 +119,7 @@ static enum px_code load_models(struct px_cli *cli, const struct px_config *conf
         residency.read_memory = cli->services->read_memory;
         px_serving_set_engines(*ret, cli->services->engines);
         px_serving_set_residency(*ret, &residency);
+        code = set_fetching(cli, config, *ret, err);
     }
     for (size_t i = 0; code == PX_OK && i < cli->n_arguments; i++)
         code = px_serving_add(*ret, cli->arguments[i], err);
@@ -294,18 +312,21 @@ static const struct px_option options[] = {
 const struct px_verb px_verb_serve = {
     .name = "serve",
     .summary = "Answer predictions over HTTP.",
-    .arguments = "MODEL | NAME=MODEL... | DIR",
+    .arguments = "MODEL | NAME=MODEL... | DIR | URL",
     .details =
         "MODEL is a package folder (model.yaml or graph.yaml) or a bare model file: XGBoost JSON\n"
         "or UBJSON, LightGBM text, CatBoost JSON, ONNX. DIR holds models as\n"
-        "<model>/<version>/file. A model that cannot be loaded is listed as failed with its\n"
+        "<model>/<version>/file. URL (https://HOST/PATH/ or http://) is a DIR with an index, as\n"
+        "'phoenix publish --index DIR' writes it, behind any web server: its models are fetched\n"
+        "when they are asked for. A model that cannot be loaded is listed as failed with its\n"
         "reason, and the others serve; a single MODEL that cannot be loaded ends the server with\n"
         "its reason.\n"
         "\n"
         "Examples:\n"
         "  phoenix serve model.json\n"
         "  phoenix serve fraud=models/fraud churn=churn.txt --port 9000\n"
-        "  phoenix serve models/ --config phoenix.yaml",
+        "  phoenix serve models/ --config phoenix.yaml\n"
+        "  phoenix serve https://models.example.com/production/ --poll 30",
     .options = options,
     .arguments_min = 1,
     .arguments_max = PX_CLI_ARGUMENTS_MAX,

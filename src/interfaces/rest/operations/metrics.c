@@ -174,6 +174,7 @@ void px_handle_metrics(struct px_rest_request *request)
     put_server_counters(&page);
     put_repository(&page);
     put_residency(&page);
+    px_put_fetching_metrics(&page);
     put_loop_busy(&page);
     put_process(&page);
     px_reply_finish(request, 200, "text/plain; version=0.0.4; charset=utf-8");

@@ -17,6 +17,7 @@ struct px_metrics_page {
 
 void px_put_model_metrics(const struct px_metrics_page *page);
 void px_put_pressure_metrics(const struct px_metrics_page *page);
+void px_put_fetching_metrics(const struct px_metrics_page *page);
 
 /* `type` is counter, gauge or histogram. */
 void px_put_head(struct px_buf *out, const char *name, const char *type, const char *help);
