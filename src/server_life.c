@@ -153,7 +153,10 @@ static void drain(struct px_server *server, struct px_watch *watch)
 static void serve(struct px_server *server, struct px_watch *watch, struct px_upgrade *upgrade)
 {
     px_upgrade_finish();
-    px_service_notify("READY=1\nSTATUS=serving on %s", server->listening.urls[0]);
+    size_t n = server->listening.endpoints.n;
+    px_service_notify(n > 1 ? "READY=1\nSTATUS=serving on %s and %zu more"
+                            : "READY=1\nSTATUS=serving on %s",
+                      server->listening.urls[0], n - 1);
     bool is_replaced = look_after(server, watch, upgrade);
     px_live_config_stop(server->live); /* the settings change no more */
     if (is_replaced) {

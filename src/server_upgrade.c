@@ -54,7 +54,7 @@ void px_upgrade_cancel(struct px_upgrade *upgrade, const char *reason)
     px_successor_end(&upgrade->successor, how, sizeof how);
     forget(upgrade);
     px_log(PX_LOG_ERROR, "upgrade.failed", PX_LOG_T("reason", reason), PX_LOG_T("process", how),
-           PX_LOG_T("hint", "this process goes on serving"));
+           PX_LOG_T("hint", "this process is as it was"));
     px_service_notify("STATUS=serving; an upgrade failed: %s", reason);
     snprintf(text, sizeof text, "%s%s%s", reason, how[0] ? "; it " : "", how);
     px_upgrade_call_tell(upgrade->caller, PX_UPGRADE_FAILED, text);

@@ -2,8 +2,10 @@
 """A running server whose configuration file changes: SIGHUP and POST /api/v1/config/reload."""
 
 import http.client
+import os
 import signal
 import socket
+import threading
 import time
 
 import models
@@ -138,6 +140,26 @@ def test_without_a_file_there_is_nothing_to_reload(model):
         assert status == 409 and "--config" in str(reply)
         server.signal(signal.SIGHUP)
         assert server.request("/api/v1/config")[1]["file"] is None
+
+
+def test_a_quieter_log_tells_that_it_becomes_quieter(model, file):
+    with Server(model, "--config", file) as server:
+        file.write_text("log:\n  level: error\n")
+        assert reload(server)[0] == 200
+        assert "config.changed key=log.level from=info to=error" in server.log()
+
+
+def test_a_pipe_is_not_read_again(model, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("serving:\n  request_rows_max: 2\n",))
+    writer.start()
+    with Server(model, "--config", pipe) as server:
+        writer.join()
+        server.signal(signal.SIGHUP)
+        wait_for_log(server, "it cannot be read again")
+        assert reload(server)[0] == 409
+        assert server.request("/v1/models/risk:predict", {"instances": [dict.fromkeys(models.NAMES, 1.0)] * 3})[0] == 413
 
 
 def test_strangers_reload_nothing_and_see_no_paths(model, file, tmp_path):

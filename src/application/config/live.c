@@ -12,6 +12,7 @@
 #include "application/config/live.h"
 
 #include "shared/alloc.h"
+#include "shared/file.h"
 #include "shared/log.h"
 
 enum {
@@ -116,8 +117,6 @@ static void log_changes(const struct px_live_request *request)
     for (size_t i = 0; i < request->n_changes; i++)
         px_log(PX_LOG_INFO, "config.changed", PX_LOG_T("key", request->changes[i].key->name),
                PX_LOG_S("from", request->changes[i].from), PX_LOG_S("to", request->changes[i].to));
-    px_log(PX_LOG_INFO, "config.reloaded", PX_LOG_S("file", request->path),
-           PX_LOG_U("changes", request->n_changes));
 }
 
 static void free_held(struct held *held)
@@ -152,25 +151,36 @@ static void take_over(struct px_live_config *live, struct held *next)
     free_held(former);
 }
 
+/* A pipe has been read to its end: it would say nothing, which is every default, or never end. */
+static enum px_code check_source(const char *path, struct px_err *err)
+{
+    if (!path)
+        return px_err_set(
+            err, PX_E_CONFLICT,
+            "the server was started without --config: there is no file to read again");
+    enum px_file_kind kind = px_file_kind(path);
+    if (kind != PX_FILE_OTHER)
+        return PX_OK;
+    px_err_set(err, PX_E_CONFLICT, "'%s' is a pipe or a device: it cannot be read again", path);
+    return px_err_hint(err, "start the server with --config and a file");
+}
+
 static void reload(struct px_live_config *live, struct px_live_request *request)
 {
     struct held *next = px_alloc(1, sizeof *next);
-    if (!live->sources.path)
-        request->code = px_err_set(&request->err, PX_E_CONFLICT,
-                                   "the server was started without --config: there is no file to "
-                                   "read again");
-    else if (!next)
+    request->code = check_source(live->sources.path, &request->err);
+    if (request->code == PX_OK && !next)
         request->code = px_err_set(&request->err, PX_E_NO_MEMORY, "no memory for the settings");
-    if (request->code != PX_OK) {
-        px_free(next);
-        return;
-    }
-    next->arena = px_arena(PX_CONFIG_MEMORY_MAX);
     live->hooks.reloading(live->hooks.context, true);
-    read_again(live, request, next);
     if (request->code == PX_OK) {
+        next->arena = px_arena(PX_CONFIG_MEMORY_MAX);
+        read_again(live, request, next);
+    }
+    if (request->code == PX_OK) {
+        log_changes(request); /* before a new log.level could hide them */
         take_over(live, next);
-        log_changes(request);
+        px_log(PX_LOG_INFO, "config.reloaded", PX_LOG_S("file", request->path),
+               PX_LOG_U("changes", request->n_changes));
     } else {
         free_held(next);
         px_log_err(PX_LOG_ERROR, "config.reload_failed", &request->err);

@@ -37,9 +37,13 @@ static void tell(enum px_pressure_of of, enum px_pressure_level level,
                  const struct px_pressure_reading *reading)
 {
     static const enum px_log_level levels[] = {PX_LOG_INFO, PX_LOG_WARN, PX_LOG_ERROR};
-    px_log(levels[level], events[of][level], PX_LOG_U("used", reading->used),
-           PX_LOG_U("max", reading->max), PX_LOG_T("limit", reading->limit),
-           PX_LOG_T("hint", level == PX_PRESSURE_IS_LOW ? "none" : reading->hint));
+    if (level == PX_PRESSURE_IS_LOW)
+        px_log(PX_LOG_INFO, events[of][level], PX_LOG_U("used", reading->used),
+               PX_LOG_U("max", reading->max), PX_LOG_T("limit", reading->limit));
+    else
+        px_log(levels[level], events[of][level], PX_LOG_U("used", reading->used),
+               PX_LOG_U("max", reading->max), PX_LOG_T("limit", reading->limit),
+               PX_LOG_T("hint", reading->hint));
 }
 
 void px_pressure_update(struct px_pressure *pressure, enum px_pressure_of of,
