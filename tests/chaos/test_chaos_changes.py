@@ -9,6 +9,7 @@ import signal
 import chaos_models
 import pytest
 from chaos import ROUNDS, Client, Load, descriptors, unharmed, wait_until
+from command import succeed
 from server import Server
 
 
@@ -64,8 +65,7 @@ def test_the_binary_is_upgraded_under_load_of_every_kind(mixed):
         with Load(server, *questions, clients=6, keeps=False) as load:
             for _ in range(2 * ROUNDS):
                 load.wait_for(50)
-                os.kill(pids[-1], signal.SIGUSR2)
-                wait_until(lambda: len(upgrades(server)) >= len(pids), server.log)
+                succeed("upgrade", "--pid", pids[-1])
                 pids.append(upgrades(server)[-1])
                 load.wait_for(50)
         assert server.wait() == 0, server.log()
