@@ -5,7 +5,8 @@
  *   a file that begins with "memory:add" or "memory:echo" is known
  *   engine: {name: memory, kind: add|echo, asynchronous: true}
  *
- * `memory_provider_last` is the engine that was opened last, for scripts.
+ * `memory_provider_last` is the engine that was opened last, for scripts; those that are opened from now on fail with
+ * `memory_provider_fail_with`.
  */
 #ifndef PX_TESTS_MEMORY_PROVIDER_H
 #define PX_TESTS_MEMORY_PROVIDER_H
@@ -15,6 +16,7 @@
 #include "shared/file.h"
 
 static struct memory_tensor_engine *memory_provider_last;
+static _Atomic int memory_provider_fail_with; /* px_code */
 
 static inline bool memory_provider_knows(const char *path, struct px_str first_bytes)
 {
@@ -60,6 +62,7 @@ static inline enum px_code memory_provider_open(const struct px_engine_request *
         px_str_is(kind, "add") ? MEMORY_TENSOR_ADD : MEMORY_TENSOR_ECHO, blocking);
     if (!memory_provider_last)
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for a memory engine");
+    atomic_store(&memory_provider_last->fail_with, atomic_load(&memory_provider_fail_with));
     *ret = &memory_provider_last->base;
     return PX_OK;
 }

@@ -255,7 +255,7 @@ enum px_code px_check_answers(const struct px_package *package, struct px_check_
                               struct px_err *err)
 {
     bool golden;
-    if (!package->engine || package->warm_up == 0 || report->has_golden)
+    if (!package->engine || package->warm_up.runs == 0 || report->has_golden)
         return PX_OK;
     report->has_warm_up = true;
     enum px_code code = px_package_warm_up(package, 1, &golden, &report->warm_up_error);

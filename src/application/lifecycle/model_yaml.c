@@ -218,12 +218,13 @@ static void find_clients_only(const struct px_yaml *root, struct px_model_yaml *
     const struct {
         const char *key;
         bool asks;
-    } keys[] = {{"cache", ret->cache.is_on},
-                {"limits", ret->limits.is_on},
-                {"breaker", ret->breaker.is_set && ret->breaker.is_on},
-                {"fallback", ret->fallback.n_rungs > 0},
-                {"residency", ret->is_pinned},
-                {"warm_up", ret->warm_up > 0}};
+    } keys[] = {
+        {"cache", ret->cache.is_on},
+        {"limits", ret->limits.is_on},
+        {"breaker", ret->breaker.is_set && ret->breaker.is_on},
+        {"fallback", ret->fallback.n_rungs > 0},
+        {"residency", ret->is_pinned},
+        {"warm_up", ret->warm_up.runs > 0 || ret->warm_up.recorded || ret->warm_up.required}};
     for (size_t i = 0; i < PX_ARRAY_LEN(keys); i++) {
         if (!keys[i].asks)
             continue;
@@ -287,7 +288,7 @@ enum px_code px_model_yaml_parse(struct px_str text, struct px_arena *arena,
 {
     struct px_arena tree = px_arena(TREE_MEMORY_MAX);
     const struct px_yaml *root;
-    *ret = (struct px_model_yaml){.warm_up = -1};
+    *ret = (struct px_model_yaml){0};
     enum px_code code = px_yaml_parse(text, &tree, &root, err);
     if (code == PX_OK)
         code = read_root(root, arena, ret, err);

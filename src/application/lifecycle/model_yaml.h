@@ -12,6 +12,7 @@
 #include "application/lifecycle/model_cache.h"
 #include "application/lifecycle/model_fallback.h"
 #include "application/lifecycle/model_limits.h"
+#include "application/lifecycle/model_warm_up.h"
 #include "application/sequences/sequence_settings.h"
 #include "domain/inference/signature.h"
 #include "shared/yaml.h"
@@ -27,6 +28,7 @@ struct px_model_yaml {
     size_t n_features;
     struct px_model_cache cache;
     struct px_model_limits limits;
+    struct px_model_warm_up warm_up;
     struct px_model_breaker breaker;
     struct px_model_fallback fallback; /* without rungs when absent */
     const char *
@@ -39,7 +41,6 @@ struct px_model_yaml {
     struct px_str engine_name; /* empty when absent */
     struct px_tensor_specs inputs, outputs; /* empty when absent */
     unsigned instances, queue_max;          /* 0 when absent */
-    long warm_up;                           /* runs; -1 when absent */
     bool is_pinned;                         /* residency: pinned */
     struct px_sequence_settings *sequence;  /* NULL when absent */
     struct px_batching *batching;           /* NULL when absent */

@@ -12,8 +12,6 @@
 
 #include <inttypes.h>
 
-enum { WARM_UP_MAX = 1000 };
-
 /* ---- settings ---- */
 
 static struct px_yaml *copy_node(const struct px_yaml *node, struct px_arena *arena)
@@ -215,7 +213,6 @@ static enum px_code read_numbers(const struct px_yaml *root, struct px_model_yam
 {
     const struct px_yaml *instances = px_yaml_get(root, "instances");
     const struct px_yaml *queue_max = px_yaml_get(root, "queue_max");
-    const struct px_yaml *warm_up = px_yaml_get(root, "warm_up");
     int64_t n = 0;
     enum px_code code = PX_OK;
     if (instances) {
@@ -225,10 +222,6 @@ static enum px_code read_numbers(const struct px_yaml *root, struct px_model_yam
     if (code == PX_OK && queue_max) {
         code = read_number(queue_max, 1, PX_EXECUTOR_QUEUE_MAX, &n, err);
         ret->queue_max = (unsigned)n;
-    }
-    if (code == PX_OK && warm_up) {
-        code = read_number(warm_up, 0, WARM_UP_MAX, &n, err);
-        ret->warm_up = (long)n;
     }
     return code;
 }
@@ -252,7 +245,7 @@ static enum px_code read_batching(const struct px_yaml *node, struct px_arena *a
 enum px_code px_model_yaml_read_tensors(const struct px_yaml *root, struct px_arena *arena,
                                         struct px_model_yaml *ret, struct px_err *err)
 {
-    static const char *const keys[] = {"inputs",   "outputs",  "instances", "queue_max", "warm_up",
+    static const char *const keys[] = {"inputs",   "outputs",  "instances", "queue_max",
                                        "sequence", "batching", "limits",    "breaker"};
     const struct px_yaml *engine = px_yaml_get(root, "engine");
     const struct px_yaml *inputs = px_yaml_get(root, "inputs");
@@ -268,9 +261,14 @@ enum px_code px_model_yaml_read_tensors(const struct px_yaml *root, struct px_ar
         code = read_sequence(sequence, arena, ret, err);
     if (code == PX_OK && batching)
         code = read_batching(batching, arena, ret, err);
+    const struct px_yaml *warm_up = px_yaml_get(root, "warm_up");
+    if (code == PX_OK && warm_up)
+        code = px_model_warm_up_read(warm_up, &ret->warm_up, err);
     for (size_t i = 0; i < PX_ARRAY_LEN(keys) && !ret->tensors_only; i++) {
         if (px_yaml_get(root, keys[i]))
             ret->tensors_only = keys[i];
     }
+    if (ret->warm_up.says_runs && !ret->tensors_only)
+        ret->tensors_only = "warm_up"; /* its other settings are for trees, too */
     return code == PX_OK ? read_numbers(root, ret, err) : code;
 }

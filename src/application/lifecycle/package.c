@@ -142,7 +142,7 @@ static enum px_code use_yaml(struct opening *o, struct px_str text, struct px_er
     }
     if (!foreign)
         return locate_all(o, err);
-    o->yaml = (struct px_model_yaml){.warm_up = -1};
+    o->yaml = (struct px_model_yaml){0};
     p->bare = true;
     p->model_path = p->path;
     return PX_OK;
@@ -491,6 +491,20 @@ static enum px_code set_cache(struct opening *o, struct px_err *err)
     return px_err_hint(err, "remove 'cache' or 'sequence'");
 }
 
+static enum px_code set_warm_up(struct opening *o, struct px_err *err)
+{
+    struct px_package *p = o->package;
+    p->warm_up = o->yaml.warm_up;
+    if (!p->warm_up.says_runs)
+        p->warm_up.runs = p->engine ? PX_WARM_UP_RUNS_DEFAULT : 0;
+    if (!p->warm_up.recorded || !p->engine || !px_engine_has(p->engine, PX_ENGINE_SEQUENCES))
+        return PX_OK;
+    px_err_set(err, PX_E_CONFLICT,
+               "%s: 'recorded' is for models that keep no state, and this one does",
+               o->yaml_path.ptr);
+    return px_err_hint(err, "remove 'recorded' or 'sequence'");
+}
+
 /* Steps of a sequence that another model answers are missing in the state of this one. */
 static enum px_code set_fallback(struct opening *o, struct px_err *err)
 {
@@ -534,7 +548,7 @@ static enum px_code check_step(const struct opening *o, struct px_err *err)
 enum px_code px_package_open(const char *path, const struct px_package_options *options,
                              struct px_package **ret, struct px_err *err)
 {
-    struct opening o = {.yaml.warm_up = -1};
+    struct opening o = {0};
     if (options)
         o.asked_for = *options;
     if (o.asked_for.forest)
@@ -547,6 +561,8 @@ enum px_code px_package_open(const char *path, const struct px_package_options *
     if (code == PX_OK)
         code = set_cache(&o, err);
     if (code == PX_OK)
+        code = set_warm_up(&o, err);
+    if (code == PX_OK)
         code = set_fallback(&o, err);
     if (code != PX_OK) {
         px_package_close(o.package);
@@ -558,7 +574,7 @@ enum px_code px_package_open(const char *path, const struct px_package_options *
 
 enum px_code px_package_open_head(const char *path, struct px_package **ret, struct px_err *err)
 {
-    struct opening o = {.yaml.warm_up = -1};
+    struct opening o = {0};
     enum px_code code = open_head(&o, path, err);
     if (code == PX_OK)
         *ret = o.package;

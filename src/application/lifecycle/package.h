@@ -42,7 +42,7 @@
  *     instances: 2                    # threads for an engine that blocks
  *     queue_max: 100                  # requests that may wait for them
  *     golden: golden.json             # requests and their outputs (docs/api/package.md)
- *     warm_up: 3                      # runs before it serves
+ *     warm_up: 3                      # runs before it serves (model_warm_up.h)
  *     residency: pinned               # never leaves memory to make room for others
  *     breaker: {failures: 5}          # when it is not asked any more because it fails (model_breaker.h)
  *     sequence: {states: [{input: h_in, output: h_out}]} # a model that keeps state (sequences/sequence_settings.h)
@@ -55,6 +55,7 @@
 #include "application/lifecycle/model_fallback.h"
 #include "application/lifecycle/model_limits.h"
 #include "application/lifecycle/model_name.h"
+#include "application/lifecycle/model_warm_up.h"
 #include "application/ports/engine_provider.h"
 #include "domain/forest/forest.h"
 #include "domain/inference/signature.h"
@@ -62,7 +63,6 @@
 enum {
     PX_PACKAGE_MODEL_MAX = 1 << 30, /* bytes of a model file */
     PX_PACKAGE_YAML_MAX = 16 << 20,
-    PX_PACKAGE_WARM_UP_DEFAULT = 1, /* runs */
     PX_PACKAGE_BEHIND_BYTES =
         64 << 10, /* a smaller model file is read too soon to be worth a thread */
 };
@@ -90,7 +90,7 @@ struct px_package {
     struct px_model_limits limits;
     struct px_model_breaker breaker; /* of an engine: `is_on` is decided */
     struct px_model_fallback fallback;
-    size_t warm_up; /* runs that make the engine ready */
+    struct px_model_warm_up warm_up;
     bool is_pinned; /* residency: pinned */
 };
 

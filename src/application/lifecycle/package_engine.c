@@ -253,6 +253,5 @@ enum px_code px_package_open_engine(struct px_package *package,
     if (code == PX_OK)
         code = set_signature(package, yaml, err);
     package->target = yaml->target;
-    package->warm_up = yaml->warm_up < 0 ? PX_PACKAGE_WARM_UP_DEFAULT : (size_t)yaml->warm_up;
     return code;
 }

@@ -3,12 +3,10 @@
  * Loads one model version: package, engine, lanes, metrics, self-test, warm-up.
  *
  * Everything that can fail fails here, before the model is in the snapshot, and ends in a FAILED model with the
- * reason. All memory that scoring needs is reserved here. The warm-up scores rows through every lane, so the
- * first request is as fast as the thousandth.
+ * reason. All memory that scoring needs is reserved here. Golden rows are compared first, then the version is warmed (model_warm.c).
  */
 #include "application/execution/forest_engine.h"
 #include "application/lifecycle/check.h"
-#include "application/lifecycle/warm_up.h"
 #include "application/residency/memory_use.h"
 #include "application/serving/serving_impl.h"
 
@@ -17,13 +15,7 @@
 #include "shared/log.h"
 #include "shared/thread.h"
 
-#include <math.h>
-
-enum {
-    WARM_UP_ROWS = 256,
-    WARM_UP_SEED = 1,
-    SAMPLE_JSON_MAX = 1 << 16,
-};
+enum { SAMPLE_JSON_MAX = 1 << 16 };
 
 size_t px_lane_row_bytes(const struct px_engine *engine)
 {
@@ -88,35 +80,6 @@ enum px_code px_model_reserve(const struct px_serving *serving, struct px_model 
     return code;
 }
 
-/*
- * Scores probe rows with one lane's memory, which touches it, and widens the range of shown scores. Not through the engine: the pool, whose
- * threads stand back for nobody, would help it, and then not the loops.
- */
-static void warm_lane(const struct px_model *model, struct px_lane *lane, double range[2])
-{
-    struct px_matrix rows = lane->rows, scores = lane->scores;
-    rows.n_rows = scores.n_rows = lane->rows_max < WARM_UP_ROWS ? lane->rows_max : WARM_UP_ROWS;
-    px_forest_probe_rows(model->package->forest, WARM_UP_SEED, &rows);
-    px_forest_predict(model->package->forest, &rows, scores.data, lane->scratch, 0);
-    for (size_t row = 0; row < rows.n_rows; row++) {
-        double score = px_shown_score(&scores, row);
-        range[0] = fmin(range[0], score);
-        range[1] = fmax(range[1], score);
-    }
-}
-
-/* Warms every lane, and finds the range of the score histogram for scores that are no probabilities. */
-static void warm_up(struct px_model *model)
-{
-    double range[2] = {INFINITY, -INFINITY};
-    for (unsigned i = 0; i < model->n_lanes; i++)
-        warm_lane(model, &model->lanes[i], range);
-    bool flat = !isfinite(range[0]) || !isfinite(range[1]) || !(range[1] > range[0]);
-    bool unit = model->forest->score_is_probability || flat;
-    model->score_min = unit ? 0 : range[0];
-    model->score_max = unit ? 1 : range[1];
-}
-
 /* An example is a help, not a need: a model that is too wide for one has none. */
 static void keep_sample(struct px_model *model)
 {
@@ -127,8 +90,8 @@ static void keep_sample(struct px_model *model)
     px_buf_deinit(&json);
 }
 
-static enum px_code load_forest(const struct px_serving *serving, struct px_model *model,
-                                struct px_err *err)
+static enum px_code load_forest(struct px_serving *serving, struct px_model *model,
+                                const struct px_model_place *place, struct px_err *err)
 {
     struct px_check_report report;
     enum px_code code = px_check_package(model->package, NULL, &report, err);
@@ -137,14 +100,16 @@ static enum px_code load_forest(const struct px_serving *serving, struct px_mode
         code = px_forest_engine_create(model->package->forest, serving->pool, &model->engine, err);
     if (code == PX_OK)
         code = px_model_reserve(serving, model, err);
-    if (code == PX_OK)
-        warm_up(model);
-    return code;
+    if (code != PX_OK)
+        return code;
+    px_model_warm_rows(model);
+    return px_model_warm_recorded(serving, model, place, err);
 }
 
 struct forest_work {
-    const struct px_serving *serving;
+    struct px_serving *serving;
     struct px_model *model;
+    const struct px_model_place *place;
     enum px_code code;
     struct px_err *err;
 };
@@ -152,7 +117,7 @@ struct forest_work {
 static void do_forest_work(void *argument)
 {
     struct forest_work *w = argument;
-    w->code = load_forest(w->serving, w->model, w->err);
+    w->code = load_forest(w->serving, w->model, w->place, w->err);
 }
 
 /* Loops are at work, and other models answer. */
@@ -162,10 +127,10 @@ static bool is_answering(const struct px_serving *serving)
 }
 
 /* Checking a large forest takes as long as reading a part of it, and stands back like that. */
-static enum px_code load_forest_behind(const struct px_serving *serving, struct px_model *model,
-                                       struct px_err *err)
+static enum px_code load_forest_behind(struct px_serving *serving, struct px_model *model,
+                                       const struct px_model_place *place, struct px_err *err)
 {
-    struct forest_work work = {.serving = serving, .model = model, .err = err};
+    struct forest_work work = {.serving = serving, .model = model, .place = place, .err = err};
     if (is_answering(serving) && model->package->model_size >= PX_PACKAGE_BEHIND_BYTES)
         px_thread_run_behind(do_forest_work, &work);
     else
@@ -173,17 +138,8 @@ static enum px_code load_forest_behind(const struct px_serving *serving, struct 
     return work.code;
 }
 
-/* A run that fails is only told: zeros may be no request. */
-static void warm_up_tensors(const struct px_package *package)
-{
-    struct px_err err = {0};
-    bool golden;
-    if (px_package_warm_up(package, package->warm_up, &golden, &err) != PX_OK)
-        px_log_err(PX_LOG_INFO, "model.cold", &err);
-}
-
-static enum px_code load_tensors(const struct px_serving *serving, struct px_model *model,
-                                 struct px_err *err)
+static enum px_code load_tensors(struct px_serving *serving, struct px_model *model,
+                                 const struct px_model_place *place, struct px_err *err)
 {
     struct px_check_report report;
     enum px_code code = px_check_package(model->package, NULL, &report, err);
@@ -194,8 +150,8 @@ static enum px_code load_tensors(const struct px_serving *serving, struct px_mod
     if (code == PX_OK)
         code = px_limit_create(&model->package->limits, model->engine, &model->limit, err);
     if (code == PX_OK)
-        warm_up_tensors(model->package);
-    return code;
+        code = px_model_warm_tensors(model, err);
+    return code == PX_OK ? px_model_warm_recorded(serving, model, place, err) : code;
 }
 
 static bool has_rung(const struct px_package *package, enum px_rung_kind kind)
@@ -218,7 +174,7 @@ enum px_code px_model_open_cache(const struct px_serving *serving, struct px_mod
     return px_cache_open(serving->cache, &settings, &model->cache, err);
 }
 
-static enum px_code load(const struct px_serving *serving, struct px_model *model,
+static enum px_code load(struct px_serving *serving, struct px_model *model,
                          const struct px_model_place *place, struct px_err *err)
 {
     if (place->refusal) {
@@ -235,8 +191,8 @@ static enum px_code load(const struct px_serving *serving, struct px_model *mode
         return code;
     model->signature = &model->package->signature;
     model->is_pinned = model->package->is_pinned;
-    code = model->package->engine ? load_tensors(serving, model, err)
-                                  : load_forest_behind(serving, model, err);
+    code = model->package->engine ? load_tensors(serving, model, place, err)
+                                  : load_forest_behind(serving, model, place, err);
     if (code == PX_OK)
         keep_sample(model);
     if (code != PX_OK || !model->package->cache.is_on || !serving->cache)
@@ -253,6 +209,7 @@ void px_model_release(struct px_model *model)
     }
     px_cache_close(model->cache);
     px_limit_destroy(model->limit);
+    px_recorder_release(model->recorder);
     px_rescue_destroy(model->rescue); /* before the package */
     model->rescue = NULL;
     px_free(model->lanes);
@@ -264,6 +221,7 @@ void px_model_release(struct px_model *model)
     model->held = NULL;
     model->cache = NULL;
     model->limit = NULL;
+    model->recorder = NULL;
     model->lanes = NULL;
     model->n_lanes = 0;
     model->metrics = NULL;
@@ -329,7 +287,7 @@ static bool set_rescue(struct px_model *model, const struct px_model_place *plac
     return done;
 }
 
-struct px_model *px_model_load(const struct px_serving *serving, const struct px_model_place *place)
+struct px_model *px_model_load(struct px_serving *serving, const struct px_model_place *place)
 {
     struct px_model *model = px_alloc(1, sizeof *model);
     if (!model)

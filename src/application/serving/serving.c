@@ -184,6 +184,11 @@ struct px_trace *px_serving_trace(struct px_serving *serving)
     return serving->trace;
 }
 
+const struct px_warm_up_counts *px_warm_up_counts(const struct px_serving *serving)
+{
+    return &serving->warmed;
+}
+
 void px_serving_drain(struct px_serving *serving)
 {
     /* A flag of its own: nothing else is published by it. */

@@ -31,6 +31,7 @@ struct px_cache_space;
 struct px_cached_version;
 struct px_fetching;
 struct px_fetching_settings;
+struct px_recorder;
 struct px_package;
 struct px_rescue;
 struct px_pressure;
@@ -70,6 +71,7 @@ struct px_model {
     struct px_model_metrics *metrics; /* [n_loops]; NULL when not READY */
     struct px_limit *limit;           /* NULL: any number may be on their way */
     struct px_cache_space *cache;     /* NULL: its answers are not kept */
+    struct px_recorder *recorder;     /* NULL: its requests are not recorded */
     struct px_rescue
         *rescue; /* breaker and ladder; NULL: neither. A version that FAILED may have a ladder */
     const char
@@ -166,6 +168,12 @@ void px_serving_set_rows_max(struct px_serving *serving, size_t rows_max);
 
 /* Lends the gauges of memory: while it is critical, clients' loads are refused. NULL, as at first: nothing is. */
 void px_serving_set_pressure(struct px_serving *serving, const struct px_pressure *pressure);
+
+/* Recorded requests (recorder.h) that versions computed before they answered anybody, since the start; read it anywhere. */
+struct px_warm_up_counts {
+    _Atomic uint64_t runs, failures;
+};
+const struct px_warm_up_counts *px_warm_up_counts(const struct px_serving *serving);
 
 /* Draining: ready turns false, calls are still answered. */
 void px_serving_drain(struct px_serving *serving);

@@ -7,6 +7,7 @@
 #include "application/fetching/fetching.h"
 #include "application/parallel/pool.h"
 #include "application/residency/residency_impl.h"
+#include "application/serving/recorder.h"
 #include "application/serving/rescue.h"
 #include "application/serving/serving.h"
 #include "application/serving/version_policy.h"
@@ -30,6 +31,7 @@ struct px_lane {
     void *scratch;
     size_t n_runs;                 /* of a model of tensors: on their way */
     struct px_grave_task *leaving; /* waits until there are none */
+    uint64_t record_at_ns;         /* when it may record another request of a model that does */
     _Atomic uint64_t used_ns; /* monotonic, when it last had a call; this loop is the one writer */
 } __attribute__((aligned(PX_CACHE_LINE)));
 
@@ -72,6 +74,7 @@ struct px_serving {
     _Atomic(struct px_repository *) repository; /* NULL until px_serving_manage */
     struct px_residency residency;
     struct px_fetching *fetching; /* models behind URLs; NULL: there is no way to fetch any */
+    struct px_warm_up_counts warmed;
 };
 
 struct px_snapshot *px_snapshot_current(struct px_serving *serving);
@@ -257,8 +260,7 @@ static inline const char *px_model_place_files(const struct px_model_place *plac
  * Loads one model version (model_load.c). NULL only when memory is short: one that cannot be loaded is
  * FAILED and says why.
  */
-struct px_model *px_model_load(const struct px_serving *serving,
-                               const struct px_model_place *place);
+struct px_model *px_model_load(struct px_serving *serving, const struct px_model_place *place);
 /*
  * Knows one without loading it; FAILED when the place says that it cannot be used. NULL when memory is short. The second is for one
  * that leaves memory.
@@ -268,6 +270,15 @@ struct px_model *px_model_register_again(const struct px_model *model);
 /* Room in the server's cache, which there is, for the answers of a model that has none. */
 PX_MUST_USE enum px_code px_model_open_cache(const struct px_serving *serving,
                                              struct px_model *model, struct px_err *err);
+/*
+ * Warming (model_warm.c): what a version computes before it is in a snapshot. An error fails the load. With package, engine, signature and lanes set;
+ * the last on the loader, or on main before the loops run.
+ */
+void px_model_warm_rows(struct px_model *model);
+PX_MUST_USE enum px_code px_model_warm_tensors(const struct px_model *model, struct px_err *err);
+PX_MUST_USE enum px_code px_model_warm_recorded(struct px_serving *serving, struct px_model *model,
+                                                const struct px_model_place *place,
+                                                struct px_err *err);
 /* Reserves counters and lanes for a model whose engine is set. */
 PX_MUST_USE enum px_code px_model_reserve(const struct px_serving *serving, struct px_model *model,
                                           struct px_err *err);

@@ -51,6 +51,18 @@ static void add_durations(struct px_model_metrics *m, const struct px_call *call
     px_metric_add(&m->output_ns, times->ended_ns - times->scored_ns);
 }
 
+/* For the version that comes after this one; at most every PX_RECORD_PAUSE_NS. */
+static void record(const struct px_call *call, uint64_t now_ns)
+{
+    const struct px_model *model = call->model;
+    if (!px_recorder_is_due(model->recorder, &model->lanes[call->loop].record_at_ns, now_ns))
+        return;
+    if (!call->run)
+        px_recorder_note_rows(model->recorder, &call->rows);
+    else
+        px_recorder_note_inputs(model->recorder, call->run->inputs, call->run->n_inputs);
+}
+
 void px_observe_call(struct px_call *call, const struct px_batch_times *times)
 {
     const struct px_model *model = call->model;
@@ -61,6 +73,8 @@ void px_observe_call(struct px_call *call, const struct px_batch_times *times)
     px_metric_add(&m->unseen_categories, call->n_unseen);
     px_histogram_add(&m->latency_ns, times->ended_ns - call->received_ns);
     add_durations(m, call, times);
+    if (PX_UNLIKELY(model->recorder != NULL))
+        record(call, times->ended_ns);
     if (call->score_flags & PX_SCORE_MARGIN)
         return; /* margins have another scale */
     for (size_t row = 0; row < call->scores.n_rows; row++)
@@ -106,6 +120,8 @@ void px_observe_run(struct px_call *call)
     px_metric_add(&m->rows, call->n_run_rows);
     px_histogram_add(&m->latency_ns, times.ended_ns - call->received_ns);
     add_durations(m, call, &times);
+    if (PX_UNLIKELY(model->recorder != NULL))
+        record(call, times.ended_ns);
     if (call->batch_rows > 0 && !call->run->joined_batch)
         px_observe_batch(model, call->loop, call->batch_rows, &times);
 }

@@ -102,6 +102,12 @@ static void put_residency(const struct px_metrics_page *page)
     px_put_counter(out, "phoenix_model_preload_unused_total",
                    "Of them, models that left memory without having been used.",
                    px_metric_get(&counts->preload_unused));
+    const struct px_warm_up_counts *warmed = px_warm_up_counts(page->rest->settings.serving);
+    px_put_counter(out, "phoenix_model_warm_up_recorded_total",
+                   "Recorded requests that new versions computed before they answered anybody.",
+                   px_metric_get(&warmed->runs));
+    px_put_counter(out, "phoenix_model_warm_up_recorded_failures_total",
+                   "Of them, those that failed.", px_metric_get(&warmed->failures));
 }
 
 static void put_loop_busy(const struct px_metrics_page *page)

@@ -406,7 +406,7 @@ PX_TEST(settings_of_a_graph_are_in_a_model_yaml_beside_it)
     struct px_package *package = open_package(folder);
     CHECK(package->cache.is_on && package->limits.is_on && package->breaker.is_on);
     CHECK_INT(package->fallback.n_rungs, 1);
-    CHECK_INT(package->warm_up, 2);
+    CHECK_INT(package->warm_up.runs, 2);
     px_package_close(package);
     unlink(in_folder("model.yaml"));
     check_refused("cache: true\n" GRAPH_OF("m.json"), PX_E_UNKNOWN_OPTION, "unknown key 'cache'");

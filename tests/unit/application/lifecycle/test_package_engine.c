@@ -62,7 +62,7 @@ PX_TEST(a_bare_file_goes_to_the_provider_that_knows_it)
     CHECK_STR(p->signature.output_name, "text");
     CHECK_INT(p->model_size, strlen("memory:echo\n"));
     CHECK(p->model_hash != 0);
-    CHECK_INT(p->warm_up, PX_PACKAGE_WARM_UP_DEFAULT);
+    CHECK_INT(p->warm_up.runs, PX_WARM_UP_RUNS_DEFAULT);
     px_package_close(p);
 }
 
@@ -94,7 +94,7 @@ PX_TEST(an_engine_may_need_no_file)
     CHECK(p && p->engine && !p->model_path.ptr);
     CHECK(px_executor_counts(p->engine, &counts));
     CHECK_STR(p->name, "sums");
-    CHECK_INT(p->warm_up, 0);
+    CHECK_INT(p->warm_up.runs, 0);
     CHECK_INT(p->signature.n_labels, 2);
     px_package_close(p);
 }
