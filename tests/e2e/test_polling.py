@@ -3,6 +3,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -116,3 +117,67 @@ def test_models_of_a_repository_that_are_loaded_on_demand_are_only_registered(fi
         states = {row["name"]: row["state"] for row in server.request("/api/v1/models")[1]["models"]}
         assert states == {"new": "REGISTERED", "risk": "REGISTERED"}
         assert server.predict("new", [ROW])
+
+
+def reason_of(server, model, version="1"):
+    index = server.request("/v2/repository/index", method="POST")[1]
+    return next((row["state"], row.get("reason", "")) for row in index if (row["name"], row["version"]) == (model, version))
+
+
+@pytest.mark.parametrize("damage", ["size", "sha256", "outside", "text"])
+@pytest.mark.parametrize("mode", ["start", "demand", "poll"])
+def test_a_version_that_its_manifest_does_not_describe_is_loaded_by_nobody(files, tmp_path, damage, mode):
+    folder = tmp_path / "repo"
+    publish(files[0], folder / "good")
+    publish(files[0], folder / "risk")
+    manifest = folder / "risk" / "1" / "manifest.json"
+    entry = json.loads(manifest.read_text())["files"][0]
+    entry.update({"size": {"size": 99999}, "sha256": {"sha256": "0" * 64}, "outside": {"path": "../../x"}}.get(damage, {}))
+    manifest.write_text("{" if damage == "text" else json.dumps({"files": [entry]}))
+    config = tmp_path / "phoenix.yaml"
+    config.write_text("serving:\n  load_models: %s\n  poll_s: %d\n" % ("demand" if mode == "demand" else "start", mode == "poll"))
+    with Server(folder, "--config", config) as server:
+        assert server.predict("good", [ROW])
+        status, reply = server.request("/v1/models/risk:predict", {"instances": [ROW]})
+        assert status == 503 and "manifest.json" in json.dumps(reply), reply
+        status, reply = server.request("/v2/repository/models/risk/load", {})
+        assert status >= 400 and "manifest.json" in json.dumps(reply), reply
+        assert reason_of(server, "risk")[0] == "UNAVAILABLE"
+        assert "manifest.json" in reason_of(server, "risk")[1]
+
+
+def test_publishers_that_come_together_get_a_number_each(files, tmp_path):
+    folder = tmp_path / "repo" / "risk"
+    runs = [
+        subprocess.Popen([PHOENIX, "publish", files[n % 2], folder], stdout=subprocess.PIPE, text=True) for n in range(12)
+    ]
+    paths = [run.communicate()[0].strip() for run in runs]
+    assert all(run.returncode == 0 for run in runs)
+    assert sorted(paths) == sorted(f"{folder}/{n}" for n in range(1, 13))
+    for n, path in enumerate(paths):
+        assert (tmp_path / path / files[n % 2].name).read_bytes() == files[n % 2].read_bytes()
+
+
+def test_new_bytes_with_the_size_and_time_of_the_old_are_noticed(tmp_path):
+    model = tmp_path / "a.json"
+    models.xgboost_model(model, rounds=2)
+    folder = tmp_path / "repo"
+    publish(model, folder / "risk")
+    old = folder / "risk" / "1" / "a.json"
+    text = old.read_text()
+    at = next(n for n in range(text.index('"split_conditions":['), len(text)) if text[n] in "123456789")
+    other = text[:at] + ("9" if text[at] != "9" else "8") + text[at + 1 :]
+    with Server(folder, "--poll", "1") as server:
+        loads = server.log().count("model.loaded")
+        stat = old.stat()
+        manifest = folder / "risk" / "1" / "manifest.json"
+        stat_manifest = manifest.stat()
+        described = json.loads(manifest.read_text())
+        described["files"][0]["sha256"] = hashlib.sha256(other.encode()).hexdigest()
+        with old.open("r+") as file:
+            file.write(other)
+        manifest.write_text(json.dumps(described, separators=(",", ":")))
+        os.utime(old, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        os.utime(manifest, ns=(stat_manifest.st_atime_ns, stat_manifest.st_mtime_ns))
+        assert old.stat().st_size == stat.st_size and old.stat().st_mtime_ns == stat.st_mtime_ns
+        wait_for(lambda: server.log().count("model.loaded") > loads)

@@ -42,8 +42,8 @@ PX_MUST_USE enum px_code px_manifest_check_file(const char *path,
                                                 struct px_err *err);
 
 /*
- * What can be seen of a file or folder without reading it: changes when a file comes, goes, or is written (names, sizes, times). 0 when
- * there is nothing.
+ * What can be seen of a file or folder without reading its files: changes when one comes, goes, or is written (names, sizes, times of content and
+ * status, numbers of files), and when the manifest says something else. 0 when there is nothing.
  */
 uint64_t px_manifest_stamp(const char *path);
 

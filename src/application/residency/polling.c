@@ -20,7 +20,6 @@
 #include "shared/map.h"
 #include "shared/thread.h"
 
-#include <libgen.h>
 #include <stdio.h>
 
 struct watched {
@@ -63,16 +62,6 @@ static void free_look(struct look *look)
 
 /* ---- looking ---- */
 
-/* The folder of a version that is one file, else what the place names. */
-static void watched_path(const struct px_model_place *place, char path[PATH_MAX])
-{
-    snprintf(path, PATH_MAX, "%s", place->path);
-    if (!place->stands_alone && px_file_kind(path) == PX_FILE_REGULAR) {
-        const char *parent = dirname(path);
-        memmove(path, parent, strlen(parent) + 1);
-    }
-}
-
 static enum px_code add_watched(struct look *look, const struct px_model_place *place,
                                 struct px_err *err)
 {
@@ -80,7 +69,7 @@ static enum px_code add_watched(struct look *look, const struct px_model_place *
     struct watched *slot = px_vec_push(&look->list);
     if (!slot)
         return px_err_set(err, PX_E_NO_MEMORY, "no memory to watch models");
-    watched_path(place, path);
+    px_model_place_folder(place, path);
     *slot = (struct watched){.name = place->name, .version = place->version};
     slot->stamp = place->is_remote ? place->stamp : px_manifest_stamp(path);
     slot->stamp ^= (uint64_t)place->policy.kind; /* a policy that changes changes its versions */
@@ -125,7 +114,7 @@ static bool is_complete(struct watched *w, const struct px_model_place *place, b
         return true; /* an index names what is whole; what comes is checked */
     if (w->checked == w->stamp)
         return w->has_manifest || is_second_look;
-    watched_path(place, path);
+    px_model_place_folder(place, path);
     enum px_code code = px_manifest_check(path, &err);
     w->has_manifest = code != PX_E_NOT_FOUND;
     if (code == PX_OK || code == PX_E_NOT_FOUND)

@@ -132,6 +132,9 @@ static enum px_code choose_version(const char *folder, char version[24], struct 
             highest = number;
     }
     closedir(dir);
+    if (highest == UINT64_MAX)
+        return px_err_set(err, PX_E_TOO_LARGE, "%s: no number is higher than %llu", folder,
+                          (unsigned long long)highest);
     snprintf(version, 24, "%llu", (unsigned long long)highest + 1);
     return PX_OK;
 }
@@ -164,17 +167,34 @@ static enum px_code move(const char *from, const char *to, struct px_err *err)
                                                                          : fail(err, "replace", to);
 }
 
+/*
+ * The next number, which replaces nothing: another publisher that takes it between the look and the rename makes this one look again. Each such turn is
+ * another's success, so it ends.
+ */
+static enum px_code move_to_next(const char *from, const char *folder, char ret_path[PATH_MAX],
+                                 struct px_err *err)
+{
+    char number[24];
+    for (;;) {
+        enum px_code code = choose_version(folder, number, err);
+        if (code == PX_OK)
+            code = join(ret_path, folder, number, err);
+        if (code != PX_OK || renameat2(AT_FDCWD, from, AT_FDCWD, ret_path, RENAME_NOREPLACE) == 0)
+            return code;
+        if (errno != EEXIST)
+            return fail(err, "rename to", ret_path);
+    }
+}
+
 enum px_code px_publish(const char *model, const char *folder, const char *version,
                         char ret_path[PATH_MAX], struct px_err *err)
 {
-    char number[24], temporary[PATH_MAX], name[64];
+    char temporary[PATH_MAX], name[64];
     if (px_file_kind(model) == PX_FILE_ABSENT)
         return px_file_fail_absent(model, err);
     enum px_code code = px_file_mkdirs(folder, err);
-    if (code == PX_OK && !version)
-        code = choose_version(folder, number, err);
-    if (code == PX_OK)
-        code = join(ret_path, folder, version ? version : number, err);
+    if (code == PX_OK && version)
+        code = join(ret_path, folder, version, err);
     snprintf(name, sizeof name, ".publish-%ld", (long)getpid());
     if (code == PX_OK)
         code = join(temporary, folder, name, err);
@@ -184,7 +204,8 @@ enum px_code px_publish(const char *model, const char *folder, const char *versi
         return code;
     code = fill(model, temporary, err);
     if (code == PX_OK)
-        code = move(temporary, ret_path, err);
+        code = version ? move(temporary, ret_path, err)
+                       : move_to_next(temporary, folder, ret_path, err);
     if (code == PX_OK)
         code = sync_folder(folder, err);
     nftw(temporary, remove_entry, WALK_FILES, FTW_DEPTH | FTW_PHYS); /* what is left, if anything */

@@ -11,8 +11,8 @@
 #include <limits.h>
 
 /*
- * Publishes the file or package folder `model` as <folder>/<version>; without a version as the next number. A version that is there is
- * replaced. `ret_path` gets where it is now.
+ * Publishes the file or package folder `model` as <folder>/<version>; without a version as the next number, which never replaces
+ * anything. A version that is named and there is replaced. `ret_path` gets where it is now.
  */
 PX_MUST_USE enum px_code px_publish(const char *model, const char *folder, const char *version,
                                     char ret_path[PATH_MAX], struct px_err *err);

@@ -7,6 +7,7 @@
  */
 #include "application/execution/forest_engine.h"
 #include "application/lifecycle/check.h"
+#include "application/residency/manifest.h"
 #include "application/residency/memory_use.h"
 #include "application/serving/serving_impl.h"
 
@@ -174,6 +175,37 @@ enum px_code px_model_open_cache(const struct px_serving *serving, struct px_mod
     return px_cache_open(serving->cache, &settings, &model->cache, err);
 }
 
+struct manifest_work {
+    const char *folder;
+    enum px_code code;
+    struct px_err *err;
+};
+
+static void do_manifest_work(void *argument)
+{
+    struct manifest_work *w = argument;
+    w->code = px_manifest_check(w->folder, w->err);
+}
+
+/*
+ * At every load, whoever asked for it: what polling refuses must not serve after the next start. The files are read for it, so the load finds them in the
+ * system's cache; those of a large model are hashed behind those who answer.
+ */
+static enum px_code check_manifest(const struct px_serving *serving,
+                                   const struct px_model_place *place, struct px_err *err)
+{
+    char folder[PATH_MAX];
+    if (place->is_remote)
+        return PX_OK; /* its files were checked as they came */
+    px_model_place_folder(place, folder);
+    struct manifest_work work = {.folder = folder, .err = err};
+    if (is_answering(serving) && px_memory_on_disk(folder) >= PX_PACKAGE_BEHIND_BYTES)
+        px_thread_run_behind(do_manifest_work, &work);
+    else
+        do_manifest_work(&work);
+    return work.code == PX_E_NOT_FOUND ? PX_OK : work.code; /* there need not be one */
+}
+
 static enum px_code load(struct px_serving *serving, struct px_model *model,
                          const struct px_model_place *place, struct px_err *err)
 {
@@ -181,12 +213,15 @@ static enum px_code load(struct px_serving *serving, struct px_model *model,
         *err = *place->refusal;
         return err->code;
     }
+    enum px_code code = check_manifest(serving, place, err);
+    if (code != PX_OK)
+        return code;
     const struct px_package_options options = {.engines = serving->engines,
                                                .from_client = place->from_client,
                                                .behind = is_answering(serving)};
     const char *path = px_model_place_files(place);
     PX_ASSERT(path); /* what is remote has been fetched */
-    enum px_code code = px_package_open(path, &options, &model->package, err);
+    code = px_package_open(path, &options, &model->package, err);
     if (code != PX_OK)
         return code;
     model->signature = &model->package->signature;

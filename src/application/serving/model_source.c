@@ -21,6 +21,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -320,6 +321,15 @@ enum px_code px_serving_scan(struct px_serving *serving, const char *argument,
     return serving->fetching && px_store_is_url(px_str(argument))
                ? px_fetching_scan(serving->fetching, argument, places, err)
                : px_model_scan(argument, places, err);
+}
+
+void px_model_place_folder(const struct px_model_place *place, char path[PATH_MAX])
+{
+    snprintf(path, PATH_MAX, "%s", place->path);
+    if (!place->stands_alone && px_file_kind(path) == PX_FILE_REGULAR) {
+        const char *parent = dirname(path);
+        memmove(path, parent, strlen(parent) + 1);
+    }
 }
 
 enum px_code px_model_scan(const char *argument, struct px_model_places *places, struct px_err *err)

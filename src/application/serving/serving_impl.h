@@ -13,6 +13,8 @@
 #include "application/serving/version_policy.h"
 #include "shared/vec.h"
 
+#include <limits.h>
+
 /*
  * A lane is what one loop has parked for one model, and the memory that its batches are built in. The
  * memory is reserved when the model is loaded, so scoring allocates nothing. It is bounded whatever a
@@ -255,6 +257,9 @@ static inline const char *px_model_place_files(const struct px_model_place *plac
 {
     return place->is_remote ? place->local : place->path;
 }
+
+/* The folder of a version that is one file, else what the place names. */
+void px_model_place_folder(const struct px_model_place *place, char path[PATH_MAX]);
 
 /*
  * Loads one model version (model_load.c). NULL only when memory is short: one that cannot be loaded is
