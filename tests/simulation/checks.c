@@ -423,6 +423,6 @@ void check_end(struct world *world)
     }
     check_that(world, world->queue.n_items == 0 && world->queue.n_rows == 0, "something waits",
                NULL);
-    for (const struct mechanism *m = mechanisms; m->name; m++)
-        m->check(world);
+    for (size_t i = 0; mechanisms[i]; i++)
+        mechanisms[i]->check(world);
 }

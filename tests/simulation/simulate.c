@@ -142,8 +142,36 @@ static void add(struct totals *totals, const struct world *world)
         totals->tally.refusals[i] += world->tally.refusals[i];
     for (size_t i = 0; i <= PX_BATCH_ALONE; i++)
         totals->tally.reasons[i] += world->tally.reasons[i];
-    for (size_t i = 0; mechanisms[i].name; i++)
+    for (size_t i = 0; mechanisms[i]; i++)
         totals->tally.ended_by[i] += world->tally.ended_by[i];
+    for (size_t i = 0; i <= PX_BREAKER_SILENCE; i++)
+        totals->tally.trips[i] += world->tally.trips[i];
+    totals->tally.n_closed_again += world->tally.n_closed_again;
+    totals->tally.n_windows += world->tally.n_windows;
+    totals->tally.n_raised += world->tally.n_raised;
+    totals->tally.n_lowered += world->tally.n_lowered;
+    totals->tally.n_evicted += world->tally.n_evicted;
+}
+
+/* What stands beside the queue. */
+static bool report_mechanisms(const struct tally *tally)
+{
+    bool all = tally->n_closed_again && tally->n_raised && tally->n_lowered && tally->n_evicted;
+    printf("\nended by:");
+    for (size_t i = 0; mechanisms[i]; i++) {
+        printf(" %zu %s", tally->ended_by[i], mechanisms[i]->name);
+        all = all && tally->ended_by[i];
+    }
+    printf("\nbreakers opened for:");
+    for (size_t i = PX_BREAKER_FAILURES; i <= PX_BREAKER_SILENCE; i++) {
+        printf(" %zu %s", tally->trips[i], px_breaker_reason_name((enum px_breaker_reason)i));
+        all = all && tally->trips[i];
+    }
+    printf(", and closed %zu times\nlimits went up in %zu of %zu windows and down in %zu; %zu "
+           "answers made room",
+           tally->n_closed_again, tally->n_raised, tally->n_windows, tally->n_lowered,
+           tally->n_evicted);
+    return all;
 }
 
 /* A simulation in which something never happened has not tested it. */
@@ -168,11 +196,7 @@ static bool report(const struct totals *totals)
         printf(" %zu %s", totals->tally.reasons[i], px_batch_reason_name((enum px_batch_reason)i));
         all = all && totals->tally.reasons[i];
     }
-    printf("\nended by:");
-    for (size_t i = 0; mechanisms[i].name; i++) {
-        printf(" %zu %s", totals->tally.ended_by[i], mechanisms[i].name);
-        all = all && totals->tally.ended_by[i];
-    }
+    all = report_mechanisms(&totals->tally) && all;
     printf("\n%s", all ? "" : "something of these never happened\n");
     return all;
 }

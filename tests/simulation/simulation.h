@@ -10,13 +10,14 @@
  * The world does what the executor does, with the same calls in the same order, but for threads and clocks. Beside the queue it keeps its own
  * account of every request, and after every step checks.c compares the two.
  *
- * A mechanism beside the queue (a limiter, a breaker, a cache) is a row of the table in mechanisms.c: it is asked when a request arrives, and
+ * A mechanism beside the queue (a limiter, a breaker, a cache) is a file, and a row of the table in mechanisms.c: it is asked when a request arrives, and
  * told how each ends.
  */
 #ifndef PX_SIMULATION_H
 #define PX_SIMULATION_H
 
 #include "domain/batching/batch_queue.h"
+#include "domain/overload/breaker.h"
 #include "shared/rng.h"
 
 #include <inttypes.h>
@@ -104,6 +105,9 @@ struct tally {
     size_t refusals[PX_BATCH_HOPELESS + 1];
     size_t reasons[PX_BATCH_ALONE + 1];
     size_t ended_by[MECHANISMS_MAX]; /* requests that came no further than to that mechanism */
+    /* what mechanisms did */
+    size_t trips[PX_BREAKER_SILENCE + 1]; /* by enum px_breaker_reason */
+    size_t n_closed_again, n_windows, n_raised, n_lowered, n_evicted;
     size_t
         rows_in_time; /* of requests that were answered while the load lasted, but for its first quarter */
 };
@@ -169,7 +173,7 @@ struct mechanism {
     void (*check)(struct world *world);
 };
 
-/* Rows without functions end the table. */
-extern const struct mechanism mechanisms[MECHANISMS_MAX];
+/* Ends with NULL. */
+extern const struct mechanism *const mechanisms[];
 
 #endif

@@ -90,8 +90,8 @@ void world_answer(struct world *world, struct request *request, enum outcome out
     bool measured = world->now_ns >= world->measure_from_ns && world->now_ns < world->measure_to_ns;
     if (outcome == ANSWERED && measured)
         world->tally.rows_in_time += request->item.n_rows;
-    for (const struct mechanism *m = mechanisms; m->name; m++)
-        m->ends(world, request);
+    for (size_t i = 0; mechanisms[i]; i++)
+        mechanisms[i]->ends(world, request);
 }
 
 /* ---- what happens ---- */
@@ -121,9 +121,10 @@ static void arrive(struct world *world, struct request *request)
     struct px_batch_item *shed;
     world->n_arrived++;
     trace(world, "arrives", request);
-    for (const struct mechanism *m = mechanisms; m->name; m++) {
-        if (!m->arrives(world, request)) {
-            world->tally.ended_by[m - mechanisms]++;
+    for (size_t i = 0; mechanisms[i]; i++) {
+        if (!mechanisms[i]->arrives(world, request)) {
+            trace(world, mechanisms[i]->name, request);
+            world->tally.ended_by[i]++;
             return;
         }
     }
@@ -338,8 +339,8 @@ static void begin(struct world *world, const struct scenario *scenario)
     world->measure_from_ns = (uint64_t)(at_ns / 4);
     world->measure_to_ns = (uint64_t)at_ns;
     world->ask_again_ns = world->timer_ns = UINT64_MAX;
-    for (const struct mechanism *m = mechanisms; m->name; m++)
-        m->begin(world);
+    for (size_t i = 0; mechanisms[i]; i++)
+        mechanisms[i]->begin(world);
 }
 
 void world_run(struct world *world, const struct scenario *scenario)
