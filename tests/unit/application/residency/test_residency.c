@@ -22,6 +22,44 @@ PX_TEST(calls_that_wait_for_one_model_share_its_load)
     tear_down();
 }
 
+PX_TEST(a_model_that_is_wanted_is_loaded_though_nobody_waits)
+{
+    struct px_call call = call_for("m2");
+    set_up(patient);
+    hold_the_loader();
+    CHECK_OK(px_call_await_model(serving, &call, loaded));
+    for (int i = 0; i < 100; i++) /* of one load */
+        px_residency_want(serving, find("m1"));
+    sem_post(&loader_may_go);
+    run_until_loaded(1);
+    while (find("m1")->state != PX_MODEL_READY)
+        wait_for_loader();
+    wait_for_loader();
+    CHECK(find("m2")->ready_ns < find("m1")->ready_ns); /* who waits goes first */
+    CHECK_INT(atomic_load(&px_residency_counts(serving)->loads), 2);
+    CHECK_INT(atomic_load(&px_residency_counts(serving)->misses), 1);
+    px_residency_want(serving, find("m1"));
+    wait_for_loader();
+    wait_for_loader();
+    CHECK_INT(atomic_load(&px_residency_counts(serving)->loads), 2);
+    tear_down();
+}
+
+PX_TEST(without_memory_nothing_is_wanted)
+{
+    set_up(patient);
+    px_alloc_fail_at(1);
+    px_residency_want(serving, find("m1"));
+    px_alloc_fail_at(0);
+    wait_for_loader();
+    wait_for_loader();
+    CHECK_INT(find("m1")->state, PX_MODEL_REGISTERED);
+    px_residency_want(serving, find("m1"));
+    while (find("m1")->state != PX_MODEL_READY)
+        wait_for_loader();
+    tear_down();
+}
+
 PX_TEST(an_open_call_is_told_that_its_model_is_absent_and_not_counted)
 {
     struct px_arena arena = px_arena(1 << 16);
@@ -276,11 +314,12 @@ PX_TEST(models_are_preloaded_under_load_and_every_call_is_answered)
 
 PX_TEST_MAIN(
     T(calls_that_wait_for_one_model_share_its_load)
-        T(an_open_call_is_told_that_its_model_is_absent_and_not_counted)
-            T(a_model_that_more_calls_wait_for_is_loaded_first)
-                T(a_call_waits_no_longer_than_its_deadline_and_the_load_goes_on)
-                    T(a_call_that_has_waited_long_enough_is_refused_when_it_comes_again)
-                        T(a_cancelled_call_is_let_go_once)
+        T(a_model_that_is_wanted_is_loaded_though_nobody_waits) T(without_memory_nothing_is_wanted)
+            T(an_open_call_is_told_that_its_model_is_absent_and_not_counted)
+                T(a_model_that_more_calls_wait_for_is_loaded_first)
+                    T(a_call_waits_no_longer_than_its_deadline_and_the_load_goes_on)
+                        T(a_call_that_has_waited_long_enough_is_refused_when_it_comes_again) T(
+                            a_cancelled_call_is_let_go_once)
                             T(calls_that_wait_are_forgotten_when_the_server_stops) T(
                                 unknown_models_are_not_waited_for)
                                 T(the_one_that_was_not_used_for_the_longest_time_leaves) T(

@@ -24,19 +24,30 @@ static bool are_closed(const struct remote_fixture *f)
            !remote_fixture_says(f, "\"state\":\"half_open\"");
 }
 
+/* Answers rightly, after a while. */
+static bool dawdle(struct http_peer *peer, int fd, struct http_peer_request *request)
+{
+    usleep(30000);
+    return http_peer_infer_add(peer, fd, request);
+}
+
 PX_TEST(a_server_that_stalls_is_left_out_and_comes_back_when_it_answers)
 {
-    static const char *const settings[] = {
-        /* by the time that is over, by hedges that it loses, by answers that are slow */
-        ", timeout_ms: 60, breaker: {failures: 2, slow: 20ms, open: 50ms, probes: 1}",
-        ", hedge: {after_ms: 30}, breaker: {failures: 2, slow: 20ms, open: 50ms, probes: 1}",
+#define BREAKER "breaker: {failures: 2, slow: 20ms, open: 50ms, probes: 1}"
+    static const struct {
+        http_peer_infer fault;
+        const char *settings;
+    } cases[] = {
+        {stall, ", timeout_ms: 60, " BREAKER},        /* by the time that is over */
+        {stall, ", hedge: {after_ms: 30}, " BREAKER}, /* by hedges that it loses */
+        {dawdle, ", " BREAKER},                       /* by answers that are slow */
     };
-    for (size_t i = 0; i < PX_ARRAY_LEN(settings); i++) {
+    for (size_t i = 0; i < PX_ARRAY_LEN(cases); i++) {
         struct remote_fixture f;
         struct px_err err;
         struct http_peer *stalls = http_peer_start(true), *good = http_peer_start(true);
-        open_peers(&f, stalls, good, settings[i]);
-        atomic_store(&stalls->infer, stall);
+        open_peers(&f, stalls, good, cases[i].settings);
+        atomic_store(&stalls->infer, cases[i].fault);
         for (int k = 0; k < 1000 && remote_fixture_fact(&f, "opened") < 1; k++)
             (void)add_once(f.engine, 0, &err);
         CHECK(remote_fixture_fact(&f, "opened") >= 1);
@@ -49,6 +60,7 @@ PX_TEST(a_server_that_stalls_is_left_out_and_comes_back_when_it_answers)
             usleep(1000);
         }
         CHECK(are_closed(&f));
+        CHECK(cases[i].fault == stall || remote_fixture_fact(&f, "failures") == 0);
         remote_fixture_close(&f);
         http_peer_stop(stalls);
         http_peer_stop(good);
