@@ -125,6 +125,43 @@ class Dropper:
                 end.shutdown(socket.SHUT_RDWR)
 
 
+class Swallower(Dropper):
+    """Passes bytes on; what comes back over the connections that are there when `swallow` is called goes nowhere."""
+
+    def __init__(self, port):
+        self.open, self.deaf = set(), set()
+        super().__init__(port)
+
+    def swallow(self):
+        self.deaf |= self.open
+
+    def copy(self, source, target, replies):
+        self.open.add(source)
+        try:
+            while data := source.recv(65536):
+                if not (replies and source in self.deaf):
+                    target.sendall(data)
+        except OSError:
+            pass
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("scheme", ["http", "grpc"])
+def test_a_connection_over_which_no_answer_comes_is_not_used_again(served, scheme):
+    inputs, proxy = request(served), Swallower(served.port)
+    url = f"{scheme}://127.0.0.1:{proxy.listener.getsockname()[1]}"
+    with Remote(urls=[url], model="named", health={"interval_ms": 0}) as remote:
+        for _ in range(3):
+            remote.run(inputs)
+            proxy.swallow()
+            with pytest.raises(RemoteError, match="no answer within"):
+                remote.run(inputs, timeout_ms=200)
+            remote.run(inputs, timeout_ms=20000)
+    assert remote.facts["late"] == 3 and remote.facts["answered"] == 6
+
+
 @pytest.mark.parametrize("scheme", ["http", "grpc"])
 def test_a_kept_connection_that_breaks_before_the_reply_costs_a_retry(served, scheme):
     inputs, dropper = request(served), Dropper(served.port)

@@ -49,6 +49,7 @@ static void break_off(struct px_remote *self, struct px_remote_call *call,
 {
     while (call->n_transfers > 0) {
         struct px_remote_transfer *transfer = call->transfers[0];
+        px_remote_transfer_break_off(transfer);
         px_remote_take_off(self, transfer);
         end_transfer(self, transfer, outcome, now_ns);
     }

@@ -116,7 +116,7 @@ void px_remote_probe_on_end(struct px_remote *self, struct px_remote_transfer *t
         px_remote_transfer_doubt(transfer, now_ns);
     px_remote_give_transfer(self, transfer);
     probe->transfer = NULL;
-    probe->fresh = stale;
+    probe->fresh = !good; /* what failed may have been the connection */
     /* A dead idle connection says nothing; that the server is there says nothing about its model yet. */
     bool soon = stale || (good && asked_server && self->settings.health_interval_ms > 0);
     probe->at_ns = soon ? now_ns : now_ns + interval_ns(self);

@@ -155,6 +155,11 @@ void px_remote_transfer_destroy(struct px_remote_transfer *self)
     px_free(self);
 }
 
+void px_remote_transfer_break_off(struct px_remote_transfer *self)
+{
+    (void)self->curl->set(self->easy, CURLOPT_FORBID_REUSE, 1L);
+}
+
 void px_remote_transfer_release(struct px_remote_transfer *self)
 {
     PX_ASSERT(self->peer && self->peer->n_transfers > 0);

@@ -91,6 +91,12 @@ PX_MUST_USE enum px_code px_remote_transfer_prepare(struct px_remote_transfer *s
                                                     const struct px_remote_exchange *exchange,
                                                     struct px_err *err);
 
+/*
+ * Before a transfer that is on its way is taken off: its connection ends with it. A connection over which no answer came in time may be one over which none
+ * will come, and of HTTP/2 libcurl would give it to the next exchange.
+ */
+void px_remote_transfer_break_off(struct px_remote_transfer *self);
+
 /* The transfer has ended, or is given up: its connection is the pool's. */
 void px_remote_transfer_release(struct px_remote_transfer *self);
 
