@@ -28,6 +28,7 @@ struct memory_store {
     bool has_ranges, has_tags;
     uint64_t cut_at; /* 0: does not */
     unsigned fail_reads;
+    const char *fail_path; /* only reads of it fail; NULL: all */
     enum px_code failure;
     unsigned n_reads;
     uint64_t n_bytes;   /* handed over */
@@ -102,7 +103,9 @@ static inline enum px_code memory_store_read(struct px_model_store *base,
     struct px_str bytes;
     pthread_mutex_lock(&store->mutex);
     store->n_reads++;
-    bool fails = store->fail_reads > 0, is_there = memory_store_find(store, read->path, &bytes);
+    bool is_there = memory_store_find(store, read->path, &bytes);
+    bool fails =
+        store->fail_reads > 0 && (!store->fail_path || px_str_is(read->path, store->fail_path));
     store->fail_reads -= fails;
     uint64_t cut_at = store->cut_at;
     store->cut_at = 0;

@@ -362,7 +362,9 @@ static enum px_code judge_failure(const struct exchange *x, CURLcode result, str
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_URL_MALFORMAT:
         err->code = PX_E_INVALID;
-        return px_err_hint(err, "at most %d redirections are followed, none from https to http",
+        return px_err_hint(err,
+                           "expected a web server; at most %d redirections are followed, none from "
+                           "https to http",
                            REDIRECTIONS_MAX);
     case CURLE_PEER_FAILED_VERIFICATION:
         err->code = PX_E_FORBIDDEN;
