@@ -7,9 +7,13 @@
 static const struct {
     const char *name;
     uint64_t ns;
-} units[] = {{"h", UINT64_C(3600000000000)}, {"m", UINT64_C(60000000000)},
-             {"s", UINT64_C(1000000000)},    {"ms", UINT64_C(1000000)},
-             {"us", UINT64_C(1000)},         {"ns", 1}};
+} units[] = {{"d", UINT64_C(86400000000000)},
+             {"h", UINT64_C(3600000000000)},
+             {"m", UINT64_C(60000000000)},
+             {"s", UINT64_C(1000000000)},
+             {"ms", UINT64_C(1000000)},
+             {"us", UINT64_C(1000)},
+             {"ns", 1}};
 
 bool px_duration_parse(struct px_str text, uint64_t *ret_ns)
 {
@@ -31,10 +35,10 @@ bool px_duration_parse(struct px_str text, uint64_t *ret_ns)
 const char *px_duration_text(uint64_t ns, char out[PX_DURATION_TEXT_MAX])
 {
     size_t i = 0;
+    if (ns == 0)
+        return "0ms";
     while (ns % units[i].ns != 0)
         i++;
-    if (ns == 0)
-        i = 3; /* "0ms" */
     snprintf(out, PX_DURATION_TEXT_MAX, "%" PRIu64 "%s", ns / units[i].ns, units[i].name);
     return out;
 }

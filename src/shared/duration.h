@@ -7,10 +7,10 @@
 
 enum { PX_DURATION_TEXT_MAX = 24 };
 
-/* A whole number and one of ns, us, ms, s, m and h; 0 needs no unit. False for anything else, and for what does not fit. */
+/* A whole number and one of ns, us, ms, s, m, h and d; 0 needs no unit. False for anything else, and for what does not fit. */
 PX_MUST_USE bool px_duration_parse(struct px_str text, uint64_t *ret_ns);
 
-/* The shortest that px_duration_parse reads back: "2ms". Returns `out`. */
+/* The shortest that px_duration_parse reads back: "2ms". Returns `out`, or a constant. */
 const char *px_duration_text(uint64_t ns, char out[PX_DURATION_TEXT_MAX]);
 
 #endif

@@ -368,11 +368,12 @@ static enum px_code fail_unknown(const struct px_yaml *node, const struct px_str
     if (px_err_suggest(err, node->key, known, n_known))
         return PX_E_UNKNOWN_OPTION;
     char list[PX_ERR_HINT_MAX] = "";
-    size_t at = 0;
-    for (size_t i = 0; i < n_known && at < sizeof list; i++)
+    const size_t most = sizeof list - sizeof "known keys: , ...";
+    size_t at = 0, i = 0;
+    for (; i < n_known && at + known[i].len + 2 < most; i++)
         at += (size_t)snprintf(list + at, sizeof list - at, "%s%.*s", i ? ", " : "",
                                PX_STR_ARG(known[i]));
-    px_err_hint(err, "known keys: %s", list);
+    px_err_hint(err, "known keys: %s%s", list, i < n_known ? ", ..." : "");
     return PX_E_UNKNOWN_OPTION;
 }
 

@@ -2,20 +2,11 @@
 #include "application/lifecycle/model_limits.h"
 
 #include "domain/overload/limiter.h"
-
-#include <inttypes.h>
+#include "shared/yaml_scalars.h"
 
 static enum px_code read_count(const struct px_yaml *node, unsigned *ret, struct px_err *err)
 {
-    int64_t n = 0;
-    enum px_code code = node ? px_yaml_i64(node, &n, err) : PX_OK;
-    if (!node || code != PX_OK)
-        return code;
-    if (n < 1 || n > PX_LIMITER_MAX)
-        return px_err_set(err, PX_E_INVALID, "line %u: '%.*s' must be 1 to %d, got %" PRId64,
-                          node->line, PX_STR_ARG(node->key), PX_LIMITER_MAX, n);
-    *ret = (unsigned)n;
-    return PX_OK;
+    return px_yaml_count32(node, 1, PX_LIMITER_MAX, ret, err);
 }
 
 static void set_auto(struct px_model_limits *ret)
@@ -29,28 +20,26 @@ static void set_open(struct px_model_limits *ret)
     *ret = (struct px_model_limits){.min = PX_LIMITER_MAX, .max = PX_LIMITER_MAX};
 }
 
-static bool is_off(struct px_str text)
+/* auto, on or off; false for anything else. */
+static bool is_auto(const struct px_yaml *node, bool *ret)
 {
-    return px_str_is(text, "off") || px_str_is(text, "false");
+    *ret = node->type == PX_YAML_SCALAR && px_str_is(node->text, "auto");
+    return *ret || px_yaml_is_switch(node, ret);
 }
 
 static enum px_code read_concurrency(const struct px_yaml *node, struct px_model_limits *ret,
                                      struct px_err *err)
 {
-    struct px_str text;
+    bool adapts;
     unsigned n = 0;
-    enum px_code code = px_yaml_str(node, &text, err);
-    if (code != PX_OK || px_str_is(text, "auto"))
-        return code;
-    if (is_off(text)) {
-        set_open(ret);
+    if (is_auto(node, &adapts)) {
+        if (!adapts)
+            set_open(ret);
         return PX_OK;
     }
-    if (text.len == 0 || text.ptr[0] < '0' || text.ptr[0] > '9')
-        return px_err_set(err, PX_E_INVALID,
-                          "line %u: 'concurrency' must be auto, off or a number, got '%.*s'",
-                          node->line, PX_STR_ARG(text));
-    code = read_count(node, &n, err);
+    if (node->text.len == 0 || node->text.ptr[0] < '0' || node->text.ptr[0] > '9')
+        return px_yaml_refuse(node, "auto, off or a number", err);
+    enum px_code code = read_count(node, &n, err);
     *ret = (struct px_model_limits){.is_on = true, .min = n, .max = n};
     return code;
 }
@@ -95,17 +84,15 @@ static enum px_code read_mapping(const struct px_yaml *node, struct px_model_lim
 enum px_code px_model_limits_read(const struct px_yaml *node, struct px_model_limits *ret,
                                   struct px_err *err)
 {
-    struct px_str text;
+    bool adapts;
     set_auto(ret);
     if (node->type == PX_YAML_MAPPING)
         return read_mapping(node, ret, err);
-    enum px_code code = px_yaml_str(node, &text, err);
-    if (code != PX_OK || px_str_is(text, "auto"))
-        return code;
-    *ret = (struct px_model_limits){0};
-    if (is_off(text))
+    if (is_auto(node, &adapts)) {
+        if (!adapts)
+            *ret = (struct px_model_limits){0};
         return PX_OK;
-    px_err_set(err, PX_E_INVALID, "line %u: 'limits' must be auto, off or a mapping, got '%.*s'",
-               node->line, PX_STR_ARG(text));
+    }
+    px_yaml_refuse(node, "auto, off or a mapping", err);
     return px_err_hint(err, "write limits: auto, or limits: {concurrency: 16}");
 }

@@ -2,7 +2,7 @@
 #include "application/lifecycle/model_yaml.h"
 
 #include "application/lifecycle/model_name.h"
-#include "shared/yaml.h"
+#include "shared/yaml_scalars.h"
 
 #include <inttypes.h>
 
@@ -199,17 +199,12 @@ static enum px_code check_scalars(const struct px_model_yaml *yaml, struct px_er
 static enum px_code read_residency(const struct px_yaml *root, struct px_model_yaml *ret,
                                    struct px_err *err)
 {
-    const struct px_yaml *node = px_yaml_get(root, "residency");
-    struct px_str text;
-    enum px_code code = node ? px_yaml_str(node, &text, err) : PX_OK;
-    if (code != PX_OK || !node)
-        return code;
-    ret->is_pinned = px_str_is(text, "pinned");
-    if (ret->is_pinned || px_str_is(text, "on_demand"))
-        return PX_OK;
-    px_err_set(err, PX_E_INVALID, "line %u: residency must be pinned or on_demand, got '%.*s'",
-               node->line, PX_STR_ARG(text));
-    return px_err_hint(err, "pinned keeps the model in memory whatever else is asked for");
+    static const struct px_str words[] = {PX_STR("on_demand"), PX_STR("pinned")};
+    size_t at = 0;
+    enum px_code code =
+        px_yaml_word(px_yaml_get(root, "residency"), words, PX_ARRAY_LEN(words), &at, err);
+    ret->is_pinned = at == 1;
+    return code;
 }
 
 /* A step of a graph is asked by its graph alone: what guards or keeps answers of requests never sees it. */
@@ -238,13 +233,14 @@ static enum px_code read_root(const struct px_yaml *root, struct px_arena *arena
                               struct px_model_yaml *ret, struct px_err *err)
 {
     static const struct px_str known[] = {
-        PX_STR("phoenix"),   PX_STR("name"),      PX_STR("model"),         PX_STR("rounds"),
-        PX_STR("task"),      PX_STR("target"),    PX_STR("output"),        PX_STR("labels"),
-        PX_STR("features"),  PX_STR("golden"),    PX_STR("golden_scores"), PX_STR("reference"),
-        PX_STR("training"),  PX_STR("engine"),    PX_STR("inputs"),        PX_STR("outputs"),
-        PX_STR("instances"), PX_STR("queue_max"), PX_STR("warm_up"),       PX_STR("sequence"),
-        PX_STR("cache"),     PX_STR("batching"),  PX_STR("residency"),     PX_STR("limits"),
-        PX_STR("breaker"),   PX_STR("fallback")};
+        /* what a hint has no room for comes last */
+        PX_STR("phoenix"),   PX_STR("name"),      PX_STR("model"),    PX_STR("engine"),
+        PX_STR("inputs"),    PX_STR("outputs"),   PX_STR("batching"), PX_STR("cache"),
+        PX_STR("limits"),    PX_STR("breaker"),   PX_STR("fallback"), PX_STR("instances"),
+        PX_STR("queue_max"), PX_STR("residency"), PX_STR("warm_up"),  PX_STR("sequence"),
+        PX_STR("features"),  PX_STR("labels"),    PX_STR("golden"),   PX_STR("output"),
+        PX_STR("task"),      PX_STR("target"),    PX_STR("rounds"),   PX_STR("golden_scores"),
+        PX_STR("reference"), PX_STR("training")};
     if (root->type != PX_YAML_MAPPING)
         return px_err_set(err, PX_E_INVALID, "line %u: expected keys such as 'model:'", root->line);
     enum px_code code = px_yaml_only(root, known, PX_ARRAY_LEN(known), err);

@@ -8,7 +8,9 @@
 #include "application/lifecycle/model_yaml.h"
 
 #include "application/execution/executor.h"
+#include "application/lifecycle/model_batching.h"
 #include "application/ports/engine.h"
+#include "shared/yaml_scalars.h"
 
 #include <inttypes.h>
 
@@ -128,21 +130,6 @@ static enum px_code read_shape(const struct px_yaml *list, struct px_tensor_spec
     return PX_OK;
 }
 
-static enum px_code read_optional(const struct px_yaml *node, bool *ret, struct px_err *err)
-{
-    struct px_str text = {0};
-    if (!node)
-        return PX_OK;
-    enum px_code code = px_yaml_str(node, &text, err);
-    if (code != PX_OK)
-        return code;
-    *ret = px_str_is(text, "true");
-    if (*ret || px_str_is(text, "false"))
-        return PX_OK;
-    return px_err_set(err, PX_E_INVALID, "line %u: 'optional' must be true or false, got '%.*s'",
-                      node->line, PX_STR_ARG(text));
-}
-
 static enum px_code read_spec(const struct px_yaml *entry, struct px_arena *arena,
                               struct px_tensor_spec *ret, struct px_err *err)
 {
@@ -167,7 +154,7 @@ static enum px_code read_spec(const struct px_yaml *entry, struct px_arena *aren
         code = read_type(entry, ret, err);
     if (code == PX_OK)
         code = read_shape(px_yaml_get(entry, "shape"), ret, err);
-    return code == PX_OK ? read_optional(px_yaml_get(entry, "optional"), &ret->optional, err)
+    return code == PX_OK ? px_yaml_switch(px_yaml_get(entry, "optional"), &ret->optional, err)
                          : code;
 }
 
@@ -197,32 +184,14 @@ static enum px_code read_specs(const struct px_yaml *list, struct px_arena *aren
 
 /* ---- numbers ---- */
 
-static enum px_code read_number(const struct px_yaml *node, int64_t min, int64_t max, int64_t *ret,
-                                struct px_err *err)
-{
-    enum px_code code = px_yaml_i64(node, ret, err);
-    if (code != PX_OK || (*ret >= min && *ret <= max))
-        return code;
-    return px_err_set(err, PX_E_INVALID,
-                      "line %u: '%.*s' must be %" PRId64 " to %" PRId64 ", got %" PRId64,
-                      node->line, PX_STR_ARG(node->key), min, max, *ret);
-}
-
 static enum px_code read_numbers(const struct px_yaml *root, struct px_model_yaml *ret,
                                  struct px_err *err)
 {
-    const struct px_yaml *instances = px_yaml_get(root, "instances");
-    const struct px_yaml *queue_max = px_yaml_get(root, "queue_max");
-    int64_t n = 0;
-    enum px_code code = PX_OK;
-    if (instances) {
-        code = read_number(instances, 1, PX_EXECUTOR_THREADS_MAX, &n, err);
-        ret->instances = (unsigned)n;
-    }
-    if (code == PX_OK && queue_max) {
-        code = read_number(queue_max, 1, PX_EXECUTOR_QUEUE_MAX, &n, err);
-        ret->queue_max = (unsigned)n;
-    }
+    enum px_code code = px_yaml_count32(px_yaml_get(root, "instances"), 1, PX_EXECUTOR_THREADS_MAX,
+                                        &ret->instances, err);
+    if (code == PX_OK)
+        code = px_yaml_count32(px_yaml_get(root, "queue_max"), 1, PX_EXECUTOR_QUEUE_MAX,
+                               &ret->queue_max, err);
     return code;
 }
 
@@ -238,7 +207,7 @@ static enum px_code read_batching(const struct px_yaml *node, struct px_arena *a
                                   struct px_model_yaml *ret, struct px_err *err)
 {
     ret->batching = px_arena_alloc(arena, 1, sizeof *ret->batching);
-    return ret->batching ? px_batching_read(node, ret->batching, err)
+    return ret->batching ? px_model_batching_read(node, ret->batching, err)
                          : px_arena_check(arena, "model.yaml", err);
 }
 
@@ -265,10 +234,17 @@ enum px_code px_model_yaml_read_tensors(const struct px_yaml *root, struct px_ar
     if (code == PX_OK && warm_up)
         code = px_model_warm_up_read(warm_up, &ret->warm_up, err);
     for (size_t i = 0; i < PX_ARRAY_LEN(keys) && !ret->tensors_only; i++) {
-        if (px_yaml_get(root, keys[i]))
+        const struct px_yaml *node = px_yaml_get(root, keys[i]);
+        bool is_on = true;
+        if (node &&
+            !(px_yaml_is_switch(node, &is_on) && !is_on)) /* `breaker: off` is true of all */
             ret->tensors_only = keys[i];
     }
     if (ret->warm_up.says_runs && !ret->tensors_only)
         ret->tensors_only = "warm_up"; /* its other settings are for trees, too */
-    return code == PX_OK ? read_numbers(root, ret, err) : code;
+    if (code == PX_OK)
+        code = read_numbers(root, ret, err);
+    return code == PX_OK && ret->batching
+               ? px_model_batching_check_queue(ret->batching, ret->queue_max, err)
+               : code;
 }

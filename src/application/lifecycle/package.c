@@ -451,7 +451,9 @@ static enum px_code open_forest(struct opening *o, struct px_err *err)
     if (o->yaml.tensors_only) {
         px_err_set(err, PX_E_CONFLICT, "'%s' is for models of tensors, and %s is a tree model",
                    o->yaml.tensors_only, o->package->model_path.ptr);
-        return px_err_hint(err, "remove it, or name an engine: engine: onnxruntime");
+        bool is_onnx = px_forest_info(o->package->forest)->format == PX_FOREST_ONNX;
+        return px_err_hint(err, is_onnx ? "remove it, or name an engine: engine: onnxruntime"
+                                        : "remove it");
     }
     return build_signature(o, err);
 }

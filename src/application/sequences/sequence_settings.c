@@ -2,6 +2,7 @@
 #include "application/sequences/sequence_settings.h"
 
 #include "shared/clock.h"
+#include "shared/yaml_scalars.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -58,7 +59,7 @@ static enum px_code read_name(const struct px_yaml *node, struct px_arena *arena
 
 struct number {
     const char *key;
-    int64_t min, max, otherwise;
+    uint64_t min, max, otherwise;
 };
 
 enum { IDLE_TIMEOUT, SEQUENCES, BACKLOG, STEPS, BATCH, DELAY, MEMORY, NUMBERS };
@@ -70,40 +71,35 @@ static const struct number numbers[NUMBERS] = {
     [STEPS] = {"steps_max", 1, PX_SEQUENCE_STEPS_MAX, 1000},
     [BATCH] = {"batch_max", 1, PX_SEQUENCE_BATCH_MAX, 32},
     [DELAY] = {"max_queue_delay_us", 0, DELAY_US_MAX, 0},
-    [MEMORY] = {"memory_max", 1, INT64_C(1) << 40, 256 << 20},
+    [MEMORY] = {"memory_max", 1, UINT64_C(1) << 40, 256 << 20},
 };
 
 static enum px_code read_number(const struct px_yaml *mapping, const struct number *number,
-                                int64_t *ret, struct px_err *err)
+                                uint64_t *ret, struct px_err *err)
 {
-    const struct px_yaml *node = px_yaml_get(mapping, number->key);
     *ret = number->otherwise;
-    if (!node)
-        return PX_OK;
-    enum px_code code = px_yaml_i64(node, ret, err);
-    if (code != PX_OK || (*ret >= number->min && *ret <= number->max))
-        return code;
-    px_err_set(err, PX_E_INVALID, "line %u: '%s' must be %" PRId64 " to %" PRId64 ", got %" PRId64,
-               node->line, number->key, number->min, number->max, *ret);
-    return px_err_hint(err, "if it is left out it is %" PRId64, number->otherwise);
+    enum px_code code =
+        px_yaml_count(px_yaml_get(mapping, number->key), number->min, number->max, ret, err);
+    return code == PX_OK ? code
+                         : px_err_hint(err, "if it is left out it is %" PRIu64, number->otherwise);
 }
 
 static enum px_code read_numbers(const struct px_yaml *mapping, struct px_sequence_settings *ret,
                                  struct px_err *err)
 {
-    int64_t values[NUMBERS];
+    uint64_t values[NUMBERS];
     for (size_t i = 0; i < NUMBERS; i++) {
         enum px_code code = read_number(mapping, &numbers[i], &values[i], err);
         if (code != PX_OK)
             return code;
     }
-    ret->rules.idle_timeout_ns = (uint64_t)values[IDLE_TIMEOUT] * PX_NS_PER_MS;
-    ret->rules.sequences_max = (size_t)values[SEQUENCES];
-    ret->rules.backlog_max = (size_t)values[BACKLOG];
-    ret->rules.batch_max = (size_t)values[BATCH];
-    ret->rules.delay_ns = (uint64_t)values[DELAY] * PX_NS_PER_US;
-    ret->steps_max = (size_t)values[STEPS];
-    ret->memory_max = (uint64_t)values[MEMORY];
+    ret->rules.idle_timeout_ns = values[IDLE_TIMEOUT] * PX_NS_PER_MS;
+    ret->rules.sequences_max = values[SEQUENCES];
+    ret->rules.backlog_max = values[BACKLOG];
+    ret->rules.batch_max = values[BATCH];
+    ret->rules.delay_ns = values[DELAY] * PX_NS_PER_US;
+    ret->steps_max = values[STEPS];
+    ret->memory_max = values[MEMORY];
     return PX_OK;
 }
 
@@ -222,13 +218,8 @@ static enum px_code read_initial(const struct px_yaml *node, struct px_arena *ar
 static enum px_code read_show(const struct px_yaml *node, struct px_sequence_state *ret,
                               struct px_err *err)
 {
-    struct px_str text;
-    enum px_code code = px_yaml_str(node, &text, err);
-    ret->show = code == PX_OK && px_str_is(text, "true");
-    if (code != PX_OK || ret->show || px_str_is(text, "false"))
-        return code;
-    refuse(node, "'show'", "true or false", err);
-    return px_err_hint(err, "true lets callers ask for the state");
+    enum px_code code = px_yaml_switch(node, &ret->show, err);
+    return code == PX_OK ? PX_OK : px_err_hint(err, "on lets callers ask for the state");
 }
 
 static enum px_code check_state_form(const struct px_yaml *entry, struct px_err *err)
@@ -254,7 +245,7 @@ static enum px_code read_state(const struct px_yaml *entry, struct px_arena *are
 {
     static const struct px_str known[] = {PX_STR("input"), PX_STR("output"),  PX_STR("type"),
                                           PX_STR("shape"), PX_STR("initial"), PX_STR("show")};
-    const struct px_yaml *type, *shape, *initial, *show;
+    const struct px_yaml *type, *shape, *initial;
     enum px_code code = entry->type == PX_YAML_MAPPING
                             ? px_yaml_only(entry, known, PX_ARRAY_LEN(known), err)
                             : PX_OK;
@@ -270,8 +261,8 @@ static enum px_code read_state(const struct px_yaml *entry, struct px_arena *are
         code = read_shape(shape, ret, err);
     if (code == PX_OK && (initial = px_yaml_get(entry, "initial")) != NULL)
         code = read_initial(initial, arena, ret, err);
-    if (code == PX_OK && (show = px_yaml_get(entry, "show")) != NULL)
-        code = read_show(show, ret, err);
+    if (code == PX_OK)
+        code = read_show(px_yaml_get(entry, "show"), ret, err);
     return code;
 }
 

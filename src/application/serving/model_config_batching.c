@@ -6,7 +6,7 @@
  * taken together at the end. Differences:
  * - A level without a policy of its own has the default policy, as in Triton; when that is not given either, what it had.
  * - Requests may always name a time of their own, so allow_timeout_override is on: false is what every client writes who says
- *   nothing, and is taken as that.
+ *   nothing, and is taken as that. Beside a timeout it would mean something, which does not hold here: refused.
  * - There is no queue without a bound: 0 keeps it, and more than `queue_max` is refused.
  */
 #include "application/serving/model_config_batching.h"
@@ -149,6 +149,7 @@ static void read_policy(struct said *s, struct px_batch_level *ret)
         PX_STR("timeout_action"), PX_STR("default_timeout_microseconds"),
         PX_STR("allow_timeout_override"), PX_STR("max_queue_size")};
     struct px_str key;
+    bool fixes_timeout = false;
     *ret = (struct px_batch_level){0};
     px_json_enter_object(s->json);
     while (px_json_next_key(s->json, &key)) {
@@ -157,12 +158,17 @@ static void read_policy(struct said *s, struct px_batch_level *ret)
         else if (px_str_eq(key, known[1]))
             read_timeout(s, ret);
         else if (px_str_eq(key, known[2]))
-            (void)px_json_bool(s->json);
+            fixes_timeout = !px_json_bool(s->json);
         else if (px_str_eq(key, known[3]))
             read_queue_size(s, ret);
         else
             refuse_unknown(s, key, known, PX_ARRAY_LEN(known));
     }
+    if (!fixes_timeout || ret->timeout_ns == 0 || s->code != PX_OK || px_json_failed(s->json))
+        return;
+    s->code = px_err_set(s->err, PX_E_UNSUPPORTED,
+                         FIELD "'allow_timeout_override' must be true beside a timeout, got false");
+    px_err_hint(s->err, "a request's own timeout always holds: the shorter of the two counts");
 }
 
 static void read_policies(struct said *s)

@@ -199,6 +199,7 @@ static void check_groups(struct check *c)
 static void check_no_queue(struct check *c)
 {
     struct px_str key;
+    bool was_good = c->code == PX_OK;
     px_json_enter_object(&c->json);
     while (px_json_next_key(&c->json, &key)) {
         if (px_str_is(key, "preserve_ordering"))
@@ -206,6 +207,12 @@ static void check_no_queue(struct check *c)
         else
             expect_nothing(c, key);
     }
+    if (!was_good || c->code == PX_OK || c->config->has_waves)
+        return;
+    px_err_wrap(c->err, "field 'dynamic_batching'");
+    px_err_hint(c->err, "this model computes requests one by one; 'phoenix why-batch' says why, "
+                        "and docs/api/batching.md what "
+                        "makes it batch");
 }
 
 static void check_batching(struct check *c)

@@ -2,6 +2,7 @@
 #include "infrastructure/engines/onnxruntime/settings.h"
 
 #include "infrastructure/engines/onnxruntime/diagnosis.h"
+#include "shared/yaml_scalars.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -15,7 +16,6 @@ struct choice {
 static const struct choice modes[] = {{"sequential", 0}, {"parallel", 1}};
 static const struct choice levels[] = {
     {"off", 0}, {"basic", 1}, {"extended", 2}, {"layout", 3}, {"all", 99}};
-static const struct choice booleans[] = {{"false", 0}, {"true", 1}};
 
 enum kind { NUMBER = 1, CHOICE, BOOLEAN, TEXT, LIST, MAPPING, NAME };
 
@@ -33,7 +33,7 @@ struct key {
 #define AT(member) offsetof(struct px_ort_settings, member)
 #define BOOLEAN_AT(key)                                                                            \
     {                                                                                              \
-#key, BOOLEAN, AT(key), 0, booleans, PX_ARRAY_LEN(booleans), false                         \
+#key, BOOLEAN, AT(key), 0, NULL, 0, false                                                  \
     }
 
 static const struct key keys[] = {
@@ -58,15 +58,10 @@ static const struct key keys[] = {
 static enum px_code read_number(const struct key *key, const struct px_yaml *node, void *to,
                                 struct px_err *err)
 {
-    int64_t value;
-    enum px_code code = px_yaml_i64(node, &value, err);
-    if (code != PX_OK)
-        return code;
-    if (value < 0 || value > key->max)
-        return px_err_set(err, PX_E_INVALID, "line %u: expected 0 to %lld, got %lld", node->line,
-                          (long long)key->max, (long long)value);
+    uint64_t value = 0;
+    enum px_code code = px_yaml_count(node, 0, (uint64_t)key->max, &value, err);
     memcpy(to, &value, sizeof value);
-    return PX_OK;
+    return code;
 }
 
 static enum px_code read_choice(const struct key *key, const struct px_yaml *node, int64_t *ret,
@@ -126,10 +121,7 @@ static enum px_code read_key(const struct key *key, const struct px_yaml *node,
             memcpy(to, &number, sizeof number);
         return code;
     case BOOLEAN:
-        code = read_choice(key, node, &number, err);
-        if (code == PX_OK)
-            *(bool *)to = number;
-        return code;
+        return px_yaml_switch(node, to, err);
     case TEXT:
         return read_text(node, arena, to, err);
     case LIST:

@@ -2,8 +2,7 @@
 #include "infrastructure/engines/plugin/settings.h"
 
 #include "shared/cores.h"
-
-#include <inttypes.h>
+#include "shared/yaml_scalars.h"
 
 enum { KEY_MAX = 512, SPIN_US = 20 };
 
@@ -104,14 +103,8 @@ static enum px_code read_text(const struct px_engine_request *request, const cha
 static enum px_code read_truth(const struct px_engine_request *request, const char *key, bool *ret,
                                struct px_err *err)
 {
-    const struct px_yaml *node = px_yaml_get(request->settings, key);
-    if (!node)
-        return PX_OK;
-    *ret = px_str_is(node->text, "true");
-    if (node->type == PX_YAML_SCALAR && (*ret || px_str_is(node->text, "false")))
-        return PX_OK;
-    return px_err_set(err, PX_E_INVALID, "line %u: engine.%s must be true or false, got '%.*s'",
-                      node->line, key, PX_STR_ARG(node->text));
+    enum px_code code = px_yaml_switch(px_yaml_get(request->settings, key), ret, err);
+    return code == PX_OK ? PX_OK : px_err_wrap(err, "engine.%s", key);
 }
 
 /* A setting that is a number; `at` is its place in struct px_plugin_settings. */
@@ -133,21 +126,11 @@ static const struct number {
 static enum px_code read_number(const struct px_engine_request *request, const struct number *n,
                                 struct px_plugin_settings *ret, struct px_err *err)
 {
-    const struct px_yaml *node = px_yaml_get(request->settings, n->key);
     uint32_t value = n->otherwise;
-    int64_t read;
-    if (node) {
-        enum px_code code = px_yaml_i64(node, &read, err);
-        if (code != PX_OK)
-            return px_err_wrap(err, "engine.%s", n->key);
-        if (read < n->least || read > n->most)
-            return px_err_set(err, PX_E_INVALID,
-                              "line %u: engine.%s must be from %u to %u, got %" PRId64, node->line,
-                              n->key, n->least, n->most, read);
-        value = (uint32_t)read;
-    }
+    enum px_code code =
+        px_yaml_count32(px_yaml_get(request->settings, n->key), n->least, n->most, &value, err);
     memcpy((char *)ret + n->at, &value, sizeof value);
-    return PX_OK;
+    return code == PX_OK ? PX_OK : px_err_wrap(err, "engine.%s", n->key);
 }
 
 static enum px_code read_numbers(const struct px_engine_request *request,

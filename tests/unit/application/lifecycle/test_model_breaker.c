@@ -98,7 +98,7 @@ PX_TEST(what_is_no_breaker_is_refused_with_its_line)
         {"{failure_rate: half}", "above 0"},
         {"{slow: 0ms}", "'slow' must be a time"},
         {"{slow: 500}", "'slow' must be a time"},
-        {"{slow: 25h}", "1ms to 24h"},
+        {"{slow: 25h}", "1ms to 1d"},
         {"{slow_rate: 0.5}", "needs 'slow'"},
         {"{open: 0s}", "'open' must be a time"},
         {"{open: 5}", "'open' must be a time"},

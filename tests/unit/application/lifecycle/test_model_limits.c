@@ -49,6 +49,8 @@ PX_TEST(a_number_stays)
 
 PX_TEST(off_is_off_but_for_clients)
 {
+    CHECK_OK(read_text("on"));
+    CHECK(limits.is_on && limits.adapts);
     CHECK_OK(read_text("off"));
     CHECK(!limits.is_on);
     CHECK_OK(read_text("{concurrency: off}"));
@@ -60,7 +62,7 @@ PX_TEST(off_is_off_but_for_clients)
 
 PX_TEST(nonsense_names_its_line_and_what_was_expected)
 {
-    refuses("[1]", "expected");
+    refuses("[1]", "must be auto, off or a mapping, got a list");
     refuses("sometimes", "must be auto, off or a mapping");
     refuses("{concurrency: many}", "must be auto, off or a number");
     refuses("{concurrency: 0}", "1 to 65536");

@@ -90,6 +90,9 @@ PX_TEST(what_cannot_be_done_is_refused_by_name_and_changes_nothing)
         {"{\"default_queue_policy\": {\"default_timeout_microseconds\": 3600000001}}", PX_E_INVALID,
          "at most an hour"},
         {"{\"default_queue_policy\": {\"timeout\": 1}}", PX_E_UNSUPPORTED, "'timeout'"},
+        {"{\"default_queue_policy\": {\"allow_timeout_override\": false, "
+         "\"default_timeout_microseconds\": 5}}",
+         PX_E_UNSUPPORTED, "'allow_timeout_override' must be true"},
         {"{\"max_delay\": 1}", PX_E_UNSUPPORTED, "'max_delay' is not supported"},
         {"{\"priority_levels\": \"many\"}", PX_E_INVALID, "got 'many'"},
         {"[]", PX_E_INVALID, ""},

@@ -358,9 +358,10 @@ PX_TEST(settings_are_read_and_wrong_ones_named)
         const char *yaml, *message;
     } wrong[] = {
         {"thread: 2", "engine: line 1"},
-        {"threads: 300", "engine.threads: line 1: expected 0 to 256, got 300"},
+        {"threads: 300",
+         "engine.threads: line 1: 'threads' must be a whole number, 0 to 256, got '300'"},
         {"execution_mode: both", "expected one of sequential, parallel, got 'both'"},
-        {"spinning: maybe", "expected one of false, true"},
+        {"spinning: maybe", "must be on or off"},
         {"providers: CPU", "expected a list"},
         {"providers: [{device_id: 0}]", "with `name`"},
         {"providers: [CUDA]", "no execution provider 'CUDA'; it has CPUExecutionProvider"},

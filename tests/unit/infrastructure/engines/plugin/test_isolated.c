@@ -368,7 +368,8 @@ PX_TEST(a_server_that_is_killed_leaves_no_process_behind)
 PX_TEST(settings_are_checked)
 {
     CHECK_INT(open_puppet("", "workers: 0"), PX_E_INVALID);
-    CHECK_CONTAINS(f.err.message, "engine.workers must be from 1 to 64, got 0");
+    CHECK_CONTAINS(f.err.message,
+                   "engine.workers: line 1: 'workers' must be a whole number, 1 to 64, got '0'");
     plugin_fixture_deinit(&f);
     plugin_fixture_init(&f);
     CHECK_INT(plugin_fixture_open(&f, "{library: puppet.so, timeout_ms: 5}"), PX_E_INVALID);
@@ -376,7 +377,7 @@ PX_TEST(settings_are_checked)
     plugin_fixture_deinit(&f);
     plugin_fixture_init(&f);
     CHECK_INT(plugin_fixture_open(&f, "{library: puppet.so, isolated: maybe}"), PX_E_INVALID);
-    CHECK_CONTAINS(f.err.message, "must be true or false");
+    CHECK_CONTAINS(f.err.message, "must be on or off");
     plugin_fixture_deinit(&f);
 }
 
