@@ -60,6 +60,7 @@ def test_the_example_of_the_page_on_batching_works_as_it_stands(tmp_path):
     assert example.startswith("batching:")
     (tmp_path / "model.onnx").write_bytes((MODELS / "affine.onnx").read_bytes())
     (tmp_path / "model.yaml").write_text("phoenix: 1\nmodel: model.onnx\nengine: {name: onnxruntime, batches: true}\n" + example)
+    assert "form: queue, why: it takes long enough" in check(tmp_path).stdout
     batching = json.loads(check(tmp_path, "--json").stdout)["description"]["batching"]
     assert batching["form"] == "queue" and batching["max_rows"] == 32 and batching["delay"] == "auto"
     assert batching["priorities"] == 3 and batching["weighted_clients"] == 1

@@ -47,6 +47,7 @@ def test_a_model_without_a_queue_says_why(server):
 
 def test_what_is_missing_is_said(server):
     assert "2 models: which one?" in fail("why-batch", server.url)
+    assert "did you mean 'mlp'?" in fail("why-batch", server.url, "--model", "mlpp")
     assert "unknown model 'nobody'" in fail("why-batch", server.url, "--model", "nobody")
     assert "cannot connect" in fail("why-batch", "127.0.0.1:1", "--model", "m")
     assert "https" in fail("why-batch", "https://127.0.0.1", "--model", "m")

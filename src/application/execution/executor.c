@@ -198,7 +198,9 @@ static const char *find_alone_why(const struct px_engine *blocking,
     if (px_engine_has(blocking, PX_ENGINE_SEQUENCES))
         return "it keeps state between the requests of a sequence";
     if (!px_engine_has(blocking, PX_ENGINE_BATCHES))
-        return "the first dimension of its tensors does not count rows that are independent";
+        return "nobody has said that the first dimension of its tensors counts independent rows; "
+               "for ONNX "
+               "'engine: {batches: true}' in model.yaml does";
     if (batching->is_off)
         return "model.yaml says so";
     return batching->policy.rows_max == 1 ? "max_rows is 1" : NULL;
@@ -414,6 +416,7 @@ static void set_up(struct px_executor *self, struct px_engine *blocking,
     self->batching.policy.items_max =
         options->queue_max ? options->queue_max : PX_EXECUTOR_QUEUE_DEFAULT;
     self->watch_at_ns = PX_EXECUTOR_NEVER;
+    snprintf(self->name, sizeof self->name, "%s", name);
     snprintf(self->thread_name, sizeof self->thread_name, "px-%s", name);
     init_conditions(self);
 }

@@ -85,6 +85,7 @@ struct px_executor {
     struct px_engine_ops ops;
     struct px_engine *blocking;
     char thread_name[PX_THREAD_NAME_MAX];
+    char name[PX_EXECUTOR_NAME_MAX]; /* of the model, for the log; a longer one is cut */
 
     pthread_mutex_t mutex; /* of everything below */
     pthread_cond_t queued; /* there may be a batch, or the end */

@@ -246,7 +246,8 @@ static void stop_joining(struct px_executor *self, const struct px_err *err)
     self->queue.policy.together_max = 1;
     self->queue.policy.delay_ns = 0;
     px_executor_unlock(self);
-    px_log(PX_LOG_WARN, "model.not_batched", PX_LOG_T("reason", err->message));
+    px_log(PX_LOG_WARN, "model.not_batched", PX_LOG_T("model", self->name),
+           PX_LOG_T("reason", err->message));
     px_executor_lock(self);
 }
 

@@ -50,7 +50,10 @@ static void print_fact(FILE *out, struct px_str key, struct px_json *json)
     if (px_json_peek(json) != PX_JSON_ARRAY) {
         bool text = px_json_peek(json) == PX_JSON_STRING;
         print_label(out, key);
-        px_print_visible(out, text ? px_json_str(json) : px_json_raw(json));
+        if (px_json_peek(json) == PX_JSON_OBJECT)
+            px_print_json(out, px_json_raw(json));
+        else
+            px_print_visible(out, text ? px_json_str(json) : px_json_raw(json));
         fputc('\n', out);
         return;
     }

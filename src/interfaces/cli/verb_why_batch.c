@@ -23,8 +23,8 @@ struct asking {
 
 /* ---- asking ---- */
 
-/* What the server says is wrong: "detail" of its problem, or all that it sent. */
-static struct px_str read_problem(struct asking *a)
+/* What the server says is wrong: "detail" of its problem, or all that it sent; and its hint, if any. */
+static struct px_str read_problem(struct asking *a, struct px_str *hint)
 {
     struct px_str body = px_buf_view(&a->reply.body), key, detail = {0};
     struct px_json json;
@@ -35,6 +35,8 @@ static struct px_str read_problem(struct asking *a)
     while (px_json_next_key(&json, &key)) {
         if (px_str_is(key, "detail"))
             detail = px_json_str(&json);
+        else if (px_str_is(key, "hint"))
+            *hint = px_json_str(&json);
         else
             px_json_skip(&json);
     }
@@ -47,9 +49,11 @@ static enum px_code get(struct asking *a, struct px_str path, struct px_err *err
     enum px_code code = px_load_get(a->load, &a->endpoint.address, path, &a->reply, err);
     if (code != PX_OK || a->reply.status == 200)
         return code;
-    return px_err_set(err, a->reply.status == 404 ? PX_E_NOT_FOUND : PX_E_UNAVAILABLE,
+    struct px_str hint = {0}, problem = read_problem(a, &hint);
+    code = px_err_set(err, a->reply.status == 404 ? PX_E_NOT_FOUND : PX_E_UNAVAILABLE,
                       "GET %.*s: status %d: %.*s", PX_STR_ARG(path), a->reply.status,
-                      PX_STR_ARG(read_problem(a)));
+                      PX_STR_ARG(problem));
+    return hint.len ? px_err_hint(err, "%.*s", PX_STR_ARG(hint)) : code;
 }
 
 /* Names of the server's models, the first of them in `*ret`. */
@@ -255,17 +259,6 @@ static void print_batches(FILE *out, struct px_json *json)
         fputs("\nno batch was formed yet\n", out);
 }
 
-/* JSON, as people would write it down. */
-static void print_settings(FILE *out, struct px_str json)
-{
-    for (size_t i = 1; i + 1 < json.len; i++) {
-        if (json.ptr[i] != '"')
-            px_print_visible(out, px_str_n(json.ptr + i, 1));
-        if (json.ptr[i] == ',' || json.ptr[i] == ':')
-            fputc(' ', out);
-    }
-}
-
 static void print_head(FILE *out, const struct told *t)
 {
     fputs(t->version.len ? "" : "\nstep ", out);
@@ -281,7 +274,7 @@ static void print_head(FILE *out, const struct told *t)
     fputc('\n', out);
     if (t->settings.len) {
         fputs("  settings   ", out);
-        print_settings(out, t->settings);
+        px_print_json(out, t->settings);
         fputc('\n', out);
         fprintf(out,
                 "  now        %.0f waiting, %.0f being computed; %.0f refused, %.0f "

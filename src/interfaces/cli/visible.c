@@ -35,3 +35,20 @@ void px_print_visible(FILE *out, struct px_str text)
         text = px_str_n(text.ptr + n, text.len - n);
     }
 }
+
+void px_print_json(FILE *out, struct px_str json)
+{
+    bool in_text = false;
+    size_t from = 1;
+    for (size_t i = 1; i + 1 < json.len; i++) {
+        bool is_quote = json.ptr[i] == '"' && json.ptr[i - 1] != '\\';
+        bool is_end = !in_text && (json.ptr[i] == ',' || json.ptr[i] == ':');
+        in_text ^= is_quote;
+        if (!is_quote && !is_end && i + 2 < json.len)
+            continue;
+        px_print_visible(out, px_str_n(json.ptr + from, i - from + !is_quote));
+        if (is_end)
+            fputc(' ', out);
+        from = i + 1;
+    }
+}

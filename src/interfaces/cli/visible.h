@@ -13,4 +13,7 @@
 /* Prints `text` with control characters, and bytes that are no UTF-8, as escapes of C: "\x1B", "\n". */
 void px_print_visible(FILE *out, struct px_str text);
 
+/* Settings as JSON, without the quotes and the outer braces, as people would write them down. */
+void px_print_json(FILE *out, struct px_str json);
+
 #endif
