@@ -39,6 +39,8 @@ bool px_grpc_parse_timeout(struct px_str text, uint64_t *ret_ns)
         value = value * 10 + (uint64_t)(text.ptr[i] - '0');
     }
     *ret_ns = px_duration_ns(value, unit); /* 10^8 hours are more than fit */
+    if (*ret_ns > PX_TIMEOUT_NS_MAX)
+        *ret_ns = PX_TIMEOUT_NS_MAX;
     return unit != 0;
 }
 

@@ -8,6 +8,9 @@
 
 #include <stdint.h>
 
+/* The longest time that a request may name. gRPC's libraries name what is left of a deadline of theirs, so a longer one counts as this. */
+#define PX_TIMEOUT_NS_MAX (UINT64_C(24) * 3600 * 1000000000)
+
 /* `count` units in nanoseconds. */
 static inline uint64_t px_duration_ns(uint64_t count, uint64_t unit_ns)
 {

@@ -9,7 +9,11 @@
  */
 #include "interfaces/inference/parameters.h"
 
+#include "interfaces/inference/deadline.h"
 #include "interfaces/inference/terms.h"
+#include "shared/clock.h"
+
+#include <inttypes.h>
 
 enum {
     REQUEST = PX_PARAMETER_OF_REQUEST,
@@ -70,6 +74,41 @@ static const char *expected(unsigned types)
     } // clang-format on
 }
 
+/* What came, as far as it can be shown. */
+static struct px_str describe(const struct px_parameter_value *value)
+{
+    switch (value->type) { // clang-format off
+    case PX_PARAMETER_BOOL: return px_str(value->boolean ? "true" : "false");
+    case PX_PARAMETER_TEXT: return px_str("a text");
+    case PX_PARAMETER_UNSIGNED: return value->text.len ? value->text : px_str("a number");
+    case PX_PARAMETER_NUMBER: return value->text.len ? value->text : px_str("another number");
+    case PX_PARAMETER_NONE: default: return px_str("none of these");
+    } // clang-format on
+}
+
+static enum px_code refuse_type(const struct known *known, struct px_str key,
+                                const struct px_parameter_value *value, struct px_err *err)
+{
+    px_err_set(err, PX_E_INVALID, "parameter '%.*s': expected %s, got %.*s", PX_STR_ARG(key),
+               expected(known->types), PX_STR_ARG(describe(value)));
+    if (known->parameter == PX_PARAMETER_TIMEOUT)
+        return px_err_hint(err, "it is in microseconds, at most a day");
+    if (known->parameter == PX_PARAMETER_PRIORITY)
+        return px_err_hint(err, "it is a level of the model's queue, 1 for what is served first");
+    return PX_E_INVALID;
+}
+
+static enum px_code check_timeout(const struct px_parameter_value *value, struct px_err *err)
+{
+    const uint64_t most = PX_TIMEOUT_NS_MAX / PX_NS_PER_US;
+    if (value->number <= most)
+        return PX_OK;
+    px_err_set(err, PX_E_INVALID,
+               "parameter 'timeout': expected microseconds, at most %" PRIu64 ", got %" PRIu64,
+               most, value->number);
+    return px_err_hint(err, "that is a day; 0 is no timeout");
+}
+
 static enum px_code check(const struct px_parameters *parameters, const struct known *known,
                           struct px_str key, const struct px_parameter_value *value,
                           struct px_err *err)
@@ -84,8 +123,9 @@ static enum px_code check(const struct px_parameters *parameters, const struct k
         return px_err_set(err, PX_E_UNSUPPORTED, "parameter '%.*s': the name is reserved",
                           PX_STR_ARG(key));
     if (!(value->type & known->types))
-        return px_err_set(err, PX_E_INVALID, "parameter '%.*s': expected %s", PX_STR_ARG(key),
-                          expected(known->types));
+        return refuse_type(known, key, value, err);
+    if (known->parameter == PX_PARAMETER_TIMEOUT)
+        return check_timeout(value, err);
     if (known->parameter == PX_PARAMETER_CLASSIFICATION && value->number == 0)
         return px_err_set(err, PX_E_INVALID, "parameter '%.*s': expected a number above 0",
                           PX_STR_ARG(key));

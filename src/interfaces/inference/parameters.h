@@ -48,7 +48,7 @@ struct px_parameter_value {
     } type;
     bool boolean;
     uint64_t number;
-    struct px_str text;
+    struct px_str text; /* of a number as it was written, or empty */
 };
 
 /* What parameters say that the server acts on; what was not given is 0. */

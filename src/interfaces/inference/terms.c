@@ -6,9 +6,9 @@
 #include "shared/hash.h"
 #include "shared/number.h"
 
-enum { TIMEOUT_DAYS_MAX = 1, CLIENT_MAX = 256 };
+#include <inttypes.h>
 
-static const double timeout_ns_max = TIMEOUT_DAYS_MAX * 24 * 3600 * 1e9;
+enum { CLIENT_MAX = 256 };
 
 enum px_code px_criticality_read(const char *name, struct px_str text, enum px_criticality *ret,
                                  struct px_err *err)
@@ -52,27 +52,23 @@ static enum px_code read_client(struct px_str text, struct px_terms *ret, struct
 static enum px_code read_timeout_ms(struct px_str text, struct px_terms *ret, struct px_err *err)
 {
     uint64_t ms;
-    if (!px_str_to_u64(text, &ms) || ms == 0 || (double)ms * 1e6 > timeout_ns_max)
+    const uint64_t most = PX_TIMEOUT_NS_MAX / PX_NS_PER_MS;
+    if (!px_str_to_u64(text, &ms) || ms == 0 || ms > most)
         return px_err_set(err, PX_E_INVALID,
-                          "Phoenix-Timeout-Ms: expected whole milliseconds from 1 to %d, got "
-                          "'%.*s'",
-                          TIMEOUT_DAYS_MAX * 24 * 3600 * 1000, PX_STR_ARG(text));
+                          "Phoenix-Timeout-Ms: expected whole milliseconds from 1 to %" PRIu64
+                          ", got '%.*s'",
+                          most, PX_STR_ARG(text));
     ret->timeout_ns = px_deadline_earlier(ret->timeout_ns, ms * PX_NS_PER_MS);
     return PX_OK;
 }
 
-/* Cuts the unit off the end; seconds without one. 0 for what is none. */
-static double cut_unit(struct px_str *text)
+/* Nanoseconds of what stands behind the digits; seconds without a unit. 0 for what is none. */
+static double unit_of(struct px_str unit)
 {
     static const struct {
         const char *name;
         double ns;
-    } units[] = {{"", 1e9}, {"s", 1e9}, {"ms", 1e6}, {"us", 1e3}, {"m", 60e9}};
-    size_t n = text->len;
-    while (n > 0 && text->ptr[n - 1] >= 'a' && text->ptr[n - 1] <= 'z')
-        n--;
-    struct px_str unit = px_str_n(text->ptr + n, text->len - n);
-    *text = px_str_trim(px_str_n(text->ptr, n));
+    } units[] = {{"", 1e9}, {"s", 1e9}, {"ms", 1e6}, {"us", 1e3}, {"m", 60e9}, {"h", 3600e9}};
     for (size_t i = 0; i < PX_ARRAY_LEN(units); i++) {
         if (px_str_is(unit, units[i].name))
             return units[i].ns;
@@ -80,17 +76,26 @@ static double cut_unit(struct px_str *text)
     return 0;
 }
 
+/* Digits, and a fraction: no sign, exponent or blank. */
+static size_t count_digits(struct px_str text)
+{
+    size_t n = 0, n_points = 0;
+    for (; n < text.len && (text.ptr[n] == '.' || (text.ptr[n] >= '0' && text.ptr[n] <= '9')); n++)
+        n_points += text.ptr[n] == '.';
+    return n_points <= 1 && n > 0 && text.ptr[0] != '.' ? n : 0;
+}
+
 static enum px_code read_timeout(struct px_str text, struct px_terms *ret, struct px_err *err)
 {
-    struct px_str number = text;
-    double unit_ns = cut_unit(&number), value = 0;
-    bool is_number = number.len > 0 && number.ptr[0] >= '0' && number.ptr[0] <= '9' &&
-                     px_str_to_f64(number, &value);
-    if (!is_number || !(value * unit_ns >= 1) || value * unit_ns > timeout_ns_max) {
+    size_t n = count_digits(text);
+    double value = 0, unit_ns = unit_of(px_str_n(text.ptr + n, text.len - n));
+    bool is_number = n > 0 && px_str_to_f64(px_str_n(text.ptr, n), &value);
+    if (!is_number || !(value * unit_ns >= 1) || value * unit_ns > (double)PX_TIMEOUT_NS_MAX) {
         px_err_set(err, PX_E_INVALID,
                    "X-Request-Timeout: expected a duration of at most a day, got '%.*s'",
                    PX_STR_ARG(text));
-        return px_err_hint(err, "write 250ms, 1.5s or 2m; a number without a unit is in seconds");
+        return px_err_hint(err, "write a number and us, ms, s, m or h without a blank, as 250ms or "
+                                "1.5s; a number without a unit is in seconds");
     }
     ret->timeout_ns = px_deadline_earlier(ret->timeout_ns, (uint64_t)(value * unit_ns));
     return PX_OK;

@@ -6,8 +6,8 @@
  *     Phoenix-Priority: 1               level of the model's queue, 1 first
  *     Phoenix-Criticality: sheddable    critical, default or sheddable: what is refused first when not all can be answered
  *     Phoenix-Client: shop              who asks; without it the address that the connection came from
- *     Phoenix-Timeout-Ms: 250           from when the request was read; over HTTP, since gRPC has grpc-timeout
- *     X-Request-Timeout: 250ms          the same, as other servers take it: with us, ms, s or m, or in seconds
+ *     Phoenix-Timeout-Ms: 250           from when the request was read; over gRPC too, beside grpc-timeout: the shorter counts
+ *     X-Request-Timeout: 250ms          the same, as other servers take it: with us, ms, s, m or h, or in seconds
  */
 #ifndef PX_INTERFACES_INFERENCE_TERMS_H
 #define PX_INTERFACES_INFERENCE_TERMS_H

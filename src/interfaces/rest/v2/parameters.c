@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* "parameters" objects: what their values are. What they mean is in interfaces/inference/parameters.h. */
+/* Objects "parameters" of JSON: which type each value has. What they mean is in interfaces/inference/parameters.h. */
 #include "interfaces/rest/v2/v2.h"
 
 static struct px_parameter_value read_number(struct px_json *json)
 {
     struct px_parameter_value value = {.type = PX_PARAMETER_NUMBER};
-    if (px_str_to_u64(px_json_raw(json), &value.number))
+    value.text = px_json_raw(json);
+    if (px_str_to_u64(value.text, &value.number))
         value.type = PX_PARAMETER_UNSIGNED;
     return value;
 }

@@ -328,7 +328,13 @@ PX_TEST(checks_parameters)
     check_refused(INFER, "{\"parameters\":{\"a\":null}," X "}", 400, "parameter 'a'");
     check_refused(INFER, "{\"parameters\":{\"a\":[1]}," X "}", 400, "parameter 'a'");
     check_refused(INFER, "{\"parameters\":{\"priority\":-1}," X "}", 400,
-                  "parameter 'priority': expected an integer >= 0");
+                  "parameter 'priority': expected an integer >= 0, got -1");
+    check_refused(INFER, "{\"parameters\":{\"timeout\":\"5s\"}," X "}", 400,
+                  "parameter 'timeout': expected an integer >= 0, got a text");
+    check_refused(
+        INFER, "{\"parameters\":{\"timeout\":86400000001}," X "}", 400,
+        "parameter 'timeout': expected microseconds, at most 86400000000, got 86400000001");
+    check_refused(INFER, "{\"parameters\":{\"timeout\":true}," X "}", 400, "got true");
     check_refused(INFER, "{\"parameters\":{\"sequence_start\":1}," X "}", 400,
                   "parameter 'sequence_start': expected true or false");
     check_refused(INFER, "{\"parameters\":{\"sequence_id\":1.5}," X "}", 400,
