@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The serving process: wires the REST interface to the HTTP transport and lives by signals. */
+/* A serving process: its parts are built, lent to each other and taken down; between, it lives by signals. */
 #ifndef PX_SERVER_PROCESS_H
 #define PX_SERVER_PROCESS_H
 

@@ -46,14 +46,13 @@ struct px_model_config {
     size_t n_inputs, n_outputs;
     struct px_str instance_group; /* the name of its one group, KIND_CPU, one instance per loop */
     unsigned n_instances;
-    bool has_waves; /* false of a model of tensors: each request is computed by itself */
+    bool has_waves; /* a model of rows, batched by waves: dynamic_batching without delay */
     bool has_queue; /* requests that wait are computed together, by the rules of `batching` */
     struct px_batching batching;
     bool has_cache;                              /* its answers are kept */
     const struct px_sequence_settings *sequence; /* of a model that keeps state, else NULL */
     const struct px_tensor_specs *model_inputs;  /* of such a model, with its states and controls */
     struct px_version_policy versions;
-    /* and: batches by waves (dynamic_batching without delay) */
 };
 
 PX_MUST_USE enum px_code px_model_config(const struct px_model *model,

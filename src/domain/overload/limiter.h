@@ -3,7 +3,7 @@
  * Concurrency limiter: how many requests of one model may be on their way at a time.
  *
  *     px_limiter_init(&limiter, &policy, now_ns);
- *     verdict = px_limiter_enter(&limiter, criticality, now_ns);           // PX_LIMITER_ADMITTED: it counts
+ *     verdict = px_limiter_enter(&limiter, criticality);                   // PX_LIMITER_ADMITTED: it counts
  *     px_limiter_leave(&limiter, &(struct px_limiter_sample){...}, now_ns) // it has ended
  *
  * Concepts
