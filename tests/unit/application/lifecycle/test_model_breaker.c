@@ -104,8 +104,8 @@ PX_TEST(what_is_no_breaker_is_refused_with_its_line)
         {"{open: 5}", "'open' must be a time"},
         {"{probes: 0}", "1 to 100"},
         {"{probes: 101}", "1 to 100"},
-        {"[on]", "expected"},
-        {"{probes: [1]}", "expected"},
+        {"[on]", "got a list"},
+        {"{probes: [1]}", "got a list"},
     };
     for (size_t i = 0; i < PX_ARRAY_LEN(cases); i++)
         refuses(cases[i][0], cases[i][1]);
