@@ -4,6 +4,9 @@
 Open-loop load at a fixed rate (`phoenix bench URL --rate`), in turns without and with reloads, each reload beginning when the one before
 has ended. The ratio is that of the p99 of a turn with reloads to that of the turn before it. The model is the one of the other
 benchmarks with its trees repeated until the file is as large as wanted.
+
+The client shares the cores. Where the system allows it the client has a real-time priority, so that what it waits for is the server and not a
+core; in a session of its own it would otherwise share them equally with all of the server, the loader too. It takes its time from both turns alike.
 """
 import json
 import subprocess
@@ -33,10 +36,24 @@ def write_large_model(folder, n_bytes):
     return path
 
 
-def load_again(port):
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/v2/repository/models/m/load", data=b"{}", method="POST")
+def change(port, what):
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/v2/repository/models/m/{what}", data=b"{}", method="POST")
     with urllib.request.urlopen(request, timeout=120):
         pass
+
+
+def load_again(port):
+    change(port, "load")
+
+
+def unload(port):
+    change(port, "unload")
+
+
+def settled_bytes(server):
+    """Resident bytes a moment later: the model is freed after the answer."""
+    time.sleep(1)
+    return server.resident_bytes()
 
 
 class Reloads:
@@ -61,9 +78,19 @@ class Reloads:
         self.thread.join()
 
 
+def first_in_line():
+    """What begins the client's command line."""
+    command = ["chrt", "-f", "1"]
+    try:
+        allowed = subprocess.run([*command, "true"], check=False, stderr=subprocess.DEVNULL).returncode == 0
+    except OSError:
+        allowed = False
+    return command if allowed else []
+
+
 def ask(port, rate, seconds):
     """One run of the open-loop client, as its JSON."""
-    done = subprocess.run([common.PHOENIX, "bench", f"http://127.0.0.1:{port}", "--model", "m", "--rate", str(rate), "--duration",
+    done = subprocess.run([*first_in_line(), common.PHOENIX, "bench", f"http://127.0.0.1:{port}", "--model", "m", "--rate", str(rate), "--duration",
                            str(seconds), "--connections", "16", "--threads", "1", "--json"], check=True, capture_output=True, text=True)
     return json.loads(done.stdout)
 
@@ -102,8 +129,11 @@ def run(folder, quick):
         for rate in RATES:
             turns = [turn(port, rate, seconds) for _ in range(rounds)]
             results.append(summarise(rate, turns))
-        after = server.resident_bytes()
-    return {"model_bytes": model.stat().st_size, "rates": results, "resident_before": idle, "resident_after": after}
+        after = settled_bytes(server)
+        unload(port)
+        unloaded = settled_bytes(server)
+    return {"model_bytes": model.stat().st_size, "rates": results, "resident_before": idle, "resident_after": after,
+            "resident_unloaded": unloaded, "client_first": bool(first_in_line())}
 
 
 def report(result):
@@ -112,7 +142,9 @@ def report(result):
     rows = [[of["rate"], common.show(of["steady_p50_ms"]), common.show(of["steady_p99_ms"]), common.show(of["reloading_p50_ms"]),
              common.show(of["reloading_p99_ms"]), f"**{common.show(of['ratio'])}**", "≤ 1.2", of["reloads"],
              common.show(of["reload_s"]), f"{of['failed']['reloading']} of {of['requests']['reloading']}"] for of in result["rates"]]
-    mib = {key: result[key] / 2**20 for key in ("model_bytes", "resident_before", "resident_after")}
+    mib = {key: result[key] / 2**20 for key in ("model_bytes", "resident_before", "resident_after", "resident_unloaded")}
+    client = "a real-time priority" if result["client_first"] else "the priority of all others"
     return (f"A model file of {mib['model_bytes']:.0f} MiB, one row a request, open loop, 16 connections. A reload reads the file, builds the model "
-            "beside the old one, warms it and swaps; the next begins at once.\n\n" + common.table(head, rows) +
-            f"\nResident memory of the server: {mib['resident_before']:.0f} MiB before, {mib['resident_after']:.0f} MiB after all reloads.\n")
+            f"beside the old one, warms it and swaps; the next begins at once. The client has {client}.\n\n" + common.table(head, rows) +
+            f"\nResident memory of the server: {mib['resident_before']:.0f} MiB before, {mib['resident_after']:.0f} MiB after all reloads, "
+            f"{mib['resident_unloaded']:.0f} MiB after the model was unloaded.\n")

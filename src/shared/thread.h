@@ -16,11 +16,21 @@ enum { PX_THREAD_NAME_MAX = 16 }; /* the kernel's limit, with the end of the tex
 PX_MUST_USE int px_thread_start(const char *name, void *(*run)(void *), void *argument,
                                 pthread_t *ret);
 
+/* How work that takes the processor for long stands to the threads that have to answer soon. */
+enum px_standing {
+    PX_STANDING_EQUAL = 0, /* it is done by the caller */
+    PX_STANDING_BEHIND,    /* 10 more nice: about a tenth of a core that others want as well */
+    /*
+     * What others leave of the cores (SCHED_IDLE), until that was less than a tenth of one for two seconds; then as BEHIND. As BEHIND from
+     * the start where the system would not let it come back: that takes CAP_SYS_NICE, or an RLIMIT_NICE that allows the nice value.
+     */
+    PX_STANDING_LAST,
+};
+
 /*
- * Runs `work(argument)` on a thread of lower priority than the process's others (10 more nice), and returns when it has ended: for work that
- * takes the processor for long while others have to answer soon. It starts no threads, which would keep that priority. Without a
+ * Runs `work(argument)` with that standing, and returns when it has ended. It starts no threads, which would keep the standing. Without a
  * thread it runs here.
  */
-void px_thread_run_behind(void (*work)(void *argument), void *argument);
+void px_thread_run_behind(enum px_standing standing, void (*work)(void *argument), void *argument);
 
 #endif

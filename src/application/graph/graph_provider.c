@@ -123,7 +123,7 @@ static enum px_code make_sources(const struct px_engine_request *request,
     sources->arena = request->arena;
     sources->options = (struct px_package_options){.engines = request->engines,
                                                    .from_client = request->from_client,
-                                                   .behind = request->behind,
+                                                   .standing = request->standing,
                                                    .depth = request->depth + 1,
                                                    .outer = opening};
     *ret = sources;

@@ -254,10 +254,9 @@ static void do_forest_work(void *argument)
 static enum px_code read_forest_behind(struct opening *o, struct px_err *err)
 {
     struct forest_work work = {.o = o, .err = err};
-    if (o->asked_for.behind && px_file_size(o->package->model_path.ptr) >= PX_PACKAGE_BEHIND_BYTES)
-        px_thread_run_behind(do_forest_work, &work);
-    else
-        do_forest_work(&work);
+    bool is_large = px_file_size(o->package->model_path.ptr) >= PX_PACKAGE_BEHIND_BYTES;
+    px_thread_run_behind(is_large ? o->asked_for.standing : PX_STANDING_EQUAL, do_forest_work,
+                         &work);
     return work.code;
 }
 

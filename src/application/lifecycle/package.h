@@ -59,6 +59,7 @@
 #include "application/ports/engine_provider.h"
 #include "domain/forest/forest.h"
 #include "domain/inference/signature.h"
+#include "shared/thread.h"
 
 enum {
     PX_PACKAGE_MODEL_MAX = 1 << 30, /* bytes of a model file */
@@ -99,9 +100,9 @@ struct px_package_options {
         *forest; /* `rounds` counts where model.yaml says nothing; NULL: defaults */
     const struct px_engines *engines; /* NULL: forests only */
     bool from_client;                 /* it came with a request: no engine that needs trust */
-    bool behind; /* others answer requests meanwhile: reading a large forest stands back for them */
-    unsigned depth;                 /* of packages inside graphs */
-    struct px_graph_opening *outer; /* the graph that names it, while that is opened */
+    enum px_standing standing;        /* of reading a large forest, while others answer requests */
+    unsigned depth;                   /* of packages inside graphs */
+    struct px_graph_opening *outer;   /* the graph that names it, while that is opened */
 };
 
 /* Opens a package folder or a bare model file. Errors name the file and the place. `options` may be NULL. */

@@ -99,7 +99,7 @@ static enum px_code open_with_provider(struct px_package *p, const struct px_pac
         .outputs = yaml->outputs,
         .engines = source->options->engines,
         .from_client = source->options->from_client,
-        .behind = source->options->behind,
+        .standing = source->options->standing,
         .depth = source->options->depth,
         .outer = source->options->outer,
         .arena = &p->arena,

@@ -16,6 +16,7 @@
 #define PX_APPLICATION_PORTS_ENGINE_PROVIDER_H
 
 #include "application/ports/engine.h"
+#include "shared/thread.h"
 #include "shared/yaml.h"
 
 struct px_engines;
@@ -31,10 +32,10 @@ struct px_engine_request {
         outputs;                      /* as model.yaml declares them; empty when it does not */
     const struct px_engines *engines; /* for engines made of others */
     bool from_client;                 /* the model came with a request; see needs_trust */
-    bool behind;    /* others answer requests meanwhile; see struct px_package_options */
-    unsigned depth; /* of such nesting; PX_ENGINE_DEPTH_MAX bounds it */
-    struct px_graph_opening *outer; /* the graph that names it; mostly NULL */
-    struct px_arena *arena;         /* for what lives as long as the engine */
+    enum px_standing standing;        /* see struct px_package_options */
+    unsigned depth;                   /* of such nesting; PX_ENGINE_DEPTH_MAX bounds it */
+    struct px_graph_opening *outer;   /* the graph that names it; mostly NULL */
+    struct px_arena *arena;           /* for what lives as long as the engine */
 };
 
 enum { PX_ENGINE_DEPTH_MAX = 8, PX_ENGINE_SNIFF_BYTES = 4096, PX_ENGINE_PLACE_MAX = 4096 };

@@ -97,7 +97,9 @@ static enum px_code bring(struct px_repository *r, const struct px_model_place *
     enum px_code code = px_residency_make_room(r, &room, err);
     if (code != PX_OK)
         return code;
-    struct px_model *model = px_residency_load(r, known, place);
+    struct px_model_place awaited = *place;
+    awaited.is_awaited = true;
+    struct px_model *model = px_residency_load(r, known, &awaited);
     if (!model)
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for another model");
     count(&r->serving->residency.counts, model, started_ns);

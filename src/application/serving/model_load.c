@@ -121,10 +121,13 @@ static void do_forest_work(void *argument)
     w->code = load_forest(w->serving, w->model, w->place, w->err);
 }
 
-/* Loops are at work, and other models answer. */
-static bool is_answering(const struct px_serving *serving)
+/* Before the repository is managed no loop is at work. */
+static enum px_standing standing_of(const struct px_serving *serving,
+                                    const struct px_model_place *place)
 {
-    return atomic_load_explicit(&serving->repository, memory_order_relaxed) != NULL;
+    if (!atomic_load_explicit(&serving->repository, memory_order_relaxed))
+        return PX_STANDING_EQUAL;
+    return place->is_awaited ? PX_STANDING_BEHIND : PX_STANDING_LAST;
 }
 
 /* Checking a large forest takes as long as reading a part of it, and stands back like that. */
@@ -132,10 +135,9 @@ static enum px_code load_forest_behind(struct px_serving *serving, struct px_mod
                                        const struct px_model_place *place, struct px_err *err)
 {
     struct forest_work work = {.serving = serving, .model = model, .place = place, .err = err};
-    if (is_answering(serving) && model->package->model_size >= PX_PACKAGE_BEHIND_BYTES)
-        px_thread_run_behind(do_forest_work, &work);
-    else
-        do_forest_work(&work);
+    bool is_large = model->package->model_size >= PX_PACKAGE_BEHIND_BYTES;
+    px_thread_run_behind(is_large ? standing_of(serving, place) : PX_STANDING_EQUAL, do_forest_work,
+                         &work);
     return work.code;
 }
 
@@ -199,10 +201,9 @@ static enum px_code check_manifest(const struct px_serving *serving,
         return PX_OK; /* its files were checked as they came */
     px_model_place_folder(place, folder);
     struct manifest_work work = {.folder = folder, .err = err};
-    if (is_answering(serving) && px_memory_on_disk(folder) >= PX_PACKAGE_BEHIND_BYTES)
-        px_thread_run_behind(do_manifest_work, &work);
-    else
-        do_manifest_work(&work);
+    bool is_large = px_memory_on_disk(folder) >= PX_PACKAGE_BEHIND_BYTES;
+    px_thread_run_behind(is_large ? standing_of(serving, place) : PX_STANDING_EQUAL,
+                         do_manifest_work, &work);
     return work.code == PX_E_NOT_FOUND ? PX_OK : work.code; /* there need not be one */
 }
 
@@ -218,7 +219,7 @@ static enum px_code load(struct px_serving *serving, struct px_model *model,
         return code;
     const struct px_package_options options = {.engines = serving->engines,
                                                .from_client = place->from_client,
-                                               .behind = is_answering(serving)};
+                                               .standing = standing_of(serving, place)};
     const char *path = px_model_place_files(place);
     PX_ASSERT(path); /* what is remote has been fetched */
     code = px_package_open(path, &options, &model->package, err);

@@ -150,10 +150,8 @@ static bool holds_a_large_forest(const struct px_grave *grave)
 /* Giving the pages of a large forest back takes the system tens of milliseconds, and stands back as reading it did. */
 static void free_behind(struct px_grave *grave)
 {
-    if (holds_a_large_forest(grave))
-        px_thread_run_behind(free_grave, grave);
-    else
-        px_grave_free(grave);
+    px_thread_run_behind(holds_a_large_forest(grave) ? PX_STANDING_BEHIND : PX_STANDING_EQUAL,
+                         free_grave, grave);
 }
 
 /* True when nobody uses it any more; false when the server stops, or runs take too long. */

@@ -220,6 +220,7 @@ struct px_model_place {
     const char *local;               /* where the files of a remote one are; NULL: not fetched */
     struct px_cached_version *held;  /* what keeps them there */
     bool from_client;                /* its files came with a request */
+    bool is_awaited;                 /* calls wait for it */
     struct px_version_policy policy; /* of its model; its text lives as long as the place */
     const struct px_err *refusal;    /* not NULL: the version cannot be used, for this reason */
 };

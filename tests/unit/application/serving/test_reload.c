@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Models are loaded, replaced and unloaded while four loops predict: no request fails, no memory stays behind. */
+#include "application/lifecycle/package.h"
 #include "application/serving/repository.h"
 #include "application/serving/statistics.h"
 #include "manual_loops.h"
@@ -30,13 +31,19 @@ static _Atomic size_t n_scored, n_failed, n_absent;
 static _Atomic int n_answers;
 static _Atomic enum px_code answer;
 
-static void put(const char *folder)
+/* The model, with so many blank lines at its end. */
+static void put(const char *folder, size_t padding)
 {
     char path[256];
+    struct px_buf text = px_buf(1 << 20);
+    px_buf_str(&text, px_str(tiny_model));
+    for (size_t i = 0; i < padding; i++)
+        px_buf_append(&text, "\n", 1);
     snprintf(path, sizeof path, "%s/%s/1", root, folder);
     CHECK_OK(px_file_mkdirs(path, NULL));
     snprintf(path, sizeof path, "%s/%s/1/model.txt", root, folder);
-    CHECK_OK(px_file_write(path, px_str(tiny_model), NULL));
+    CHECK_OK(px_file_write(path, px_buf_view(&text), NULL));
+    px_buf_deinit(&text);
 }
 
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -170,8 +177,9 @@ PX_TEST(reloads_under_load_fail_no_request_and_keep_no_memory)
     pthread_t threads[LOOPS];
     snprintf(root, sizeof root, "/tmp/px-reload-XXXXXX");
     CHECK(mkdtemp(root) != NULL);
-    put("stays");
-    put("comes-and-goes");
+    put("stays",
+        PX_PACKAGE_BEHIND_BYTES); /* so large that it is loaded and freed by another thread */
+    put("comes-and-goes", 0);
     CHECK_OK(px_serving_create(LOOPS, &limits, &serving, NULL));
     CHECK_OK(px_serving_add(serving, root, NULL));
     struct px_trace *trace = trace_some();
