@@ -118,11 +118,12 @@ def test_a_reply_that_a_fallback_gave_says_so_and_is_described(fallen, path, url
     headers = api["paths"][path]["post"]["responses"]["200"]["headers"]
     assert headers["Phoenix-Fallback"]["$ref"] == "#/components/headers/fallback"
     described = api["components"]["headers"]["fallback"]["schema"]
-    assert reply.headers["Phoenix-Fallback"] == "previous_version; reason=failure"
+    assert reply.headers["Phoenix-Fallback"] == 'previous_version; reason=failure; name="forest"; version="1"'
     assert re.match(described["pattern"], reply.headers["Phoenix-Fallback"])
     got = reply.json()
     marks = got["parameters"] if schema == "InferenceResponse" else got
     assert (marks["fallback"], marks["fallback_reason"]) == ("previous_version", "failure")
+    assert (marks["fallback_model"], marks["fallback_version"]) == ("forest", "1")
     keeps = jsonschema_rs.validator_for({"$ref": f"#/components/schemas/{schema}", "components": api["components"]})
     assert keeps.is_valid(got), [str(error) for error in keeps.iter_errors(got)]
     marks["fallback"] = "nobody"

@@ -92,6 +92,10 @@ def marks(reply):
     told = body.get("parameters", body)
     told = (told.get("fallback"), told.get("fallback_reason"))
     expected = f"{told[0]}; reason={told[1]}" if told[0] else None
+    other = body.get("parameters", body)
+    assert ("fallback_model" in other) == (told[0] in ("model", "previous_version"))
+    if "fallback_model" in other:  # whose answer it is
+        expected += f'; name="{other["fallback_model"]}"; version="{other["fallback_version"]}"'
     assert headers.get("Phoenix-Fallback") == expected
     return told
 
@@ -203,12 +207,14 @@ def test_rungs_are_tried_in_order_and_the_reason_stays_the_first(tmp_path):
         big.do("fail")
         reply = ask(server, "big")
         assert reply[1] == [11] and marks(reply) == ("model", "failure") and reply[2]["model_name"] == "small"
+        assert reply[2]["parameters"]["fallback_model"] == "small"
         small.do("fail")
         assert ask(server, "big")[1] == [21]
         other.do("fail")
         reply = ask(server, "big")
         assert reply[1] == [-1] and marks(reply) == ("default", "failure")
         assert counted(server, "phoenix_fallbacks_total", model="big", rung="3", reason="failure") == 1
+        assert counted(server, "phoenix_fallbacks_total", model="big", rung="1", reason="failure") == 1  # answers, not attempts
 
 
 def test_when_nobody_can_answer_the_client_hears_of_the_first_failure(tmp_path):
@@ -275,6 +281,21 @@ def test_overload_and_hopeless_deadlines_fall_back_by_choice(tmp_path):
         assert ("default", "overload") in told and (None, None) in told
 
 
+def test_what_would_be_late_takes_the_rungs_for_deadlines(tmp_path):
+    more = "queue_max: 100\nfallback: [{default: {y: 1}, on: [overload]}, {default: {y: 2}, on: [deadline]}]\n"
+    model = Model(tmp_path, "m", 1, 0, more)
+    with serve(tmp_path) as server:
+        model.do("sleep 0.1")
+        for _ in range(10):  # the queue learns what computing takes
+            assert ask(server, "m")[0] == 200
+        with concurrent.futures.ThreadPoolExecutor(12) as pool:
+            replies = list(pool.map(lambda _: ask(server, "m", timeout_us=350000), range(12)))
+        told = [marks(reply) for reply in replies if reply[0] == 200]
+        assert ("default", "deadline") in told and ("default", "overload") not in told
+        assert all(reply[1] == [2] for reply in replies if reply[0] == 200 and marks(reply)[0])
+        assert counted(server, "phoenix_refused_total", model="m", reason="hopeless") >= 1
+
+
 def test_a_version_that_cannot_be_loaded_has_its_ladder_too(tmp_path):
     Model(tmp_path, "m", 1, 100)
     broken = Model(tmp_path, "m", 2, 200, "fallback: [previous_version]\n")
@@ -292,8 +313,20 @@ def test_a_version_that_cannot_be_loaded_has_its_ladder_too(tmp_path):
         request = urllib.request.Request(server.url + "/v1/models/forest:predict",
                                          b'{"instances":[[1,2,3,4]]}', {"Content-Type": "application/json"})
         with urllib.request.urlopen(request) as reply:
-            assert reply.headers["Phoenix-Fallback"] == "previous_version; reason=failure"
+            assert reply.headers["Phoenix-Fallback"] == 'previous_version; reason=failure; name="forest"; version="1"'
             assert json.load(reply)["fallback"] == "previous_version"
+        # Every dialect whose body is an object says so there; a table of CSV has only the header.
+        named = {"X-Amzn-SageMaker-Target-Model": "forest"}
+        for path, body, kind in (("/invocations", b'{"instances":[{"features":[1,2,3,4]}]}', "application/json"),
+                                 ("/invocations", b'{"instances":[[1,2,3,4]]}', "application/json"),
+                                 ("/invocations", b'{"features":[1,2,3,4]}', "application/jsonlines"),
+                                 ("/invocations", b"1,2,3,4", "text/csv"),
+                                 ("/v1/models/forest:explain", b'{"instances":[[1,2,3,4]]}', "application/json")):
+            request = urllib.request.Request(server.url + path, body, {"Content-Type": kind, "Accept": kind, **named})
+            with urllib.request.urlopen(request) as reply:
+                assert reply.headers["Phoenix-Fallback"].startswith("previous_version; reason=failure"), path
+                text = reply.read()
+                assert kind == "text/csv" or json.loads(text)["fallback_version"] == "1", (path, text)
 
 
 def test_peers_that_are_killed_are_replaced_until_they_are_back(tmp_path):
@@ -450,7 +483,7 @@ def test_when_all_peers_are_open_the_ladder_answers_or_the_client_hears_when_to_
         tried = [front.ask(server) for _ in range(20)]
         assert sum(status == 503 for status, _, _ in tried) == 2  # one for each peer; no failure has a rung here
         for status, who, headers in tried[-10:]:
-            assert (status, who) == (200, "mlp") and headers["Phoenix-Fallback"] == "model; reason=open"
+            assert (status, who) == (200, "mlp") and headers["Phoenix-Fallback"].startswith("model; reason=open; name=\"mlp\"")
         assert sum(peer["requests"] for peer in front.peers(server)) == before + 2
         assert counted(server, "phoenix_remote_refused_total", model="far") >= 10
         assert counted(server, "phoenix_fallbacks_total", model="far", reason="open") >= 10

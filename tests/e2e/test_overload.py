@@ -44,7 +44,7 @@ def sleeper(folder, name, limits):
 def server(tmp_path_factory):
     root = tmp_path_factory.mktemp("overload")
     xgboost_model(root / "forest.json")
-    models = [sleeper(root, "fixed", "{concurrency: 2}"), sleeper(root, "fair", "{concurrency: off, per_client: 1}"),
+    models = [sleeper(root, "fixed", "{concurrency: 3}"), sleeper(root, "fair", "{concurrency: off, per_client: 1}"),
               sleeper(root, "learned", "auto"), sleeper(root, "known", "{concurrency: off}"), root / "forest.json"]
     with Server(*models, env={"PHOENIX_PYTHON": "/usr/bin/python3"}) as server:
         for name in ("fixed", "fair", "learned"):
@@ -106,19 +106,19 @@ def refused(server, model, reason):
 def test_what_is_over_the_limit_is_told_when_to_come_again(server):
     with Busy(server, "fixed", 2):
         status, headers, body = ask(server, "fixed", 1)
-        assert status == 503 and "which takes 2" in body["error"]
+        assert status == 503 and "which takes 3: what is left is for critical ones" in body["error"]
         assert int(headers["Retry-After"]) >= 1
         status, headers, body = ask(server, "fixed", 1, path="/v1/models/{}:predict")
         assert status in (400, 503)
     assert ask(server, "fixed", 1)[0] == 200
     assert refused(server, "fixed", "limit") >= 1
     assert limits(server, "fixed") | {"gradient": 0, "request_ms": 0, "request_alone_ms": 0} == {
-        "concurrency": "fixed", "limit": 2, "min": 2, "max": 2, "in_flight": 0, "gradient": 0, "request_ms": 0,
+        "concurrency": "fixed", "limit": 3, "min": 3, "max": 3, "in_flight": 0, "gradient": 0, "request_ms": 0,
         "request_alone_ms": 0}
 
 
 def test_sheddable_requests_are_refused_before_others(server):
-    with Busy(server, "fixed", 1):
+    with Busy(server, "fixed", 2):
         assert ask(server, "fixed", 1, Phoenix_Criticality="sheddable")[0] == 503
         assert ask(server, "fixed", 1, parameters={"criticality": "sheddable"})[0] == 503
         assert ask(server, "fixed", 1, Phoenix_Criticality="sheddable", parameters={"criticality": "critical"})[0] == 200
@@ -133,6 +133,9 @@ def test_a_client_over_its_own_limit_is_429_and_others_are_not(server):
     with Busy(server, "fair", 1):  # by its address
         assert ask(server, "fair", 1)[0] == 429
     assert refused(server, "fair", "client") == 2
+    assert limits(server, "fair") | {"request_ms": 0, "request_alone_ms": 0} == {
+        "concurrency": "off", "in_flight": 0, "per_client": 1, "request_ms": 0, "request_alone_ms": 0}
+    assert 'phoenix_limit{model="fair"' not in server.request("/metrics")[1]
 
 
 def test_grpc_says_it_in_a_status_and_in_the_pushback(server):

@@ -79,7 +79,7 @@ static void check_places(struct world *world)
     unsigned critical = px_limiter_share(limiter, PX_CRITICALITY_CRITICAL);
     check_that(world, limit < 4 || (sheddable >= limit / 2 && sheddable < usual),
                "sheddable requests get another share than they should", NULL);
-    check_that(world, limiter->policy.max < 8 || usual < critical,
+    check_that(world, limiter->policy.max < 2 || usual < critical,
                "critical requests get no more than others", NULL);
     check_that(world, sheddable >= 1 && usual >= sheddable && critical >= usual,
                "shares are in another order", NULL);

@@ -99,6 +99,7 @@ static void refuse(struct px_executor *self, struct px_entry *entry, enum px_bat
                    policy->rows_max, px_engine_run_rows(self->blocking, run));
         px_err_hint(err, "split the request, or set 'split: true' under 'batching' in model.yaml");
     } else if (why == PX_BATCH_HOPELESS) {
+        run->hopeless = true;
         px_err_set(err, PX_E_OVERLOADED,
                    "the answer would be late: waiting and computing take about %.3g ms, and the "
                    "deadline of this request is sooner",

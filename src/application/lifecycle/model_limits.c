@@ -17,7 +17,7 @@ static void set_auto(struct px_model_limits *ret)
 /* Nothing but what one client may have is bounded. */
 static void set_open(struct px_model_limits *ret)
 {
-    *ret = (struct px_model_limits){.min = PX_LIMITER_MAX, .max = PX_LIMITER_MAX};
+    *ret = (struct px_model_limits){.is_open = true, .min = PX_LIMITER_MAX, .max = PX_LIMITER_MAX};
 }
 
 /* auto, on or off; false for anything else. */

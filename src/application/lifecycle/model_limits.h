@@ -18,6 +18,7 @@ enum { PX_MODEL_LIMITS_MAX = 1000 }; /* of `auto` without a max */
 struct px_model_limits {
     bool is_on;
     bool adapts;
+    bool is_open; /* concurrency: off; only clients have a limit */
     unsigned min,
         max; /* of what is learned; min 0: twice as many as instances; equal for a fixed number */
     unsigned per_client; /* 0: no limit */

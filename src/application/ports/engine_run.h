@@ -48,6 +48,7 @@ struct px_run {
     uint64_t started_ns; /* monotonic, when the computation began; before it the run waited */
     size_t batch_rows;   /* of all that was computed together with it; 0: the engine does not say */
     bool joined_batch;   /* its batch is counted with another of its runs */
+    bool hopeless;       /* PX_E_OVERLOADED since it would have been late, not for want of room */
     /*
      * Steps of an ensemble that failed and were answered by their fallback, "deep,rules", in the run's arena; empty: none.
      * Whoever shows the answer says so.

@@ -5,12 +5,13 @@
  * Life (design: "A request")
  *   1. the interface zeroes a call, fills the "asked" part and calls px_call_open: route; now `model` is known.
  *   2. the interface decodes the rows into px_call_rows(call, n) with the model's signature, and calls
- *      px_call_submit: deadline -> admit -> batch; the call is parked in the loop's wave.
+ *      px_call_submit; the call is parked in the loop's wave.
  *   3. px_serving_wave (end of the loop's wake-up) scores every parked call, model by model, in as few engine
- *      calls as the batch limit allows: engine -> observe, and calls `done`. A call that the cache answers is only completed there.
+ *      calls as the batch limit allows, and calls `done`. A call that the cache answers is only completed there.
+ * pipeline.c has the stages of each step, in their order.
  * A model of tensors (PX_ENGINE_TENSORS) computes elsewhere:
  *   2. the interface fills `run->inputs`, `run->outputs` (names; none means all of them) and `run->sequence`, and defers its
- *      exchange; px_call_submit checks the run and starts it.
+ *      exchange; px_call_submit takes it through its stages, the last of which starts the run.
  *   3. `done` is called in the wave or in a later wake-up of the loop, never within px_call_submit. The outputs are in `run->outputs` until it
  *      returns. Until then the arena is the engine's.
  * A call that is cancelled, or whose deadline has passed, costs no engine work: submit refuses it, and the wave
@@ -87,8 +88,8 @@ struct px_call {
     uint64_t run_ended_ns;
     size_t n_run_rows;             /* of its run */
     bool has_answer;               /* no further stage of the submit is wanted */
-    bool is_limited;               /* it has a place of its model's limit */
-    enum px_refusal refusal;       /* by the limit */
+    uint64_t limited_ns;           /* since when it has a place of its model's limit; 0: none */
+    enum px_refusal refusal;       /* why it was not computed, set by who refused it */
     struct px_cached_call *cached; /* NULL: it does not take part in the cache */
     struct px_breaker_ticket ticket;
     bool is_open;                  /* its breaker refused it */

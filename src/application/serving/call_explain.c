@@ -28,6 +28,7 @@ static enum px_code admit(struct px_serving_loop *loop, struct px_call *call)
     if (code != PX_OK)
         return code;
     if (loop->explain_steps > 0 && loop->explain_steps + steps > PX_EXPLAIN_STEPS_MAX) {
+        call->refusal = PX_REFUSAL_LIMIT;
         px_err_set(&call->err, PX_E_OVERLOADED,
                    "the explanations that were asked for together are too much work");
         return px_err_hint(&call->err, "try again");

@@ -21,7 +21,8 @@ enum {
     WINDOW_MS = 100,
     WINDOW_SAMPLES = 16,
     BATCH_TURNS = 2,
-    INSTANCE_TIMES = 2
+    INSTANCE_TIMES = 2,
+    CLIENT_PLACES = 64, /* at first */
 };
 
 static const double buffer = 0.25;
@@ -31,7 +32,7 @@ struct px_limit {
     struct px_limiter limiter;
     struct px_client_counts clients;
     unsigned per_client; /* 0: no limit */
-    bool has_executor;
+    bool has_executor, is_open;
 };
 
 const char *px_refusal_name(enum px_refusal refusal)
@@ -67,12 +68,12 @@ static struct px_limiter_policy make_policy(const struct px_model_limits *settin
 
 static bool make_clients(struct px_limit *limit)
 {
-    size_t n = 1;
-    while (n <= 2 * (size_t)limit->limiter.policy.max)
-        n *= 2;
-    limit->clients.n_places = n;
-    limit->clients.places = limit->per_client ? px_alloc(n, sizeof *limit->clients.places) : NULL;
-    return limit->clients.places || !limit->per_client;
+    struct px_client_counts *clients = &limit->clients;
+    if (!limit->per_client)
+        return true;
+    clients->places = px_alloc(CLIENT_PLACES, sizeof *clients->places);
+    clients->n_places = clients->places ? CLIENT_PLACES : 0;
+    return clients->places != NULL;
 }
 
 enum px_code px_limit_create(const struct px_model_limits *settings, const struct px_engine *engine,
@@ -87,12 +88,13 @@ enum px_code px_limit_create(const struct px_model_limits *settings, const struc
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for the limit of a model");
     limit->has_executor = px_executor_report(engine, &report);
     limit->per_client = settings->per_client;
+    limit->is_open = settings->is_open;
     struct px_limiter_policy policy = make_policy(settings, &report, limit->has_executor);
     px_limiter_init(&limit->limiter, &policy, px_clock_monotonic_ns());
     if (!make_clients(limit)) {
         px_free(limit);
-        return px_err_set(err, PX_E_NO_MEMORY, "no memory for the counts of %u clients",
-                          settings->max);
+        return px_err_set(err, PX_E_NO_MEMORY, "no memory for the counts of %d clients",
+                          CLIENT_PLACES);
     }
     pthread_mutex_init(&limit->mutex, NULL);
     *ret = limit;
@@ -122,11 +124,31 @@ static bool is_hopeless(const struct px_limit *limit, const struct px_limit_requ
     return request->now_ns + (uint64_t)limiter->base_ns >= request->deadline_ns;
 }
 
+/*
+ * The table has as many places as clients have asked for at a time, twice over, not as many as the limit might admit: 65,536 of them would
+ * be megabytes for each version. It grows a few times in a server's life. Without memory it is filled up to the last place.
+ */
+static bool has_place_for_client(struct px_limit *limit)
+{
+    struct px_client_counts *clients = &limit->clients;
+    if (PX_LIKELY(2 * clients->n_clients < clients->n_places))
+        return true;
+    struct px_client_count *old = clients->places;
+    struct px_client_count *places = px_alloc(2 * clients->n_places, sizeof *places);
+    if (!places)
+        return clients->n_clients + 1 < clients->n_places;
+    px_client_counts_move(clients, places, 2 * clients->n_places);
+    px_free(old);
+    return true;
+}
+
 static enum px_refusal enter(struct px_limit *limit, const struct px_limit_request *request)
 {
     const struct px_urgency *urgency = &request->urgency;
     if (is_hopeless(limit, request))
         return PX_REFUSAL_HOPELESS;
+    if (limit->per_client && !has_place_for_client(limit))
+        return PX_REFUSAL_MEMORY;
     if (limit->per_client &&
         !px_client_counts_add(&limit->clients, urgency->client, limit->per_client))
         return PX_REFUSAL_CLIENT;
@@ -147,6 +169,8 @@ static enum px_code say_why(enum px_refusal refusal, const struct px_limit_repor
                    report->per_client);
         return px_err_hint(err, "send fewer at a time, or raise limits.per_client in model.yaml");
     }
+    if (refusal == PX_REFUSAL_MEMORY)
+        return px_err_set(err, PX_E_OVERLOADED, "no memory to count one more client");
     if (refusal == PX_REFUSAL_HOPELESS) {
         px_err_set(err, PX_E_OVERLOADED,
                    "the answer would be late: a request takes %.0f ms, and others are on their way",
@@ -158,6 +182,12 @@ static enum px_code say_why(enum px_refusal refusal, const struct px_limit_repor
             err, PX_E_OVERLOADED,
             "%u requests are on their way to this model, which takes %u: what is left is for "
             "those that are not sheddable",
+            report->in_flight, report->limit);
+    else if (report->in_flight < report->limit)
+        px_err_set(
+            err, PX_E_OVERLOADED,
+            "%u requests are on their way to this model, which takes %u: what is left is for "
+            "critical ones",
             report->in_flight, report->limit);
     else
         px_err_set(err, PX_E_OVERLOADED,
@@ -212,6 +242,7 @@ void px_limit_report(struct px_limit *limit, struct px_limit_report *ret)
     const struct px_limiter *limiter = &limit->limiter;
     *ret = (struct px_limit_report){
         .adapts = limiter->policy.adapts,
+        .is_open = limit->is_open,
         .min = limiter->policy.min,
         .max = limiter->policy.max,
         .limit = (unsigned)limiter->limit,

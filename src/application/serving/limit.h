@@ -14,11 +14,11 @@
 /* Why a request was refused; the labels of phoenix_refused_total. */
 enum px_refusal {
     PX_REFUSAL_NONE = 0,
-    PX_REFUSAL_LIMIT,     /* as many as the limit are on their way */
+    PX_REFUSAL_LIMIT,     /* as many as the limit are on their way; of explanations, as much work */
     PX_REFUSAL_SHEDDABLE, /* what is left of the limit is for more critical requests */
     PX_REFUSAL_CLIENT,    /* the client has as many on their way as one may */
-    PX_REFUSAL_HOPELESS,  /* it would not have been in time */
-    PX_REFUSAL_QUEUE,     /* the engine took it and gave it up: no place in its queue, or no hope */
+    PX_REFUSAL_HOPELESS,  /* it would not have been in time, says the limit or the engine's queue */
+    PX_REFUSAL_QUEUE,     /* the engine had no place for it, or had waited too long */
     PX_REFUSAL_DEADLINE,  /* its time passed before it was computed */
     PX_REFUSAL_MEMORY,    /* requests hold all the memory that there is for them */
     PX_REFUSALS,
@@ -52,7 +52,7 @@ struct px_limit_end {
 void px_limit_leave(struct px_limit *limit, const struct px_limit_end *end);
 
 struct px_limit_report {
-    bool adapts;
+    bool adapts, is_open; /* open: only clients are limited; `limit`, `min` and `max` say nothing */
     unsigned min, max, limit, in_flight, per_client;
     double gradient, base_ns, sample_ns;
 };

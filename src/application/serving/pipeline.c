@@ -8,17 +8,20 @@
  *
  *   open    route                         (a version that failed to load: its ladder, stage_fallback.c) identify and per-tenant limits go before it
  *   submit  deadline -> admit -> cache -> batch    features by entity key (enrich) go before the cache
- *   wave    engine -> observe -> done     post-processing and fallback (finish) go before observe
+ *   wave    engine -> observe -> done     post-processing (finish) goes before observe
  *
- * A model of tensors takes another way from submit on: deadline -> admit -> cache -> breaker -> start, and, when its run has
- * ended, observe -> done (stage_run.c), or the next rung of its ladder.
+ * A model of tensors takes another way from submit on, stages_of_runs below; when its run has ended: observe -> done (stage_run.c), or the
+ * next rung of its ladder. Every way to an engine is through that table: a submit and a rung that is another model begin at its first stage,
+ * a call that has waited for an equal one behind the cache (px_call_take_stages). So nothing is computed that the breaker or the limit
+ * have not seen.
  *
  * Invariants
  *   1. A call that was parked is completed by the next wave of its loop, with a score or an error; one whose run was started is
  *      completed on its loop once that has ended.
  *   2. No stage waits, takes a lock or allocates from the heap; memory is the call's arena or the lane's slabs. The cache, of models
  *      that have one, takes a lock for moments, and allocates for what it keeps.
- *   3. Every failed call is counted once, by its code, where it failed.
+ *   3. Every attempt to answer a call that fails is counted once, by its code, at the version where it failed, and by its refusal when
+ *      it was not computed (px_observe_failure), whether or not another rung answers the call then.
  */
 #include "application/serving/serving_impl.h"
 
@@ -31,28 +34,54 @@ enum { LAG_FADES = 8 }; /* a share of so many with each wake-up */
 static px_stage_fn *const open_stages[] = {px_stage_route};
 static px_stage_fn *const submit_stages[] = {px_stage_deadline, px_stage_admit, px_stage_cache,
                                              px_stage_batch};
-static px_stage_fn *const run_stages_of_tensors[] = {px_stage_deadline, px_stage_admit_run,
-                                                     px_stage_cache,    px_stage_breaker,
-                                                     px_stage_limit,    px_stage_start};
+static px_stage_fn *const stages_of_runs[PX_RUN_STAGES] = {
+    [PX_RUN_DEADLINE] = px_stage_deadline, /* does anybody wait? */
+    [PX_RUN_ADMIT] = px_stage_admit_run,   /* does it fit the model, and memory? */
+    [PX_RUN_CACHE] = px_stage_cache,       /* is there an answer, or one on its way? */
+    [PX_RUN_BREAKER] = px_stage_breaker,   /* is the version worth asking? */
+    [PX_RUN_LIMIT] = px_stage_limit,       /* may another of its requests be on its way? */
+    [PX_RUN_START] = px_stage_start,       /* to the engine's queue */
+};
 
-static enum px_code run_stages(struct px_serving *serving, struct px_call *call,
-                               px_stage_fn *const *stages, size_t n)
+static enum px_code take_stages(struct px_serving *serving, struct px_call *call,
+                                px_stage_fn *const *stages, size_t n)
 {
+    call->has_answer = false;
     for (size_t i = 0; i < n; i++) {
         call->code = stages[i](serving, call);
-        if (call->code != PX_OK) {
-            px_call_end_lead(call, call->code);
-            px_call_leave_breaker(call, PX_E_CANCELLED, 0);
-            if (call->run && px_call_fall_back(serving, call))
-                return PX_OK;
-            if (!call->is_absent) /* it may wait, and then be answered */
-                px_observe_failure(serving, call);
+        if (call->code != PX_OK || call->has_answer)
             return call->code;
-        }
-        if (call->has_answer)
-            return PX_OK;
     }
     return PX_OK;
+}
+
+enum px_code px_call_take_stages(struct px_serving *serving, struct px_call *call,
+                                 enum px_run_stage first)
+{
+    enum px_code code = take_stages(serving, call, stages_of_runs + first, PX_RUN_STAGES - first);
+    if (code == PX_OK)
+        return PX_OK;
+    px_call_end_lead(call, code);
+    px_call_leave_breaker(call, PX_E_CANCELLED, 0);
+    return code;
+}
+
+static enum px_code submit_run(struct px_serving *serving, struct px_call *call)
+{
+    enum px_code code = px_call_take_stages(serving, call, PX_RUN_DEADLINE);
+    if (code == PX_OK || px_call_fall_back(serving, call))
+        return PX_OK;
+    return call->code;
+}
+
+static enum px_code submit_rows(struct px_serving *serving, struct px_call *call)
+{
+    enum px_code code = take_stages(serving, call, submit_stages, PX_ARRAY_LEN(submit_stages));
+    if (PX_LIKELY(code == PX_OK))
+        return PX_OK;
+    px_call_end_lead(call, code);
+    px_observe_failure(serving, call);
+    return code;
 }
 
 /* Calls of rows do without it, and need not clear it. */
@@ -67,7 +96,9 @@ static enum px_code make_run(struct px_serving *serving, struct px_call *call)
 enum px_code px_call_open(struct px_serving *serving, struct px_call *call)
 {
     PX_ASSERT(call->loop < serving->n_loops && call->arena && call->done);
-    enum px_code code = run_stages(serving, call, open_stages, PX_ARRAY_LEN(open_stages));
+    enum px_code code = take_stages(serving, call, open_stages, PX_ARRAY_LEN(open_stages));
+    if (code != PX_OK && !call->is_absent) /* which may wait, and then be answered */
+        px_observe_failure(serving, call);
     if (code == PX_OK && PX_UNLIKELY(px_engine_has(call->model->engine, PX_ENGINE_TENSORS)))
         code = make_run(serving, call);
     if (code == PX_OK && px_trace_is_on(serving->trace))
@@ -82,9 +113,8 @@ enum px_code px_call_submit(struct px_serving *serving, struct px_call *call)
     atomic_store_explicit(&call->model->lanes[call->loop].used_ns, call->queued_ns,
                           memory_order_relaxed); /* see making_room.c */
     if (PX_UNLIKELY(px_engine_has(call->model->engine, PX_ENGINE_TENSORS)))
-        return run_stages(serving, call, run_stages_of_tensors,
-                          PX_ARRAY_LEN(run_stages_of_tensors));
-    return run_stages(serving, call, submit_stages, PX_ARRAY_LEN(submit_stages));
+        return submit_run(serving, call);
+    return submit_rows(serving, call);
 }
 
 enum px_code px_call_fail(struct px_serving *serving, struct px_call *call,

@@ -60,8 +60,8 @@ static void log_change(const struct px_rescue *rescue, const struct px_rescue_re
         px_log(PX_LOG_WARN, "breaker.opened", PX_LOG_S("model", s->name),
                PX_LOG_S("version", s->version),
                PX_LOG_T("reason", px_breaker_reason_name(now->reason)),
-               PX_LOG_U("failed", now->window.failed), PX_LOG_U("slow", now->window.slow),
-               PX_LOG_U("of", now->window.n), PX_LOG_U("for_ms", now->retry_ns / PX_NS_PER_MS));
+               PX_LOG_U("failed", now->tripped.failed), PX_LOG_U("slow", now->tripped.slow),
+               PX_LOG_U("of", now->tripped.n), PX_LOG_U("for_ms", now->retry_ns / PX_NS_PER_MS));
     else
         px_log(PX_LOG_INFO,
                now->state == PX_BREAKER_CLOSED ? "breaker.closed" : "breaker.half_open",
@@ -77,6 +77,7 @@ static void report(const struct px_rescue *rescue, uint64_t now_ns, struct px_re
         .reason = b->reason,
         .retry_ns = px_breaker_retry_ns(b, now_ns),
         .window = b->now,
+        .tripped = b->tripped,
         .n_opened = b->n_opened,
         .n_refused = b->n_refused,
         .n_probes = b->n_probes,
@@ -92,29 +93,30 @@ void px_rescue_report(struct px_rescue *rescue, struct px_rescue_report *ret)
     pthread_mutex_unlock(&rescue->mutex);
 }
 
-bool px_rescue_is_open(struct px_rescue *rescue, uint64_t now_ns)
-{
-    if (!rescue->has_breaker)
-        return false;
-    pthread_mutex_lock(&rescue->mutex);
-    bool is_open = px_breaker_is_open(&rescue->breaker, now_ns);
-    pthread_mutex_unlock(&rescue->mutex);
-    return is_open;
-}
-
 static enum px_code refuse(const struct px_rescue *rescue, const struct px_rescue_report *now,
                            struct px_err *err)
 {
+    static const char *const whys[] = {
+        [PX_BREAKER_NEVER] = "failed",
+        [PX_BREAKER_FAILURES] = "failed too often",
+        [PX_BREAKER_SLOWNESS] = "was too slow",
+        [PX_BREAKER_PROBE] = "failed or was slow when it was tried again",
+        [PX_BREAKER_SILENCE] = "did not answer when it was tried again",
+    };
     const struct px_rescue_settings *s = &rescue->settings;
     uint64_t ms = now->retry_ns / PX_NS_PER_MS;
     px_err_set(err, PX_E_UNAVAILABLE,
-               "the breaker of model '%.*s' version %.*s is %s (%s): it failed, and is asked again "
+               "the breaker of model '%.*s' version %.*s is %s (%s): it %s, and is asked again "
                "in %llu ms",
                PX_STR_ARG(s->name), PX_STR_ARG(s->version),
                now->state == PX_BREAKER_OPEN ? "open" : "half open",
-               px_breaker_reason_name(now->reason), (unsigned long long)ms);
-    px_err_hint(err, "'fallback' in model.yaml says who answers meanwhile; GET /api/v1/models "
-                     "shows the breaker");
+               px_breaker_reason_name(now->reason), whys[now->reason], (unsigned long long)ms);
+    if (px_rescue_ladder(rescue)->n_rungs > 0)
+        px_err_hint(err, "no rung of its 'fallback' had an answer; GET /api/v1/models shows which "
+                         "are usable");
+    else
+        px_err_hint(err, "GET /api/v1/models shows the breaker; 'fallback' in model.yaml can say "
+                         "who answers meanwhile");
     return px_err_retry(err, now->retry_ns);
 }
 
@@ -138,23 +140,20 @@ void px_rescue_leave(struct px_rescue *rescue, struct px_breaker_ticket *ticket,
 {
     enum px_breaker_outcome outcome = px_breaker_judge(code);
     uint64_t now_ns = px_clock_monotonic_ns();
-    struct px_rescue_report before, now;
+    struct px_rescue_report now;
     if (outcome == PX_BREAKER_LATE && started_ns == 0)
         outcome = PX_BREAKER_UNKNOWN; /* it waited, and nobody tried */
     if (started_ns > ticket->began_ns)
         ticket->began_ns = started_ns;
     pthread_mutex_lock(&rescue->mutex);
-    report(rescue, now_ns, &before);
     uint64_t era = rescue->breaker.era;
     px_breaker_leave(&rescue->breaker, ticket, outcome, now_ns);
     bool changed = rescue->breaker.era != era;
     report(rescue, now_ns, &now);
     pthread_mutex_unlock(&rescue->mutex);
     ticket->era = 0;
-    if (!changed)
-        return;
-    now.window = before.window; /* what led to it; but for the last */
-    log_change(rescue, &now);
+    if (changed)
+        log_change(rescue, &now);
 }
 
 /* ---- the ladder ---- */

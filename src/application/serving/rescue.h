@@ -36,14 +36,11 @@ PX_MUST_USE enum px_code px_rescue_enter(struct px_rescue *rescue, uint64_t now_
 /* Gives the ticket back: how computing ended, and when it began (0: nobody knows). */
 void px_rescue_leave(struct px_rescue *rescue, struct px_breaker_ticket *ticket, enum px_code code,
                      uint64_t started_ns);
-/* Would it refuse? */
-bool px_rescue_is_open(struct px_rescue *rescue, uint64_t now_ns);
-
 struct px_rescue_report {
     enum px_breaker_state state;
     enum px_breaker_reason reason;
-    uint64_t retry_ns; /* until something passes; 0: now */
-    struct px_breaker_counts window;
+    uint64_t retry_ns;                        /* until something passes; 0: now */
+    struct px_breaker_counts window, tripped; /* `tripped`: the window that opened it last */
     uint64_t n_opened, n_refused, n_probes;
     struct px_breaker_policy policy;
 };

@@ -110,7 +110,8 @@ px_stage_fn px_stage_route;    /* name and version -> model */
 px_stage_fn px_stage_deadline; /* does anybody still wait for it? */
 px_stage_fn px_stage_admit;    /* rows within the limits, engine able */
 
-/* Is the call cancelled or late at `now_ns`? Then its code and error say so. */
+/* Is the call cancelled or late at `now_ns`? With the second its code and error say so. */
+PX_MUST_USE bool px_call_is_unwanted(const struct px_call *call, uint64_t now_ns);
 PX_MUST_USE bool px_call_has_ended(struct px_call *call, uint64_t now_ns);
 
 px_stage_fn px_stage_batch; /* parks the call in its lane */
@@ -119,6 +120,23 @@ px_stage_fn px_stage_batch; /* parks the call in its lane */
 void px_lane_is_busy(struct px_serving_loop *loop, struct px_lane *lane);
 /* Room for the scores of a call of rows. */
 PX_MUST_USE bool px_call_reserve_scores(struct px_call *call);
+
+/* The stages of a call of a model of tensors, in their order (pipeline.c). */
+enum px_run_stage {
+    PX_RUN_DEADLINE = 0,
+    PX_RUN_ADMIT,
+    PX_RUN_CACHE,
+    PX_RUN_BREAKER,
+    PX_RUN_LIMIT,
+    PX_RUN_START,
+    PX_RUN_STAGES,
+};
+/*
+ * Takes the call through them from `first` on, until it is on its way or answered. Else its code and error say why, it holds no place
+ * and leads nobody; it is not counted yet.
+ */
+PX_MUST_USE enum px_code px_call_take_stages(struct px_serving *serving, struct px_call *call,
+                                             enum px_run_stage first);
 
 /* Of models of tensors (stage_run.c). */
 px_stage_fn px_stage_admit_run; /* the run fits the model and the limits */
@@ -139,10 +157,10 @@ void px_call_post(struct px_call *call);
  */
 px_stage_fn px_stage_cache;
 /*
- * For a call that cannot be computed, before px_stage_cache or when it does not wait: true when there is a kept answer, `stale` also one whose time has
- * passed. The call then is completed in the wave.
+ * For a call that cannot be computed, before px_stage_cache or when it does not wait: true when there is a kept answer, also one whose
+ * time has passed. The call then is completed in the wave.
  */
-PX_MUST_USE bool px_call_take_kept(struct px_serving *serving, struct px_call *call, bool stale);
+PX_MUST_USE bool px_call_take_kept(struct px_serving *serving, struct px_call *call);
 /* The call was computed with that code, or will not be: whoever waits for it hears of it. */
 void px_call_end_lead(struct px_call *call, enum px_code code);
 /* Is the call waiting for another's answer? Then it is completed, cancelled, by a task. */
@@ -159,11 +177,14 @@ void px_call_park_answered(struct px_serving *serving, struct px_call *call);
 px_stage_fn px_stage_breaker;
 void px_call_leave_breaker(struct px_call *call, enum px_code code, uint64_t started_ns);
 /*
- * The call has failed, is in no list, and leads nobody: true when another rung of its ladder has taken it, so that it is completed later.
+ * The call has failed at its model, which is counted here, is in no list, and leads nobody: true when another rung of its ladder has taken
+ * it, so that it is completed later.
  */
 PX_MUST_USE bool px_call_fall_back(struct px_serving *serving, struct px_call *call);
 /* The version that was asked for failed to load: true when another was found for it. */
 PX_MUST_USE bool px_call_fall_back_at_route(struct px_serving *serving, struct px_call *call);
+/* Of one that is answered: counts the rung that did it, if any. */
+void px_call_count_fallback(const struct px_call *call);
 /* The lane that counts a call on its ladder, besides that of its model; before `done`. NULL: none. */
 struct px_lane *px_call_origin_lane(const struct px_call *call);
 /* One of its calls less. */

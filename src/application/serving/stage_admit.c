@@ -61,6 +61,7 @@ bool px_call_charge_bytes(struct px_serving *serving, struct px_call *call, size
         loop->wave_bytes += bytes;
         return true;
     }
+    call->refusal = PX_REFUSAL_MEMORY;
     px_err_set(&call->err, PX_E_OVERLOADED,
                "the requests that arrived together need more than %zu bytes for their rows", max);
     px_err_hint(&call->err, "try again, or raise serving.request_memory_max");

@@ -193,6 +193,11 @@ void px_call_end_lead(struct px_call *call, enum px_code code)
 
 /* ---- those that waited ---- */
 
+static bool is_to_be_computed(enum px_cache_verdict verdict)
+{
+    return verdict == PX_CACHE_LEAD || verdict == PX_CACHE_PASS;
+}
+
 /* It has to be computed after all, perhaps for others too. */
 static void note_miss(struct px_cached_call *cached)
 {
@@ -225,31 +230,36 @@ static void wake_run(struct px_cache_wait *wait)
     px_call_post(call_of(wait));
 }
 
+/* It waited in vain, and goes on behind the cache. True: it is on its way, and completed when its run has ended. */
+static bool compute_after_all(struct px_call *call)
+{
+    struct px_cached_call *cached = call->cached;
+    uint64_t now_ns = px_clock_monotonic_ns();
+    if (is_to_be_computed(cached->wait.verdict))
+        note_miss(cached);
+    else if (cached->wait.verdict == PX_CACHE_LATE && now_ns < call->deadline_ns)
+        now_ns = call->deadline_ns; /* the timer that said so knows better */
+    call->run_ended_ns = now_ns;
+    return !px_call_has_ended(call, now_ns) &&
+           px_call_take_stages(call->serving, call, PX_RUN_BREAKER) == PX_OK;
+}
+
 /* On the loop, after wake_run. */
 static void go_on(struct px_loop_task *task)
 {
     struct px_call *call = PX_CONTAINER_OF(task, struct px_call, task);
     struct px_cached_call *cached = call->cached;
-    struct px_run *run = call->run;
     cached->is_waiting = false;
     px_cache_settle(&cached->wait);
     call->task.run = px_call_complete;
     if (cached->wait.verdict == PX_CACHE_HIT) {
         take_answer(call, cached->wait.entry);
-        px_call_complete(task);
+    } else if (compute_after_all(call)) {
         return;
+    } else {
+        call->run->code = call->code;
+        call->run->err = call->err;
     }
-    note_miss(cached);
-    call->run_ended_ns = px_clock_monotonic_ns();
-    if (!px_call_has_ended(call, call->run_ended_ns)) {
-        if (px_stage_breaker(call->serving, call) == PX_OK) {
-            px_engine_start(call->model->engine, run);
-            return;
-        }
-        call->code = call->err.code;
-    }
-    run->code = call->code;
-    run->err = call->err;
     px_call_complete(task);
 }
 
@@ -317,13 +327,12 @@ static bool describe(const struct px_call *call, struct px_cache_request *ret)
     return is_of_rows(call) ? describe_rows(call, ret) : describe_run(call, ret);
 }
 
-bool px_call_take_kept(struct px_serving *serving, struct px_call *call, bool stale)
+bool px_call_take_kept(struct px_serving *serving, struct px_call *call)
 {
     struct px_cache_request request;
     if (!is_cacheable(serving, call) || !describe(call, &request))
         return false;
-    struct px_cache_entry *kept =
-        px_cache_look(call->model->cache, &request, stale ? 0 : call->queued_ns);
+    struct px_cache_entry *kept = px_cache_look(call->model->cache, &request, 0);
     if (!kept)
         return false;
     call->code = PX_OK;

@@ -171,8 +171,10 @@ static void complete_answered(struct px_serving *serving, struct px_call *first)
         struct px_call *next = call->next;
         struct px_run lent = {0};
         struct px_lane *origin = px_call_origin_lane(call);
+        bool is_own = call->fallback != PX_RUNG_DEFAULT && call->fallback != PX_RUNG_CACHED;
         if (call->code == PX_OK && !px_call_has_ended(call, now_ns)) {
-            if (call->fallback != PX_RUNG_DEFAULT) /* which was not computed, ever */
+            px_call_count_fallback(call);
+            if (is_own) /* the others are told by the ladder's counts alone */
                 px_observe_cached(call, now_ns);
         } else {
             px_call_end_lead(call, call->code);

@@ -6,8 +6,8 @@
  *   breaker   before a computation: one that has failed too often is not asked
  *   fallback  a call that failed goes down the ladder of the version that was asked for, one rung after the other, by the first reason
  *
- * A rung that is another model gets the run as it is: names, types and shapes are compared before. It is admitted, limited and computed as a
- * call of that model and counted there; the reply names it. A kept or a declared answer is parked for the wave of this wake-up.
+ * A rung that is another model gets the run as it is: names, types and shapes are compared before. It takes all stages (pipeline.c) as a
+ * call of that model and is counted there; the reply names it. A kept or a declared answer is parked for the wave of this wake-up.
  *
  * Invariants
  * 1. The version that was asked for lives until the call has ended: its lane counts the call once more (px_call_origin_lane).
@@ -23,7 +23,7 @@
 
 struct px_call_ladder {
     struct px_model *origin;
-    size_t next, taken; /* rungs */
+    size_t next, taken; /* rungs: the next to be tried, and the latest that was */
     enum px_fallback_reason reason;
     struct px_err first; /* why who was asked did not answer */
 };
@@ -53,14 +53,15 @@ void px_call_leave_breaker(struct px_call *call, enum px_code code, uint64_t sta
 static bool find_reason(const struct px_call *call, enum px_fallback_reason *ret)
 {
     bool was_computed = call->run && call->run->code != PX_OK;
-    bool began = was_computed && call->run->started_ns != 0;
     enum px_breaker_outcome outcome = px_breaker_judge(call->code);
+    if (call->refusal == PX_REFUSAL_CLIENT) /* else a client could go over its limit */
+        return false;
     if (call->is_open || (was_computed && call->run->is_open))
         *ret = PX_FALLBACK_OPEN;
+    else if (call->refusal == PX_REFUSAL_HOPELESS || call->refusal == PX_REFUSAL_DEADLINE)
+        *ret = PX_FALLBACK_DEADLINE;
     else if (call->code == PX_E_OVERLOADED || call->code == PX_E_LIMITED)
         *ret = PX_FALLBACK_OVERLOAD;
-    else if (outcome == PX_BREAKER_LATE && !began)
-        *ret = PX_FALLBACK_DEADLINE;
     else if (was_computed && (outcome == PX_BREAKER_LATE || outcome == PX_BREAKER_FAILED))
         *ret = PX_FALLBACK_FAILURE;
     else
@@ -108,6 +109,7 @@ static void reset_run(struct px_call *call)
     run->is_open = false;
     run->degraded = (struct px_str){0};
     run->started_ns = 0;
+    run->hopeless = false;
     run->state = run->held = NULL;
     run->release = NULL;
     atomic_store_explicit(&run->cancelled, false, memory_order_relaxed);
@@ -115,7 +117,7 @@ static void reset_run(struct px_call *call)
     call->is_open = false;
     call->refusal = PX_REFUSAL_NONE;
     call->batch_rows = 0;
-    call->cached = NULL; /* settled: it led, and has said that there is no answer */
+    call->cached = NULL; /* settled: it led, or waited, and that has ended without an answer */
     call->cache = PX_CALL_UNCACHED;
 }
 
@@ -169,17 +171,12 @@ static struct px_model *take_rung(struct px_serving *serving, const struct px_mo
 
 static bool start_on(struct px_serving *serving, struct px_call *call, struct px_model *model)
 {
-    static px_stage_fn *const stages[] = {px_stage_admit_run, px_stage_breaker, px_stage_limit,
-                                          px_stage_start};
     call->model = model;
     call->queued_ns = px_clock_monotonic_ns();
-    for (size_t i = 0; i < PX_ARRAY_LEN(stages); i++) {
-        if (stages[i](serving, call) == PX_OK)
-            continue;
-        px_call_leave_breaker(call, PX_E_CANCELLED, 0);
-        return false;
-    }
-    return true;
+    if (px_call_take_stages(serving, call, PX_RUN_DEADLINE) == PX_OK)
+        return true;
+    px_observe_failure(serving, call);
+    return false;
 }
 
 static bool ask_model(struct px_serving *serving, struct px_call *call, size_t number)
@@ -211,13 +208,12 @@ static bool use_rung(struct px_serving *serving, struct px_call *call, size_t nu
     call->fallback = rung->kind;
     call->fallback_reason = ladder->reason;
     if (rung->kind == PX_RUNG_CACHED)
-        is_used = px_call_take_kept(serving, call, true);
+        is_used = px_call_take_kept(serving, call);
     else if (rung->kind == PX_RUNG_DEFAULT)
         is_used = declare_answer(serving, call, rung);
     else
         is_used = ask_model(serving, call, number);
-    if (is_used)
-        px_rescue_count(ladder->origin->rescue, number, ladder->reason);
+    ladder->taken = number;
     return is_used;
 }
 
@@ -236,20 +232,25 @@ static bool climb_down(struct px_serving *serving, struct px_call *call)
 
 bool px_call_fall_back(struct px_serving *serving, struct px_call *call)
 {
-    enum px_code code = call->code;
-    struct px_model *failed = call->model;
-    struct px_err err = call->err;
-    bool has_ended = px_call_has_ended(call, px_clock_monotonic_ns());
-    if (has_ended || (!call->ladder && !call->model->rescue))
-        ;
-    else if ((call->ladder || step_on_ladder(serving, call)) && climb_down(serving, call))
+    px_observe_failure(serving, call);
+    bool may_fall = !px_call_is_unwanted(call, px_clock_monotonic_ns());
+    if (may_fall && (call->ladder || step_on_ladder(serving, call)) && climb_down(serving, call))
         return true;
-    bool tells_first = call->ladder && !has_ended; /* else how it ended: cancelled, or late */
     call->fallback = 0;
-    call->model = call->ladder ? call->ladder->origin : failed;
-    call->err = tells_first ? call->ladder->first : err;
-    call->code = tells_first ? call->err.code : code;
+    if (call->ladder)
+        call->model = call->ladder->origin;
+    if (call->ladder && may_fall) { /* else it hears how it ended: cancelled, or late */
+        call->err = call->ladder->first;
+        call->code = call->err.code;
+    }
     return false;
+}
+
+void px_call_count_fallback(const struct px_call *call)
+{
+    const struct px_call_ladder *ladder = call->ladder;
+    if (PX_UNLIKELY(ladder != NULL))
+        px_rescue_count(ladder->origin->rescue, ladder->taken, ladder->reason);
 }
 
 /* ---- versions that failed to load ---- */

@@ -3,28 +3,33 @@
 #include "application/serving/repository_impl.h"
 #include "application/serving/serving_impl.h"
 
+#include "shared/clock.h"
+
 enum px_code px_stage_limit(struct px_serving *serving, struct px_call *call)
 {
     struct px_limit *limit = call->model->limit;
     if (PX_LIKELY(!limit) || !px_repository_of(serving)) /* start refuses it */
         return PX_OK;
-    const struct px_limit_request request = {call->urgency, call->queued_ns, call->deadline_ns};
+    uint64_t now_ns = px_clock_monotonic_ns(); /* it may have waited for an equal request */
+    const struct px_limit_request request = {call->urgency, now_ns, call->deadline_ns};
     call->refusal = px_limit_enter(limit, &request, &call->err);
-    call->is_limited = call->refusal == PX_REFUSAL_NONE;
-    return call->is_limited ? PX_OK : call->err.code;
+    if (call->refusal != PX_REFUSAL_NONE)
+        return call->err.code;
+    call->limited_ns = now_ns;
+    return PX_OK;
 }
 
 void px_call_leave_limit(struct px_call *call)
 {
-    if (PX_LIKELY(!call->is_limited))
+    if (PX_LIKELY(call->limited_ns == 0))
         return;
     const struct px_limit_end end = {
         .client = call->urgency.client,
-        .began_ns = call->queued_ns,
+        .began_ns = call->limited_ns,
         .started_ns = call->run->started_ns,
         .ended_ns = call->run_ended_ns,
         .code = call->run->code,
     };
-    call->is_limited = false;
+    call->limited_ns = 0;
     px_limit_leave(call->model->limit, &end);
 }

@@ -145,18 +145,6 @@ void px_observe_cache_miss(const struct px_call *call, uint64_t now_ns)
     px_metric_add(&m->cache_miss_ns, now_ns - call->queued_ns);
 }
 
-/* Was it refused, or given up before it was computed, and why? */
-static enum px_refusal refusal_of(const struct px_call *call)
-{
-    bool had_run = call->run && call->run->code != PX_OK;
-    if (call->refusal != PX_REFUSAL_NONE)
-        return call->refusal;
-    if (call->code == PX_E_OVERLOADED)
-        return had_run ? PX_REFUSAL_QUEUE : PX_REFUSAL_MEMORY;
-    bool began = had_run && call->run->started_ns != 0;
-    return call->code == PX_E_DEADLINE && !began ? PX_REFUSAL_DEADLINE : PX_REFUSAL_NONE;
-}
-
 void px_observe_failure(struct px_serving *serving, const struct px_call *call)
 {
     PX_ASSERT(call->code > PX_OK && (unsigned)call->code < PX_METRIC_CODES);
@@ -165,9 +153,8 @@ void px_observe_failure(struct px_serving *serving, const struct px_call *call)
         px_metric_add(&m->failures, 1);
         px_metric_add(&m->fail_ns, px_clock_monotonic_ns() - call->received_ns);
         px_metric_add(&m->errors[call->code], 1);
-        enum px_refusal refusal = refusal_of(call);
-        if (refusal != PX_REFUSAL_NONE)
-            px_metric_add(&m->refused[refusal], 1);
+        if (call->refusal != PX_REFUSAL_NONE)
+            px_metric_add(&m->refused[call->refusal], 1);
     } else {
         px_serving_count_error(serving, call->loop, call->code);
     }

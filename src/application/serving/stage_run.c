@@ -2,8 +2,8 @@
 /*
  * Runs: calls of models of tensors, which compute on threads of their engine.
  *
- *   loop     admit -> cache -> start ........................... observe -> done -> release
- *   engine            run ... finish -> post to the loop
+ *   loop     the stages of a submit (pipeline.c) ... start ................ observe -> done -> release
+ *   engine                                            run ... finish -> post to the loop
  *
  * Invariants
  * 1. Only the loop's thread touches its list of running calls and the lanes' counts. A run that ends elsewhere, even within the
@@ -34,6 +34,7 @@ static enum px_code check_bytes(const struct px_serving *serving, struct px_call
     size_t bytes = px_run_input_bytes(call->run);
     if (held == 0 || (held <= max && bytes <= max - held))
         return PX_OK; /* one alone is bounded by its exchange */
+    call->refusal = PX_REFUSAL_MEMORY;
     px_err_set(&call->err, PX_E_OVERLOADED,
                "the requests on their way need more than %zu bytes for their inputs", max);
     return px_err_hint(&call->err, "try again, or raise serving.request_memory_max");
@@ -104,8 +105,21 @@ static void leave(struct px_serving_loop *loop, struct px_call *call)
 
 /* ---- ending ---- */
 
+/* Of a run that failed: was it given up before it was computed, and why? */
+static enum px_refusal refusal_of(const struct px_run *run)
+{
+    if (run->hopeless)
+        return PX_REFUSAL_HOPELESS;
+    if (run->code == PX_E_OVERLOADED)
+        return PX_REFUSAL_QUEUE;
+    return run->code == PX_E_DEADLINE && run->started_ns == 0 ? PX_REFUSAL_DEADLINE
+                                                              : PX_REFUSAL_NONE;
+}
+
 static void take_result(struct px_call *call)
 {
+    if (call->refusal == PX_REFUSAL_NONE) /* else a stage has refused it */
+        call->refusal = refusal_of(call->run);
     call->code = call->run->code;
     if (call->code != PX_OK) {
         call->err = call->run->err;
@@ -130,13 +144,14 @@ void px_call_complete(struct px_loop_task *task)
     take_result(call);
     px_call_end_lead(call, call->run->code);
     if (PX_UNLIKELY(call->code != PX_OK)) {
-        px_observe_failure(serving, call);
         if (px_call_fall_back(serving, call)) {
             px_lane_leave(lane);
             return;
         }
     }
     struct px_lane *origin = px_call_origin_lane(call);
+    if (call->code == PX_OK)
+        px_call_count_fallback(call);
     if (call->code == PX_OK && call->cache == PX_CALL_CACHE_JOINED)
         px_observe_cached(call, call->run_ended_ns);
     else if (call->code == PX_OK)
@@ -192,7 +207,8 @@ enum px_code px_stage_start(struct px_serving *serving, struct px_call *call)
         return px_err_set(&call->err, PX_E_UNAVAILABLE, "the server is still starting");
     call->serving = serving;
     call->task.run = px_call_complete;
-    px_call_enter_running(serving, call);
+    if (!call->is_running) /* it is, when it has waited for an equal one */
+        px_call_enter_running(serving, call);
     px_engine_start(call->model->engine, call->run);
     return PX_OK;
 }

@@ -146,6 +146,7 @@ static void trip(struct px_breaker *b, enum px_breaker_reason reason, uint64_t n
     else
         b->open_for_ns = doubles ? 2 * b->open_for_ns : policy->open_max_ns;
     b->reason = reason;
+    b->tripped = b->now;
     b->until_ns = now_ns + b->open_for_ns;
     b->n_opened++;
     enter_state(b, PX_BREAKER_OPEN);
@@ -234,9 +235,12 @@ static bool is_too_many(const struct px_breaker *b, uint32_t n, double rate)
 
 static void end_probe(struct px_breaker *b, unsigned call, uint64_t now_ns)
 {
+    unsigned good = b->good;
     b->probing--;
     if (call & (CALL_FAILED | CALL_SLOW)) {
         trip(b, PX_BREAKER_PROBE, now_ns);
+        b->tripped.n = good;
+        add(&b->tripped, call);
         return;
     }
     b->good += call != 0;

@@ -84,7 +84,8 @@ struct px_breaker {
     enum px_breaker_state state;
     enum px_breaker_reason reason;
     uint64_t until_ns; /* OPEN: probes may come; HALF_OPEN: those on their way should be back */
-    struct px_breaker_counts now;           /* the window, as of the last outcome */
+    struct px_breaker_counts now;     /* the window, as of the last outcome */
+    struct px_breaker_counts tripped; /* what opened it last: the window then, or the probes */
     uint64_t n_opened, n_refused, n_probes; /* since the beginning */
 
     /* private */

@@ -22,6 +22,18 @@ static size_t find(const struct px_client_counts *counts, uint64_t client)
     return at;
 }
 
+void px_client_counts_move(struct px_client_counts *counts, struct px_client_count *places,
+                           size_t n_places)
+{
+    const struct px_client_counts old = *counts;
+    counts->places = places;
+    counts->n_places = n_places;
+    for (size_t i = 0; i < old.n_places; i++) {
+        if (old.places[i].n > 0)
+            places[find(counts, old.places[i].client)] = old.places[i];
+    }
+}
+
 bool px_client_counts_add(struct px_client_counts *counts, uint64_t client, uint32_t max)
 {
     if (client == 0)
@@ -29,6 +41,7 @@ bool px_client_counts_add(struct px_client_counts *counts, uint64_t client, uint
     struct px_client_count *place = &counts->places[find(counts, client)];
     if (place->n >= max)
         return false;
+    counts->n_clients += place->n == 0;
     place->client = client;
     place->n++;
     return true;
@@ -53,6 +66,8 @@ void px_client_counts_drop(struct px_client_counts *counts, uint64_t client)
     if (client == 0)
         return;
     size_t at = find(counts, client);
-    if (counts->places[at].n > 0 && --counts->places[at].n == 0)
-        close_up(counts, at);
+    if (counts->places[at].n == 0 || --counts->places[at].n > 0)
+        return;
+    counts->n_clients--;
+    close_up(counts, at);
 }

@@ -2,8 +2,8 @@
 /*
  * How many requests each client has on their way: for a limit that no client may go over, whatever room there is for others.
  *
- * A table of clients (hashes of who asks) that have any. Its size is fixed; whoever admits requests keeps their number below it, so
- * it is never full. Pure: the memory is the caller's. One thread at a time.
+ * A table of clients (hashes of who asks) that have any. Whoever admits requests sees to it that it is never full, by giving it more
+ * places. Pure: the memory is the caller's. One thread at a time.
  */
 #ifndef PX_DOMAIN_OVERLOAD_CLIENT_COUNTS_H
 #define PX_DOMAIN_OVERLOAD_CLIENT_COUNTS_H
@@ -19,8 +19,13 @@ struct px_client_count {
 
 struct px_client_counts {
     struct px_client_count *places; /* [n_places], zeroed at first */
-    size_t n_places; /* a power of two, more than twice as many requests as there will ever be */
+    size_t n_places;                /* a power of two */
+    size_t n_clients;               /* that have any; always fewer than places */
 };
+
+/* `places`, zeroed and more of them, instead of the present ones, which are the caller's again. */
+void px_client_counts_move(struct px_client_counts *counts, struct px_client_count *places,
+                           size_t n_places);
 
 /* One more of that client, unless it has `max` already. Client 0, nobody in particular, is never limited. */
 bool px_client_counts_add(struct px_client_counts *counts, uint64_t client, uint32_t max);

@@ -37,14 +37,16 @@ void px_limiter_init(struct px_limiter *limiter, const struct px_limiter_policy 
 
 unsigned px_limiter_share(const struct px_limiter *limiter, enum px_criticality criticality)
 {
-    unsigned limit = (unsigned)limiter->limit, max = limiter->policy.max, share = limit;
-    unsigned over = limit / OVER ? limit / OVER : 1, most = max - max / RESERVE;
-    if (criticality == PX_CRITICALITY_SHEDDABLE)
-        share = limit * SHEDDABLE_QUARTERS / 4;
-    else if (criticality == PX_CRITICALITY_CRITICAL)
+    unsigned limit = (unsigned)limiter->limit, max = limiter->policy.max;
+    unsigned over = limit / OVER ? limit / OVER : 1;
+    unsigned most = max - (max / RESERVE ? max / RESERVE : 1);
+    unsigned usual = limit < most ? limit : most, share = usual;
+    if (criticality == PX_CRITICALITY_CRITICAL)
         share = limit + over < max ? limit + over : max;
-    else if (share > most)
-        share = most;
+    else if (criticality == PX_CRITICALITY_SHEDDABLE)
+        share = limit * SHEDDABLE_QUARTERS / 4;
+    if (criticality == PX_CRITICALITY_SHEDDABLE && share >= usual)
+        share = usual ? usual - 1 : 0;
     return share ? share : 1;
 }
 
@@ -54,7 +56,7 @@ enum px_limiter_verdict px_limiter_enter(struct px_limiter *limiter,
     if (limiter->in_flight >= px_limiter_share(limiter, criticality)) {
         limiter->n_refused++;
         bool is_first = criticality == PX_CRITICALITY_SHEDDABLE &&
-                        limiter->in_flight < px_limiter_share(limiter, PX_CRITICALITY_DEFAULT);
+                        limiter->in_flight < px_limiter_share(limiter, PX_CRITICALITY_CRITICAL);
         return is_first ? PX_LIMITER_SHEDDING : PX_LIMITER_FULL;
     }
     limiter->n_admitted++;

@@ -22,8 +22,9 @@
  *   starts low, since what it sees first is what it takes for short.
  * - A window is over when both `window_ns` and `window_samples` have passed. Requests that began before it tell about the limit
  *   before it: their samples are dropped. A window that did not use half of the limit leaves it as it is.
- * - What may be admitted falls with criticality: sheddable requests up to three quarters of the limit, default ones up to all of it (and
- *   of `max`, but for an eighth), critical ones a quarter above it, but at least one, up to `max`. One of any kind may always be on its way.
+ * - What may be admitted falls with criticality: sheddable requests up to three quarters of the limit and below what default ones have, these up to all of it (and
+ *   of `max`, but for an eighth of that, and at least one place), critical ones a quarter above it, and at least one, up to `max`. All are
+ *   rounded down. One of any kind may always be on its way, so a limit of 1 keeps nothing for the critical.
  *
  * Pure values: no clock, no threads, no memory. Entering is some comparisons, leaving too, but for the end of a window, which sorts its samples.
  */

@@ -65,6 +65,20 @@ static void put_output(struct px_buf *buf, const struct px_infer_output *output,
     px_protobuf_end(buf, message);
 }
 
+/* Who answered instead of the version that was asked for, and why. */
+static void put_fallback(struct px_buf *buf, const struct px_infer *infer)
+{
+    const struct px_model *other = px_infer_stand_in(infer);
+    if (!px_infer_fallback(infer))
+        return;
+    put_text_parameter(buf, PARAMETERS, "fallback", px_str(px_infer_fallback(infer)));
+    put_text_parameter(buf, PARAMETERS, "fallback_reason", px_str(px_infer_fallback_reason(infer)));
+    if (!other)
+        return;
+    put_text_parameter(buf, PARAMETERS, "fallback_model", other->name);
+    put_text_parameter(buf, PARAMETERS, "fallback_version", other->version);
+}
+
 enum px_code px_grpc_put_infer_response(struct px_grpc_infer *inference, bool is_of_stream,
                                         struct px_buf *buf)
 {
@@ -84,11 +98,7 @@ enum px_code px_grpc_put_infer_response(struct px_grpc_infer *inference, bool is
         put_text_parameter(buf, PARAMETERS, "degraded", px_infer_degraded(infer));
     if (px_infer_cache(infer))
         put_text_parameter(buf, PARAMETERS, "cache", px_str(px_infer_cache(infer)));
-    if (px_infer_fallback(infer)) {
-        put_text_parameter(buf, PARAMETERS, "fallback", px_str(px_infer_fallback(infer)));
-        put_text_parameter(buf, PARAMETERS, "fallback_reason",
-                           px_str(px_infer_fallback_reason(infer)));
-    }
+    put_fallback(buf, infer);
     if (is_of_stream)
         put_parameter(buf, PARAMETERS, "triton_final_response", PX_GRPC_PARAMETER_BOOL, true);
     for (size_t i = 0; i < infer->n_outputs; i++)

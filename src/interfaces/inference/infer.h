@@ -123,6 +123,13 @@ static inline const char *px_infer_fallback_reason(const struct px_infer *infer)
     return infer->call.fallback ? px_fallback_reason_name(infer->call.fallback_reason) : NULL;
 }
 
+/* The same, when it was another model or version: whose answer it is. NULL: it was none. */
+static inline const struct px_model *px_infer_stand_in(const struct px_infer *infer)
+{
+    enum px_rung_kind kind = infer->call.fallback;
+    return kind == PX_RUNG_MODEL || kind == PX_RUNG_PREVIOUS_VERSION ? infer->call.model : NULL;
+}
+
 PX_MUST_USE enum px_code px_infer_open(struct px_infer *infer,
                                        const struct px_infer_request *request);
 /* Counts call.err and hands it to `fail`. */

@@ -131,15 +131,24 @@ static void add_degraded(struct px_http_exchange *exchange, struct px_str steps)
     px_reply_add_header(exchange, header);
 }
 
-/* "Phoenix-Fallback: previous_version; reason=open" */
+/* "Phoenix-Fallback: previous_version; reason=open; name=\"bank\"; version=\"1\"" */
 static void add_fallback(struct px_http_exchange *exchange, const struct px_infer *infer)
 {
-    enum { HEADER_MAX = 80 };
-    char *header = px_arena_alloc(exchange->arena, HEADER_MAX, 1);
+    enum { HEADER_MAX = 120 };
+    const struct px_model *other = px_infer_stand_in(infer);
+    size_t cap = HEADER_MAX + (other ? other->name.len + other->version.len : 0);
+    char *header = px_arena_alloc(exchange->arena, cap, 1);
     if (!header)
         return; /* the body says it too */
-    snprintf(header, HEADER_MAX, "Phoenix-Fallback: %s; reason=%s\r\n", px_infer_fallback(infer),
-             px_infer_fallback_reason(infer));
+    int n = snprintf(header, cap, "Phoenix-Fallback: %s; reason=%s", px_infer_fallback(infer),
+                     px_infer_fallback_reason(infer));
+    char *end = header + n;
+    cap -= (size_t)n;
+    if (other)
+        snprintf(end, cap, "; name=\"%.*s\"; version=\"%.*s\"\r\n", PX_STR_ARG(other->name),
+                 PX_STR_ARG(other->version));
+    else
+        snprintf(end, cap, "\r\n");
     px_reply_add_header(exchange, header);
 }
 
@@ -156,10 +165,15 @@ void px_rest_put_remarks(struct px_json_writer *w, const struct px_infer *infer)
     struct px_str degraded = px_infer_degraded(infer);
     if (degraded.len)
         px_json_member_str(w, "degraded", degraded);
+    const struct px_model *other = px_infer_stand_in(infer);
     if (!px_infer_fallback(infer))
         return;
     px_json_member_text(w, "fallback", px_infer_fallback(infer));
     px_json_member_text(w, "fallback_reason", px_infer_fallback_reason(infer));
+    if (!other)
+        return;
+    px_json_member_str(w, "fallback_model", other->name);
+    px_json_member_str(w, "fallback_version", other->version);
 }
 
 void px_rest_infer_reply(struct px_infer *infer, const char *content_type)

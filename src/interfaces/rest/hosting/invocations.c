@@ -134,20 +134,22 @@ static enum px_code read_body(struct px_infer *infer)
 /* ---- the reply ---- */
 
 /* {"score": 0.25}, or {"predicted_label": "yes"}. */
-static void put_sagemaker_row(struct px_json_writer *w, const struct px_infer *infer, size_t row)
+static void put_sagemaker_members(struct px_json_writer *w, const struct px_infer *infer,
+                                  size_t row)
 {
     bool labels = infer->outputs[0].kind == PX_OUTPUT_LABELS;
-    px_json_begin_object(w);
     px_json_key(w, labels ? "predicted_label" : "score");
     px_put_prediction(w, infer, row);
-    px_json_end_object(w);
 }
 
 static void put_sagemaker_rows(struct px_json_writer *w, const struct px_infer *infer)
 {
     px_json_begin_array(w);
-    for (size_t row = 0; row < infer->call.scores.n_rows; row++)
-        put_sagemaker_row(w, infer, row);
+    for (size_t row = 0; row < infer->call.scores.n_rows; row++) {
+        px_json_begin_object(w);
+        put_sagemaker_members(w, infer, row);
+        px_json_end_object(w);
+    }
     px_json_end_array(w);
 }
 
@@ -180,7 +182,10 @@ static void reply_lines(struct px_infer *infer)
     struct px_buf *body = px_rest_exchange(infer)->body;
     for (size_t row = 0; row < infer->call.scores.n_rows; row++) {
         struct px_json_writer w = px_json_writer(body);
-        put_sagemaker_row(&w, infer, row);
+        px_json_begin_object(&w);
+        put_sagemaker_members(&w, infer, row);
+        px_rest_put_remarks(&w, infer); /* a line is all that its reader has */
+        px_json_end_object(&w);
         px_buf_byte(body, '\n');
     }
     px_rest_infer_reply(infer, "application/jsonlines");

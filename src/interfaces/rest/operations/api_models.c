@@ -115,14 +115,20 @@ static void put_limits(struct px_json_writer *w, struct px_limit *limit)
     px_limit_report(limit, &report);
     px_json_key(w, "limits");
     px_json_begin_object(w);
-    px_json_member_text(w, "concurrency", report.adapts ? "auto" : "fixed");
-    px_json_member_u64(w, "limit", report.limit);
-    px_json_member_u64(w, "min", report.min);
-    px_json_member_u64(w, "max", report.max);
+    px_json_member_text(w, "concurrency",
+                        report.is_open  ? "off"
+                        : report.adapts ? "auto"
+                                        : "fixed");
+    if (!report.is_open) {
+        px_json_member_u64(w, "limit", report.limit);
+        px_json_member_u64(w, "min", report.min);
+        px_json_member_u64(w, "max", report.max);
+    }
     px_json_member_u64(w, "in_flight", report.in_flight);
     if (report.per_client)
         px_json_member_u64(w, "per_client", report.per_client);
-    px_json_member_f64(w, "gradient", report.gradient);
+    if (!report.is_open)
+        px_json_member_f64(w, "gradient", report.gradient);
     px_json_member_f64(w, "request_ms", report.sample_ns * 1e-6);
     px_json_member_f64(w, "request_alone_ms", report.base_ns * 1e-6);
     px_json_end_object(w);

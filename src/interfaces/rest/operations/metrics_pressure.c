@@ -44,6 +44,8 @@ static void put_limit(const struct px_metrics_page *page, const char *name, cons
         if (!model->limit)
             continue;
         px_limit_report(model->limit, &report);
+        if (report.is_open && strcmp(name, "phoenix_limit_in_flight") != 0)
+            continue; /* there is none */
         px_put_model_name(page->out, name, "", model);
         px_buf_text(page->out, "} ");
         px_put_double(page->out, limit_value(&report, name));
@@ -264,7 +266,8 @@ static void put_rescue(const struct px_metrics_page *page)
                  "Requests that passed to see whether the model works again.", BREAKER_PROBES);
     px_put_head(
         page->out, "phoenix_fallbacks_total", "counter",
-        "Requests for the version that a rung of its ladder took over, by rung and reason.");
+        "Answers that a rung gave instead of the version, by rung and reason. Of a version that "
+        "failed to load: requests that went to the rung.");
     for (size_t i = 0; i < page->set->n_models; i++) {
         if (page->set->models[i]->rescue)
             put_fallbacks(page, page->set->models[i]);

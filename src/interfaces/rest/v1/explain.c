@@ -71,6 +71,7 @@ static void reply(struct px_infer *infer)
     put_features(&w, call->model->signature);
     px_rest_put_remarks(&w, infer);
     px_json_end_object(&w);
+    call->cache = PX_CALL_UNCACHED; /* which was about the scores: this was computed now */
     px_rest_infer_reply(infer, "application/json");
 }
 

@@ -77,8 +77,7 @@ static void put_remarks(struct px_json_writer *w, const struct px_infer *infer)
 {
     struct px_str degraded = px_infer_degraded(infer);
     const char *cache = px_infer_cache(infer);
-    const char *fallback = px_infer_fallback(infer);
-    if (!infer->call.n_unseen && !degraded.len && !cache && !fallback)
+    if (!infer->call.n_unseen && !degraded.len && !cache && !px_infer_fallback(infer))
         return;
     px_json_key(w, "parameters");
     px_json_begin_object(w);

@@ -253,7 +253,7 @@ static void write_model(const char *yaml)
 static const char cached[] =
     "phoenix: 1\nengine: {name: memory, kind: add}\nwarm_up: 0\ncache: {ttl: 60s}\n";
 
-static void set_up(void)
+static void set_up_with(const char *yaml)
 {
     char path[128];
     const struct px_serving_limits limits = {.request_rows_max = 3,
@@ -262,7 +262,7 @@ static void set_up(void)
                                              .cache_bytes_max = 1 << 20};
     snprintf(root, sizeof root, "/tmp/px-cache-XXXXXX");
     CHECK(mkdtemp(root) != NULL);
-    write_model(cached);
+    write_model(yaml);
     CHECK_OK(px_serving_create(2, &limits, &serving, NULL));
     px_serving_set_engines(serving, memory_engines());
     snprintf(path, sizeof path, "%s/m", root);
@@ -270,6 +270,11 @@ static void set_up(void)
     memory = memory_provider_last;
     manual_loops_init(&loops, 2);
     CHECK_OK(px_serving_manage(serving, &loops.port, true, NULL));
+}
+
+static void set_up(void)
+{
+    set_up_with(cached);
 }
 
 static void tear_down(void)
@@ -322,6 +327,11 @@ static void wait_done(size_t i, unsigned loop)
         px_serving_wave(serving, loop);
     }
     CHECK_INT(calls[i].n_done, 1);
+}
+
+static const struct px_model *served(void)
+{
+    return px_serving_find(serving, px_str("m"), px_str(""), NULL);
 }
 
 static size_t n_computed(void)
@@ -476,6 +486,39 @@ PX_TEST(those_who_wait_keep_their_own_deadlines_and_may_leave)
     wait_done(0, 0);
     check(0, PX_CALL_CACHE_MISS, 2);
     CHECK_INT(n_computed(), 1);
+    CHECK_INT(px_metric_get(&served()->metrics[0].cache_misses), 1); /* no one else's */
+    CHECK_INT(px_metric_get(&served()->metrics[0].refused[PX_REFUSAL_DEADLINE]), 1);
+    CHECK(calls[1].cache == PX_CALL_CACHE_JOINED && calls[2].cache == PX_CALL_CACHE_JOINED);
+    tear_down();
+}
+
+PX_TEST(those_who_waited_in_vain_find_the_limit_before_the_engine)
+{
+    const struct px_limit_request other = {.urgency = {.criticality = PX_CRITICALITY_CRITICAL}};
+    struct px_err err;
+    set_up_with("phoenix: 1\nengine: {name: memory, kind: add}\nwarm_up: 0\ncache: true\n"
+                "limits: {concurrency: 1}\n");
+    memory_tensor_engine_set_gate(memory, true);
+    atomic_store(&memory->fail_with, PX_E_INTERNAL);
+    ask(0, 0, 0);
+    memory_tensor_engine_wait(memory, 1);
+    for (size_t i = 1; i < 4; i++)
+        ask(i, 0, 0);
+    memory_tensor_engine_set_gate(memory, false);
+    manual_loops_wait(&loops, 0); /* the first has failed, and left its place to another one */
+    CHECK_INT(px_limit_enter(served()->limit, &other, &err), PX_REFUSAL_NONE);
+    for (size_t i = 0; i < 4; i++) {
+        wait_done(i, 0);
+        CHECK_INT(calls[i].code, i == 0 ? PX_E_INTERNAL : PX_E_OVERLOADED);
+    }
+    CHECK_INT(n_computed(), 1);
+    CHECK_INT(px_metric_get(&served()->metrics[0].refused[PX_REFUSAL_LIMIT]), 3);
+    CHECK_INT(px_metric_get(&served()->metrics[0].failures), 4);
+    px_limit_leave(served()->limit, &(struct px_limit_end){.code = PX_E_INTERNAL});
+    atomic_store(&memory->fail_with, PX_OK);
+    ask(4, 0, 0);
+    wait_done(4, 0);
+    check(4, PX_CALL_CACHE_MISS, 2);
     tear_down();
 }
 
@@ -500,11 +543,11 @@ PX_TEST(a_kept_answer_stands_in_where_nothing_can_be_computed)
     set_up();
     struct px_call *call = begin_run(1, 0, 0);
     call->run->arena = call->arena;
-    CHECK(!px_call_take_kept(serving, call, true));
+    CHECK(!px_call_take_kept(serving, call));
     ask(0, 0, 0);
     wait_done(0, 0);
     call->queued_ns = call->received_ns;
-    CHECK(px_call_take_kept(serving, call, true));
+    CHECK(px_call_take_kept(serving, call));
     px_serving_wave(serving, 0);
     check(1, PX_CALL_CACHE_HIT, 2);
     tear_down();
@@ -565,11 +608,11 @@ PX_TEST_MAIN(
             T(without_memory_rows_are_answered_all_the_same) T(
                 an_equal_run_is_answered_from_the_cache_in_the_wave)
                 T(the_same_bytes_in_another_shape_are_another_request) T(
-                    who_asks_and_how_urgently_does_not_matter)
-                    T(runs_of_all_loops_wait_for_the_first) T(
-                        when_the_first_is_cancelled_another_computes)
-                        T(when_the_model_fails_the_others_compute_for_themselves) T(
-                            those_who_wait_keep_their_own_deadlines_and_may_leave)
+                    who_asks_and_how_urgently_does_not_matter) T(runs_of_all_loops_wait_for_the_first)
+                    T(when_the_first_is_cancelled_another_computes) T(
+                        when_the_model_fails_the_others_compute_for_themselves)
+                        T(those_who_wait_keep_their_own_deadlines_and_may_leave) T(
+                            those_who_waited_in_vain_find_the_limit_before_the_engine)
                             T(a_server_that_stops_ends_those_who_wait) T(
                                 a_version_that_comes_does_not_know_the_answers_of_the_one_that_went)
                                 T(a_setting_that_is_wrong_says_what_is_expected))

@@ -263,10 +263,12 @@ PX_TEST(a_call_over_the_limit_is_refused_by_the_submit_and_told_when_to_come_aga
     call->urgency.criticality = PX_CRITICALITY_SHEDDABLE;
     CHECK_INT(px_call_submit(serving, call), PX_E_OVERLOADED);
     CHECK_CONTAINS(call->err.message, "not sheddable");
-    submit(3, 1);
     call = open_call(5, 1);
     CHECK_INT(px_call_submit(serving, call), PX_E_OVERLOADED);
-    CHECK_CONTAINS(call->err.message, "which takes 4");
+    CHECK_CONTAINS(call->err.message, "which takes 4: what is left is for critical ones");
+    call = open_call(3, 1);
+    call->urgency.criticality = PX_CRITICALITY_CRITICAL;
+    CHECK_OK(px_call_submit(serving, call));
     memory_tensor_engine_set_gate(memory, false);
     for (size_t i = 0; i < 3; i++)
         wait_done(i, 0);
@@ -293,6 +295,9 @@ PX_TEST(a_client_over_its_limit_leaves_the_others_their_place)
         CHECK_INT(px_call_submit(serving, call), i == 2 ? PX_E_LIMITED : PX_OK);
     }
     CHECK_CONTAINS(calls[2].call.err.message, "2 requests on their way");
+    struct px_limit_report report;
+    px_limit_report(model()->limit, &report);
+    CHECK(report.is_open && report.in_flight == 3);
     memory_tensor_engine_set_gate(memory, false);
     wait_done(0, 0);
     wait_done(1, 0);
@@ -302,6 +307,109 @@ PX_TEST(a_client_over_its_limit_leaves_the_others_their_place)
     CHECK_OK(px_call_submit(serving, again));
     wait_done(2, 0);
     CHECK_INT(px_metric_get(&model()->metrics[0].refused[PX_REFUSAL_CLIENT]), 1);
+    tear_down();
+}
+
+/* ---- refusals that a ladder repairs ---- */
+
+#define WITH_LADDER(more)                                                                          \
+    "phoenix: 1\nengine: {name: memory, kind: add}\nwarm_up: 0\n" more                             \
+    "fallback: [{default: {sum: 7}, on: [overload, deadline]}]\n"
+
+/* One attempt that was refused for that reason, and repaired. */
+static void check_repaired(size_t i, enum px_refusal refusal)
+{
+    const struct px_model_metrics *m = &model()->metrics[0];
+    CHECK_INT(calls[i].code, PX_OK);
+    CHECK_DOUBLE(calls[i].sum, 7);
+    for (unsigned reason = 1; reason < PX_REFUSALS; reason++)
+        CHECK_INT(px_metric_get(&m->refused[reason]), reason == (unsigned)refusal);
+    CHECK_INT(px_metric_get(&m->failures), 1);
+    CHECK_INT(px_metric_get(&m->errors[PX_E_OVERLOADED]), 1);
+    CHECK_INT(px_rescue_counted(model()->rescue, 0, PX_FALLBACK_OVERLOAD), 1);
+}
+
+PX_TEST(a_refusal_of_the_queue_is_counted_once_though_a_ladder_repairs_it)
+{
+    set_up_with(WITH_LADDER("queue_max: 1\n"), true);
+    memory_tensor_engine_set_gate(memory, true);
+    submit(0, 0);
+    memory_tensor_engine_wait(memory, 1);
+    submit(1, 0);
+    submit(2, 0);
+    wait_done(2, 0);
+    check_repaired(2, PX_REFUSAL_QUEUE);
+    memory_tensor_engine_set_gate(memory, false);
+    wait_done(0, 0);
+    wait_done(1, 0);
+    tear_down();
+}
+
+PX_TEST(a_refusal_of_the_limit_is_counted_once_though_a_ladder_repairs_it)
+{
+    set_up_with(WITH_LADDER("limits: {concurrency: 1}\n"), true);
+    memory_tensor_engine_set_gate(memory, true);
+    submit(0, 0);
+    submit(1, 0);
+    px_serving_wave(serving, 0);
+    check_repaired(1, PX_REFUSAL_LIMIT);
+    memory_tensor_engine_set_gate(memory, false);
+    wait_done(0, 0);
+    tear_down();
+}
+
+PX_TEST(a_refusal_for_want_of_memory_is_counted_as_such)
+{
+    set_up();
+    memory_tensor_engine_set_gate(memory, true);
+    for (size_t i = 0; i < 4; i++)
+        submit(i, 0);
+    CHECK_INT(px_call_submit(serving, open_call(4, 0)), PX_E_OVERLOADED);
+    CHECK_INT(px_metric_get(&model()->metrics[0].refused[PX_REFUSAL_MEMORY]), 1);
+    memory_tensor_engine_set_gate(memory, false);
+    for (size_t i = 0; i < 4; i++)
+        wait_done(i, 0);
+    tear_down();
+}
+
+PX_TEST(a_client_over_its_limit_gets_nothing_from_the_ladder)
+{
+    set_up_with(WITH_LADDER("limits: {concurrency: off, per_client: 1}\n"), true);
+    memory_tensor_engine_set_gate(memory, true);
+    for (size_t i = 0; i < 2; i++) {
+        struct px_call *call = open_call(i, 0);
+        call->urgency.client = 7;
+        CHECK_INT(px_call_submit(serving, call), i == 0 ? PX_OK : PX_E_LIMITED);
+    }
+    CHECK_INT(px_metric_get(&model()->metrics[0].refused[PX_REFUSAL_CLIENT]), 1);
+    memory_tensor_engine_set_gate(memory, false);
+    wait_done(0, 0);
+    tear_down();
+}
+
+PX_TEST(each_of_many_clients_has_its_own_limit_also_without_memory)
+{
+    enum { CLIENTS = 500 };
+    set_up_with("phoenix: 1\nengine: {name: memory, kind: add}\nwarm_up: 0\n"
+                "limits: {concurrency: off, per_client: 1}\n",
+                true);
+    struct px_limit *limit = model()->limit;
+    struct px_limit_request request = {0};
+    struct px_err err;
+    unsigned n_without = 0;
+    for (uint64_t client = 1; client <= CLIENTS; client++) {
+        request.urgency.client = client;
+        px_alloc_fail_at(1);
+        enum px_refusal refusal = px_limit_enter(limit, &request, &err);
+        px_alloc_fail_at(0);
+        n_without += refusal == PX_REFUSAL_MEMORY;
+        if (refusal != PX_REFUSAL_NONE)
+            CHECK_INT(px_limit_enter(limit, &request, &err), PX_REFUSAL_NONE);
+        CHECK_INT(px_limit_enter(limit, &request, &err), PX_REFUSAL_CLIENT);
+    }
+    CHECK_INT(n_without, 0); /* a table that cannot grow is filled up */
+    for (uint64_t client = 1; client <= CLIENTS; client++)
+        px_limit_leave(limit, &(struct px_limit_end){.client = client, .code = PX_E_INTERNAL});
     tear_down();
 }
 
@@ -561,20 +669,25 @@ PX_TEST(a_trace_has_the_run)
 
 PX_TEST_MAIN(
     T(a_run_is_completed_on_its_loop_and_counted) T(
-        a_run_that_ends_within_the_start_is_completed_later_as_well)
-        T(who_names_no_output_gets_all_of_them) T(
-            what_does_not_fit_is_refused_by_the_submit_and_counted)
-            T(too_many_rows_and_too_many_bytes_are_refused) T(a_full_queue_answers_that_call_alone) T(
-                a_call_over_the_limit_is_refused_by_the_submit_and_told_when_to_come_again)
-                T(a_client_over_its_limit_leaves_the_others_their_place) T(
-                    a_cancelled_call_is_completed_as_such)
-                    T(a_result_that_nobody_wants_any_more_is_a_cancelled_call) T(
-                        a_deadline_ends_the_call) T(nothing_runs_before_the_loops_are_known)
-                        T(a_model_lives_until_its_runs_have_ended) T(
-                            a_server_that_stops_waits_for_its_runs_and_calls_nobody)
-                            T(an_engine_at_work_for_nobody_holds_its_memory_and_not_the_loader) T(
-                                an_orphan_is_released_when_nobody_cancels_it_any_more)
-                                T(a_server_that_stops_gives_up_an_engine_that_never_ends) T(
-                                    a_model_of_tensors_describes_itself) T(statistics_count_runs)
-                                    T(a_warm_up_runs_the_model_and_its_failure_is_no_reason_to_refuse_it)
-                                        T(a_trace_has_the_run))
+        a_run_that_ends_within_the_start_is_completed_later_as_well) T(who_names_no_output_gets_all_of_them)
+        T(what_does_not_fit_is_refused_by_the_submit_and_counted) T(
+            too_many_rows_and_too_many_bytes_are_refused) T(a_full_queue_answers_that_call_alone)
+            T(a_call_over_the_limit_is_refused_by_the_submit_and_told_when_to_come_again) T(
+                a_client_over_its_limit_leaves_the_others_their_place)
+                T(a_refusal_of_the_queue_is_counted_once_though_a_ladder_repairs_it) T(
+                    a_refusal_of_the_limit_is_counted_once_though_a_ladder_repairs_it)
+                    T(a_refusal_for_want_of_memory_is_counted_as_such) T(
+                        a_client_over_its_limit_gets_nothing_from_the_ladder)
+                        T(each_of_many_clients_has_its_own_limit_also_without_memory) T(
+                            a_cancelled_call_is_completed_as_such)
+                            T(a_result_that_nobody_wants_any_more_is_a_cancelled_call) T(
+                                a_deadline_ends_the_call) T(nothing_runs_before_the_loops_are_known)
+                                T(a_model_lives_until_its_runs_have_ended) T(
+                                    a_server_that_stops_waits_for_its_runs_and_calls_nobody)
+                                    T(an_engine_at_work_for_nobody_holds_its_memory_and_not_the_loader)
+                                        T(an_orphan_is_released_when_nobody_cancels_it_any_more) T(
+                                            a_server_that_stops_gives_up_an_engine_that_never_ends)
+                                            T(a_model_of_tensors_describes_itself) T(
+                                                statistics_count_runs)
+                                                T(a_warm_up_runs_the_model_and_its_failure_is_no_reason_to_refuse_it)
+                                                    T(a_trace_has_the_run))

@@ -50,6 +50,7 @@ PX_TEST(failures_in_number_and_share_open_it_and_nothing_passes_for_a_while)
     ask(PX_BREAKER_FAILED, MS);
     CHECK_INT(breaker.state, PX_BREAKER_OPEN);
     CHECK_INT(breaker.reason, PX_BREAKER_FAILURES);
+    CHECK(breaker.tripped.failed == 5 && breaker.tripped.n == 5); /* the last one too */
     CHECK_INT(px_breaker_retry_ns(&breaker, now_ns), 5 * S);
     CHECK(px_breaker_is_open(&breaker, now_ns));
     CHECK_INT(ask(PX_BREAKER_SUCCEEDED, MS), PX_BREAKER_REFUSED);

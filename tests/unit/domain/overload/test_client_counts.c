@@ -12,7 +12,7 @@ static struct px_client_count places[PLACES];
 
 PX_TEST(a_client_has_at_most_so_many)
 {
-    struct px_client_counts counts = {places, PLACES};
+    struct px_client_counts counts = {.places = places, .n_places = PLACES};
     memset(places, 0, sizeof places);
     CHECK(px_client_counts_add(&counts, 5, 2));
     CHECK(px_client_counts_add(&counts, 5, 2));
@@ -24,7 +24,7 @@ PX_TEST(a_client_has_at_most_so_many)
 
 PX_TEST(nobody_in_particular_is_not_limited)
 {
-    struct px_client_counts counts = {places, PLACES};
+    struct px_client_counts counts = {.places = places, .n_places = PLACES};
     for (int i = 0; i < 1000; i++)
         CHECK(px_client_counts_add(&counts, 0, 1));
     px_client_counts_drop(&counts, 0);
@@ -32,7 +32,7 @@ PX_TEST(nobody_in_particular_is_not_limited)
 
 PX_TEST(no_client_is_lost_when_others_go)
 {
-    struct px_client_counts counts = {places, PLACES};
+    struct px_client_counts counts = {.places = places, .n_places = PLACES};
     uint32_t expected[CLIENTS + 1] = {0}, total = 0;
     struct px_rng rng = px_rng(3);
     memset(places, 0, sizeof places);
@@ -56,5 +56,22 @@ PX_TEST(no_client_is_lost_when_others_go)
     CHECK_INT(kept, total);
 }
 
+PX_TEST(a_larger_table_has_every_client_still)
+{
+    static struct px_client_count few[4], many[PLACES];
+    struct px_client_counts counts = {.places = few, .n_places = 4};
+    for (uint64_t client = 1; client < 4; client++)
+        CHECK(px_client_counts_add(&counts, client * 64, 2));
+    CHECK_INT(counts.n_clients, 3);
+    px_client_counts_move(&counts, many, PLACES);
+    for (uint64_t client = 1; client < 4; client++) {
+        CHECK(px_client_counts_add(&counts, client * 64, 2));
+        CHECK(!px_client_counts_add(&counts, client * 64, 2));
+        px_client_counts_drop(&counts, client * 64);
+        px_client_counts_drop(&counts, client * 64);
+    }
+    CHECK_INT(counts.n_clients, 0);
+}
+
 PX_TEST_MAIN(T(a_client_has_at_most_so_many) T(nobody_in_particular_is_not_limited)
-                 T(no_client_is_lost_when_others_go))
+                 T(no_client_is_lost_when_others_go) T(a_larger_table_has_every_client_still))

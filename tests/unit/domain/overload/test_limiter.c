@@ -314,6 +314,19 @@ PX_TEST(a_fixed_limit_stays_and_keeps_an_eighth_for_the_critical)
     CHECK_INT(px_limiter_share(&sim.limiter, PX_CRITICALITY_CRITICAL), 16);
 }
 
+PX_TEST(a_small_limit_keeps_one_place_for_the_critical)
+{
+    for (unsigned n = 2; n < 8; n++) {
+        set_fixed(n);
+        for (unsigned i = 1; i < n; i++)
+            CHECK_INT(px_limiter_enter(&sim.limiter, PX_CRITICALITY_DEFAULT), PX_LIMITER_ADMITTED);
+        CHECK_INT(px_limiter_enter(&sim.limiter, PX_CRITICALITY_DEFAULT), PX_LIMITER_FULL);
+        CHECK_INT(px_limiter_enter(&sim.limiter, PX_CRITICALITY_SHEDDABLE), PX_LIMITER_SHEDDING);
+        CHECK_INT(px_limiter_enter(&sim.limiter, PX_CRITICALITY_CRITICAL), PX_LIMITER_ADMITTED);
+        CHECK_INT(px_limiter_enter(&sim.limiter, PX_CRITICALITY_CRITICAL), PX_LIMITER_FULL);
+    }
+}
+
 PX_TEST(one_of_any_kind_may_always_come)
 {
     set_fixed(1);
@@ -346,6 +359,7 @@ PX_TEST_MAIN(
             T(a_model_that_becomes_slower_is_not_starved) T(a_stall_is_recovered_from)
                 T(the_less_critical_are_refused_first) T(a_quiet_night_does_not_raise_the_limit)
                     T(a_fixed_limit_stays_and_keeps_an_eighth_for_the_critical)
-                        T(one_of_any_kind_may_always_come)
-                            T(requests_that_began_before_the_window_do_not_count)
-                                T(who_is_refused_is_told_to_come_when_there_may_be_room))
+                        T(a_small_limit_keeps_one_place_for_the_critical)
+                            T(one_of_any_kind_may_always_come)
+                                T(requests_that_began_before_the_window_do_not_count)
+                                    T(who_is_refused_is_told_to_come_when_there_may_be_room))
