@@ -181,3 +181,40 @@ def test_new_bytes_with_the_size_and_time_of_the_old_are_noticed(tmp_path):
         os.utime(manifest, ns=(stat_manifest.st_atime_ns, stat_manifest.st_mtime_ns))
         assert old.stat().st_size == stat.st_size and old.stat().st_mtime_ns == stat.st_mtime_ns
         wait_for(lambda: server.log().count("model.loaded") > loads)
+
+
+def test_a_broken_versions_yaml_is_told_once_and_the_index_says_why(files, tmp_path):
+    folder = tmp_path / "repo"
+    for _ in range(3):
+        publish(files[0], folder / "risk")
+    with Server(folder, "--poll", "1") as server:
+        time.sleep(1.5)  # what is there at its first look is not new
+        (folder / "risk" / "versions.yaml").write_text("latset: 1\n")
+        wait_for(lambda: "did you mean 'latest'" in reason_of(server, "risk", "2")[1])
+        wait_for(lambda: "model.failed" in server.log())
+        assert reason_of(server, "risk", "2")[0] == "READY"
+        time.sleep(2.5)
+        assert server.log().count("model.failed") == 3, "once for each version"
+        (folder / "risk" / "versions.yaml").write_text("latest: 1\n")
+        wait_for(lambda: versions(server, "risk") == ["3"])
+        assert reason_of(server, "risk", "1") == ("UNAVAILABLE", "not chosen by the version policy")
+        (folder / "risk" / "versions.yaml").unlink()
+        wait_for(lambda: versions(server, "risk") == ["1", "2", "3"])
+        config = {"parameters": {"config": json.dumps({"version_policy": {"latest": {"num_versions": 1}}})}}
+        assert server.request("/v2/repository/models/risk/load", config)[0] == 200
+        assert reason_of(server, "risk", "2") == ("UNAVAILABLE", "not chosen by the version policy")
+
+
+def test_the_index_says_what_an_incomplete_version_waits_for(files, tmp_path):
+    folder = tmp_path / "repo"
+    publish(files[0], folder / "risk")
+    with Server(folder, "--poll", "1") as server:
+        publish(files[1], tmp_path / "other" / "risk")
+        new = tmp_path / "other" / "risk" / "1"
+        (new / "b.json").write_bytes(b"half")
+        new.rename(folder / "risk" / "2")
+        wait_for(lambda: "manifest says" in reason_of(server, "risk", "2")[1])
+        shutil.copytree(folder / "risk" / "1", folder / "risk" / "3")  # another does not wait for it for ever
+        wait_for(lambda: "3" in versions(server, "risk"))
+        shutil.rmtree(folder / "risk" / "3")
+        wait_for(lambda: "repository.gone" in server.log())

@@ -7,7 +7,8 @@
  *   another one than at the last look         somebody is writing: look again
  *   the same, and the manifest matches        act; so it is at the first sight of a stamp, too
  *   the same, and there is no manifest        act at the second sight
- *   the manifest does not match               look again, and tell once per stamp
+ *   the manifest does not match               look again, and tell once per stamp; the model's other versions wait for one look
+ *   its load failed for a passing reason      act again after 1, 2, 4, ... 60 s
  */
 #include "application/residency/polling.h"
 
@@ -16,11 +17,14 @@
 
 #include "shared/clock.h"
 #include "shared/file.h"
+#include "shared/hash.h"
 #include "shared/log.h"
 #include "shared/map.h"
 #include "shared/thread.h"
 
 #include <stdio.h>
+
+static const uint64_t retry_first_ns = PX_NS_PER_S, retry_last_ns = 60 * PX_NS_PER_S;
 
 struct watched {
     struct px_str name, version;
@@ -29,6 +33,10 @@ struct watched {
     uint64_t checked; /* its manifest matched (or there is none) with this stamp */
     uint64_t told;    /* that its manifest does not match, with this stamp */
     bool has_manifest, is_due;
+    bool is_sent;      /* it was part of a load with this stamp */
+    bool is_told_lost; /* of the last look: that it is gone was acted on */
+    uint64_t retry_ns,
+        pause_ns; /* its load failed and may go well then; 0: it is not tried again */
 };
 
 /* What one look found. */
@@ -38,13 +46,15 @@ struct look {
     struct px_map index;           /* "name/version" -> list */
 };
 
+typedef PX_VEC(struct px_model_name) name_vec;
+
 struct px_polling {
     struct px_repository *repository;
     uint64_t interval_ns;
     struct look last;
     bool has_looked;
-    PX_VEC(struct px_model_name)
-    again; /* loads of models behind URLs that may go well the next time; under the mutex */
+    name_vec
+        again; /* models of which a load failed that may go well the next time; under the mutex */
 
     pthread_t thread;
     bool has_thread;
@@ -62,6 +72,20 @@ static void free_look(struct look *look)
 
 /* ---- looking ---- */
 
+/* A policy that changes, or can be read no longer, changes its versions: they are loaded anew, or fail with the reason. */
+static uint64_t stamp_of_policy(const struct px_model_place *place)
+{
+    const struct px_version_policy *policy = &place->policy;
+    const uint64_t numbers[] = {(uint64_t)policy->kind, policy->n_latest};
+    uint64_t stamp = 0;
+    if (policy->kind != PX_VERSIONS_ALL)
+        stamp = px_hash_content(numbers, sizeof numbers) ^
+                px_hash_content(policy->specific.ptr, policy->specific.len);
+    if (place->refusal)
+        stamp ^= px_hash_content(place->refusal->message, strlen(place->refusal->message));
+    return stamp;
+}
+
 static enum px_code add_watched(struct look *look, const struct px_model_place *place,
                                 struct px_err *err)
 {
@@ -72,7 +96,7 @@ static enum px_code add_watched(struct look *look, const struct px_model_place *
     px_model_place_folder(place, path);
     *slot = (struct watched){.name = place->name, .version = place->version};
     slot->stamp = place->is_remote ? place->stamp : px_manifest_stamp(path);
-    slot->stamp ^= (uint64_t)place->policy.kind; /* a policy that changes changes its versions */
+    slot->stamp = (slot->stamp ^ stamp_of_policy(place)) | 1; /* never 0 */
     snprintf(key, sizeof key, "%.*s/%.*s", PX_STR_ARG(place->name), PX_STR_ARG(place->version));
     struct px_str kept = px_arena_str(&look->places.arena, px_str(key));
     enum px_code code = px_arena_check(&look->places.arena, "the list of models", err);
@@ -105,53 +129,88 @@ static struct watched *find_watched(struct look *look, const struct watched *lik
 
 /* ---- deciding ---- */
 
-/* Is it complete? Reads its files when there is a manifest, once for each stamp. */
-static bool is_complete(struct watched *w, const struct px_model_place *place, bool is_second_look)
+/* The index tells it until a load has its own to tell. */
+static void note(struct px_repository *r, const struct watched *w, const struct px_err *why)
+{
+    pthread_mutex_lock(&r->mutex);
+    px_repository_note_failure(r, w->name, w->version, why);
+    pthread_mutex_unlock(&r->mutex);
+}
+
+/* Once for each stamp. */
+static void tell_incomplete(struct px_repository *r, struct watched *w, const struct px_err *why)
+{
+    if (w->told == w->stamp)
+        return;
+    px_log_err(PX_LOG_WARN, "repository.incomplete", why);
+    note(r, w, why);
+    w->told = w->stamp;
+}
+
+static void tell_copied(struct px_repository *r, struct watched *w)
+{
+    struct px_err why;
+    px_err_set(&why, PX_E_UNAVAILABLE,
+               "its files have just changed, and it has no " PX_MANIFEST_FILE
+               ": it is loaded when the next look sees the same");
+    note(r, w, &why);
+}
+
+/* Reads its files when there is a manifest, once for each stamp, or until it matches. 1, 0, -1 as judge says. */
+static int judge_files(struct px_repository *r, struct watched *w,
+                       const struct px_model_place *place, bool is_second_look)
 {
     char path[PATH_MAX];
     struct px_err err;
     if (place->is_remote)
-        return true; /* an index names what is whole; what comes is checked */
-    if (w->checked == w->stamp)
-        return w->has_manifest || is_second_look;
+        return 1; /* an index names what is whole; what comes is checked */
     px_model_place_folder(place, path);
-    enum px_code code = px_manifest_check(path, &err);
-    w->has_manifest = code != PX_E_NOT_FOUND;
-    if (code == PX_OK || code == PX_E_NOT_FOUND)
-        w->checked = w->stamp;
-    else if (w->told != w->stamp)
-        px_log_err(PX_LOG_WARN, "repository.incomplete", &err);
+    enum px_code code = w->checked == w->stamp ? PX_OK : px_manifest_check(path, &err);
     if (w->checked != w->stamp)
-        w->told = w->stamp;
-    return w->checked == w->stamp && (w->has_manifest || is_second_look);
+        w->has_manifest = code != PX_E_NOT_FOUND;
+    if (code != PX_OK && code != PX_E_NOT_FOUND) {
+        tell_incomplete(r, w, &err);
+        return is_second_look ? 0 : -1; /* others do not wait for what is broken */
+    }
+    w->checked = w->stamp;
+    if (w->has_manifest || is_second_look)
+        return 1;
+    tell_copied(r, w);
+    return -1;
 }
 
-/* 1: to be acted on, 0: nothing has changed, -1: not yet. */
-static int judge(struct look *last, struct watched *w, const struct px_model_place *place)
+static int judge(struct px_polling *polling, struct watched *w, const struct px_model_place *place)
 {
-    const struct watched *before = find_watched(last, w);
-    bool is_second_look = before && before->stamp == w->stamp;
+    const struct watched *before = find_watched(&polling->last, w);
+    bool is_same = before && before->stamp == w->stamp;
     if (before) {
-        w->acted = before->acted;
+        w->acted = before->is_told_lost ? 0 : before->acted;
         w->checked = before->checked;
         w->told = before->told;
         w->has_manifest = before->has_manifest;
     }
-    if (w->acted == w->stamp)
-        return 0;
-    return is_complete(w, place, is_second_look) ? 1 : -1;
+    if (is_same) {
+        w->is_sent = before->is_sent;
+        w->retry_ns = before->retry_ns;
+        w->pause_ns = before->pause_ns;
+    }
+    if (w->retry_ns && px_clock_monotonic_ns() >= w->retry_ns) {
+        w->retry_ns = 0;
+        w->acted = 0;
+    }
+    return w->acted == w->stamp ? 0 : judge_files(polling->repository, w, place, is_same);
 }
 
 /* ---- acting ---- */
 
-/* On a loop. What is behind a URL may be reachable the next time. */
+/* On a loop. */
 static void take_answer(struct px_repository_request *request)
 {
     struct px_polling *polling = request->owner;
     if (request->code == PX_OK)
         return;
     px_log_err(PX_LOG_WARN, "repository.poll_failed", &request->err);
-    if (!px_code_retryable(request->code) || !request->serving->fetching)
+    if (!px_code_retryable(request->code))
         return;
     pthread_mutex_lock(&polling->mutex);
     struct px_model_name *slot = px_vec_push(&polling->again);
@@ -160,81 +219,173 @@ static void take_answer(struct px_repository_request *request)
     pthread_mutex_unlock(&polling->mutex);
 }
 
-/* Models that are to be acted on once more: as if their last load had not been. */
+/* After 1, 2, 4, ... 60 s; a stamp that changes begins anew. */
+static void set_retry(struct watched *w)
+{
+    uint64_t pause_ns = w->pause_ns ? 2 * w->pause_ns : retry_first_ns;
+    w->pause_ns = pause_ns < retry_last_ns ? pause_ns : retry_last_ns;
+    w->retry_ns = px_clock_monotonic_ns() + w->pause_ns;
+}
+
+static bool has_passing_failure(struct px_repository *r, const struct watched *w)
+{
+    pthread_mutex_lock(&r->mutex);
+    const struct px_err *failure = px_repository_failure(r, w->name, w->version);
+    bool may_pass = failure && px_code_retryable(failure->code);
+    pthread_mutex_unlock(&r->mutex);
+    return may_pass;
+}
+
+/* The versions that failed so; when none has, the load did not come to them, and all that it was for are tried again. */
+static void try_again(struct px_polling *polling, struct px_str name)
+{
+    size_t n_failed = 0;
+    for (size_t i = 0; i < polling->last.list.len; i++) {
+        struct watched *w = &polling->last.list.items[i];
+        if (!px_str_eq(w->name, name) || !has_passing_failure(polling->repository, w))
+            continue;
+        set_retry(w);
+        n_failed++;
+    }
+    for (size_t i = 0; i < polling->last.list.len && n_failed == 0; i++) {
+        struct watched *w = &polling->last.list.items[i];
+        if (px_str_eq(w->name, name) && w->is_sent)
+            set_retry(w);
+    }
+}
+
+/* Loads that failed for a reason that can pass: no memory, no right to read, a store that is not reachable. */
 static void take_again(struct px_polling *polling)
 {
     pthread_mutex_lock(&polling->mutex);
-    for (size_t i = 0; i < polling->again.len; i++) {
-        for (size_t k = 0; k < polling->last.list.len; k++) {
-            struct px_model_place *place = &polling->last.places.list.items[k];
-            if (place->is_remote && px_str_is(place->name, polling->again.items[i].text))
-                polling->last.list.items[k].acted = 0;
-        }
-    }
-    polling->again.len = 0;
+    name_vec again = polling->again;
+    polling->again = (name_vec){0};
     pthread_mutex_unlock(&polling->mutex);
+    for (size_t i = 0; i < again.len; i++)
+        try_again(polling, px_str(again.items[i].text));
+    px_vec_free(&again);
+}
+
+static struct px_repository_request *create_request(struct px_polling *polling,
+                                                    enum px_repository_action action,
+                                                    struct px_str name)
+{
+    struct px_repository_request *request = px_repository_request_create(action);
+    if (!request)
+        return NULL;
+    request->name = name;
+    request->is_own = true;
+    request->is_polled = true;
+    request->done = take_answer;
+    request->owner = polling;
+    return request;
 }
 
 /* False when the loader has too much to do: then it is for the next look. */
-static bool submit(struct px_polling *polling, enum px_repository_action action, struct px_str name,
-                   struct px_str versions)
+static bool submit(struct px_polling *polling, struct px_repository_request *request)
 {
     struct px_err err;
-    struct px_repository_request *request = px_repository_request_create(action);
-    if (!request)
-        return false;
-    request->name = name;
-    request->changed = px_arena_str(&request->arena, versions);
-    request->is_own = true;
-    request->done = take_answer;
-    request->owner = polling;
     return px_repository_submit(polling->repository->serving, request, &err) == PX_OK;
+}
+
+/* Those that are due, of `n` versions of one model. False without memory. */
+static bool name_changed(struct px_repository_request *request, const struct watched *list,
+                         size_t n)
+{
+    struct px_str *changed = px_arena_alloc(&request->arena, n, sizeof *changed);
+    for (size_t i = 0; i < n && changed; i++) {
+        if (list[i].is_due)
+            changed[request->n_changed++] = px_arena_str(&request->arena, list[i].version);
+    }
+    request->changed = changed;
+    return changed && px_arena_check(&request->arena, "the versions", NULL) == PX_OK;
+}
+
+static bool load_due(struct px_polling *polling, const struct watched *list, size_t n)
+{
+    struct px_repository_request *request =
+        create_request(polling, PX_REPOSITORY_LOAD, list[0].name);
+    if (request && name_changed(request, list, n))
+        return submit(polling, request);
+    px_repository_request_free(request);
+    return false;
 }
 
 /* Places of one model follow each other; `n` of them from `first` on. */
 static void act(struct px_polling *polling, struct look *now, size_t first, size_t n)
 {
-    struct px_buf versions = px_buf(1 << 20);
+    struct watched *list = &now->list.items[first];
+    size_t n_due = 0;
     bool waits = false;
-    for (size_t i = first; i < first + n; i++) {
-        struct watched *w = &now->list.items[i];
-        int verdict = judge(&polling->last, w, &now->places.list.items[i]);
+    for (size_t i = 0; i < n; i++) {
+        int verdict = judge(polling, &list[i], &now->places.list.items[first + i]);
         waits = waits || verdict < 0;
-        w->is_due = verdict > 0;
-        if (w->is_due)
-            px_buf_printf(&versions, "%s%.*s", versions.len ? "," : "", PX_STR_ARG(w->version));
+        list[i].is_due = verdict > 0;
+        n_due += verdict > 0;
     }
-    bool acts =
-        versions.len > 0 && !versions.failed && !waits &&
-        submit(polling, PX_REPOSITORY_LOAD, now->list.items[first].name, px_buf_view(&versions));
-    for (size_t i = first; i < first + n && acts; i++) {
-        if (now->list.items[i].is_due)
-            now->list.items[i].acted = now->list.items[i].stamp;
+    bool acts = n_due > 0 && !waits && load_due(polling, list, n);
+    for (size_t i = 0; i < n && acts; i++) {
+        if (!list[i].is_due)
+            continue;
+        list[i].acted = list[i].stamp;
+        list[i].is_sent = true;
     }
-    px_buf_deinit(&versions);
 }
 
-/* Models of the last look of which no version is left, or some are not. */
-static void act_on_lost(struct px_polling *polling, struct look *now)
+/* Versions `list` of one model, of the last look: true when all that are gone were acted on, now or before. */
+static bool act_on_lost_of(struct px_polling *polling, struct look *now, struct watched *list,
+                           size_t n)
+{
+    size_t n_lost = 0, n_new = 0;
+    for (size_t i = 0; i < n; i++) {
+        bool is_lost = find_watched(now, &list[i]) == NULL;
+        n_lost += is_lost;
+        n_new += is_lost && !list[i].is_told_lost;
+    }
+    if (n_new == 0)
+        return true;
+    struct px_repository_request *request = create_request(
+        polling, n_lost == n ? PX_REPOSITORY_UNLOAD : PX_REPOSITORY_LOAD, list[0].name);
+    if (!request || !submit(polling, request))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (list[i].is_told_lost || find_watched(now, &list[i]))
+            continue;
+        list[i].is_told_lost = true;
+        note(polling->repository, &list[i], NULL);
+        px_log(PX_LOG_INFO, "repository.gone", PX_LOG_S("model", list[i].name),
+               PX_LOG_S("version", list[i].version));
+    }
+    return true;
+}
+
+/* Models of the last look of which no version is left, or some are not. False: the loader did not take it all. */
+static bool act_on_lost(struct px_polling *polling, struct look *now)
 {
     struct look *last = &polling->last;
+    bool all = true;
     for (size_t i = 0, n; i < last->list.len; i += n) {
         struct px_str name = last->list.items[i].name;
-        size_t n_lost = 0;
-        for (n = 0; i + n < last->list.len && px_str_eq(last->list.items[i + n].name, name); n++)
-            n_lost += find_watched(now, &last->list.items[i + n]) == NULL;
-        if (n_lost == n)
-            (void)submit(polling, PX_REPOSITORY_UNLOAD, name, (struct px_str){0});
-        else if (n_lost > 0)
-            (void)submit(polling, PX_REPOSITORY_LOAD, name, (struct px_str)PX_STR(","));
+        for (n = 1; i + n < last->list.len && px_str_eq(last->list.items[i + n].name, name);)
+            n++;
+        all = act_on_lost_of(polling, now, &last->list.items[i], n) && all;
     }
+    return all;
 }
 
-/* What was there before the first look was read at the start. */
-static void take_as_done(struct look *now)
+/* What was there before the first look was read at the start; on main. What failed then for a reason that can pass is tried again. */
+static void take_as_done(struct px_polling *polling, struct look *now)
 {
+    const struct px_model_set *set = px_serving_models(polling->repository->serving);
     for (size_t i = 0; i < now->list.len; i++)
         now->list.items[i].acted = now->list.items[i].stamp;
+    for (size_t i = 0; i < set->n_models; i++) {
+        const struct px_model *model = set->models[i];
+        const struct watched like = {.name = model->name, .version = model->version};
+        struct watched *w = find_watched(now, &like);
+        if (w && model->state == PX_MODEL_FAILED && px_code_retryable(model->reason.code))
+            set_retry(w);
+    }
 }
 
 void px_polling_look(struct px_polling *polling)
@@ -250,10 +401,12 @@ void px_polling_look(struct px_polling *polling)
         return;
     }
     take_again(polling);
-    if (!polling->has_looked)
-        take_as_done(&now);
-    else
-        act_on_lost(polling, &now);
+    if (!polling->has_looked) {
+        take_as_done(polling, &now);
+    } else if (!act_on_lost(polling, &now)) {
+        free_look(&now); /* what is gone is remembered by the last look until the loader takes it */
+        return;
+    }
     for (size_t i = 0, n; i < now.list.len && polling->has_looked; i += n) {
         for (n = 1;
              i + n < now.list.len && px_str_eq(now.list.items[i + n].name, now.list.items[i].name);)

@@ -67,6 +67,7 @@ enum px_code px_model_places_add(struct px_model_places *places, const struct px
         .is_remote = place->is_remote,
         .stamp = place->stamp,
         .policy = place->policy,
+        .is_unchosen = place->is_unchosen,
     };
     if (place->refusal) {
         struct px_err *copy = px_arena_alloc(&places->arena, 1, sizeof *copy);
@@ -218,6 +219,18 @@ static int compare_version_names(const void *a, const void *b)
     return px_compare_versions(px_str(*(char *const *)a), px_str(*(char *const *)b));
 }
 
+static enum px_code add_unchosen(struct px_model_places *places, const struct versions *of,
+                                 const char *version, const char *folder, struct px_err *err)
+{
+    struct px_model_name valid = px_model_name_from_text(px_str(version));
+    struct px_model_place place = {.name = of->name,
+                                   .version = px_str(valid.text),
+                                   .path = folder,
+                                   .policy = of->policy,
+                                   .is_unchosen = true};
+    return places->lists_all ? px_model_places_add(places, &place, err) : PX_OK;
+}
+
 static enum px_code add_taken(struct px_model_places *places, const struct versions *of,
                               const char *folder, const name_vec *versions, struct px_err *err)
 {
@@ -225,11 +238,12 @@ static enum px_code add_taken(struct px_model_places *places, const struct versi
     for (size_t i = 0; code == PX_OK && i < versions->len; i++) {
         char path[PATH_TEXT_MAX];
         const char *version = versions->items[i];
-        if (!px_version_policy_takes(&of->policy, px_str(version), versions->len - 1 - i))
-            continue;
+        bool is_taken =
+            px_version_policy_takes(&of->policy, px_str(version), versions->len - 1 - i);
         code = join(path, folder, version, err);
         if (code == PX_OK)
-            code = add_version(places, of, version, path, err);
+            code = is_taken ? add_version(places, of, version, path, err)
+                            : add_unchosen(places, of, version, path, err);
     }
     return code;
 }

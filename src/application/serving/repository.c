@@ -128,6 +128,15 @@ enum px_code px_repository_add_parameter(struct px_repository_request *request, 
                                     : "an unload takes 'unload_dependents'");
 }
 
+bool px_repository_names_changed(const struct px_repository_request *request, struct px_str version)
+{
+    for (size_t i = 0; i < request->n_changed; i++) {
+        if (px_str_eq(request->changed[i], version))
+            return true;
+    }
+    return false;
+}
+
 /* ---- the way of a request ---- */
 
 struct px_repository *px_repository_of(struct px_serving *serving)

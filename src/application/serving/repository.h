@@ -92,9 +92,10 @@ struct px_repository_request {
     size_t n_entries;
 
     /* private */
-    bool is_own; /* the server's, which may whatever clients may */
-    /* Versions to load, separated by commas; those that serve and are not among them stay if they are still there. Empty: all. */
-    struct px_str changed;
+    bool is_own;    /* the server's, which may whatever clients may */
+    bool is_polled; /* only what has changed is loaded: the rest stays if it is still there */
+    const struct px_str *changed; /* versions; in the arena */
+    size_t n_changed;
     struct px_serving *serving;
     struct px_fetched *fetched; /* versions behind URLs (repository_fetch.c) */
     bool was_fetched;           /* what it needs is in that list */

@@ -108,15 +108,6 @@ static void drop_fetch(struct px_fetcher_job *job)
 
 /* ---- on the loader ---- */
 
-static bool is_named(struct px_str list, struct px_str version)
-{
-    while (list.ptr) {
-        if (px_str_eq(px_str_cut(&list, ','), version))
-            return true;
-    }
-    return false;
-}
-
 /* Does the load concern models behind URLs? One that is not known may be in an index that has changed. */
 static bool is_concerned(struct px_repository *r, const struct px_repository_request *request)
 {
@@ -139,7 +130,7 @@ static enum px_code need_changed(struct px_repository *r, struct px_repository_r
     for (size_t i = 0; i < set->n_models && code == PX_OK; i++) {
         const struct px_model *model = set->models[i];
         if (px_str_eq(model->name, request->name) && model->is_remote &&
-            model->state == PX_MODEL_READY && is_named(request->changed, model->version))
+            model->state == PX_MODEL_READY && px_repository_names_changed(request, model->version))
             code = add_needed(request, model->version, err);
     }
     return code;

@@ -88,8 +88,12 @@ void px_repository_use_files(const struct px_repository_request *request,
                              struct px_err *refusal);
 void px_repository_free_fetched(struct px_repository_request *request);
 
+/* Has polling found that version of the model changed? */
+bool px_repository_names_changed(const struct px_repository_request *request,
+                                 struct px_str version);
+
 /* Remembers, or forgets with `reason` NULL, why a version could not be loaded. Call it with the mutex held. */
-void px_repository_note_failure(struct px_repository *r, const struct px_model *model,
+void px_repository_note_failure(struct px_repository *r, struct px_str name, struct px_str version,
                                 const struct px_err *reason);
 /* The reason, or NULL. Call it with the mutex held. */
 const struct px_err *px_repository_failure(const struct px_repository *r, struct px_str name,

@@ -16,6 +16,7 @@ struct found {
     struct px_str name, version;
     const struct px_model_place *place;
     const struct px_model *model;
+    bool is_unchosen; /* by the policy that the model's last load followed, or its folder's */
 };
 
 static int compare_found(const void *a, const void *b)
@@ -54,6 +55,12 @@ static struct px_str text(struct px_arena *arena, const char *message)
     return px_arena_str(arena, px_str(message));
 }
 
+static struct px_str text_with_hint(struct px_arena *arena, const struct px_err *err)
+{
+    char line[PX_ERR_MESSAGE_MAX + PX_ERR_HINT_MAX + 8];
+    return text(arena, px_err_text(err, line, sizeof line));
+}
+
 static void describe(const struct px_repository *r, const struct found *f, struct px_arena *arena,
                      struct px_repository_entry *entry)
 {
@@ -70,16 +77,33 @@ static void describe(const struct px_repository *r, const struct found *f, struc
         entry->state = "LOADING";
     else if (!ready && is_busy(r, f->name, PX_REPOSITORY_UNLOAD))
         entry->state = "UNLOADING";
+    else if (f->is_unchosen)
+        entry->reason = text(arena, "not chosen by the version policy");
     else if (failure)
-        entry->reason = text(arena, failure->message);
+        entry->reason = text_with_hint(arena, failure);
     else if (f->model && f->model->state == PX_MODEL_REGISTERED)
         entry->reason = text(arena, "registered: it is loaded when it is asked for");
     else if (f->model && !is_able)
         entry->reason = text(arena, reason.message);
     else if (f->place && f->place->refusal)
-        entry->reason = text(arena, f->place->refusal->message);
+        entry->reason = text_with_hint(arena, f->place->refusal);
     else if (!ready)
         entry->reason = text(arena, "unloaded");
+}
+
+/* Of one model: a load may have brought its own policy, else the folder's holds. */
+static void mark_unchosen(struct found *found, size_t n)
+{
+    const struct px_version_policy *policy = NULL;
+    for (size_t i = 0; i < n && !policy; i++)
+        policy = found[i].model ? &found[i].model->policy : NULL;
+    for (size_t i = n, n_newer = 0; i-- > 0; n_newer += found[i].place != NULL) {
+        if (found[i].model || !found[i].place)
+            continue;
+        found[i].is_unchosen = found[i].place->is_unchosen;
+        if (policy && policy->kind != PX_VERSIONS_ALL)
+            found[i].is_unchosen = !px_version_policy_takes(policy, found[i].version, n_newer);
+    }
 }
 
 static void list(struct px_repository *r, struct px_repository_request *request,
@@ -96,6 +120,11 @@ static void list(struct px_repository *r, struct px_repository_request *request,
         found[n++] = (struct found){.name = place->name, .version = place->version, .place = place};
     }
     n = merge_found(found, n);
+    for (size_t i = 0, same; i < n; i += same) {
+        for (same = 1; i + same < n && px_str_eq(found[i + same].name, found[i].name);)
+            same++;
+        mark_unchosen(&found[i], same);
+    }
     for (size_t i = 0; i < n; i++) {
         struct px_repository_entry entry;
         describe(r, &found[i], &request->arena, &entry);
@@ -128,6 +157,7 @@ static void list_now(struct px_repository *r, struct px_repository_request *requ
 void px_repository_index(struct px_repository *r, struct px_repository_request *request)
 {
     struct px_model_places places = px_model_places();
+    places.lists_all = true;
     scan_all(r->serving, &places);
     pthread_mutex_lock(&r->mutex);
     list_now(r, request, &places);
@@ -163,23 +193,23 @@ static void forget(struct px_repository *r, size_t i)
 }
 
 /* Without memory the reason stands only in the log and in the answer. */
-void px_repository_note_failure(struct px_repository *r, const struct px_model *model,
+void px_repository_note_failure(struct px_repository *r, struct px_str name, struct px_str version,
                                 const struct px_err *reason)
 {
-    size_t i = find_failure(r, model->name, model->version);
+    size_t i = find_failure(r, name, version);
     if (i < r->failures.len)
         forget(r, i);
     if (!reason)
         return;
     if (r->failures.len == PX_REPOSITORY_FAILURES_MAX)
         forget(r, 0); /* any: they are kept in no order, and so many failures are seen in the log */
-    char *names = px_alloc(model->name.len + model->version.len + 2, 1);
+    char *names = px_alloc(name.len + version.len + 2, 1);
     struct px_load_failure *failure = names ? px_vec_push(&r->failures) : NULL;
     if (!failure) {
         px_free(names);
         return;
     }
-    memcpy(names, model->name.ptr, model->name.len);
-    memcpy(names + model->name.len + 1, model->version.ptr, model->version.len);
-    *failure = (struct px_load_failure){names, names + model->name.len + 1, *reason};
+    memcpy(names, name.ptr, name.len);
+    memcpy(names + name.len + 1, version.ptr, version.len);
+    *failure = (struct px_load_failure){names, names + name.len + 1, *reason};
 }

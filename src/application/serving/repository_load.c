@@ -151,13 +151,7 @@ static struct px_model *serving_version(const struct loading *l, struct px_str v
 
 static bool is_changed(const struct loading *l, struct px_str version)
 {
-    if (l->request->changed.len == 0)
-        return true;
-    for (struct px_str rest = l->request->changed; rest.ptr;) {
-        if (px_str_eq(px_str_cut(&rest, ','), version))
-            return true;
-    }
-    return false;
+    return !l->request->is_polled || px_repository_names_changed(l->request, version);
 }
 
 static enum px_code make_room_for(struct loading *l, const struct px_model_place *place,
@@ -182,8 +176,7 @@ static struct px_model *load_files(struct loading *l, const struct px_model_plac
 static bool registers_only(const struct loading *l, const struct px_model_place *place,
                            const struct px_model *old)
 {
-    bool is_polled = l->request->changed.len > 0;
-    if (!is_polled || (old && old->state == PX_MODEL_READY))
+    if (!l->request->is_polled || (old && old->state == PX_MODEL_READY))
         return false;
     return place->is_remote ||
            (l->r->serving->residency.settings.on_demand && !px_package_is_pinned(place->path));
@@ -375,7 +368,7 @@ static void note_outcome(struct px_repository *r, const model_vec *models)
 {
     for (size_t i = 0; i < models->len; i++) {
         const struct px_model *model = models->items[i];
-        px_repository_note_failure(r, model,
+        px_repository_note_failure(r, model->name, model->version,
                                    model->state != PX_MODEL_FAILED ? NULL : &model->reason);
     }
 }
@@ -486,7 +479,7 @@ static void swap_unloaded(struct px_repository *r, const model_vec *models, stru
     pthread_mutex_lock(&r->mutex);
     publish(r, grave);
     for (size_t i = 0; i < models->len; i++)
-        px_repository_note_failure(r, models->items[i], NULL);
+        px_repository_note_failure(r, models->items[i]->name, models->items[i]->version, NULL);
     pthread_mutex_unlock(&r->mutex);
 }
 

@@ -240,6 +240,7 @@ struct px_model_place {
     uint64_t stamp;                  /* of a remote one: changes with its files */
     const char *local;               /* where the files of a remote one are; NULL: not fetched */
     struct px_cached_version *held;  /* what keeps them there */
+    bool is_unchosen;                /* by its model's policy; only where all are listed */
     bool from_client;                /* its files came with a request */
     bool is_awaited;                 /* calls wait for it */
     struct px_version_policy policy; /* of its model; its text lives as long as the place */
@@ -249,6 +250,7 @@ struct px_model_place {
 struct px_model_places {
     struct px_arena arena; /* of texts and refusals */
     PX_VEC(struct px_model_place) list;
+    bool lists_all; /* also versions that the policy does not choose, as such */
     const struct px_version_policy
         *policy; /* instead of what the models' folders say; may be NULL */
 };

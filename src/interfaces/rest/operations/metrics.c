@@ -37,13 +37,13 @@ static void put_repository(const struct px_metrics_page *page)
     if (!counts)
         counts = &none;
     px_put_counter(out, "phoenix_model_loads_total",
-                   "Loads that clients asked for and that succeeded.",
+                   "Loads that clients asked for, or polling, and that succeeded.",
                    px_metric_get(&counts->loads));
     px_put_counter(out, "phoenix_model_load_failures_total",
-                   "Loads that clients asked for and that failed.",
+                   "Loads that clients asked for, or polling, and that failed.",
                    px_metric_get(&counts->failed_loads));
-    px_put_counter(out, "phoenix_model_unloads_total", "Unloads that clients asked for.",
-                   px_metric_get(&counts->unloads));
+    px_put_counter(out, "phoenix_model_unloads_total",
+                   "Unloads that clients asked for, or polling.", px_metric_get(&counts->unloads));
     px_put_seconds_total(out, "phoenix_model_load_seconds_total",
                          "Time that loads took, failed ones too.", px_metric_get(&counts->load_ns));
     px_put_counter(out, "phoenix_traces_dropped_total",
@@ -76,8 +76,8 @@ static void put_residency(const struct px_metrics_page *page)
     px_put_counter(out, "phoenix_model_misses_refused_total",
                    "Of them, requests whose model did not come in time.",
                    px_metric_get(&counts->refused));
-    px_put_counter(out, "phoenix_model_demand_loads_total", "Loads that requests caused.",
-                   px_metric_get(&counts->loads));
+    px_put_counter(out, "phoenix_model_demand_loads_total",
+                   "Loads that requests caused and that succeeded.", px_metric_get(&counts->loads));
     px_put_counter(out, "phoenix_model_demand_load_failures_total",
                    "Loads that requests caused and that failed.",
                    px_metric_get(&counts->failed_loads));
