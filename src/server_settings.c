@@ -95,15 +95,6 @@ static enum px_code check_trace_file(struct px_str setting, struct px_err *err)
     return px_err_hint(err, "make the folder, or choose another path");
 }
 
-static enum px_code check_load_models(struct px_str setting, struct px_err *err)
-{
-    if (px_str_is(setting, "start") || px_str_is(setting, "demand"))
-        return PX_OK;
-    return px_err_set(err, PX_E_INVALID,
-                      "serving.load_models: expected start or demand, got '%.*s'",
-                      PX_STR_ARG(setting));
-}
-
 enum px_code px_server_process_check(const struct px_config *config, struct px_err *err)
 {
     struct px_listening listening;
@@ -115,8 +106,6 @@ enum px_code px_server_process_check(const struct px_config *config, struct px_e
         code = check_trace_file(config->trace_file, err);
     if (code == PX_OK)
         code = px_pinning_init(&pinning, config->server_pin, config->server_numa, err);
-    if (code == PX_OK)
-        code = check_load_models(config->serving_load_models, err);
     if (code == PX_OK) {
         const struct px_faces_lent lent = px_server_lent(config, &listening);
         code = px_faces_check(&lent, err);

@@ -51,7 +51,7 @@ PX_TEST(what_it_cannot_be_is_refused)
     refuses("often", "");
     refuses("{runs: 1001}", "0 to 1000");
     refuses("{recorded: perhaps}", "'perhaps'");
-    refuses("{required: 1}", "true or false");
+    refuses("{required: 1}", "on or off");
     refuses("{recorde: true}", "recorde");
     CHECK_CONTAINS(err.hint, "recorded");
     refuses("[1]", "a number of runs or a mapping");
