@@ -124,7 +124,7 @@ def reason_of(server, model, version="1"):
     return next((row["state"], row.get("reason", "")) for row in index if (row["name"], row["version"]) == (model, version))
 
 
-@pytest.mark.parametrize("damage", ["size", "sha256", "outside", "text"])
+@pytest.mark.parametrize("damage", ["size", "sha256", "outside", "text", "empty", "short"])
 @pytest.mark.parametrize("mode", ["start", "demand", "poll"])
 def test_a_version_that_its_manifest_does_not_describe_is_loaded_by_nobody(files, tmp_path, damage, mode):
     folder = tmp_path / "repo"
@@ -132,8 +132,8 @@ def test_a_version_that_its_manifest_does_not_describe_is_loaded_by_nobody(files
     publish(files[0], folder / "risk")
     manifest = folder / "risk" / "1" / "manifest.json"
     entry = json.loads(manifest.read_text())["files"][0]
-    entry.update({"size": {"size": 99999}, "sha256": {"sha256": "0" * 64}, "outside": {"path": "../../x"}}.get(damage, {}))
-    manifest.write_text("{" if damage == "text" else json.dumps({"files": [entry]}))
+    entry.update({"size": {"size": 99999}, "sha256": {"sha256": "0" * 64}, "outside": {"path": "../../x"}, "short": {"sha256": "12"}}.get(damage, {}))
+    manifest.write_text("{" if damage == "text" else json.dumps({"files": [] if damage == "empty" else [entry]}))
     config = tmp_path / "phoenix.yaml"
     config.write_text("serving:\n  load_models: %s\n  poll_s: %d\n" % ("demand" if mode == "demand" else "start", mode == "poll"))
     with Server(folder, "--config", config) as server:
@@ -218,3 +218,13 @@ def test_the_index_says_what_an_incomplete_version_waits_for(files, tmp_path):
         wait_for(lambda: "3" in versions(server, "risk"))
         shutil.rmtree(folder / "risk" / "3")
         wait_for(lambda: "repository.gone" in server.log())
+
+
+def test_what_is_no_model_is_not_published(files, tmp_path):
+    bad = tmp_path / "bad.json"
+    bad.write_bytes(files[0].read_bytes()[:300])
+    target = tmp_path / "repo" / "risk"
+    run = subprocess.run([PHOENIX, "publish", bad, target], capture_output=True, text=True, check=False)
+    assert run.returncode != 0 and "not published" in run.stderr and not target.exists()
+    run = subprocess.run([PHOENIX, "publish", "--unchecked", bad, target], capture_output=True, text=True, check=False)
+    assert run.returncode == 0 and (target / "1" / "bad.json").exists()

@@ -61,8 +61,11 @@ void px_manifest_read_file(struct px_json *json, struct px_manifest_file *ret)
         else
             px_json_skip(json);
     }
-    if (!ret->path.len || ret->sha256.len != PX_SHA256_HEX - 1)
+    if (!ret->path.len)
         px_json_fail(json, "expected a file as {\"path\", \"size\", \"sha256\"}");
+    else if (ret->sha256.len != PX_SHA256_HEX - 1)
+        px_json_fail(json, "expected a sha256 of 64 hex digits, got %zu characters",
+                     ret->sha256.len);
 }
 
 static enum px_code check_size(const char *path, uint64_t size, const struct px_manifest_file *file,
@@ -123,6 +126,8 @@ static enum px_code visit_files(const char *folder, struct px_json *json, const 
         if (code == PX_OK)
             code = visit->file(visit->context, path, &file, err);
     }
+    if (code == PX_OK && n == 0 && !px_json_failed(json))
+        code = px_err_set(err, PX_E_CORRUPT, "it names no file");
     return code;
 }
 

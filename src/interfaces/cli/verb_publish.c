@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* phoenix publish: puts a model into a repository, whole or not at all. */
 #include "application/fetching/model_index.h"
+#include "application/lifecycle/check.h"
 #include "application/lifecycle/model_name.h"
 #include "application/residency/publish.h"
 #include "interfaces/cli/verbs.h"
@@ -43,6 +44,24 @@ static enum px_code renew_index(const char *model_folder, struct px_err *err)
     return code == PX_OK ? PX_OK : px_err_wrap(err, "published, but the index is the old one");
 }
 
+/* As `phoenix check` opens it: what cannot be served is not put where servers look for models. */
+static enum px_code check_model(struct px_cli *cli, const char *model, struct px_err *err)
+{
+    const struct px_package_options options = {.engines = cli->services->engines};
+    struct px_package *package = NULL;
+    struct px_check_report report = {0};
+    if (px_cli_flag(cli, "unchecked"))
+        return PX_OK;
+    enum px_code code = px_package_open(model, &options, &package, err);
+    if (code == PX_OK)
+        code = px_check_package(package, NULL, &report, err);
+    px_package_close(package);
+    if (code == PX_OK || code == PX_E_NOT_FOUND)
+        return code;
+    (void)px_err_wrap(err, "not published: %s", model);
+    return err->hint[0] ? code : px_err_hint(err, "--unchecked publishes it all the same");
+}
+
 static enum px_code publish(struct px_cli *cli, char path[PATH_MAX], struct px_err *err)
 {
     char folder[PATH_MAX], copy[PATH_MAX];
@@ -60,6 +79,8 @@ static enum px_code publish(struct px_cli *cli, char path[PATH_MAX], struct px_e
     char name[PATH_MAX];
     snprintf(name, sizeof name, "%s", folder);
     enum px_code code = px_model_name_check(px_str(basename(name)), err);
+    if (code == PX_OK)
+        code = check_model(cli, model, err);
     if (code == PX_OK)
         code = px_publish(model, folder, version, path, err);
     return code == PX_OK ? renew_index(folder, err) : code;
@@ -84,6 +105,8 @@ static int run(struct px_cli *cli)
 }
 
 static const struct px_option options[] = {
+    {"unchecked", 0, PX_OPTION_FLAG, NULL,
+     "Publish MODEL without opening it as 'phoenix check' does.", NULL},
     {"index", 0, PX_OPTION_FLAG, NULL,
      "Write the index of the repository, for servers that reach it by a URL.", NULL},
     {0},
