@@ -27,10 +27,14 @@ const char *px_fallback_reason_name(enum px_fallback_reason reason)
 
 static enum px_code bad_rung(const struct px_yaml *node, struct px_err *err)
 {
+    struct px_str got =
+        node->type == PX_YAML_SCALAR ? node->text : (struct px_str)PX_STR("a mapping");
+    if (node->type == PX_YAML_SEQUENCE)
+        got = (struct px_str)PX_STR("a list");
     px_err_set(err, PX_E_INVALID,
                "line %u: a rung must be previous_version, cached, {model: NAME} or {default: "
-               "{OUTPUT: VALUE}}",
-               node->line);
+               "{OUTPUT: VALUE}}, got %.*s",
+               node->line, PX_STR_ARG(got));
     return px_err_hint(err, "write fallback: [previous_version, {default: {score: 0.5}}]");
 }
 
@@ -89,6 +93,13 @@ static enum px_code read_reasons(const struct px_yaml *node, struct px_rung *ret
 
 /* ---- models ---- */
 
+/* Versions are numbers: 1, 2, ... */
+static bool is_version(struct px_str text)
+{
+    uint64_t number;
+    return text.len > 0 && text.ptr[0] != '0' && px_str_to_u64(text, &number);
+}
+
 static enum px_code read_model(const struct px_yaml *node, struct px_arena *arena,
                                struct px_rung *ret, struct px_err *err)
 {
@@ -100,7 +111,7 @@ static enum px_code read_model(const struct px_yaml *node, struct px_arena *aren
     struct px_str name = slash ? px_str_n(text.ptr, (size_t)(slash - text.ptr)) : text;
     struct px_str version =
         slash ? px_str_n(slash + 1, text.len - name.len - 1) : (struct px_str){0};
-    if (!px_model_name_is_valid(name) || (slash && version.len == 0))
+    if (!px_model_name_is_valid(name) || (slash && !is_version(version)))
         return px_err_set(err, PX_E_INVALID,
                           "line %u: 'model' must be NAME or NAME/VERSION, got "
                           "'%.*s'",
@@ -210,6 +221,24 @@ static enum px_code read_rung(const struct px_yaml *node, struct px_arena *arena
     return is_kind(text, ret) ? PX_OK : bad_rung(node, err);
 }
 
+/* The latest rung comes after those before it have failed: it must not be one of them, for the same reasons. */
+static enum px_code check_reached(const struct px_yaml *node,
+                                  const struct px_model_fallback *ladder, struct px_err *err)
+{
+    const struct px_rung *latest = &ladder->rungs[ladder->n_rungs - 1];
+    for (const struct px_rung *rung = ladder->rungs; rung < latest; rung++) {
+        bool is_same = rung->kind == latest->kind && px_str_eq(rung->model, latest->model) &&
+                       px_str_eq(rung->version, latest->version);
+        if (!is_same || (rung->reasons & latest->reasons) == 0)
+            continue;
+        px_err_set(err, PX_E_INVALID,
+                   "line %u: rung %zu is the same as rung %zu: what has failed is not asked again",
+                   node->line, ladder->n_rungs, (size_t)(rung - ladder->rungs) + 1);
+        return px_err_hint(err, "leave it out, or give the two different reasons under 'on'");
+    }
+    return PX_OK;
+}
+
 enum px_code px_model_fallback_read(const struct px_yaml *node, struct px_arena *arena,
                                     struct px_model_fallback *ret, struct px_err *err)
 {
@@ -224,6 +253,8 @@ enum px_code px_model_fallback_read(const struct px_yaml *node, struct px_arena 
         return px_arena_check(arena, "model.yaml", err);
     for (const struct px_yaml *n = node->first_child; n; n = n->next) {
         enum px_code code = read_rung(n, arena, &ret->rungs[ret->n_rungs++], err);
+        if (code == PX_OK)
+            code = check_reached(n, ret, err);
         if (code != PX_OK)
             return code;
     }
