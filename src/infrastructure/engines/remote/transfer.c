@@ -45,16 +45,6 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *context)
     return self->body.failed ? 0 : size * n;
 }
 
-static bool take_header(struct px_str line, const char *name, struct px_str *ret)
-{
-    size_t len = strlen(name);
-    if (line.len <= len || line.ptr[len] != ':' ||
-        !px_str_eq_nocase(px_str_n(line.ptr, len), px_str(name)))
-        return false;
-    *ret = px_str_trim(px_str_n(line.ptr + len + 1, line.len - len - 1));
-    return true;
-}
-
 /* The line of the status begins the headers anew: those of a 100 Continue are not the reply's. */
 static void begin_reply(struct px_remote_transfer *self, struct px_str line)
 {
@@ -86,14 +76,14 @@ static size_t on_header(char *bytes, size_t size, size_t n, void *context)
         begin_reply(self, line);
     } else if (px_str_is(line, "\r\n") || px_str_is(line, "\n")) {
         self->has_head = self->status >= 200;
-    } else if (take_header(line, "grpc-status", &value)) {
+    } else if (px_curl_take_header(line, "grpc-status", &value)) {
         bool good = px_str_to_u64(value, &number) && number <= 1000;
         self->grpc_status = good ? (int)number : 2 /* UNKNOWN */;
-    } else if (take_header(line, "grpc-message", &value)) {
+    } else if (px_curl_take_header(line, "grpc-message", &value)) {
         px_remote_grpc_read_error(value, self->grpc_message, sizeof self->grpc_message);
-    } else if (take_header(line, "Retry-After", &value)) {
+    } else if (px_curl_take_header(line, "Retry-After", &value)) {
         self->retry_after_s = read_retry_after(value);
-    } else if (take_header(line, "Inference-Header-Content-Length", &value)) {
+    } else if (px_curl_take_header(line, "Inference-Header-Content-Length", &value)) {
         self->has_json_len = true;
         self->json_len =
             px_str_to_u64(value, &number) && number < SIZE_MAX ? (size_t)number : SIZE_MAX;

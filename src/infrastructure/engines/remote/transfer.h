@@ -13,7 +13,7 @@
 #ifndef PX_INFRASTRUCTURE_ENGINES_REMOTE_TRANSFER_H
 #define PX_INFRASTRUCTURE_ENGINES_REMOTE_TRANSFER_H
 
-#include "infrastructure/engines/remote/curl_library.h"
+#include "infrastructure/curl/curl_library.h"
 #include "infrastructure/engines/remote/settings.h"
 #include "shared/buf.h"
 

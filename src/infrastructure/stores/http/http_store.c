@@ -12,7 +12,7 @@
  */
 #include "infrastructure/stores/http/http_store.h"
 
-#include "infrastructure/engines/remote/curl_library.h"
+#include "infrastructure/curl/curl_library.h"
 #include "shared/alloc.h"
 #include "shared/buf.h"
 #include "shared/clock.h"
@@ -63,16 +63,6 @@ struct exchange {
 
 /* ---- what libcurl calls ---- */
 
-static bool take_header(struct px_str line, const char *name, struct px_str *ret)
-{
-    size_t len = strlen(name);
-    if (line.len <= len || line.ptr[len] != ':' ||
-        !px_str_eq_nocase(px_str_n(line.ptr, len), px_str(name)))
-        return false;
-    *ret = px_str_trim(px_str_n(line.ptr + len + 1, line.len - len - 1));
-    return true;
-}
-
 /* "bytes 100-199/200" */
 static void read_range(struct exchange *x, struct px_str value)
 {
@@ -107,9 +97,10 @@ static size_t on_header(char *bytes, size_t size, size_t n, void *context)
     struct px_str line = px_str_n(bytes, size * n), value;
     if (px_str_starts(line, "HTTP/"))
         begin_reply(x, line);
-    else if (take_header(line, "Content-Range", &value))
+    else if (px_curl_take_header(line, "Content-Range", &value))
         read_range(x, value);
-    else if (take_header(line, "ETag", &value) && value.len < sizeof x->tag && is_plain_text(value))
+    else if (px_curl_take_header(line, "ETag", &value) && value.len < sizeof x->tag &&
+             is_plain_text(value))
         snprintf(x->tag, sizeof x->tag, "%.*s", (int)value.len, value.ptr);
     return size * n;
 }

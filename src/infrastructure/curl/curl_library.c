@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "infrastructure/engines/remote/curl_library.h"
+#include "infrastructure/curl/curl_library.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
@@ -105,4 +105,14 @@ enum px_code px_curl_open(const struct px_curl **ret, struct px_err *err)
     }
     *ret = &library;
     return PX_OK;
+}
+
+bool px_curl_take_header(struct px_str line, const char *name, struct px_str *ret)
+{
+    size_t len = strlen(name);
+    if (line.len <= len || line.ptr[len] != ':' ||
+        !px_str_eq_nocase(px_str_n(line.ptr, len), px_str(name)))
+        return false;
+    *ret = px_str_trim(px_str_n(line.ptr + len + 1, line.len - len - 1));
+    return true;
 }

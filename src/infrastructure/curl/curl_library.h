@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libcurl, opened when the first remote model is (docs/adr/0015-remote-servers-by-libcurl.md): a server without remote models does not
- * load it and its thirty friends.
+ * libcurl, opened when the first remote model or model behind a URL is (docs/adr/0015-remote-servers-by-libcurl.md): a server without them does
+ * not load it and its thirty friends.
  *
  * The members have the names and types of curl/curl.h without their prefix. Threads: any; the table never changes once it
  * is open and is never closed.
  */
-#ifndef PX_INFRASTRUCTURE_ENGINES_REMOTE_CURL_LIBRARY_H
-#define PX_INFRASTRUCTURE_ENGINES_REMOTE_CURL_LIBRARY_H
+#ifndef PX_INFRASTRUCTURE_CURL_CURL_LIBRARY_H
+#define PX_INFRASTRUCTURE_CURL_CURL_LIBRARY_H
 
 #include "shared/err.h"
+#include "shared/str.h"
 
 #include <curl/curl.h>
 
@@ -45,5 +46,8 @@ struct px_curl {
 
 /* The library, opened at the first call. PX_E_UNAVAILABLE says what is missing and how to get it. */
 PX_MUST_USE enum px_code px_curl_open(const struct px_curl **ret, struct px_err *err);
+
+/* Is it the line of that header, in any case? Then `*ret` is its value, trimmed, within the line. */
+bool px_curl_take_header(struct px_str line, const char *name, struct px_str *ret);
 
 #endif
