@@ -541,15 +541,3 @@ bool px_fetching_take_ahead(struct px_fetching *f, struct px_str name, struct px
     px_fetching_give(f, &f->ahead_job);
     return false;
 }
-
-bool px_fetching_distrust(struct px_fetching *f, struct px_str name, struct px_str version,
-                          struct px_cached_version *held)
-{
-    struct px_remote_version remote;
-    if (px_fetching_find(f, name, version, &remote, NULL) != PX_OK)
-        return false;
-    const struct px_version_files files = {remote.key, remote.files.list, remote.files.n};
-    bool was_wrong = px_cached_version_distrust(held, &files);
-    px_remote_version_deinit(&remote);
-    return was_wrong;
-}

@@ -73,9 +73,6 @@ PX_MUST_USE enum px_code px_fetching_take(struct px_fetching *fetching,
 PX_MUST_USE enum px_code px_fetching_fetch(struct px_fetching *fetching,
                                            const struct px_remote_version *version,
                                            struct px_cached_version **ret, struct px_err *err);
-/* A version that was fetched cannot be loaded: true when its files on the disk were damaged, and went. */
-bool px_fetching_distrust(struct px_fetching *fetching, struct px_str name, struct px_str version,
-                          struct px_cached_version *held);
 /*
  * Of a version that nobody waits for: holds it when it is on the disk, true; else it is fetched, one such version at a time. Does not block.
  */

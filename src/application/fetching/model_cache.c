@@ -20,6 +20,7 @@
 
 #include "shared/file.h"
 #include "shared/log.h"
+#include "shared/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +31,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { WALK_FILES = 16, KEY_DIGITS = 15 };
+enum {
+    WALK_FILES = 16,
+    KEY_DIGITS = 15,
+    BEHIND_BYTES = 1 << 20, /* less is read too soon to be worth a thread */
+};
 
 static const char *const kinds[] = {"blobs", "versions", "partial", "indexes"};
 
@@ -259,16 +264,6 @@ static bool has_size(const char *path, uint64_t size)
     return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == size;
 }
 
-static bool is_whole(const char *folder, const struct px_version_files *files)
-{
-    bool is_there = px_file_kind(folder) == PX_FILE_FOLDER;
-    for (size_t i = 0; i < files->n && is_there; i++) {
-        char path[PATH_MAX];
-        is_there = file_path(folder, &files->list[i], path) && has_size(path, files->list[i].size);
-    }
-    return is_there;
-}
-
 /* Out of sight first, so that nobody takes half of it. With the mutex held. */
 static void remove_version(struct px_model_cache *cache, const char *folder)
 {
@@ -276,31 +271,6 @@ static void remove_version(struct px_model_cache *cache, const char *folder)
     px_cache_temporary(cache, "versions", gone);
     if (rename(folder, gone) == 0)
         px_cache_remove_folder(gone);
-}
-
-enum px_code px_model_cache_take(struct px_model_cache *cache, const struct px_version_files *files,
-                                 struct px_cached_version **ret, struct px_err *err)
-{
-    char folder[PATH_MAX];
-    px_cache_path(cache, "versions", files->key, folder);
-    pthread_mutex_lock(&cache->mutex);
-    enum px_code code = px_file_kind(folder) == PX_FILE_FOLDER
-                            ? hold(cache, files->key, folder, ret, err)
-                            : px_err_set(err, PX_E_NOT_FOUND, "the version is not in the cache");
-    pthread_mutex_unlock(&cache->mutex);
-    if (code != PX_OK)
-        return code;
-    if (is_whole(folder, files)) {
-        (void)utimensat(AT_FDCWD, folder, NULL, 0); /* it was used now */
-        return PX_OK;
-    }
-    px_log(PX_LOG_WARN, "cache.damaged", PX_LOG_T("folder", folder));
-    pthread_mutex_lock(&cache->mutex);
-    remove_version(cache, folder);
-    pthread_mutex_unlock(&cache->mutex);
-    px_cached_version_release(*ret);
-    *ret = NULL;
-    return px_err_set(err, PX_E_NOT_FOUND, "the version is damaged in the cache");
 }
 
 bool px_cached_version_distrust(struct px_cached_version *version,
@@ -326,6 +296,51 @@ bool px_cached_version_distrust(struct px_cached_version *version,
         remove_version(cache, version->path);
     pthread_mutex_unlock(&cache->mutex);
     return is_wrong;
+}
+
+struct verification {
+    struct px_cached_version *version;
+    const struct px_version_files *files;
+    bool is_wrong;
+};
+
+static void do_verify(void *argument)
+{
+    struct verification *v = argument;
+    v->is_wrong = px_cached_version_distrust(v->version, v->files);
+}
+
+/* What lies on a disk for months is read before it is believed; much of it, behind those who answer. */
+static bool is_damaged(struct px_cached_version *version, const struct px_version_files *files)
+{
+    struct verification v = {.version = version, .files = files};
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < files->n; i++)
+        bytes += files->list[i].size;
+    px_thread_run_behind(bytes >= BEHIND_BYTES ? PX_STANDING_BEHIND : PX_STANDING_EQUAL, do_verify,
+                         &v);
+    return v.is_wrong;
+}
+
+enum px_code px_model_cache_take(struct px_model_cache *cache, const struct px_version_files *files,
+                                 struct px_cached_version **ret, struct px_err *err)
+{
+    char folder[PATH_MAX];
+    px_cache_path(cache, "versions", files->key, folder);
+    pthread_mutex_lock(&cache->mutex);
+    enum px_code code = px_file_kind(folder) == PX_FILE_FOLDER
+                            ? hold(cache, files->key, folder, ret, err)
+                            : px_err_set(err, PX_E_NOT_FOUND, "the version is not in the cache");
+    pthread_mutex_unlock(&cache->mutex);
+    if (code != PX_OK)
+        return code;
+    if (!is_damaged(*ret, files)) {
+        (void)utimensat(AT_FDCWD, folder, NULL, 0); /* it was used now */
+        return PX_OK;
+    }
+    px_cached_version_release(*ret);
+    *ret = NULL;
+    return px_err_set(err, PX_E_NOT_FOUND, "the version is damaged in the cache");
 }
 
 /* ---- fetching ---- */

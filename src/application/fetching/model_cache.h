@@ -53,7 +53,10 @@ uint64_t px_model_cache_bytes_max(const struct px_model_cache *cache);
 
 /* ---- versions that are there ---- */
 
-/* Holds a version that is there with all files in their sizes, and marks it as used. PX_E_NOT_FOUND. */
+/*
+ * Holds a version that is there, and marks it as used. Its files are read: with one that is not what it should be, what is wrong goes, and the version
+ * is not there. PX_E_NOT_FOUND.
+ */
 PX_MUST_USE enum px_code px_model_cache_take(struct px_model_cache *cache,
                                              const struct px_version_files *files,
                                              struct px_cached_version **ret, struct px_err *err);
@@ -61,10 +64,7 @@ struct px_cached_version *px_cached_version_retain(struct px_cached_version *ver
 void px_cached_version_release(struct px_cached_version *version); /* NULL is fine */
 /* Its folder; as long as it is held. */
 const char *px_cached_version_path(const struct px_cached_version *version);
-/*
- * Something is wrong with what is held: its files are read, and those that are not what they should be go, so that the next fetch brings them
- * anew. True when there were any.
- */
+/* Reads the files of what is held; those that are not what they should be go, so that the next fetch brings them anew. True when there were any. */
 bool px_cached_version_distrust(struct px_cached_version *version,
                                 const struct px_version_files *files);
 

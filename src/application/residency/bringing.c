@@ -76,8 +76,6 @@ struct px_model *px_residency_load(struct px_repository *r, const struct px_mode
     struct px_model *model = px_model_load(r->serving, place);
     if (model && memory_max && model->state == PX_MODEL_READY && model->bytes > memory_max)
         fail_too_large(model, memory_max);
-    if (model && model->state == PX_MODEL_FAILED && place->held)
-        (void)px_fetching_distrust(r->serving->fetching, place->name, place->version, place->held);
     if (model && model->state == PX_MODEL_FAILED)
         set_retry(model, known);
     return model;

@@ -163,15 +163,6 @@ static enum px_code make_room_for(struct loading *l, const struct px_model_place
     return files ? px_residency_make_room(l->r, &room, err) : PX_OK;
 }
 
-static struct px_model *load_files(struct loading *l, const struct px_model_place *place)
-{
-    struct px_model *model = px_model_load(l->r->serving, place);
-    if (model && model->state == PX_MODEL_FAILED && place->held)
-        (void)px_fetching_distrust(l->r->serving->fetching, place->name, place->version,
-                                   place->held);
-    return model;
-}
-
 /* What is found by polling, and is not in memory, need not come there when models are loaded on demand, as those behind URLs are. */
 static bool registers_only(const struct loading *l, const struct px_model_place *place,
                            const struct px_model *old)
@@ -195,7 +186,7 @@ static struct px_model *load_place(struct loading *l, const struct px_model_plac
     if (registers)
         model = px_model_register(place);
     else if (make_room_for(l, &here, err) == PX_OK)
-        model = load_files(l, &here);
+        model = px_model_load(l->r->serving, &here);
     else
         return NULL;
     if (!model)
