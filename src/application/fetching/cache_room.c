@@ -79,13 +79,22 @@ static bool add_partial(void *context, const char *name, int folder, const struc
     return true;
 }
 
+/* Does a room before it in the list await the same files? Two who fetch one version bring it once. */
+static bool is_counted(const struct px_model_cache *cache, const struct px_cache_room *room)
+{
+    const struct px_cache_room *other = cache->rooms;
+    while (other != room && strcmp(other->files.key, room->files.key) != 0)
+        other = other->next;
+    return other != room;
+}
+
 uint64_t px_cache_count(struct px_model_cache *cache)
 {
     struct sum sum = {.cache = cache};
     visit_folder(cache, "blobs", add_blob, &sum);
     visit_folder(cache, "partial", add_partial, &sum);
     for (const struct px_cache_room *room = cache->rooms; room; room = room->next)
-        sum.bytes += room->left;
+        sum.bytes += is_counted(cache, room) ? 0 : room->left;
     atomic_store_explicit(&cache->counts.bytes, sum.bytes, memory_order_relaxed);
     return sum.bytes;
 }

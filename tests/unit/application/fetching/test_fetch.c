@@ -482,6 +482,19 @@ static void *fetch_one(void *argument)
     return NULL;
 }
 
+PX_TEST(two_who_fetch_one_version_need_room_for_two)
+{
+    const struct px_version_files files = files_of(0);
+    struct px_cache_room rooms[2];
+    set_up(SIZE * 3 / 2);
+    CHECK_OK(px_model_cache_enter(cache, &rooms[0], &files, NULL));
+    CHECK_OK(px_model_cache_enter(cache, &rooms[1], &files, NULL));
+    CHECK_INT(atomic_load(&px_model_cache_counts(cache)->bytes), SIZE);
+    px_model_cache_leave(cache, &rooms[0]);
+    px_model_cache_leave(cache, &rooms[1]);
+    tear_down();
+}
+
 PX_TEST(a_fetch_ends_when_the_server_stops)
 {
     pthread_t threads[2];
@@ -542,6 +555,7 @@ PX_TEST_MAIN(
                                 files_that_the_disk_has_damaged_are_fetched_again)
                                 T(a_process_that_is_killed_at_any_moment_leaves_a_cache_that_works)
                                     T(threads_that_fetch_the_same_wait_for_each_other)
-                                        T(a_fetch_ends_when_the_server_stops)
-                                            T(no_failing_allocation_is_fatal)
-                                                T(a_folder_that_cannot_be_written_is_told))
+                                        T(two_who_fetch_one_version_need_room_for_two)
+                                            T(a_fetch_ends_when_the_server_stops)
+                                                T(no_failing_allocation_is_fatal)
+                                                    T(a_folder_that_cannot_be_written_is_told))
