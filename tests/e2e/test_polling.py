@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Folders of models that are watched: what is published comes, what is broken or half copied does not."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -228,3 +229,96 @@ def test_what_is_no_model_is_not_published(files, tmp_path):
     assert run.returncode != 0 and "not published" in run.stderr and not target.exists()
     run = subprocess.run([PHOENIX, "publish", "--unchecked", bad, target], capture_output=True, text=True, check=False)
     assert run.returncode == 0 and (target / "1" / "bad.json").exists()
+
+
+def refused(*arguments):
+    run = subprocess.run([PHOENIX, "publish", *arguments], capture_output=True, text=True, check=False)
+    assert run.returncode != 0 and not run.stdout, run
+    return run.stderr
+
+
+def everything_in(folder):
+    return sorted(str(path) for path in folder.rglob("*"))
+
+
+def test_what_a_killed_publish_has_left_goes_with_the_next(files, tmp_path):
+    folder = tmp_path / "repo" / "risk"
+    publish(files[0], folder)
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    left = folder / f".publish-{gone.pid}"
+    other = folder / f".publish-{gone.pid}0000000000"  # no number of a process
+    lives = folder / f".publish-{os.getpid()}"
+    for path in (left, other, lives):
+        (path / "below").mkdir(parents=True)
+        (path / "below" / "a.json").write_text("{")
+    publish(files[0], folder)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(["1", "2", other.name, lives.name])
+
+
+def test_what_another_container_publishes_is_left_alone(files, tmp_path):
+    folder = tmp_path / "repo" / "risk"
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    theirs = folder / f".publish-{gone.pid}"
+    theirs.mkdir(parents=True)
+    lock = os.open(theirs, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    publish(files[0], folder)
+    assert theirs.exists()
+    os.close(lock)
+    publish(files[0], folder)
+    assert not theirs.exists()
+
+
+def test_a_whole_repository_is_not_published_as_a_model(files, tmp_path):
+    publish(files[0], tmp_path / "repo" / "g1")
+    for model in (tmp_path / "repo", tmp_path / "repo" / "g1"):
+        for flags in ([], ["--unchecked"]):
+            said = refused(*flags, model, tmp_path / "out" / "x")
+            assert "is no package" in said and "such as" in said and "repo/g1/1/a.json" in said, said
+    (tmp_path / "empty").mkdir()
+    assert "a folder with model.yaml" in refused("--unchecked", tmp_path / "empty", tmp_path / "out" / "x")
+    assert not (tmp_path / "out").exists()
+    publish(tmp_path / "repo" / "g1" / "1" / "a.json", tmp_path / "out" / "x")
+
+
+def test_a_target_without_the_name_of_a_model_is_refused(files, tmp_path):
+    repository = tmp_path / "repo"
+    publish(files[0], repository / "g1")
+    (tmp_path / "packages" / "p").mkdir(parents=True)  # packages that lie in a repository without a version
+    (tmp_path / "packages" / "p" / "model.yaml").write_text("")
+    (tmp_path / "indexed").mkdir()
+    (tmp_path / "indexed" / "index.json").write_text("{}")
+    before = everything_in(tmp_path)
+    for target in ("repo", "repo/", "repo/7", "packages", "indexed"):
+        said = refused(files[0], tmp_path / target)
+        assert "REPOSITORY/NAME" in said and f"{target.split('/')[0]}/a" in said, said
+    assert "repo/NAME" in refused(repository / "g1" / "1", repository)
+    assert everything_in(tmp_path) == before
+    (repository / "g1" / "notes").mkdir()  # beside versions, whatever else is there
+    publish(files[0], repository / "g1")
+
+
+def test_links_that_lead_out_of_a_package_are_refused(files, tmp_path):
+    package = tmp_path / "package"
+    (package / "data" / "deep").mkdir(parents=True)
+    shutil.copy(files[0], package / "data" / "real.json")
+    (package / "model.json").symlink_to("data/real.json")
+    target = tmp_path / "repo" / "risk"
+    run = subprocess.run([PHOENIX, "publish", "--unchecked", package, target], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert not (target / "1" / "model.json").is_symlink()
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret")
+    (package / ".hidden").mkdir()
+    (package / ".hidden" / "out").symlink_to(secret)
+    for name, to in (("data/deep/out", secret), ("data/out", tmp_path), ("data/lost", "nothing"), ("data/by", "../.hidden")):
+        (package / name).symlink_to(to)
+        for flags in ([], ["--unchecked"]):
+            said = refused(*flags, package, target)
+            assert "a link that leads nowhere or out of it" in said and f"package/{name}" in said and "cp -L" in said, said
+        (package / name).unlink()
+    link = tmp_path / "link.json"
+    link.symlink_to(files[0])  # who names a link means its file
+    assert publish(link, target) == f"{target}/2"

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is copied lies in <folder>/.publish-PID until it is renamed. A publish that is killed leaves it there; the next one removes it when no process has that
+ * number, or its own has, and nobody holds the folder's lock. The lock tells of publishers in other containers, whose processes are not seen here; the
+ * number of those that have not taken it yet, and of those whose file system knows no locks.
+ */
 #include "application/residency/publish.h"
 
 #include "application/residency/manifest.h"
@@ -9,7 +14,9 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <libgen.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -110,12 +117,73 @@ static enum px_code copy_folder(const char *from, const char *to, unsigned depth
     return code == PX_OK ? sync_folder(to, err) : code;
 }
 
+/* ---- what is temporary ---- */
+
+static const char temporary_prefix[] = ".publish-";
+
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
     (void)st;
     (void)type;
     (void)ftw;
     return remove(path);
+}
+
+static void remove_all(const char *path)
+{
+    nftw(path, remove_entry, WALK_FILES, FTW_DEPTH | FTW_PHYS);
+}
+
+/* Nobody who sees it works on it: it is of a process that has gone, or that had the number which is ours now. */
+static bool is_left(const char *name)
+{
+    uint64_t pid;
+    if (strncmp(name, temporary_prefix, sizeof temporary_prefix - 1) != 0 ||
+        !px_str_to_u64(px_str(name + sizeof temporary_prefix - 1), &pid) || pid == 0 ||
+        pid > INT_MAX)
+        return false;
+    return (pid_t)pid == getpid() || (kill((pid_t)pid, 0) != 0 && errno == ESRCH);
+}
+
+static void remove_leftover(const char *path)
+{
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (folder < 0)
+        return;
+    if (flock(folder, LOCK_EX | LOCK_NB) == 0)
+        remove_all(path);
+    close(folder);
+}
+
+/* What cannot be removed harms nobody: servers pass it over. */
+static void remove_leftovers(const char *folder)
+{
+    char path[PATH_MAX];
+    DIR *dir = opendir(folder);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        if (is_left(entry->d_name) && join(path, folder, entry->d_name, NULL) == PX_OK)
+            remove_leftover(path);
+    }
+    if (dir)
+        closedir(dir);
+}
+
+/* Makes it, locked for as long as `ret_lock` is open (-1 where there are no locks). */
+static enum px_code make_temporary(const char *folder, char path[PATH_MAX], int *ret_lock,
+                                   struct px_err *err)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%s%ld", temporary_prefix, (long)getpid());
+    enum px_code code = join(path, folder, name, err);
+    if (code != PX_OK)
+        return code;
+    remove_leftovers(folder);
+    if (mkdir(path, 0755) != 0)
+        return fail(err, "make", path);
+    *ret_lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*ret_lock >= 0)
+        (void)flock(*ret_lock, LOCK_EX | LOCK_NB);
+    return PX_OK;
 }
 
 /* ---- publishing ---- */
@@ -189,17 +257,15 @@ static enum px_code move_to_next(const char *from, const char *folder, char ret_
 enum px_code px_publish(const char *model, const char *folder, const char *version,
                         char ret_path[PATH_MAX], struct px_err *err)
 {
-    char temporary[PATH_MAX], name[64];
+    char temporary[PATH_MAX];
+    int lock = -1;
     if (px_file_kind(model) == PX_FILE_ABSENT)
         return px_file_fail_absent(model, err);
     enum px_code code = px_file_mkdirs(folder, err);
     if (code == PX_OK && version)
         code = join(ret_path, folder, version, err);
-    snprintf(name, sizeof name, ".publish-%ld", (long)getpid());
     if (code == PX_OK)
-        code = join(temporary, folder, name, err);
-    if (code == PX_OK && mkdir(temporary, 0755) != 0)
-        return fail(err, "make", temporary);
+        code = make_temporary(folder, temporary, &lock, err);
     if (code != PX_OK)
         return code;
     code = fill(model, temporary, err);
@@ -208,6 +274,8 @@ enum px_code px_publish(const char *model, const char *folder, const char *versi
                        : move_to_next(temporary, folder, ret_path, err);
     if (code == PX_OK)
         code = sync_folder(folder, err);
-    nftw(temporary, remove_entry, WALK_FILES, FTW_DEPTH | FTW_PHYS); /* what is left, if anything */
+    remove_all(temporary); /* what is left, if anything */
+    if (lock >= 0)
+        close(lock);
     return code;
 }

@@ -80,6 +80,8 @@ static enum px_code publish(struct px_cli *cli, char path[PATH_MAX], struct px_e
     snprintf(name, sizeof name, "%s", folder);
     enum px_code code = px_model_name_check(px_str(basename(name)), err);
     if (code == PX_OK)
+        code = px_publish_check(model, folder, err);
+    if (code == PX_OK)
         code = check_model(cli, model, err);
     if (code == PX_OK)
         code = px_publish(model, folder, version, path, err);
