@@ -322,3 +322,17 @@ def test_links_that_lead_out_of_a_package_are_refused(files, tmp_path):
     link = tmp_path / "link.json"
     link.symlink_to(files[0])  # who names a link means its file
     assert publish(link, target) == f"{target}/2"
+
+
+@pytest.mark.parametrize(
+    "key, said",
+    [("fils", "unknown key 'fils', did you mean 'files'?"), ("sizes", "unknown key 'sizes', did you mean 'size'?"), ("author", "unknown key 'author', expected")],
+)
+def test_a_manifest_with_an_unknown_key_is_refused_with_the_nearest(files, tmp_path, key, said):
+    publish(files[0], tmp_path / "repo" / "risk")
+    path = tmp_path / "repo" / "risk" / "1" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    (manifest["files"][0] if key == "sizes" else manifest)[key] = 1
+    path.write_text(json.dumps(manifest))
+    with Server(tmp_path / "repo") as server:
+        assert said in reason_of(server, "risk")[1], reason_of(server, "risk")

@@ -46,8 +46,21 @@ static enum px_code hash_file(const char *path, uint64_t *ret_size, char hex[PX_
 
 /* ---- checking ---- */
 
-void px_manifest_read_file(struct px_json *json, struct px_manifest_file *ret)
+static void refuse_key(struct px_json *json, struct px_str key, const struct px_str *known,
+                       size_t n_known)
 {
+    struct px_err err;
+    px_err_set(&err, PX_E_INVALID, "unknown key '%.*s'", PX_STR_ARG(key));
+    if (px_err_suggest(&err, key, known, n_known))
+        px_json_fail(json, "%s, %s", err.message, err.hint);
+    else
+        px_json_fail(json, "%s, expected \"%.*s\"%s", err.message, PX_STR_ARG(known[0]),
+                     n_known > 1 ? ", \"size\" or \"sha256\"" : "");
+}
+
+static void read_file(struct px_json *json, bool may_say_more, struct px_manifest_file *ret)
+{
+    static const struct px_str known[] = {PX_STR("path"), PX_STR("size"), PX_STR("sha256")};
     struct px_str key;
     *ret = (struct px_manifest_file){0};
     px_json_enter_object(json);
@@ -58,14 +71,21 @@ void px_manifest_read_file(struct px_json *json, struct px_manifest_file *ret)
             ret->sha256 = px_json_str(json);
         else if (px_str_is(key, "size"))
             ret->size = px_json_u64(json);
-        else
+        else if (may_say_more)
             px_json_skip(json);
+        else
+            refuse_key(json, key, known, PX_ARRAY_LEN(known));
     }
     if (!ret->path.len)
         px_json_fail(json, "expected a file as {\"path\", \"size\", \"sha256\"}");
     else if (ret->sha256.len != PX_SHA256_HEX - 1)
         px_json_fail(json, "expected a sha256 of 64 hex digits, got %zu characters",
                      ret->sha256.len);
+}
+
+void px_manifest_read_file(struct px_json *json, struct px_manifest_file *ret)
+{
+    read_file(json, true, ret);
 }
 
 static enum px_code check_size(const char *path, uint64_t size, const struct px_manifest_file *file,
@@ -117,7 +137,7 @@ static enum px_code visit_files(const char *folder, struct px_json *json, const 
     while (code == PX_OK && px_json_next_element(json)) {
         char path[PATH_MAX];
         struct px_manifest_file file;
-        px_manifest_read_file(json, &file);
+        read_file(json, false, &file);
         if (++n > PX_MANIFEST_FILES_MAX)
             px_json_fail(json, "more than %d files", PX_MANIFEST_FILES_MAX);
         if (px_json_failed(json))
@@ -134,6 +154,7 @@ static enum px_code visit_files(const char *folder, struct px_json *json, const 
 static enum px_code visit_text(const char *folder, struct px_str text, const struct visit *visit,
                                struct px_err *err)
 {
+    static const struct px_str known = PX_STR("files");
     struct px_arena arena = px_arena(PX_MANIFEST_BYTES_MAX);
     struct px_json json;
     struct px_str key;
@@ -146,7 +167,7 @@ static enum px_code visit_text(const char *folder, struct px_str text, const str
             has_files = true;
             code = visit_files(folder, &json, visit, err);
         } else {
-            px_json_skip(&json);
+            refuse_key(&json, key, &known, 1);
         }
     }
     if (code == PX_OK)

@@ -4,7 +4,7 @@
  *
  *     {"files": [{"path": "model.json", "size": 1234, "sha256": "9f86d0..."}]}
  *
- * as `manifest.json` in the version's folder, written last. Threads: any.
+ * as `manifest.json` in the version's folder, written last. An unknown key is an error with the nearest match. Threads: any.
  */
 #ifndef PX_APPLICATION_RESIDENCY_MANIFEST_H
 #define PX_APPLICATION_RESIDENCY_MANIFEST_H
@@ -28,7 +28,8 @@ struct px_manifest_file {
     uint64_t size;
 };
 
-/* Reads {"path": ..., "size": ..., "sha256": ...}; what is wrong is the reader's failure. The path is as it came. */
+/* Reads {"path": ..., "size": ..., "sha256": ...}; what is wrong is the reader's failure. The path is as it came. Of an index, whose
+ * entries may say more than is known here: other keys are passed over. */
 void px_manifest_read_file(struct px_json *json, struct px_manifest_file *ret);
 /*
  * Writes "files" with the files of `folder`: as its manifest says, whose sizes are compared with the files, or, without one, as they are, which reads
