@@ -474,12 +474,25 @@ static void swap_unloaded(struct px_repository *r, const model_vec *models, stru
     pthread_mutex_unlock(&r->mutex);
 }
 
-static enum px_code unload(struct px_repository *r, struct px_str name, struct px_grave **ret,
-                           struct px_err *err)
+/* Did a client take out what a load of the same name brings back? Not what came with a request: its files are gone. */
+static bool is_remembered(const struct px_repository_request *request, const model_vec *models)
+{
+    for (size_t i = 0; i < models->len && !request->is_own; i++) {
+        if (models->items[i]->path)
+            return true;
+    }
+    return false;
+}
+
+static enum px_code unload(struct px_repository *r, const struct px_repository_request *request,
+                           struct px_grave **ret, struct px_err *err)
 {
     model_vec models = {0};
+    struct px_str name = request->name;
     enum px_code code = collect(r, name, &models, err);
-    const struct px_snapshot_change change = {.removed = models.items, .n_removed = models.len};
+    struct px_snapshot_change change = {.removed = models.items, .n_removed = models.len};
+    if (code == PX_OK && is_remembered(request, &models))
+        change.unloaded = name;
     if (code == PX_OK)
         code = px_repository_prepare(r, &change, ret, err);
     if (code == PX_OK) {
@@ -498,7 +511,7 @@ void px_repository_unload(struct px_repository *r, struct px_repository_request 
 {
     struct px_grave *grave = NULL;
     px_repository_set_busy(r, request->name, PX_REPOSITORY_UNLOAD);
-    request->code = unload(r, request->name, &grave, &request->err);
+    request->code = unload(r, request, &grave, &request->err);
     px_repository_set_idle(r);
     px_repository_answer(r, request);
     if (grave) {

@@ -56,6 +56,8 @@ struct px_snapshot {
     struct px_model **models; /* what set.models points to */
     struct px_map first_of;   /* model name -> index of its first version */
     bool has_ladders;         /* a version that failed has one */
+    char *unloaded;           /* names of models that clients have unloaded, each ended by a NUL */
+    size_t unloaded_len;
 };
 
 struct px_repository;
@@ -88,6 +90,8 @@ struct px_snapshot_change {
     size_t n_added;
     struct px_model *const *removed;
     size_t n_removed;
+    struct px_str
+        unloaded; /* the name of those that are removed, when a client may load it again */
 };
 
 /* Builds the next snapshot; the models stay the caller's when it fails. */

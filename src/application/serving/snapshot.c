@@ -19,6 +19,7 @@ void px_snapshot_free(struct px_snapshot *snapshot)
         return;
     px_map_deinit(&snapshot->first_of);
     px_free(snapshot->models);
+    px_free(snapshot->unloaded);
     px_free(snapshot);
 }
 
@@ -111,13 +112,67 @@ static enum px_code fill(struct px_snapshot *snapshot, const struct px_snapshot 
     return code != PX_OK ? code : index_names(snapshot, err);
 }
 
+/* ---- what was unloaded ---- */
+
+enum { UNLOADED_BYTES_MAX = 64 << 10 }; /* of names; those that were unloaded first are forgotten */
+
+static struct px_str next_unloaded(const struct px_snapshot *snapshot, size_t *at)
+{
+    struct px_str name = {0};
+    if (snapshot && *at < snapshot->unloaded_len)
+        name = px_str(snapshot->unloaded + *at);
+    *at += name.len + 1;
+    return name;
+}
+
+static bool was_unloaded(const struct px_snapshot *snapshot, struct px_str name)
+{
+    size_t at = 0;
+    for (struct px_str one; (one = next_unloaded(snapshot, &at)).len;) {
+        if (px_str_eq(one, name))
+            return true;
+    }
+    return false;
+}
+
+/* There is room. */
+static void put_unloaded(struct px_snapshot *snapshot, struct px_str name)
+{
+    size_t first;
+    if (px_map_get(&snapshot->first_of, name, &first) || was_unloaded(snapshot, name) ||
+        snapshot->unloaded_len + name.len + 1 > UNLOADED_BYTES_MAX)
+        return;
+    memcpy(snapshot->unloaded + snapshot->unloaded_len, name.ptr, name.len);
+    snapshot->unloaded_len += name.len + 1; /* the rest is zeros */
+}
+
+/* So that a request can be told how such a model comes back. The latest first; who serves again is one no longer. */
+static enum px_code list_unloaded(struct px_snapshot *snapshot, const struct px_snapshot *old,
+                                  const struct px_snapshot_change *change, struct px_err *err)
+{
+    size_t at = 0, size = (old ? old->unloaded_len : 0) + change->unloaded.len + 1;
+    if (size == 1)
+        return PX_OK;
+    snapshot->unloaded = px_alloc(size, 1);
+    if (!snapshot->unloaded)
+        return px_err_set(err, PX_E_NO_MEMORY, "no memory for the names of unloaded models");
+    if (change->unloaded.len)
+        put_unloaded(snapshot, change->unloaded);
+    for (struct px_str name; (name = next_unloaded(old, &at)).len;)
+        put_unloaded(snapshot, name);
+    return PX_OK;
+}
+
 enum px_code px_snapshot_build(struct px_serving *serving, const struct px_snapshot_change *change,
                                struct px_snapshot **ret, struct px_err *err)
 {
     struct px_snapshot *snapshot = px_alloc(1, sizeof *snapshot);
     if (!snapshot)
         return px_err_set(err, PX_E_NO_MEMORY, "no memory for a snapshot");
-    enum px_code code = fill(snapshot, px_snapshot_current(serving), change, err);
+    const struct px_snapshot *old = px_snapshot_current(serving);
+    enum px_code code = fill(snapshot, old, change, err);
+    if (code == PX_OK)
+        code = list_unloaded(snapshot, old, change, err);
     if (code == PX_OK)
         *ret = snapshot;
     else
@@ -154,11 +209,17 @@ const struct px_model_set *px_serving_models(struct px_serving *serving)
 
 enum { SUGGESTIONS_MAX = 256 };
 
-static enum px_code unknown_name(const struct px_model_set *set, struct px_str name,
+static enum px_code unknown_name(const struct px_snapshot *snapshot, struct px_str name,
                                  struct px_err *err)
 {
+    const struct px_model_set *set = &snapshot->set;
     struct px_str names[SUGGESTIONS_MAX];
     size_t n = 0;
+    if (was_unloaded(snapshot, name)) {
+        px_err_set(err, PX_E_NOT_FOUND, "model '%.*s' was unloaded by a client", PX_STR_ARG(name));
+        return px_err_hint(err, "POST /v2/repository/models/%.*s/load loads it again",
+                           PX_STR_ARG(name));
+    }
     for (size_t i = 0; i < set->n_models && n < SUGGESTIONS_MAX; i++)
         names[n++] = set->models[i]->name;
     px_err_set(err, PX_E_NOT_FOUND, "unknown model '%.*s'", PX_STR_ARG(name));
@@ -231,7 +292,7 @@ struct px_model *px_serving_find_known(struct px_serving *serving, struct px_str
     const struct px_snapshot *snapshot = px_snapshot_current(serving);
     size_t first;
     if (!px_map_get(&snapshot->first_of, name, &first)) {
-        unknown_name(&snapshot->set, name, err);
+        unknown_name(snapshot, name, err);
         return NULL;
     }
     return version.len ? find_version(&snapshot->set, first, version, err)

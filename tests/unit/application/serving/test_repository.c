@@ -156,6 +156,57 @@ PX_TEST(unloaded_models_are_unknown_until_they_are_loaded_again)
     tear_down();
 }
 
+static const char *why_absent(const char *name)
+{
+    static struct px_err why;
+    CHECK(px_serving_find(serving, px_str(name), px_str(""), &why) == NULL);
+    CHECK_INT(why.code, PX_E_NOT_FOUND);
+    static char line[PX_ERR_MESSAGE_MAX + PX_ERR_HINT_MAX + 8];
+    return px_err_text(&why, line, sizeof line);
+}
+
+PX_TEST(a_request_for_an_unloaded_model_is_told_how_it_comes_back)
+{
+    set_up(true);
+    CHECK_OK(unload("a"));
+    CHECK_CONTAINS(why_absent("a"), "model 'a' was unloaded by a client");
+    CHECK_CONTAINS(why_absent("a"), "POST /v2/repository/models/a/load");
+    CHECK_CONTAINS(why_absent("aa"), "unknown model 'aa'");
+    CHECK_CONTAINS(why_absent(""), "unknown model ''");
+    CHECK_OK(unload("a"));
+    CHECK_OK(unload("b"));
+    CHECK_CONTAINS(why_absent("a"), "was unloaded");
+    CHECK_CONTAINS(why_absent("b"), "was unloaded");
+    CHECK_OK(load("a"));
+    CHECK(find("a", "") != NULL);
+    CHECK_CONTAINS(why_absent("b"), "was unloaded");
+    struct px_repository_request *own = make(PX_REPOSITORY_UNLOAD, "a"); /* its folder is gone */
+    own->is_own = true;
+    CHECK_OK(submit(own));
+    CHECK_CONTAINS(why_absent("a"), "unknown model 'a'");
+    tear_down();
+}
+
+PX_TEST(an_unload_without_memory_changes_nothing)
+{
+    bool is_out = false;
+    set_up(true);
+    CHECK_OK(unload("b"));
+    manual_loops_stop(&loops, 0);
+    manual_loops_stop(&loops, 1);
+    for (uint64_t n = 1; !is_out; n++) {
+        struct px_repository_request *request = make(PX_REPOSITORY_UNLOAD, "a");
+        request->serving = serving;
+        CHECK(n < 100);
+        px_alloc_fail_at(n);
+        px_repository_unload(px_repository_of(serving), request);
+        px_alloc_fail_at(0);
+        is_out = find("a", "") == NULL;
+        CHECK_CONTAINS(why_absent(is_out ? "a" : "b"), "was unloaded");
+    }
+    tear_down();
+}
+
 PX_TEST(an_unloaded_model_is_listed_with_its_state)
 {
     set_up(true);
@@ -341,6 +392,7 @@ PX_TEST(files_may_bring_a_model_that_the_repository_has_not)
     CHECK_OK(submit(request));
     CHECK_CONTAINS(index_text(), "fresh/1 READY \n");
     CHECK_OK(unload("fresh"));
+    CHECK_CONTAINS(why_absent("fresh"), "unknown model 'fresh'"); /* its files are gone */
     tear_down();
 }
 
@@ -561,9 +613,11 @@ PX_TEST(a_stop_does_not_wait_for_loops_that_do_not_run)
 }
 
 PX_TEST_MAIN(
-    T(only_the_versions_that_the_policy_takes_serve)
-        T(a_policy_that_cannot_be_kept_fails_and_changes_nothing) T(a_load_may_bring_its_own_policy)
-            T(unloaded_models_are_unknown_until_they_are_loaded_again) T(
+    T(only_the_versions_that_the_policy_takes_serve) T(
+        a_policy_that_cannot_be_kept_fails_and_changes_nothing) T(a_load_may_bring_its_own_policy)
+        T(unloaded_models_are_unknown_until_they_are_loaded_again) T(
+            a_request_for_an_unloaded_model_is_told_how_it_comes_back)
+            T(an_unload_without_memory_changes_nothing) T(
                 an_unloaded_model_is_listed_with_its_state)
                 T(a_load_finds_new_models_and_versions_and_drops_those_that_are_gone) T(
                     a_failed_load_leaves_the_old_version_serving_and_tells_why)
