@@ -127,7 +127,13 @@ static void wait_while_watched(struct px_watch *watch, uint64_t until_ns)
     }
 }
 
-static void drain(struct px_server *server, struct px_watch *watch)
+static void drain_engines(void *context, unsigned loop)
+{
+    if (loop == 0)
+        px_serving_drain_engines(context);
+}
+
+static void drain(struct px_server *server, struct px_watch *watch, struct px_loop_round *round)
 {
     const struct px_config *config = px_live_config_current(server->live);
     uint64_t until_ns =
@@ -140,6 +146,7 @@ static void drain(struct px_server *server, struct px_watch *watch)
     px_net_announce_stop(server->net);
     px_rest_close_streams(faces->rest); /* its clients hear of it, and may go elsewhere */
     wait_while_watched(watch, until_ns);
+    px_loop_round_run(round, drain_engines, server->serving);
     const sigset_t signals = stopping_signals();
     pthread_sigmask(SIG_UNBLOCK, &signals, NULL); /* from here on a signal ends the process */
     px_grpc_close_streams(faces->grpc);
@@ -166,7 +173,7 @@ static void serve(struct px_server *server, struct px_watch *watch, struct px_up
     if (upgrade->phase != PX_UPGRADE_NONE)
         px_upgrade_cancel(upgrade, "the server stops");
     px_service_notify("STOPPING=1\nSTATUS=draining");
-    drain(server, watch);
+    drain(server, watch, upgrade->round);
 }
 
 enum px_code px_server_life_run(struct px_server *server, struct px_err *err)

@@ -201,6 +201,7 @@ bool px_upgrade_look(struct px_upgrade *upgrade)
 
 struct slower {
     struct px_net *net;
+    struct px_serving *serving;
     struct px_net_config config;
 };
 
@@ -208,12 +209,14 @@ static void wait_longer(void *context, unsigned loop)
 {
     const struct slower *slower = context;
     px_net_change(slower->net, loop, &slower->config);
+    if (loop == 0)
+        px_serving_drain_engines(slower->serving);
 }
 
 void px_upgrade_leave(struct px_upgrade *upgrade, const struct px_config *config)
 {
     struct px_server *server = upgrade->server;
-    struct slower slower = {server->net, px_server_net_config(server, config)};
+    struct slower slower = {server->net, server->serving, px_server_net_config(server, config)};
     unsigned timeout_ms = (unsigned)config->server_drain_timeout_ms;
     slower.config.last_timeout_ms = timeout_ms / 2 < IDLE_MS ? timeout_ms / 2 + 1 : IDLE_MS;
     tell_done(upgrade);

@@ -207,3 +207,13 @@ def test_settings_of_a_step_that_would_have_no_effect_are_refused(tmp_path):
     (folder / "net" / "model.yaml").write_text((folder / "net" / "model.yaml").read_text() + "cache: true\n")
     said = fail("check", folder)
     assert "'cache' is for models that clients ask" in said and "a model.yaml beside graph.yaml" in said
+
+
+def test_a_server_that_stops_computes_what_waits_for_company(tmp_path):
+    folder = write_package(tmp_path / "m", onnx_models.mlp, "batching: {max_rows: 8, max_delay: 50s}")
+    with Server(folder) as server, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(infer, server, "m", tensor("x", np.ones((1, 4), np.float32)))
+        while batches(server, "m")["queued"] == 0:
+            assert not waiting.done()
+        server.signal()
+        assert waiting.result(timeout=30)[0] == 200

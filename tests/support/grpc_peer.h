@@ -38,9 +38,11 @@ struct grpc_peer_connection {
     struct grpc_peer *peer;
     int fd;
     unsigned n_requests, n_streams; /* answered, and open */
+    struct grpc_peer_stream *streams;
 };
 
 struct grpc_peer_stream {
+    struct grpc_peer_stream *next;
     char path[128];
     struct px_buf request, reply;
     size_t sent;
@@ -124,6 +126,8 @@ static inline int grpc_peer_on_begin(nghttp2_session *session, const nghttp2_fra
     stream->request = px_buf(1 << 22);
     stream->reply = px_buf(1 << 22);
     c->n_streams++;
+    stream->next = c->streams;
+    c->streams = stream;
     return nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, stream);
 }
 
@@ -180,6 +184,13 @@ static inline int grpc_peer_on_frame(nghttp2_session *session, const nghttp2_fra
     return nghttp2_submit_response(session, frame->hd.stream_id, headers, 2, &provider);
 }
 
+static inline void grpc_peer_free_stream(struct grpc_peer_stream *stream)
+{
+    px_buf_deinit(&stream->request);
+    px_buf_deinit(&stream->reply);
+    px_free(stream);
+}
+
 static inline int grpc_peer_on_close(nghttp2_session *session, int32_t id, uint32_t error,
                                      void *context)
 {
@@ -190,9 +201,11 @@ static inline int grpc_peer_on_close(nghttp2_session *session, int32_t id, uint3
         return 0;
     c->n_requests++;
     c->n_streams--;
-    px_buf_deinit(&stream->request);
-    px_buf_deinit(&stream->reply);
-    px_free(stream);
+    struct grpc_peer_stream **at = &c->streams;
+    while (*at != stream)
+        at = &(*at)->next;
+    *at = stream->next;
+    grpc_peer_free_stream(stream);
     return nghttp2_session_set_stream_user_data(session, id, NULL);
 }
 
@@ -228,7 +241,12 @@ static inline void *grpc_peer_serve(void *context)
         if (n <= 0 || nghttp2_session_mem_recv(session, bytes, (size_t)n) != n)
             break;
     }
-    nghttp2_session_del(session); /* closes the streams that are open */
+    nghttp2_session_del(session);
+    while (c.streams) { /* that the client has left open */
+        struct grpc_peer_stream *stream = c.streams;
+        c.streams = stream->next;
+        grpc_peer_free_stream(stream);
+    }
     /* What the client still sends is read: else the kernel answers it with a reset, which may destroy the last reply. */
     shutdown(c.fd, SHUT_WR);
     setsockopt(c.fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_sec = 1},

@@ -195,6 +195,15 @@ void px_serving_drain(struct px_serving *serving)
     atomic_store_explicit(&serving->draining, true, memory_order_relaxed);
 }
 
+void px_serving_drain_engines(struct px_serving *serving)
+{
+    const struct px_model_set *set = px_serving_models(serving);
+    for (size_t i = 0; i < set->n_models; i++) {
+        if (set->models[i]->engine)
+            px_engine_drain(set->models[i]->engine);
+    }
+}
+
 bool px_serving_is_draining(const struct px_serving *serving)
 {
     return atomic_load_explicit(&serving->draining, memory_order_relaxed);

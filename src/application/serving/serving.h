@@ -177,6 +177,8 @@ const struct px_warm_up_counts *px_warm_up_counts(const struct px_serving *servi
 
 /* Draining: ready turns false, calls are still answered. */
 void px_serving_drain(struct px_serving *serving);
+/* What waits in queues for company waits no more. On a loop. */
+void px_serving_drain_engines(struct px_serving *serving);
 bool px_serving_is_draining(const struct px_serving *serving);
 /*
  * Is it not draining, and is at least one model READY or REGISTERED? Else `err` says what is missing. A failed model

@@ -12,7 +12,7 @@
 /* A longer silence says no more than this about when the next item comes, so that it is soon forgotten. */
 static const uint64_t gap_max_ns = UINT64_C(1000000000);
 static const uint64_t gap_fading = 8;
-/* After a probe, an instance does other things or nothing for so many times as long as that should take. */
+/* The line is tried when for so many times as long as computing should take nothing was computed that would have taught it. */
 static const uint64_t probe_times = 5;
 
 const char *px_batch_reason_name(enum px_batch_reason reason)
@@ -83,17 +83,14 @@ void px_batch_queue_remove(struct px_batch_queue *queue, struct px_batch_item *i
 /* ---- adding ---- */
 
 /* May the line be tried that says so? Only by an instance that has nothing else to do. */
-static bool is_probe(struct px_batch_queue *queue, uint64_t now_ns, uint64_t takes_ns,
+static bool is_probe(const struct px_batch_queue *queue, uint64_t now_ns, uint64_t takes_ns,
                      struct px_batch_instances instances)
 {
-    bool is_idle = queue->n_items == 0 && instances.n_busy < (instances.n ? instances.n : 1);
-    if (!is_idle || now_ns < queue->probe_at_ns)
-        return false;
-    queue->probe_at_ns = px_batch_later_ns(now_ns, probe_times * takes_ns);
-    return true;
+    return queue->n_items == 0 && instances.n_busy == 0 &&
+           now_ns >= px_batch_later_ns(queue->formed_ns, probe_times * takes_ns);
 }
 
-static bool is_hopeless(struct px_batch_queue *queue, const struct px_batch_item *item,
+static bool is_hopeless(const struct px_batch_queue *queue, const struct px_batch_item *item,
                         uint64_t now_ns, const struct px_cost_line *cost,
                         struct px_batch_instances instances)
 {

@@ -177,7 +177,6 @@ struct px_batch_queue {
     uint64_t arrived_ns;           /* the latest arrival */
     uint64_t formed_ns;            /* the latest batch, and its rows */
     size_t formed_rows;
-    uint64_t probe_at_ns; /* when an item may come in again that should be late */
     bool drains;
 };
 
@@ -187,8 +186,8 @@ void px_batch_queue_init(struct px_batch_queue *queue, const struct px_batch_pol
 /*
  * `shed` gets the item that was pushed out for this one, or NULL; it is not in the queue any more. `cost` (NULL: nothing is known) and
  * the instances foresee whether the item can be in time (an item without a deadline always can). A `cost` that knows nothing yet lets
- * everything in whose deadline has not passed. One that knows may be wrong, and what is refused teaches it nothing: so an idle
- * instance now and then gets an item that should be late, for a fifth of its time at most.
+ * everything in whose deadline has not passed. One that knows may be wrong, and what is refused teaches it nothing: so an instance that
+ * has computed nothing for five times as long as an item should take gets it though it should be late.
  */
 enum px_batch_refusal px_batch_queue_add(struct px_batch_queue *queue, struct px_batch_item *item,
                                          uint64_t now_ns, const struct px_cost_line *cost,

@@ -88,13 +88,14 @@ PX_TEST(an_idle_instance_computes_what_cannot_be_in_time)
 {
     struct fixture *f = fixture_new((struct px_batch_policy){.rows_max = 4});
     fixture_cost(f, 50 * MS, 0, 4);
-    /* The line may be wrong: one is tried, and then nobody for five times as long. */
-    fixture_add(f, 0, due(10 * MS));
-    CHECK_FORMS(f, 0, PX_BATCH_DEADLINE, 1, 1);
-    CHECK_INT(fixture_try(f, 200 * MS, due(210 * MS)), PX_BATCH_HOPELESS);
-    fixture_add(f, 200 * MS, due(260 * MS));
-    CHECK_FORMS(f, 200 * MS, PX_BATCH_IDLE, 1, 1);
-    fixture_add(f, 300 * MS, due(310 * MS));
+    fixture_add(f, 1000 * MS, due(1060 * MS));
+    CHECK_FORMS(f, 1000 * MS, PX_BATCH_IDLE, 1, 1);
+    CHECK_INT(fixture_try(f, 1100 * MS, due(1110 * MS)), PX_BATCH_HOPELESS);
+    /* The line may be wrong: when nothing has taught it for five times as long, one is tried. */
+    fixture_add(f, 1250 * MS, due(1260 * MS));
+    CHECK_FORMS(f, 1250 * MS, PX_BATCH_DEADLINE, 1, 1);
+    CHECK_INT(fixture_try(f, 1450 * MS, due(1460 * MS)), PX_BATCH_HOPELESS);
+    fixture_add(f, 1500 * MS, due(1510 * MS));
 }
 
 PX_TEST(a_busy_instance_is_probed)
@@ -125,8 +126,9 @@ PX_TEST(a_wrong_cost_line_refuses_everything_for_ever)
 {
     struct fixture *f = fixture_new((struct px_batch_policy){.rows_max = 4});
     fixture_cost(f, 1000 * MS, 0, 4);
-    fixture_add(f, 0, due(MS));
-    CHECK_FORMS(f, 0, PX_BATCH_DEADLINE, 1, 1);
+    CHECK_INT(fixture_try(f, 0, due(MS)), PX_BATCH_HOPELESS);
+    fixture_add(f, 5000 * MS, due(5001 * MS));
+    CHECK_FORMS(f, 5000 * MS, PX_BATCH_DEADLINE, 1, 1);
 }
 
 PX_TEST(an_item_is_refused_by_a_line_that_knows_nothing)
