@@ -167,6 +167,33 @@ def test_pinned_models_stay_and_who_finds_no_room_is_told(large_file, tmp_path):
         assert server.metric("phoenix_model_loads_put_off_total") >= 1
 
 
+@pytest.mark.parametrize("pinned", [True, False])
+def test_who_finds_only_pinned_models_is_told_at_once_and_the_start_warns(large_file, tmp_path, pinned):
+    for name in "ab":
+        (tmp_path / "repo" / name / "1").mkdir(parents=True)
+        shutil.copy(large_file, tmp_path / "repo" / name / "1" / large_file.name)
+    if pinned:
+        pin = "phoenix: 1\nname: a\nmodel: large.json\nresidency: pinned\n"
+        (tmp_path / "repo" / "a" / "1" / "model.yaml").write_text(pin)
+    row = {"instances": [[1.0] * large_models.FEATURES]}
+    # So long that the test ends by its own limit when a request waits for it.
+    tight = settings(tmp_path, load_models="demand", load_wait_ms=600000, memory_max=1 << 20, resident_min_s=0)
+    with Server(tmp_path / "repo", "--config", tight) as server:
+        event = "residency.pinned_over_memory_max" if pinned else "residency.memory_max_too_small"
+        until = time.monotonic() + 30
+        while event not in server.log() and time.monotonic() < until:
+            time.sleep(0.02)
+        assert server.log().count("event=residency.") == 1 and f"event={event} needed=" in server.log(), server.log()
+        for _ in range(3):
+            status, reply = server.request("/v1/models/b:predict", row)
+            assert status == 503 and "memory_max" in str(reply), reply
+            assert ("finds no room" in str(reply)) == pinned, reply
+    roomy = settings(tmp_path, load_models="demand", memory_max=1 << 30)
+    with Server(tmp_path / "repo", "--config", roomy) as server:
+        assert server.request("/v1/models/b:predict", row)[0] == 200
+    assert "event=residency." not in server.log(), server.log()
+
+
 def test_a_model_that_cannot_be_loaded_says_why_and_is_tried_again(model_file, tmp_path):
     folder = repository(tmp_path / "repo", model_file, ["good"])
     (folder / "bad" / "1").mkdir(parents=True)

@@ -84,6 +84,7 @@ struct px_model *px_residency_load(struct px_repository *r, const struct px_mode
 struct bringing {
     const struct px_model *model; /* NULL: it has gone meanwhile */
     struct px_grave *grave;
+    bool never_fits;
 };
 
 /* The model is new in the snapshot, READY or FAILED; the grave is what it replaced. */
@@ -93,6 +94,7 @@ static enum px_code bring(struct px_repository *r, const struct px_model_place *
     const struct px_room room = px_residency_expect(known, place);
     uint64_t started_ns = px_clock_monotonic_ns();
     enum px_code code = px_residency_make_room(r, &room, err);
+    ret->never_fits = code == PX_E_OVERLOADED && px_residency_never_fits(r->serving, &room);
     if (code != PX_OK)
         return code;
     struct px_model_place awaited = *place;
@@ -146,7 +148,7 @@ void px_residency_bring_next(struct px_repository *r)
     if (code == PX_OK)
         px_residency_settle(residency, wanted);
     else
-        px_residency_put_off(residency, wanted, &err);
+        px_residency_put_off(residency, wanted, &err, done.never_fits);
     if (done.grave)
         px_grave_close(done.grave);
     if (code == PX_OK && done.model)

@@ -172,14 +172,75 @@ static enum px_code evict(struct px_repository *r, const candidate_vec *leaving,
     return code;
 }
 
-static enum px_code refuse(const struct px_residency_settings *settings, uint64_t n_bytes,
+/* Bytes of those that stay for as long as nobody unloads them. */
+static uint64_t staying_bytes(struct px_serving *serving)
+{
+    const struct px_model_set *set = px_serving_models(serving);
+    uint64_t sum = 0;
+    for (size_t i = 0; i < set->n_models; i++) {
+        const struct px_model *model = set->models[i];
+        if (model->state == PX_MODEL_READY && (model->is_pinned || !model->path))
+            sum += model->bytes;
+    }
+    return sum;
+}
+
+bool px_residency_never_fits(struct px_serving *serving, const struct px_room *room)
+{
+    uint64_t most = serving->residency.settings.memory_max;
+    uint64_t needs = room->n_bytes < most ? room->n_bytes : most;
+    return most && staying_bytes(serving) + needs > most;
+}
+
+/* The least that a model which is not in memory has on the disk; 0 when there is none, or one fits into `room`, or may. */
+static uint64_t least_on_disk(struct px_serving *serving, uint64_t room)
+{
+    const struct px_model_set *set = px_serving_models(serving);
+    uint64_t least = 0;
+    for (size_t i = 0; i < set->n_models; i++) {
+        const struct px_model *model = set->models[i];
+        if (model->state != PX_MODEL_REGISTERED)
+            continue;
+        uint64_t n_bytes = model->is_remote ? 0 : px_memory_on_disk(model->path);
+        if (n_bytes <= room)
+            return 0;
+        least = least && least < n_bytes ? least : n_bytes;
+    }
+    return least;
+}
+
+void px_residency_check_maximum(struct px_serving *serving)
+{
+    uint64_t most = serving->residency.settings.memory_max, stays = staying_bytes(serving);
+    if (most == 0)
+        return;
+    if (stays > most) {
+        px_log(PX_LOG_WARN, "residency.pinned_over_memory_max", PX_LOG_U("needed", stays),
+               PX_LOG_U("max", most),
+               PX_LOG_T("hint", "raise serving.memory_max, or pin fewer models"));
+        return;
+    }
+    uint64_t least = least_on_disk(serving, most - stays);
+    if (least)
+        px_log(PX_LOG_WARN, "residency.memory_max_too_small", PX_LOG_U("needed", stays + least),
+               PX_LOG_U("max", most),
+               PX_LOG_T("hint",
+                        "by its file not even the smallest model that is not in memory fits "
+                        "beside what is pinned: raise serving.memory_max"));
+}
+
+static enum px_code refuse(struct px_serving *serving, const struct px_room *room,
                            uint64_t resident, struct px_err *err)
 {
+    const struct px_residency_settings *settings = &serving->residency.settings;
+    bool never_fits = px_residency_never_fits(serving, room);
     px_err_set(err, PX_E_OVERLOADED,
-               "%llu bytes are needed, %llu of %llu are in use, and what is resident is pinned or "
-               "was loaded just now",
-               (unsigned long long)n_bytes, (unsigned long long)resident,
-               (unsigned long long)settings->memory_max);
+               "%llu bytes are needed, %llu of %llu are in use, and what is resident is %s",
+               (unsigned long long)room->n_bytes, (unsigned long long)resident,
+               (unsigned long long)settings->memory_max,
+               never_fits ? "pinned" : "pinned or was loaded just now");
+    if (never_fits)
+        return px_err_hint(err, "raise serving.memory_max, or pin fewer models");
     return px_err_hint(err, "raise serving.memory_max, pin fewer models, or ask again in %llu s",
                        (unsigned long long)(settings->resident_min_ns / PX_NS_PER_S + 1));
 }
@@ -233,7 +294,7 @@ enum px_code px_residency_make_room(struct px_repository *r, const struct px_roo
     candidate_vec leaving = {0};
     enum px_code code = may_evict(settings) ? list_candidates(r, room, &leaving, err) : PX_OK;
     if (code == PX_OK && !cut_candidates(&leaving, own > systems ? own : systems, room))
-        code = own > systems ? refuse(settings, room->n_bytes, resident, err)
+        code = own > systems ? refuse(r->serving, room, resident, err)
                              : refuse_by_system(&system, room->load_bytes, err);
     if (code == PX_OK)
         code = evict(r, &leaving, err);

@@ -36,6 +36,7 @@ struct px_wanted {
     struct px_err fetch_failure; /* code PX_OK unless it could not be fetched */
     bool is_fetching;
     struct px_err no_room; /* code PX_OK unless its load was put off */
+    bool never_fits;       /* then waiting does not help */
     size_t name_len, version_len;
     char text[]; /* name, version */
 };
@@ -75,9 +76,9 @@ void px_residency_stop(struct px_residency *residency);
 struct px_wanted *px_residency_take_wanted(struct px_residency *residency);
 /* Its calls go on: the model is there, or has failed, or has gone. Frees it. */
 void px_residency_settle(struct px_residency *residency, struct px_wanted *wanted);
-/* There is no room for it: it is tried again in a moment, for as long as calls wait. */
+/* There is no room for it: it is tried again in a moment, for as long as calls wait. When it never fits they are told at once. */
 void px_residency_put_off(struct px_residency *residency, struct px_wanted *wanted,
-                          const struct px_err *why);
+                          const struct px_err *why, bool never_fits);
 
 /* It was fetched, or could not be: the loader is to look at it again. On the thread that fetches. */
 void px_residency_end_fetch(struct px_residency *residency, struct px_wanted *wanted);
@@ -141,6 +142,10 @@ struct px_room {
         is_ahead; /* nobody waits for it: then those that leave have at most this many uses expected, together */
     double uses_max;
 };
+/* Is there too little for it under serving.memory_max even when all have left that ever may? */
+bool px_residency_never_fits(struct px_serving *serving, const struct px_room *room);
+/* Warns when no model fits under serving.memory_max, or those that stay are over it. When all models of the start are there. */
+void px_residency_check_maximum(struct px_serving *serving);
 /*
  * Evicts until that many bytes more fit under serving.memory_max and what the system allows. PX_E_OVERLOADED, and nobody leaves, when
  * that cannot be.

@@ -169,7 +169,7 @@ static enum px_code wait_locked(struct px_residency *residency, struct px_call *
     if (!wanted || (!is_late && residency->n_calls == PX_RESIDENCY_CALLS_MAX))
         return refuse_many(residency, call);
     give_job(residency); /* also for who comes too late: the next one finds the model */
-    if (is_late)
+    if (is_late || wanted->never_fits)
         return refuse_late(residency, call, model, wanted);
     link_call(residency, wanted, call);
     call->awaits = true;
@@ -270,16 +270,37 @@ void px_residency_settle(struct px_residency *residency, struct px_wanted *wante
     px_wanted_free(wanted);
 }
 
+/* Its calls whose patience ends until then; the time of the next, UINT64_MAX without one. With the mutex held. */
+static uint64_t let_go(struct px_residency *residency, struct px_wanted *wanted, uint64_t until_ns,
+                       uint64_t now_ns)
+{
+    uint64_t first_ns = UINT64_MAX;
+    for (struct px_call *call = wanted->first, *next; call; call = next) {
+        next = call->next;
+        if (call->wait_until_ns > until_ns) {
+            first_ns = call->wait_until_ns < first_ns ? call->wait_until_ns : first_ns;
+            continue;
+        }
+        unlink_call(residency, call);
+        wanted->let_go_ns = now_ns;
+        post(residency, call);
+    }
+    return first_ns;
+}
+
 void px_residency_put_off(struct px_residency *residency, struct px_wanted *wanted,
-                          const struct px_err *why)
+                          const struct px_err *why, bool never_fits)
 {
     px_metric_add(&residency->counts.no_room, 1);
     pthread_mutex_lock(&residency->mutex);
     uint64_t now_ns = px_clock_monotonic_ns();
+    if (never_fits)
+        let_go(residency, wanted, UINT64_MAX, now_ns);
     bool is_needed =
         wanted->n_calls > 0 || (wanted->let_go_ns && now_ns - wanted->let_go_ns < linger_ns);
     wanted->is_loading = false;
     wanted->no_room = *why;
+    wanted->never_fits = never_fits;
     wanted->not_before_ns = now_ns + put_off_ns;
     pthread_mutex_unlock(&residency->mutex);
     if (!is_needed)
@@ -306,16 +327,8 @@ static uint64_t end_waits(struct px_residency *residency, uint64_t now_ns)
 {
     uint64_t first_ns = UINT64_MAX;
     for (struct px_wanted *w = residency->wanted; w; w = w->next) {
-        for (struct px_call *call = w->first, *next; call; call = next) {
-            next = call->next;
-            if (call->wait_until_ns > now_ns) {
-                first_ns = call->wait_until_ns < first_ns ? call->wait_until_ns : first_ns;
-                continue;
-            }
-            unlink_call(residency, call);
-            w->let_go_ns = now_ns;
-            post(residency, call);
-        }
+        uint64_t next_ns = let_go(residency, w, now_ns, now_ns);
+        first_ns = next_ns < first_ns ? next_ns : first_ns;
     }
     return first_ns;
 }

@@ -312,6 +312,7 @@ enum px_code px_serving_manage(struct px_serving *serving, const struct px_loops
         free_repository(r);
         return code;
     }
+    px_residency_check_maximum(serving);
     atomic_store_explicit(&serving->repository, r, memory_order_release);
     if (serving->residency.settings.poll_ns)
         code = px_polling_create(r, serving->residency.settings.poll_ns, &r->polling, err);
