@@ -200,6 +200,27 @@ PX_TEST(nobody_leaves_before_its_time)
     tear_down();
 }
 
+PX_TEST(who_finds_only_pinned_models_is_told_at_once)
+{
+    struct px_residency_settings settings = patient;
+    settings.memory_max = 1 << 30;
+    set_up(settings);
+    find("probe")->bytes = 1 << 30;
+    find("probe")->is_pinned = true;
+    struct px_call calls[] = {call_for("m1"), call_for("m1")};
+    for (size_t i = 0; i < PX_ARRAY_LEN(calls); i++)
+        CHECK_OK(px_call_await_model(serving, &calls[i], loaded));
+    run_until_loaded(2);
+    for (size_t i = 0; i < PX_ARRAY_LEN(calls); i++) {
+        CHECK_INT(px_call_await_model(serving, &calls[i], loaded), PX_E_UNAVAILABLE);
+        CHECK(strstr(calls[i].err.message, "finds no room") != NULL);
+        CHECK(strstr(calls[i].err.hint, "ask again") == NULL);
+    }
+    wait_for_loader();
+    CHECK_INT(find("m1")->state, PX_MODEL_REGISTERED);
+    tear_down();
+}
+
 /* ---- many at once ---- */
 
 struct asking {
@@ -313,7 +334,7 @@ PX_TEST(models_are_preloaded_under_load_and_every_call_is_answered)
 }
 
 PX_TEST_MAIN(
-    T(calls_that_wait_for_one_model_share_its_load)
+    T(who_finds_only_pinned_models_is_told_at_once) T(calls_that_wait_for_one_model_share_its_load)
         T(a_model_that_is_wanted_is_loaded_though_nobody_waits) T(without_memory_nothing_is_wanted)
             T(an_open_call_is_told_that_its_model_is_absent_and_not_counted)
                 T(a_model_that_more_calls_wait_for_is_loaded_first)
