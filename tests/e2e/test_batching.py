@@ -217,3 +217,4 @@ def test_a_server_that_stops_computes_what_waits_for_company(tmp_path):
             assert not waiting.done()
         server.signal()
         assert waiting.result(timeout=30)[0] == 200
+        assert server.wait() == 0

@@ -42,7 +42,7 @@ static void begin(struct world *world)
     breaking.good_least_ns = UINT64_MAX;
     memset(breaking.tickets, 0, world->scenario.n_requests * sizeof *breaking.tickets);
     uint64_t step_ns = beside_step_ns(world);
-    policy.window_calls = (unsigned)px_rng_below(&rng, 3) * (unsigned)px_rng_below(&rng, 20);
+    policy.window_calls = (unsigned)px_rng_below(&rng, 3) * (2 + (unsigned)px_rng_below(&rng, 18));
     policy.window_ns = 10 * PX_BREAKER_SLICES + px_rng_below(&rng, 50 * step_ns);
     policy.failures = 1 + (unsigned)px_rng_below(&rng, 4);
     policy.failure_rate = 0.05 + 0.6 * px_rng_unit(&rng);
@@ -252,9 +252,11 @@ static void ends(struct world *world, const struct request *request)
     uint64_t took_ns = world->now_ns - ticket->began_ns;
     enum px_breaker_outcome outcome =
         request->outcome <= FAILED ? outcomes[request->outcome] : PX_BREAKER_UNKNOWN;
-    struct px_breaker_counts counts = b->now;
+    static struct px_breaker
+        as_it_was; /* counts alone may stay as they were when a window slides */
+    memcpy(&as_it_was, b, sizeof *b);
     px_breaker_leave(b, ticket, outcome, world->now_ns);
-    bool was_counted = b->state != before || memcmp(&counts, &b->now, sizeof counts) != 0;
+    bool was_counted = memcmp(&as_it_was, b, sizeof *b) != 0;
     ticket->era = 0;
     if (!is_of_era) {
         check_that(world, b->state == before, "a ticket of another time counts", request);

@@ -133,6 +133,15 @@ static void destroy(struct px_engine *engine)
     px_free(e);
 }
 
+static void drain(struct px_engine *engine)
+{
+    struct px_graph_engine *e = engine_of(engine);
+    for (size_t i = 0; i < PX_GRAPH_STEPS_MAX; i++) {
+        if (e->parts[i].model.engine)
+            px_engine_drain(e->parts[i].model.engine);
+    }
+}
+
 /* Late steps that were left count, here and in graphs that are steps. */
 static bool is_idle(struct px_engine *engine)
 {
@@ -234,6 +243,7 @@ static const struct px_engine_ops graph_ops = {
     .cancel = px_graph_cancel,
     .describe = describe,
     .is_idle = is_idle,
+    .drain = drain,
     .is_able = is_able,
     .destroy = destroy,
 };

@@ -178,6 +178,8 @@ static void land(struct px_graph_run *g, unsigned step)
     }
     if (run->err.code != run->code)
         px_err_set(&run->err, run->code, "the engine did not say why");
+    g->run->hopeless = run->hopeless;
+    g->run->is_open = run->is_open;
     px_graph_step_failed(g, step, &run->err);
 }
 

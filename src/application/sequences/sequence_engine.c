@@ -247,6 +247,11 @@ static void free_sequencer(struct px_sequencer *self)
     px_free(self);
 }
 
+static void drain(struct px_engine *engine)
+{
+    px_engine_drain(sequencer_of(engine)->inner);
+}
+
 static bool is_idle(struct px_engine *engine)
 {
     return px_engine_is_idle(sequencer_of(engine)->inner);
@@ -345,6 +350,7 @@ static void set_ops(struct px_sequencer *self)
         .describe = describe,
         .measure = measure,
         .is_idle = is_idle,
+        .drain = drain,
         .is_able = is_able,
         .destroy = destroy,
     };

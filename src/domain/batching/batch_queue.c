@@ -12,8 +12,11 @@
 /* A longer silence says no more than this about when the next item comes, so that it is soon forgotten. */
 static const uint64_t gap_max_ns = UINT64_C(1000000000);
 static const uint64_t gap_fading = 8;
-/* The line is tried when for so many times as long as computing should take nothing was computed that would have taught it. */
-static const uint64_t probe_times = 5;
+/*
+ * The line is tried when for so many times as long as computing should take nothing was computed that would have taught it. As long as
+ * tries teach nothing, because they are indeed late, they become rare.
+ */
+static const uint64_t probe_times_first = 5, probe_times_last = 640;
 
 const char *px_batch_reason_name(enum px_batch_reason reason)
 {
@@ -83,14 +86,22 @@ void px_batch_queue_remove(struct px_batch_queue *queue, struct px_batch_item *i
 /* ---- adding ---- */
 
 /* May the line be tried that says so? Only by an instance that has nothing else to do. */
-static bool is_probe(const struct px_batch_queue *queue, uint64_t now_ns, uint64_t takes_ns,
-                     struct px_batch_instances instances)
+static bool is_probe(struct px_batch_queue *queue, uint64_t now_ns, uint64_t takes_ns,
+                     const struct px_cost_line *cost, struct px_batch_instances instances)
 {
-    return queue->n_items == 0 && instances.n_busy == 0 &&
-           now_ns >= px_batch_later_ns(queue->formed_ns, probe_times * takes_ns);
+    if (queue->n_items > 0 || instances.n_busy > 0)
+        return false;
+    if (queue->n_learned != cost->n || queue->probe_times == 0)
+        queue->probe_times = probe_times_first;
+    queue->n_learned = cost->n;
+    if (now_ns < px_batch_later_ns(queue->formed_ns, queue->probe_times * takes_ns))
+        return false;
+    if (queue->probe_times < probe_times_last)
+        queue->probe_times *= 2;
+    return true;
 }
 
-static bool is_hopeless(const struct px_batch_queue *queue, const struct px_batch_item *item,
+static bool is_hopeless(struct px_batch_queue *queue, const struct px_batch_item *item,
                         uint64_t now_ns, const struct px_cost_line *cost,
                         struct px_batch_instances instances)
 {
@@ -99,7 +110,8 @@ static bool is_hopeless(const struct px_batch_queue *queue, const struct px_batc
     if (item->deadline_ns <= now_ns)
         return true;
     uint64_t takes_ns = px_batch_queue_foresee_ns(queue, item, now_ns, cost, instances);
-    return takes_ns > item->deadline_ns - now_ns && !is_probe(queue, now_ns, takes_ns, instances);
+    return takes_ns > item->deadline_ns - now_ns &&
+           !is_probe(queue, now_ns, takes_ns, cost, instances);
 }
 
 /* Makes room for the item where there is none. */

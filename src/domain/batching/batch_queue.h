@@ -175,7 +175,9 @@ struct px_batch_queue {
     size_t n_items, n_rows;        /* that wait; rows that were taken do not count */
     uint64_t arrival_gap_ns;       /* mean time between arrivals, for tunes_delay */
     uint64_t arrived_ns;           /* the latest arrival */
-    uint64_t formed_ns;            /* the latest batch, and its rows */
+    uint64_t n_learned;            /* observations of the cost line at the latest probe */
+    uint64_t probe_times; /* how long nothing was computed before the next one, see is_probe */
+    uint64_t formed_ns;   /* the latest batch, and its rows */
     size_t formed_rows;
     bool drains;
 };
@@ -187,7 +189,8 @@ void px_batch_queue_init(struct px_batch_queue *queue, const struct px_batch_pol
  * `shed` gets the item that was pushed out for this one, or NULL; it is not in the queue any more. `cost` (NULL: nothing is known) and
  * the instances foresee whether the item can be in time (an item without a deadline always can). A `cost` that knows nothing yet lets
  * everything in whose deadline has not passed. One that knows may be wrong, and what is refused teaches it nothing: so an instance that
- * has computed nothing for five times as long as an item should take gets it though it should be late.
+ * has computed nothing for five times as long as an item should take gets it though it should be late; when that has taught
+ * nothing either, the next one after twice as long, and so on.
  */
 enum px_batch_refusal px_batch_queue_add(struct px_batch_queue *queue, struct px_batch_item *item,
                                          uint64_t now_ns, const struct px_cost_line *cost,

@@ -94,8 +94,12 @@ PX_TEST(an_idle_instance_computes_what_cannot_be_in_time)
     /* The line may be wrong: when nothing has taught it for five times as long, one is tried. */
     fixture_add(f, 1250 * MS, due(1260 * MS));
     CHECK_FORMS(f, 1250 * MS, PX_BATCH_DEADLINE, 1, 1);
-    CHECK_INT(fixture_try(f, 1450 * MS, due(1460 * MS)), PX_BATCH_HOPELESS);
-    fixture_add(f, 1500 * MS, due(1510 * MS));
+    /* That taught nothing, so the next waits for twice as long, until something has. */
+    CHECK_INT(fixture_try(f, 1700 * MS, due(1710 * MS)), PX_BATCH_HOPELESS);
+    fixture_add(f, 1750 * MS, due(1760 * MS));
+    CHECK_FORMS(f, 1750 * MS, PX_BATCH_DEADLINE, 1, 1);
+    px_cost_line_learn(&f->cost, 4, 50 * MS);
+    fixture_add(f, 2000 * MS, due(2010 * MS));
 }
 
 PX_TEST(a_busy_instance_is_probed)
