@@ -305,9 +305,10 @@ static void *serve(void *argument)
 static void answer_all_under_load(struct px_residency_settings settings)
 {
     pthread_t threads[LOOPS];
-    set_up(settings);
+    set_up(patient);
     settings.memory_max = find("probe")->bytes * 7 / 2;
-    px_serving_set_residency(serving, &settings);
+    tear_down();
+    set_up(settings);
     for (unsigned i = 0; i < LOOPS; i++) {
         askers[i] = (struct asking){.loop = i};
         CHECK_INT(pthread_create(&threads[i], NULL, serve, &askers[i]), 0);
