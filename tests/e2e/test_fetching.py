@@ -334,6 +334,22 @@ def test_polling_follows_the_index(files, tmp_path):
         assert states(server)["risk"] == "READY"
 
 
+def test_a_new_version_is_fetched_beside_the_old_one_which_answers_until_it_is_there(files, tmp_path):
+    folder = repository(tmp_path / "repo", files[0], ["risk"])
+    config = settings(tmp_path, {"load_wait_ms": 100})
+    with Site(folder) as site, Server(site.url, "--poll", "1", "--config", config) as server:
+        wait_for(lambda: ask(server, "risk")[0] == 200)
+        first = server.predict("risk", [ROW])
+        site.rules["b.json"] = {"status": 404}
+        publish(files[1], folder / "risk")
+        wait_for(lambda: site.count("b.json") >= 2)  # again, and nobody has asked for it
+        assert server.predict("risk", [ROW]) == first
+        assert ask(server, "risk/versions/2")[0] == 503
+        site.rules.clear()
+        answers = []
+        wait_for(lambda: answers.append(server.predict("risk", [ROW])) or answers[-1] != first)
+
+
 def test_an_explicit_load_reads_the_index_and_fetches(files, tmp_path):
     folder = repository(tmp_path / "repo", files[0], ["risk"])
     with Site(folder) as site, Server(site.url, "--config", settings(tmp_path)) as server:

@@ -120,6 +120,22 @@ def test_models_of_a_repository_that_are_loaded_on_demand_are_only_registered(fi
         assert server.predict("new", [ROW])
 
 
+def test_a_new_version_of_a_model_that_was_loaded_on_demand_is_loaded_beside_it(files, tmp_path):
+    folder = tmp_path / "repo"
+    publish(files[0], folder / "risk")
+    config = tmp_path / "phoenix.yaml"
+    config.write_text("serving:\n  load_models: demand\n  poll_s: 1\n")
+    with Server(folder, "--config", config) as server:
+        first = server.predict("risk", [ROW])
+        publish(files[1], folder / "risk")
+
+        def states():
+            return {row["version"]: row["state"] for row in server.request("/api/v1/models")[1]["models"]}
+
+        wait_for(lambda: states() == {"1": "READY", "2": "READY"})  # and nobody has asked for it
+        assert server.predict("risk", [ROW]) != first
+
+
 def reason_of(server, model, version="1"):
     index = server.request("/v2/repository/index", method="POST")[1]
     return next((row["state"], row.get("reason", "")) for row in index if (row["name"], row["version"]) == (model, version))

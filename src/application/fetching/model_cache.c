@@ -371,8 +371,10 @@ enum px_code px_model_cache_enter(struct px_model_cache *cache, struct px_cache_
     room->next = cache->rooms;
     cache->rooms = room;
     enum px_code code = px_cache_make_room(cache, err);
-    if (code != PX_OK)
+    if (code != PX_OK) {
         cache->rooms = room->next;
+        (void)px_cache_count(cache); /* without what was refused */
+    }
     pthread_mutex_unlock(&cache->mutex);
     return code;
 }

@@ -29,12 +29,12 @@ static struct px_model *find_model(struct px_serving *serving, const struct px_w
     return NULL;
 }
 
-static void set_retry(struct px_model *failed, const struct px_model *before)
+void px_residency_set_retry(struct px_model *failed, const struct px_model *before)
 {
-    uint64_t pause_ns = before->retry_pause_ns ? 2 * before->retry_pause_ns : retry_first_ns;
+    uint64_t pause_ns = before && before->retry_pause_ns ? 2 * before->retry_pause_ns : retry_first_ns;
     failed->retry_pause_ns = pause_ns < retry_last_ns ? pause_ns : retry_last_ns;
     failed->retry_ns = px_clock_monotonic_ns() + failed->retry_pause_ns;
-    failed->bytes = before->bytes;
+    failed->bytes = before ? before->bytes : 0;
 }
 
 static void fail_too_large(struct px_model *model, uint64_t memory_max)
@@ -76,8 +76,10 @@ struct px_model *px_residency_load(struct px_repository *r, const struct px_mode
     struct px_model *model = px_model_load(r->serving, place);
     if (model && memory_max && model->state == PX_MODEL_READY && model->bytes > memory_max)
         fail_too_large(model, memory_max);
-    if (model && model->state == PX_MODEL_FAILED)
-        set_retry(model, known);
+    if (model && model->state == PX_MODEL_FAILED) {
+        px_residency_set_retry(model, known);
+        model->comes_beside = known->comes_beside;
+    }
     return model;
 }
 
@@ -126,6 +128,16 @@ static void make_up(struct px_repository *r, const struct px_model *model)
         px_log_err(PX_LOG_WARN, "residency.over_memory_max", &err);
 }
 
+/* Nobody asks for a version beside which an older one answers: it is wanted again when its time has come. */
+static void want_again(struct px_repository *r, const struct px_model *model, bool has_failed,
+                       bool never_fits)
+{
+    uint64_t pause_ns = never_fits ? retry_last_ns : retry_first_ns;
+    if (model && model->comes_beside)
+        px_residency_want_at(r->serving, model,
+                             has_failed ? model->retry_ns : px_clock_monotonic_ns() + pause_ns);
+}
+
 /* Who waits goes on before the loader waits for loops that may still use what was replaced. */
 void px_residency_bring_next(struct px_repository *r)
 {
@@ -149,6 +161,7 @@ void px_residency_bring_next(struct px_repository *r)
         px_residency_settle(residency, wanted);
     else
         px_residency_put_off(residency, wanted, &err, done.never_fits);
+    want_again(r, code == PX_OK ? done.model : known, code == PX_OK, done.never_fits);
     if (done.grave)
         px_grave_close(done.grave);
     if (code == PX_OK && done.model)

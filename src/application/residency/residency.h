@@ -94,9 +94,9 @@ PX_MUST_USE enum px_code px_call_await_model(struct px_serving *serving, struct 
 
 /*
  * Somebody would take the model if it were resident, and does not wait: it is loaded behind those that calls wait for. Nothing is done for
- * one that is READY, or when too many are wanted.
- * Threads: a loop.
+ * one that is READY, or when too many are wanted: false.
+ * Threads: a loop, or the loader.
  */
-void px_residency_want(struct px_serving *serving, const struct px_model *model);
+bool px_residency_want(struct px_serving *serving, const struct px_model *model);
 
 #endif

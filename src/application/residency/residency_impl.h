@@ -27,6 +27,7 @@ struct px_wanted {
     size_t n_calls;
     uint64_t since_ns, not_before_ns;
     uint64_t let_go_ns; /* when the patience of one of its calls ended last; 0: never */
+    bool is_for_later;  /* it is to be tried at not_before_ns, or when a call comes for it */
     bool is_loading;    /* or being fetched: the loader passes it over */
     /* Of a model behind a URL (fetch_wanted.c): the loader's, or of the thread that fetches, while is_loading. */
     struct px_residency *residency;
@@ -102,6 +103,10 @@ void px_residency_bring_next(struct px_repository *r);
  */
 struct px_model *px_residency_load(struct px_repository *r, const struct px_model *known,
                                    const struct px_model_place *place);
+/* When one that failed may be tried again: after 1, 2, 4, ... 60 s. `before` is what was known of it, or NULL. */
+void px_residency_set_retry(struct px_model *failed, const struct px_model *before);
+/* It is wanted at that time, unless it is already. */
+void px_residency_want_at(struct px_serving *serving, const struct px_model *model, uint64_t at_ns);
 /* Its place; one behind a URL still has to be found on the disk. */
 struct px_model_place px_residency_place_of(const struct px_model *known);
 /* Publishes `new` for `old`; takes the new one, also on failure. The grave is the caller's to close. */

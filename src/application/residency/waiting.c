@@ -158,6 +158,14 @@ static enum px_code refuse_many(struct px_residency *residency, struct px_call *
     return px_err_hint(&call->err, "ask again in a moment");
 }
 
+/* Nobody has waited for it until now. */
+static void hasten(struct px_wanted *wanted)
+{
+    if (wanted->is_for_later)
+        wanted->not_before_ns = 0;
+    wanted->is_for_later = false;
+}
+
 /* With the mutex held. */
 static enum px_code wait_locked(struct px_residency *residency, struct px_call *call,
                                 const struct px_model *model)
@@ -166,6 +174,8 @@ static enum px_code wait_locked(struct px_residency *residency, struct px_call *
     bool is_late = px_clock_monotonic_ns() >= call->wait_until_ns;
     if (!wanted)
         wanted = add_wanted(residency, model);
+    if (wanted)
+        hasten(wanted);
     if (!wanted || (!is_late && residency->n_calls == PX_RESIDENCY_CALLS_MAX))
         return refuse_many(residency, call);
     give_job(residency); /* also for who comes too late: the next one finds the model */
@@ -199,14 +209,35 @@ enum px_code px_call_await_model(struct px_serving *serving, struct px_call *cal
     return call->code;
 }
 
-void px_residency_want(struct px_serving *serving, const struct px_model *model)
+bool px_residency_want(struct px_serving *serving, const struct px_model *model)
 {
     struct px_residency *residency = &serving->residency;
+    struct px_wanted *wanted = NULL;
     if (model->state == PX_MODEL_READY)
-        return;
+        return false;
     pthread_mutex_lock(&residency->mutex);
-    if (residency->is_running && (find_wanted(residency, model) || add_wanted(residency, model)))
+    if (residency->is_running && !(wanted = find_wanted(residency, model)))
+        wanted = add_wanted(residency, model);
+    if (wanted) {
+        hasten(wanted);
         give_job(residency);
+    }
+    pthread_mutex_unlock(&residency->mutex);
+    return wanted != NULL;
+}
+
+void px_residency_want_at(struct px_serving *serving, const struct px_model *model, uint64_t at_ns)
+{
+    struct px_residency *residency = &serving->residency;
+    pthread_mutex_lock(&residency->mutex);
+    struct px_wanted *wanted = residency->is_running && !find_wanted(residency, model)
+                                   ? add_wanted(residency, model)
+                                   : NULL;
+    if (wanted) {
+        wanted->not_before_ns = at_ns;
+        wanted->is_for_later = true;
+        pthread_cond_signal(&residency->changed);
+    }
     pthread_mutex_unlock(&residency->mutex);
 }
 

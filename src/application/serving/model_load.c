@@ -376,8 +376,10 @@ struct px_model *px_model_register_again(const struct px_model *model)
                                          .stands_alone = model->stands_alone,
                                          .is_remote = model->is_remote};
     struct px_model *known = px_model_register(&place);
-    if (known)
+    if (known) {
         known->bytes = model->bytes;
+        known->comes_beside = model->comes_beside;
+    }
     return known;
 }
 

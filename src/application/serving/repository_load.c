@@ -173,6 +173,23 @@ static bool registers_only(const struct loading *l, const struct px_model_place 
            (l->r->serving->residency.settings.on_demand && !px_package_is_pinned(place->path));
 }
 
+/* Does an older version answer until this one is there? It does not while one that was READY before comes back. */
+static bool comes_beside(const struct loading *l, const struct px_model *model,
+                         const struct px_model *old)
+{
+    const struct px_model_set *set = px_serving_models(l->r->serving);
+    if (model->state != PX_MODEL_REGISTERED ||
+        (old && old->state != PX_MODEL_FAILED && !old->comes_beside))
+        return false;
+    for (size_t i = 0; i < set->n_models; i++) {
+        const struct px_model *other = set->models[i];
+        if (other->state == PX_MODEL_READY && px_str_eq(other->name, model->name) &&
+            px_compare_versions(other->version, model->version) < 0)
+            return true;
+    }
+    return false;
+}
+
 static struct px_model *load_place(struct loading *l, const struct px_model_place *place,
                                    const struct px_model *old, struct px_err *err)
 {
@@ -191,6 +208,8 @@ static struct px_model *load_place(struct loading *l, const struct px_model_plac
         return NULL;
     if (!model)
         px_err_set(err, PX_E_NO_MEMORY, "no memory for another model");
+    else if (registers && comes_beside(l, model, old)) /* the loader looks for it when it has been published */
+        model->comes_beside = px_residency_want(l->r->serving, model);
     return model;
 }
 

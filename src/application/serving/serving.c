@@ -97,6 +97,9 @@ static enum px_code load_places(struct px_serving *serving, const struct px_mode
         struct px_model *model = is_loaded_now(serving, place, resident)
                                      ? px_model_load(serving, place)
                                      : px_model_register(place);
+        if (model && model->state == PX_MODEL_FAILED && !place->refusal &&
+            px_code_retryable(model->reason.code))
+            px_residency_set_retry(model, NULL);
         if (model)
             models.items[models.len++] = model; /* reserved */
         else

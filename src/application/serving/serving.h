@@ -77,6 +77,7 @@ struct px_model {
     const char
         *path; /* where it can be loaded again, also a URL; NULL: its files came with a request */
     bool is_remote;                  /* it is fetched before it is loaded */
+    bool comes_beside; /* it came by polling while an older version was READY, which answers until this one was READY once */
     struct px_cached_version *held;  /* the files that it was loaded from, when they were fetched */
     struct px_version_policy policy; /* of the model's versions */
     bool is_pinned;                  /* never leaves memory to make room */
@@ -84,7 +85,7 @@ struct px_model {
         bytes; /* that it takes, measured; of one that is not READY: took last, 0 when unknown */
     uint64_t ready_ns; /* monotonic: when it was loaded */
     uint64_t retry_ns,
-        retry_pause_ns; /* of one that FAILED on demand: when it is tried again; 0: never */
+        retry_pause_ns; /* of one that FAILED on demand, or at the start for a reason that may pass: when it is tried again; 0: never */
     /* private */
     struct px_usage usage; /* the one that changes: the loader's */
     struct px_lane *lanes; /* [n_lanes], one per loop: what it has parked for this model */

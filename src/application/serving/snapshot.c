@@ -270,19 +270,21 @@ static struct px_model *find_version(const struct px_model_set *set, size_t firs
     return NULL;
 }
 
-/* One that failed is tried again only when no other version answers. */
+/* One that failed is tried again only when no other version answers; one that comes beside others leaves them the requests until it is there. */
 static struct px_model *find_latest(const struct px_model_set *set, size_t first,
                                     struct px_err *err)
 {
     struct px_str name = set->models[first]->name;
-    struct px_model *latest = NULL, *last = set->models[first];
+    struct px_model *latest = NULL, *ready = NULL, *last = set->models[first];
     for (size_t i = first; i < set->n_models && px_str_eq(set->models[i]->name, name); i++) {
         last = set->models[i];
         if (last->state != PX_MODEL_FAILED)
             latest = last;
+        if (last->state == PX_MODEL_READY)
+            ready = last;
     }
     if (latest)
-        return latest;
+        return latest->comes_beside && ready ? ready : latest;
     return is_due(last) ? last : refuse_failed(last, err);
 }
 

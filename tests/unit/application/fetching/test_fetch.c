@@ -320,6 +320,7 @@ PX_TEST(what_is_held_stays_and_the_next_is_told)
     CHECK_OK(fetch_into(1, &held[1], NULL));
     CHECK_INT(fetch_into(2, &none, &err), PX_E_OVERLOADED);
     CHECK(strstr(err.hint, "repository.cache_bytes_max"));
+    CHECK_INT(atomic_load(&px_model_cache_counts(cache)->bytes), 2 * SIZE);
     px_cached_version_release(held[0]);
     bring(2);
     CHECK(!is_there(0) && is_there(1) && is_there(2));
