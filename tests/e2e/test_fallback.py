@@ -517,3 +517,16 @@ def test_settings_that_are_wrong_are_told(tmp_path, more, words):
     with serve(tmp_path) as server:
         model = described(server, "m", 1)
         assert model["state"] == "FAILED" and words in model["reason"] + model.get("hint", ""), model
+
+
+def test_a_remote_model_whose_peers_were_down_at_the_start_is_tried_again(mlp, tmp_path):
+    peer = Server(mlp)
+    front = Front(tmp_path, [peer.url], "retries: {max: 0}", "breaker: off\n")
+    peer.stop()
+    with Server(front.folder, mlp) as server:
+        assert front.ask(server)[0] == 503
+        with Server(mlp, port=peer.port):
+            until = time.monotonic() + 30
+            while (status := front.ask(server)[0]) != 200 and time.monotonic() < until:
+                time.sleep(0.1)
+            assert status == 200

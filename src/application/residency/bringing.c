@@ -31,7 +31,8 @@ static struct px_model *find_model(struct px_serving *serving, const struct px_w
 
 void px_residency_set_retry(struct px_model *failed, const struct px_model *before)
 {
-    uint64_t pause_ns = before && before->retry_pause_ns ? 2 * before->retry_pause_ns : retry_first_ns;
+    uint64_t pause_ns =
+        before && before->retry_pause_ns ? 2 * before->retry_pause_ns : retry_first_ns;
     failed->retry_pause_ns = pause_ns < retry_last_ns ? pause_ns : retry_last_ns;
     failed->retry_ns = px_clock_monotonic_ns() + failed->retry_pause_ns;
     failed->bytes = before ? before->bytes : 0;

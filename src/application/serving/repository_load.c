@@ -208,7 +208,8 @@ static struct px_model *load_place(struct loading *l, const struct px_model_plac
         return NULL;
     if (!model)
         px_err_set(err, PX_E_NO_MEMORY, "no memory for another model");
-    else if (registers && comes_beside(l, model, old)) /* the loader looks for it when it has been published */
+    else if (registers &&
+             comes_beside(l, model, old)) /* the loader looks for it when it has been published */
         model->comes_beside = px_residency_want(l->r->serving, model);
     return model;
 }

@@ -76,8 +76,9 @@ struct px_model {
         *rescue; /* breaker and ladder; NULL: neither. A version that FAILED may have a ladder */
     const char
         *path; /* where it can be loaded again, also a URL; NULL: its files came with a request */
-    bool is_remote;                  /* it is fetched before it is loaded */
-    bool comes_beside; /* it came by polling while an older version was READY, which answers until this one was READY once */
+    bool is_remote; /* it is fetched before it is loaded */
+    bool
+        comes_beside; /* it came by polling while an older version was READY, which answers until this one was READY once */
     struct px_cached_version *held;  /* the files that it was loaded from, when they were fetched */
     struct px_version_policy policy; /* of the model's versions */
     bool is_pinned;                  /* never leaves memory to make room */
