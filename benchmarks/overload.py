@@ -19,11 +19,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 LOADS = (0.5, 0.8, 1, 1.5, 2, 4, 10)
 QUICK_LOADS = (0.5, 2)
-WIDTHS = (64, 1024, 1024, 1024, 1024, 1024, 10)
+WIDTHS = (64, 2048, 2048, 2048, 2048, 2048, 10)
 LIMIT_MS = 500
 TIMEOUT_MS = 5000
 CONNECTIONS = 512
-MODEL = onnx_models.Model("wide", "MLP 64 → 5 x 1024 → 10", (64,), 10)
+MODEL = onnx_models.Model("wide", "MLP 64 → 5 x 2048 → 10", (64,), 10)
 
 
 @dataclasses.dataclass
@@ -95,7 +95,7 @@ def measure(contender, port, folder, loads, seconds):
 
 
 def run(folder, quick):
-    seconds, loads = (2, QUICK_LOADS) if quick else (10, LOADS)
+    seconds, loads = (2, QUICK_LOADS) if quick else (5, LOADS)
     os.environ.update(onnx_models.environment())
     model_path, probe = write_model(folder / "wide.onnx"), onnx_models.make_rows(MODEL, 3, seed=5)
     results, expected = [], None
