@@ -94,6 +94,7 @@ static void refuse(struct px_executor *self, struct px_entry *entry, enum px_bat
     struct px_run *run = entry->run;
     const struct px_batch_policy *policy = &self->batching.policy;
     struct px_err *err = &run->err;
+    uint64_t takes_ns = why == PX_BATCH_TOO_LARGE ? 0 : foresee(self, entry);
     if (why == PX_BATCH_TOO_LARGE) {
         px_err_set(err, PX_E_TOO_LARGE, "expected at most %zu rows in one request, got %zu",
                    policy->rows_max, px_engine_run_rows(self->blocking, run));
@@ -103,7 +104,7 @@ static void refuse(struct px_executor *self, struct px_entry *entry, enum px_bat
         px_err_set(err, PX_E_OVERLOADED,
                    "the answer would be late: waiting and computing take about %.3g ms, and the "
                    "deadline of this request is sooner",
-                   (double)foresee(self, entry) * 1e-6);
+                   (double)takes_ns * 1e-6);
         px_err_hint(err, "give it more time, or send fewer at a time");
     } else if (why == PX_BATCH_LEVEL_FULL) {
         unsigned level = entry->item.in.level;
@@ -119,7 +120,7 @@ static void refuse(struct px_executor *self, struct px_entry *entry, enum px_bat
         px_err_hint(err, "send fewer at a time, or raise 'instances' or 'queue_max' in model.yaml");
     }
     if (err->code == PX_E_OVERLOADED)
-        px_err_retry(err, foresee(self, entry));
+        px_err_retry(err, takes_ns);
     px_run_finish(run, err->code);
 }
 
