@@ -68,6 +68,15 @@ void px_serving_destroy(struct px_serving *serving)
     px_free(serving);
 }
 
+static bool has_room(const struct px_residency *residency, const struct px_model_place *place,
+                     uint64_t resident)
+{
+    struct px_pressure_reading unused;
+    uint64_t n_bytes = px_memory_on_disk(place->path), most = residency->settings.memory_max;
+    return (most == 0 || resident + n_bytes <= most) &&
+           px_residency_over_system(residency, 2 * n_bytes, &unused) == 0;
+}
+
 /* The others are registered: on demand all that nobody pinned or named, else those that find no room. */
 static bool is_loaded_now(const struct px_serving *serving, const struct px_model_place *place,
                           uint64_t resident)
@@ -77,11 +86,8 @@ static bool is_loaded_now(const struct px_serving *serving, const struct px_mode
         return true;
     if (place->is_remote)
         return false; /* there may be thousands, and whoever asks for one fetches it */
-    struct px_pressure_reading unused;
-    uint64_t n_bytes = px_memory_on_disk(place->path);
-    bool has_room = (settings->memory_max == 0 || resident + n_bytes <= settings->memory_max) &&
-                    px_residency_over_system(&serving->residency, 2 * n_bytes, &unused) == 0;
-    return (!settings->on_demand && has_room) || px_package_is_pinned(place->path);
+    return (!settings->on_demand && has_room(&serving->residency, place, resident)) ||
+           px_package_is_pinned(place->path);
 }
 
 static enum px_code load_places(struct px_serving *serving, const struct px_model_places *places,
