@@ -14,8 +14,6 @@
 #include "shared/clock.h"
 #include "shared/log.h"
 
-static const uint64_t retry_first_ns = PX_NS_PER_S, retry_last_ns = 60 * PX_NS_PER_S;
-
 static struct px_model *find_model(struct px_serving *serving, const struct px_wanted *wanted)
 {
     struct px_str name = px_str_n(wanted->text, wanted->name_len);
@@ -31,9 +29,7 @@ static struct px_model *find_model(struct px_serving *serving, const struct px_w
 
 void px_residency_set_retry(struct px_model *failed, const struct px_model *before)
 {
-    uint64_t pause_ns =
-        before && before->retry_pause_ns ? 2 * before->retry_pause_ns : retry_first_ns;
-    failed->retry_pause_ns = pause_ns < retry_last_ns ? pause_ns : retry_last_ns;
+    failed->retry_pause_ns = px_residency_next_pause_ns(before ? before->retry_pause_ns : 0);
     failed->retry_ns = px_clock_monotonic_ns() + failed->retry_pause_ns;
     failed->bytes = before ? before->bytes : 0;
 }
@@ -133,7 +129,7 @@ static void make_up(struct px_repository *r, const struct px_model *model)
 static void want_again(struct px_repository *r, const struct px_model *model, bool has_failed,
                        bool never_fits)
 {
-    uint64_t pause_ns = never_fits ? retry_last_ns : retry_first_ns;
+    uint64_t pause_ns = never_fits ? PX_RETRY_LAST_NS : PX_RETRY_FIRST_NS;
     if (model && model->comes_beside)
         px_residency_want_at(r->serving, model,
                              has_failed ? model->retry_ns : px_clock_monotonic_ns() + pause_ns);

@@ -24,8 +24,6 @@
 
 #include <stdio.h>
 
-static const uint64_t retry_first_ns = PX_NS_PER_S, retry_last_ns = 60 * PX_NS_PER_S;
-
 struct watched {
     struct px_str name, version;
     uint64_t stamp;   /* as seen */
@@ -222,8 +220,7 @@ static void take_answer(struct px_repository_request *request)
 /* After 1, 2, 4, ... 60 s; a stamp that changes begins anew. */
 static void set_retry(struct watched *w)
 {
-    uint64_t pause_ns = w->pause_ns ? 2 * w->pause_ns : retry_first_ns;
-    w->pause_ns = pause_ns < retry_last_ns ? pause_ns : retry_last_ns;
+    w->pause_ns = px_residency_next_pause_ns(w->pause_ns);
     w->retry_ns = px_clock_monotonic_ns() + w->pause_ns;
 }
 

@@ -11,6 +11,7 @@
 #include "application/control/control.h"
 #include "application/fetching/fetching.h"
 #include "application/residency/residency.h"
+#include "shared/clock.h"
 
 #include <pthread.h>
 
@@ -103,6 +104,14 @@ void px_residency_bring_next(struct px_repository *r);
  */
 struct px_model *px_residency_load(struct px_repository *r, const struct px_model *known,
                                    const struct px_model_place *place);
+#define PX_RETRY_FIRST_NS PX_NS_PER_S
+#define PX_RETRY_LAST_NS  (60 * PX_NS_PER_S)
+/* Between a load that failed and the next try: 1, 2, 4, ... 60 s. `pause_ns` is the one before; 0: it is the first. */
+static inline uint64_t px_residency_next_pause_ns(uint64_t pause_ns)
+{
+    uint64_t next_ns = pause_ns ? 2 * pause_ns : PX_RETRY_FIRST_NS;
+    return next_ns < PX_RETRY_LAST_NS ? next_ns : PX_RETRY_LAST_NS;
+}
 /* When one that failed may be tried again: after 1, 2, 4, ... 60 s. `before` is what was known of it, or NULL. */
 void px_residency_set_retry(struct px_model *failed, const struct px_model *before);
 /* It is wanted at that time, unless it is already. */

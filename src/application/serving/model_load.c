@@ -198,7 +198,7 @@ static enum px_code check_manifest(const struct px_serving *serving,
 {
     char folder[PATH_MAX];
     if (place->is_remote)
-        return PX_OK; /* its files were checked as they came */
+        return PX_OK; /* the cache has compared its files with the index */
     px_model_place_folder(place, folder);
     struct manifest_work work = {.folder = folder, .err = err};
     bool is_large = px_memory_on_disk(folder) >= PX_PACKAGE_BEHIND_BYTES;
